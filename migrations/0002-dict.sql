@@ -69,7 +69,7 @@ create table dict.entries (
   opening_date   timestamptz,
   since          timestamptz not null default now(),
   removed_at     timestamptz,
-  removed_why    text,
+  changed_why    text,
   changed_xid    xid8 not null default pg_current_xact_id(),
   cid            bytea not null generated always as (dict.cid(
     request_id, key_type, key, tax_id_number, name, trade_name, participant, branch, account_number, account_type)) stored,
@@ -78,11 +78,22 @@ create table dict.entries (
 comment on table dict.entries is
   'The key base: one row a key, byte-exact as registered at DICT. Removing a key sets removed_at (soft); such rows are in no VSync.';
 comment on column dict.entries.since is 'When this content came.';
+comment on column dict.entries.changed_why is 'Why the row last changed, where the writer said so; kept with the CID that left.';
 comment on column dict.entries.changed_xid is
   'The transaction that last changed the row: compared with a kept snapshot it tells what changed since, which clock times cannot (now() is before commit).';
 
 -- Lists the CIDs of a bucket range in order (a bucket is a prefix), and finds the entry of a CID.
 create index entries_cid on dict.entries (participant, key_type, cid) where removed_at is null;
+
+create function dict.entry_json(e dict.entries) returns jsonb
+language sql stable as $$
+  select case when e.key is not null then jsonb_build_object(
+    'participant', e.participant, 'keyType', e.key_type, 'key', e.key, 'requestId', e.request_id,
+    'ownerType', e.owner_type, 'taxIdNumber', e.tax_id_number, 'name', e.name, 'tradeName', e.trade_name,
+    'branch', e.branch, 'accountNumber', e.account_number, 'accountType', e.account_type,
+    'openingDate', e.opening_date, 'cid', encode(e.cid, 'hex')) end
+$$;
+comment on function dict.entry_json(dict.entries) is 'An entry as divergences and messages to Core-Dict show it.';
 
 create table dict.cid_log (
   participant  text not null,
@@ -137,6 +148,10 @@ begin
   -- Kept when the content is: an upsert that changes nothing is no change.
   if new is distinct from old then
     new.changed_xid := pg_current_xact_id();
+    -- A reason belongs to one change: the next writer's silence doesn't inherit it.
+    if new.changed_why is not distinct from old.changed_why then
+      new.changed_why := null;
+    end if;
     if (new.request_id, new.tax_id_number, new.name, new.trade_name, new.branch, new.account_number, new.account_type,
         new.opening_date, new.removed_at is null) is distinct from
        (old.request_id, old.tax_id_number, old.name, old.trade_name, old.branch, old.account_number, old.account_type,
@@ -173,7 +188,8 @@ begin
 
   -- A CID left when no new row of the statement holds it for the same key.
   insert into dict.cid_log (participant, key_type, key, cid, request_id, came_at, left_why)
-  select o.participant, o.key_type, o.key, o.cid, o.request_id, o.since, coalesce(n.removed_why, 'updated')
+  select o.participant, o.key_type, o.key, o.cid, o.request_id, o.since,
+    coalesce(n.changed_why, case when n.removed_at is null then 'updated' else 'removed' end)
   from old_rows o
   left join new_rows n using (participant, key_type, key)
   where o.removed_at is null and (n.cid is distinct from o.cid or n.removed_at is not null);
@@ -305,6 +321,19 @@ comment on function dict.recalculate_vsync(text, text) is
   'Computes a VSync from the entries in one snapshot and mends the kept one by appending the difference. kept_vsync is what it was before; mended_buckets tells how many buckets were wrong.';
 
 -- Verifications and reconciliations ------------------------------------------------------------------------------------------
+
+create table dict.verifications (
+  run_id      uuid primary key,
+  participant text not null,
+  key_types   text[] not null,
+  started_at  timestamptz not null,
+  ended_at    timestamptz not null,
+  outcome     text not null check (outcome in ('IN_SYNC', 'OUT_OF_SYNC', 'INCOMPLETE')),
+  results     jsonb not null
+);
+comment on table dict.verifications is
+  'One row a verification: per key type OK, NOK or ERROR with the VSync sent. INCOMPLETE: a type could not be verified.';
+create index verifications_latest on dict.verifications (participant, started_at desc);
 
 create table dict.sync_verifications (
   id             uuid primary key default workflow.uuidv7(),

@@ -1,0 +1,24 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { getAsset, isSea } from 'node:sea';
+
+// A function, because import.meta.url means nothing inside the single binary.
+const onDisk = (path: string) => fileURLToPath(new URL(`../${path}`, import.meta.url));
+
+/** The text of a file the program ships with (`proto/bridge.proto`), by its path in the repository. */
+export function readAsset(path: string): string {
+  return isSea() ? getAsset(path, 'utf8') : readFileSync(onDisk(path), 'utf8');
+}
+
+/** Paths of the files directly in a folder of the repository (`migrations`), sorted, as readAsset takes them. */
+export function listAssets(prefix: string): string[] {
+  const folder = prefix.endsWith('/') ? prefix : `${prefix}/`;
+  if (isSea()) {
+    const all = JSON.parse(getAsset('assets.json', 'utf8')) as string[];
+    return all.filter((path) => path.startsWith(folder)).sort();
+  }
+  return readdirSync(onDisk(folder), { withFileTypes: true })
+    .filter((file) => file.isFile())
+    .map((file) => `${folder}${file.name}`)
+    .sort();
+}

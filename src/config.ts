@@ -1,0 +1,105 @@
+import { readFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { UsageError } from './errors.ts';
+
+const flag = (fallback: number, min: number, max: number) =>
+  z.coerce.number().int().min(min).max(max).default(fallback);
+const duration = (fallback: number, max: number) => z.coerce.number().positive().max(max).default(fallback);
+
+/** Every setting: environment variable, check, default. The README's table says what each means. */
+const schema = z.object({
+  DATABASE_URL: z
+    .string()
+    .regex(/^postgres(ql)?:\/\//, 'must begin with postgres:// or postgresql://')
+    .optional(),
+  PARTICIPANT_ISPB: z
+    .string()
+    .default('')
+    .transform((text) =>
+      text
+        .split(',')
+        .map((part) => part.trim())
+        .filter((part) => part !== ''),
+    )
+    .pipe(z.array(z.string().regex(/^[0-9]{8}$/, 'each ISPB has 8 digits'))),
+  BRIDGE_ADDRESS: z
+    .string()
+    .regex(/^[^\s/]+:\d+$/, 'must be host:port')
+    .optional(),
+  BRIDGE_TLS_CA: z.string().optional(),
+  BRIDGE_TLS_CERT: z.string().optional(),
+  BRIDGE_TLS_KEY: z.string().optional(),
+  BRIDGE_TLS_SERVER_NAME: z.string().optional(),
+  MANUAL_APPROVAL_THRESHOLD: flag(100, 0, 1_000_000_000),
+  APPROVAL_FRESH_MINUTES: duration(60, 10_080),
+  REPAIR_MAX_HOURS: duration(24, 8760),
+  SCAN_MAX_AGE_HOURS: duration(24, 8760),
+  GRAPHILE_WORKER_SCHEMA: z
+    .string()
+    .regex(/^[a-z_][a-z0-9_]{0,62}$/, 'must be a plain lowercase schema name')
+    .default('graphile_worker'),
+  WORKER_CONCURRENCY: flag(10, 1, 100),
+  CRONTAB: z.string().optional(),
+  TEMP_DIR: z.string().default(join(tmpdir(), 'dict-vsync')),
+  HTTP_HOST: z.string().default('127.0.0.1'),
+  HTTP_PORT: flag(9464, 0, 65_535),
+  NOTIFY_URL: z
+    .string()
+    .regex(/^postgres:$/, 'knows only "postgres:" so far')
+    .default('postgres:'),
+  LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
+});
+
+export type Settings = z.output<typeof schema>;
+
+/** Names of all settings, for the documentation's check. */
+export const SETTING_NAMES = Object.keys(schema.shape);
+
+/**
+ * Reads the settings from an environment. All problems are reported at once: DV_SETTINGS_INVALID, a UsageError that
+ * names each setting and what is wrong with it, never its value (DATABASE_URL holds a password).
+ */
+export function readSettings(environment: Record<string, string | undefined>): Settings {
+  const given = Object.fromEntries(
+    SETTING_NAMES.map((name) => [name, environment[name] === '' ? undefined : environment[name]]),
+  );
+  const parsed = schema.safeParse(given);
+  const problems = parsed.success
+    ? []
+    : parsed.error.issues.map(({ path, message }) => `${String(path[0])}: ${message}`);
+  if ((given['BRIDGE_TLS_CERT'] === undefined) !== (given['BRIDGE_TLS_KEY'] === undefined)) {
+    problems.push('BRIDGE_TLS_CERT and BRIDGE_TLS_KEY: give both or neither');
+  }
+  if (given['BRIDGE_TLS_CERT'] !== undefined && given['BRIDGE_TLS_CA'] === undefined) {
+    problems.push('BRIDGE_TLS_CA: needed with BRIDGE_TLS_CERT');
+  }
+  if (given['BRIDGE_TLS_SERVER_NAME'] !== undefined && given['BRIDGE_TLS_CA'] === undefined) {
+    problems.push('BRIDGE_TLS_SERVER_NAME: has no meaning without BRIDGE_TLS_CA');
+  }
+  if (!parsed.success || problems.length > 0) {
+    throw new UsageError('DV_SETTINGS_INVALID', `The settings are not usable. ${problems.join('. ')}.`);
+  }
+  return parsed.data;
+}
+
+/** The Bridge's TLS material, read from the files the settings name; undefined without TLS. DV_SETTINGS_INVALID. */
+export function readBridgeTls(
+  settings: Settings,
+): { ca: Buffer; cert?: Buffer; key?: Buffer; serverName?: string } | undefined {
+  if (settings.BRIDGE_TLS_CA === undefined) return undefined;
+  const read = (name: 'BRIDGE_TLS_CA' | 'BRIDGE_TLS_CERT' | 'BRIDGE_TLS_KEY', path: string) => {
+    try {
+      return readFileSync(path);
+    } catch (cause) {
+      throw new UsageError('DV_SETTINGS_INVALID', `The file that ${name} names cannot be read.`, { cause });
+    }
+  };
+  return {
+    ca: read('BRIDGE_TLS_CA', settings.BRIDGE_TLS_CA),
+    ...(settings.BRIDGE_TLS_CERT && { cert: read('BRIDGE_TLS_CERT', settings.BRIDGE_TLS_CERT) }),
+    ...(settings.BRIDGE_TLS_KEY && { key: read('BRIDGE_TLS_KEY', settings.BRIDGE_TLS_KEY) }),
+    ...(settings.BRIDGE_TLS_SERVER_NAME && { serverName: settings.BRIDGE_TLS_SERVER_NAME }),
+  };
+}

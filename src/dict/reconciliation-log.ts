@@ -1,0 +1,215 @@
+import type { KeyType } from './key-type.ts';
+import type { Comparison } from './compare/compare.ts';
+import type { Db } from './vsync-store.ts';
+
+/** Opens the auditor's row of a reconciliation, if it isn't open yet. */
+export async function openReconciliation(
+  db: Db,
+  runId: string,
+  participant: string,
+  keyType: KeyType,
+): Promise<void> {
+  await db.query(
+    `insert into dict.reconciliations (run_id, participant, key_type, started_at, vsync_before, entries_before)
+     select $1, $2, $3, workflow.now(), vsync, entries from dict.vsync($2, $3)
+     on conflict (run_id) do nothing`,
+    [runId, participant, keyType],
+  );
+}
+
+/** Begins a round: keeps the snapshot that tells later what changed since (before the file is asked for). */
+export async function openRound(db: Db, runId: string): Promise<number> {
+  const { rows } = await db.query<{ round: number }>(
+    `insert into dict.rounds (run_id, round, snapshot, snapshot_at)
+     select $1, coalesce(max(round), 0) + 1, pg_current_snapshot(), workflow.now() from dict.rounds where run_id = $1
+     returning round`,
+    [runId],
+  );
+  const round = rows[0]?.round ?? 1;
+  await db.query('update dict.reconciliations set rounds = $2 where run_id = $1', [runId, round]);
+  return round;
+}
+
+/** Notes that a CID file is about to be asked for, and answers the row's id and how many this round was given before. */
+export async function intendCidFile(
+  db: Db,
+  runId: string,
+  round: number,
+): Promise<{ id: string; given: number }> {
+  const { rows } = await db.query<{ id: string; given: number }>(
+    `insert into dict.cid_files (run_id, round, asked_at) values ($1, $2, workflow.now())
+     returning id, (select count(*)::integer from dict.cid_files f
+                    where f.run_id = $1 and f.round = $2 and f.dict_id is not null) as given`,
+    [runId, round],
+  );
+  const row = rows[0];
+  if (row === undefined) throw new Error('an insert of one row returns it');
+  return row;
+}
+
+/** Writes down what DICT says of a CID file. */
+export async function noteCidFile(
+  db: Db,
+  id: string,
+  file: { id: string; status: string; bytes?: number; sha256?: string; creationTime?: string },
+): Promise<void> {
+  await db.query(
+    `update dict.cid_files set dict_id = $2, status = $3, bytes = $4, sha256 = $5, creation_time = $6 where id = $1`,
+    [id, file.id, file.status, file.bytes ?? null, file.sha256 ?? null, file.creationTime ?? null],
+  );
+}
+
+/** Writes down why a CID file was refused. */
+export async function refuseCidFile(db: Db, id: string, code: string): Promise<void> {
+  await db.query('update dict.cid_files set refused_code = $2 where id = $1', [id, code]);
+}
+
+/** Forgets what an earlier, broken-off comparison of this round found. */
+export async function clearDivergences(db: Db, runId: string, round: number): Promise<void> {
+  await db.query('delete from dict.divergences where run_id = $1 and round = $2', [runId, round]);
+}
+
+/** Writes a batch of what a comparison finds. */
+export async function addDivergences(
+  db: Db,
+  runId: string,
+  round: number,
+  batch: readonly { side: string; cid: Buffer }[],
+): Promise<void> {
+  await db.query(
+    `insert into dict.divergences (run_id, round, side, cid)
+     select $1, $2, s, c from unnest($3::text[], $4::bytea[]) d (s, c) on conflict do nothing`,
+    [runId, round, batch.map(({ side }) => side), batch.map(({ cid }) => cid)],
+  );
+}
+
+export interface FrozenSet {
+  /** Divergent CIDs of all rounds together, each counted once: what the approval threshold looks at. */
+  found: number;
+  /** Those of this round that nobody approved in an earlier one. */
+  unapproved: number;
+}
+
+/**
+ * Freezes a round's set. Refuses (`written` differs from what was found) when another attempt wrote meanwhile.
+ */
+export async function freezeRound(
+  tx: Db,
+  runId: string,
+  round: number,
+  comparison: Comparison,
+): Promise<FrozenSet & { written: number }> {
+  await tx.query(
+    `update dict.rounds set set_hash = $3, dict_only_cids = $4, local_only_cids = $5, file_cids = $6, file_duplicates = $7,
+       compared_at = workflow.now() where run_id = $1 and round = $2`,
+    [
+      runId,
+      round,
+      comparison.setHash,
+      comparison.dictOnly,
+      comparison.localOnly,
+      comparison.fileCids,
+      comparison.duplicates,
+    ],
+  );
+  const { rows } = await tx.query<{ found: number; unapproved: number; written: number }>(
+    `select
+       (select count(*) from (select distinct cid, side from dict.divergences where run_id = $1) d)::float8 as found,
+       (select count(*) from dict.divergences where run_id = $1 and round = $2)::float8 as written,
+       (select count(*) from dict.divergences d where run_id = $1 and round = $2 and not exists (
+          select from dict.divergences a join dict.rounds r using (run_id, round)
+          where a.run_id = d.run_id and a.cid = d.cid and a.side = d.side and r.approved_at is not null))::float8 as unapproved`,
+    [runId, round],
+  );
+  return rows[0] ?? { found: 0, unapproved: 0, written: 0 };
+}
+
+/** Notes who approved the round's set, and why. */
+export async function approveRound(
+  tx: Db,
+  runId: string,
+  round: number,
+  approval: { by: string; reason: string },
+): Promise<void> {
+  await tx.query(
+    `with approved as (
+       update dict.rounds set approved_by = $3, approved_why = $4, approved_at = workflow.now()
+       where run_id = $1 and round = $2 returning run_id, set_hash)
+     update dict.reconciliations r set approved_by = $3, approved_why = $4, approved_set = a.set_hash
+     from approved a where r.run_id = a.run_id`,
+    [runId, round, approval.by, approval.reason],
+  );
+}
+
+/** What a reconciliation found and did, as its log row, its notifications and the CLI say it. */
+export interface ReconciliationSummary {
+  participant: string;
+  keyType: KeyType;
+  outcome: string | null;
+  reason: string | null;
+  rounds: number;
+  vsyncBefore: string;
+  vsyncAfter: string | null;
+  entriesBefore: number;
+  entriesAfter: number | null;
+  dictOnlyCids: number;
+  localOnlyCids: number;
+  keysAdded: number;
+  keysCorrected: number;
+  keysRemoved: number;
+  keysInFlight: number;
+  approvedBy: string | null;
+  setHash: string | null;
+}
+
+const SUMMARY = `
+  select r.participant, r.key_type as "keyType", r.outcome, r.reason, r.rounds, r.vsync_before as "vsyncBefore",
+    r.vsync_after as "vsyncAfter", r.entries_before::float8 as "entriesBefore", r.entries_after::float8 as "entriesAfter",
+    r.dict_only_cids::float8 as "dictOnlyCids", r.local_only_cids::float8 as "localOnlyCids",
+    r.keys_added::float8 as "keysAdded", r.keys_corrected::float8 as "keysCorrected", r.keys_removed::float8 as "keysRemoved",
+    r.keys_in_flight::float8 as "keysInFlight", r.approved_by as "approvedBy",
+    (select set_hash from dict.rounds o where o.run_id = r.run_id order by round desc limit 1) as "setHash"
+  from dict.reconciliations r where r.run_id = $1`;
+
+/** The summary of a reconciliation; undefined before it opened. */
+export async function readReconciliation(db: Db, runId: string): Promise<ReconciliationSummary | undefined> {
+  const { rows } = await db.query<ReconciliationSummary>(SUMMARY, [runId]);
+  return rows[0];
+}
+
+/** Counts what is known so far into the log row: each CID once, however many rounds found it. */
+export async function countReconciliation(tx: Db, runId: string): Promise<void> {
+  await tx.query(
+    `update dict.reconciliations r set
+       dict_only_cids = c.dict_only, local_only_cids = c.local_only, keys_added = c.added, keys_corrected = c.corrected,
+       keys_removed = c.removed, keys_in_flight = c.in_flight
+     from (select
+         count(distinct cid) filter (where side = 'DICT_ONLY') as dict_only,
+         count(distinct cid) filter (where side = 'LOCAL_ONLY') as local_only,
+         count(*) filter (where decision = 'ADDED') as added,
+         count(*) filter (where decision = 'CORRECTED' and side = 'DICT_ONLY') as corrected,
+         count(*) filter (where decision = 'REMOVED') as removed,
+         count(distinct coalesce(key, encode(cid, 'hex'))) filter (where decision = 'IN_FLIGHT') as in_flight
+       from dict.divergences where run_id = $1) c
+     where r.run_id = $1`,
+    [runId],
+  );
+}
+
+/** Ends the log row with its outcome, the VSync as it is now, and the reason of a failure. */
+export async function closeReconciliation(
+  tx: Db,
+  runId: string,
+  outcome: string,
+  reason: string | null,
+): Promise<ReconciliationSummary | undefined> {
+  await countReconciliation(tx, runId);
+  await tx.query(
+    `update dict.reconciliations r set ended_at = workflow.now(), outcome = $2, reason = $3,
+       vsync_after = v.vsync, entries_after = v.entries
+     from dict.reconciliations o, dict.vsync(o.participant, o.key_type) v
+     where r.run_id = $1 and o.run_id = r.run_id`,
+    [runId, outcome, reason],
+  );
+  return readReconciliation(tx, runId);
+}

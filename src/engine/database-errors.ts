@@ -1,0 +1,47 @@
+import { DvError, type DvErrorOptions } from '../errors.ts';
+
+interface PostgresError extends Error {
+  code: string;
+  detail?: string;
+  constraint?: string;
+}
+
+function isPostgresError(error: unknown): error is PostgresError {
+  return error instanceof Error && typeof (error as Partial<PostgresError>).code === 'string';
+}
+
+/** SQLSTATE of the errors that the SQL functions raise on purpose; DETAIL holds the code. */
+const RAISED_ON_PURPOSE = 'DV000';
+
+/**
+ * An error from Postgres as a DvError: the SQL functions' own with their code, lost connections and lost races as
+ * retryable DV_DATABASE. Never with the server's DETAIL, which quotes values. Others come back unchanged.
+ */
+export function fromDatabase(error: unknown): unknown {
+  if (error instanceof DvError || !isPostgresError(error)) return error;
+  if (error.code === RAISED_ON_PURPOSE && error.detail !== undefined) {
+    return new DvError(error.detail, error.message, { cause: error });
+  }
+  const options: DvErrorOptions = { class: 'retryable', cause: error };
+  if (/^[0-9A-Z]{5}$/.test(error.code)) {
+    const where = error.constraint === undefined ? '' : ` (constraint ${error.constraint})`;
+    return new DvError(
+      'DV_DATABASE',
+      `Postgres refused a statement with SQLSTATE ${error.code}${where}.`,
+      options,
+    );
+  }
+  if (/^E[A-Z]+$/.test(error.code)) {
+    return new DvError('DV_DATABASE_UNREACHABLE', `The database cannot be reached (${error.code}).`, options);
+  }
+  return error;
+}
+
+/** Runs a query function and turns what Postgres throws into DvErrors. */
+export async function translated<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw fromDatabase(error);
+  }
+}

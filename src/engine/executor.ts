@@ -1,0 +1,241 @@
+import type { Pool } from 'pg';
+import type { Logger } from 'pino';
+import { DvError } from '../errors.ts';
+import type { Activities, Json, Result, Step, StepError } from './activity.ts';
+import { fromDatabase } from './database-errors.ts';
+import { inTransaction } from './transaction.ts';
+
+/** A claimed step as workflow.claim and workflow.complete_step answer it. */
+interface Claim {
+  id: string;
+  machine: string;
+  workflowKey: string;
+  state: string;
+  task: string;
+  version: number;
+  attempt: number;
+  polls: number;
+  input: Json;
+  context: Json;
+  correlationId: string;
+  enteredAt: string;
+  parentId: string | null;
+  error: StepError | null;
+  failedState: string | null;
+  startToCloseMs: number;
+}
+
+/** How an attempt ended, for metrics. */
+export interface AttemptReport {
+  machine: string;
+  activity: string;
+  outcome: 'completed' | 'failed' | 'fenced' | 'released';
+  seconds: number;
+}
+
+export interface ExecutorOptions<S> {
+  pool: Pool;
+  workerId: string;
+  activities: Activities<S>;
+  services: S;
+  log: Logger;
+  /** Run fields (such as the participant) that each log line of a step shall carry. */
+  logFields?: (run: Step['run']) => Json;
+  onAttempt?: (report: AttemptReport) => void;
+}
+
+const stopping = () => new DvError('DV_WORKER_STOPPING', 'The worker stops; the step is handed over.');
+const cancelled = () => new DvError('DV_RUN_CANCELLED', 'The run was cancelled.');
+
+/** Does the steps of runs: claim, work, one transaction; on while the next step is ready at once. */
+export class Executor<S> {
+  readonly #options: ExecutorOptions<S>;
+  readonly #active = new Map<string, AbortController>();
+  #stopping = false;
+
+  constructor(options: ExecutorOptions<S>) {
+    this.#options = options;
+  }
+
+  /** Runs being worked on right now. */
+  get active(): number {
+    return this.#active.size;
+  }
+
+  /** From now on no further step is begun: what is ready goes back to the queue. */
+  drain(): void {
+    this.#stopping = true;
+  }
+
+  /** Breaks off the attempts under way; each is handed over and burns no attempt. */
+  abortAll(): void {
+    for (const controller of this.#active.values()) controller.abort(stopping());
+  }
+
+  /** Breaks off the attempt of a run that somebody cancelled. */
+  abortCancelled(runId: string): void {
+    this.#active.get(runId)?.abort(cancelled());
+  }
+
+  /** Takes a run as far as it goes now. Throws only when the database is lost: the job then is tried again. */
+  async advance(runId: string): Promise<void> {
+    if (this.#active.has(runId)) return;
+    const controller = new AbortController();
+    this.#active.set(runId, controller);
+    try {
+      let claim = await this.#call('select workflow.claim($1, $2) as next', [runId, this.#options.workerId]);
+      while (claim !== null) {
+        claim = await this.#perform(claim, controller);
+      }
+    } finally {
+      this.#active.delete(runId);
+    }
+  }
+
+  async #perform(claim: Claim, controller: AbortController): Promise<Claim | null> {
+    const { activities, services, onAttempt } = this.#options;
+    const log = this.#options.log.child({
+      runId: claim.id,
+      correlationId: claim.correlationId,
+      activity: claim.task,
+      attempt: claim.attempt,
+      ...this.#options.logFields?.(runOf(claim)),
+    });
+    const began = performance.now();
+    const report = (outcome: AttemptReport['outcome']) => {
+      const seconds = (performance.now() - began) / 1000;
+      onAttempt?.({ machine: claim.machine, activity: claim.task, outcome, seconds });
+    };
+    const timeLimit = AbortSignal.timeout(claim.startToCloseMs);
+    const signal = AbortSignal.any([timeLimit, controller.signal]);
+    try {
+      const activity = activities[claim.task];
+      if (activity === undefined) {
+        throw new DvError(
+          'DV_ACTIVITY_UNKNOWN',
+          `This program has no activity ${claim.task}. Run one version everywhere.`,
+        );
+      }
+      const step: Step = {
+        run: runOf(claim),
+        state: claim.state,
+        task: claim.task,
+        attempt: claim.attempt,
+        repetitions: claim.polls,
+        enteredAt: new Date(claim.enteredAt),
+        signal,
+        log,
+      };
+      log.debug('step begins');
+      const answer = await unlessAborted(activity(step, services), signal);
+      const next =
+        typeof answer === 'function'
+          ? await unlessAborted(
+              inTransaction(
+                this.#options.pool,
+                async (tx) => this.#complete(tx, claim, await answer(tx)),
+                signal,
+              ),
+              signal,
+            )
+          : await this.#complete(this.#options.pool, claim, answer);
+      report('completed');
+      return next;
+    } catch (thrown) {
+      const error = timeLimit.aborted && !controller.signal.aborted ? timedOut(claim) : fromDatabase(thrown);
+      if (error instanceof DvError && error.code === 'DV_FENCED') {
+        log.warn({ code: error.code }, error.message);
+        report('fenced');
+        return null;
+      }
+      if (error instanceof DvError && error.code === 'DV_WORKER_STOPPING') {
+        await this.#options.pool.query('select workflow.release_step($1, $2, $3)', this.#fence(claim));
+        report('released');
+        return null;
+      }
+      report('failed');
+      return this.#fail(claim, toStepError(error, claim, log), log);
+    }
+  }
+
+  async #complete(db: Pick<Pool, 'query'>, claim: Claim, result: Result): Promise<Claim | null> {
+    const { rows } = await db.query<{ next: Claim | null }>(
+      'select workflow.complete_step($1, $2, $3, $4, $5) as next',
+      [...this.#fence(claim), JSON.stringify(result), !this.#stopping],
+    );
+    return rows[0]?.next ?? null;
+  }
+
+  async #fail(claim: Claim, error: StepError, log: Logger): Promise<Claim | null> {
+    log.warn({ code: error.code, class: error.class, dictCorrelationId: error.correlationId }, error.message);
+    try {
+      return await this.#call('select workflow.fail_step($1, $2, $3, $4, $5) as next', [
+        ...this.#fence(claim),
+        JSON.stringify(error),
+        !this.#stopping,
+      ]);
+    } catch (failure) {
+      const known = fromDatabase(failure);
+      if (known instanceof DvError && known.code === 'DV_FENCED') return null;
+      throw known;
+    }
+  }
+
+  #fence(claim: Claim): [string, number, string] {
+    return [claim.id, claim.version, this.#options.workerId];
+  }
+
+  async #call(sql: string, values: unknown[]): Promise<Claim | null> {
+    const { rows } = await this.#options.pool.query<{ next: Claim | null }>(sql, values);
+    return rows[0]?.next ?? null;
+  }
+}
+
+function runOf(claim: Claim): Step['run'] {
+  const { id, machine, workflowKey, correlationId, input, context, parentId, error, failedState } = claim;
+  return { id, machine, workflowKey, correlationId, input, context, parentId, error, failedState };
+}
+
+function timedOut(claim: Claim): DvError {
+  return new DvError('DV_TIMEOUT', `${claim.task} did not end within ${claim.startToCloseMs / 1000} s.`, {
+    class: 'retryable',
+  });
+}
+
+/** `work`, or the signal's reason as soon as it fires: an activity that ignores its signal doesn't hold up the run. */
+async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  const aborted = Promise.withResolvers<never>();
+  const abort = () => {
+    aborted.reject(signal.reason instanceof Error ? signal.reason : new Error('aborted'));
+  };
+  if (signal.aborted) abort();
+  signal.addEventListener('abort', abort, { once: true });
+  try {
+    return await Promise.race([work, aborted.promise]);
+  } finally {
+    signal.removeEventListener('abort', abort);
+    aborted.promise.catch(() => undefined);
+    work.catch(() => undefined);
+  }
+}
+
+function toStepError(error: unknown, claim: Claim, log: Logger): StepError {
+  if (error instanceof DvError) {
+    return {
+      code: error.code,
+      class: error.class,
+      message: error.message,
+      ...(error.retryAt && { retryAt: error.retryAt.toISOString() }),
+      ...(error.correlationId && { correlationId: error.correlationId }),
+    };
+  }
+  // The message of an unknown error may quote data, its frames do not.
+  const { name, stack } = error instanceof Error ? error : { name: typeof error, stack: '' };
+  const frames = (stack ?? '').split('\n').filter((line) => line.startsWith('    at '));
+  log.error({ error: name, frames }, 'unexpected error in an activity');
+  return {
+    code: 'DV_UNEXPECTED',
+    class: 'retryable',
+    message: `Unexpected ${name} in ${claim.task}. The worker's log has the place; please report it.`,
+  };
+}

@@ -1,0 +1,35 @@
+// The engine's public face: what workflows, tasks, the domain and the CLI may use of it.
+export type {
+  Activities,
+  Activity,
+  Child,
+  Effect,
+  Json,
+  Result,
+  Step,
+  StepError,
+  Transaction,
+} from './activity.ts';
+export { readCrontab, type Schedule } from './crontab.ts';
+export { fromDatabase, translated } from './database-errors.ts';
+export type { AttemptReport } from './executor.ts';
+export { machineOver, type Machine } from './machine.ts';
+export {
+  anyWorkerAlive,
+  cancelRun,
+  CLOSED_STATUSES,
+  findRun,
+  historyOf,
+  listRuns,
+  OPEN_STATUSES,
+  retryRun,
+  type HistoryEvent,
+  type RunStatus,
+  type RunView,
+  signalRun,
+  startRun,
+} from './runs.ts';
+export { CATCH_UP_MS, fireDueTicks, registerSchedules, type TickHandler } from './schedule.ts';
+export { storeMachines } from './store-machines.ts';
+export { inTransaction } from './transaction.ts';
+export { startWorker, type Chore, type RunningWorker, type WorkerOptions } from './worker.ts';

@@ -1,0 +1,92 @@
+import type { Activity } from './activity.ts';
+
+/** How often and how fast a failed attempt of a state is repeated. Defaults: 5 attempts, 1 s × 2, at most 30 s. */
+export interface RetryPolicy {
+  maxAttempts?: number;
+  initialMs?: number;
+  backoff?: number;
+  maxMs?: number;
+}
+
+/** How a poll state repeats until its activity answers something else than `pending`. */
+export interface PollPolicy {
+  initialMs: number;
+  backoff: number;
+  maxMs: number;
+}
+
+// `never`, because an activity's services are of no interest here and parameters are contravariant.
+type OutcomeOf<A> = A extends Activity<infer O, never> ? O : never;
+
+interface Working<T extends string> {
+  task: T;
+  retry?: RetryPolicy;
+  /** Start-to-close timeout of one attempt; default 5 minutes. */
+  startToCloseMs?: number;
+}
+type Edges<Outcomes extends string, N extends string> = Record<Outcomes, N> & { failure?: N };
+
+type WorkingState<T extends string, O extends string, N extends string> =
+  | (Working<T> & { kind: 'activity' | 'spawn'; on: Edges<O, N> })
+  | (Working<T> & { kind: 'loop'; on: Edges<Exclude<O, 'again'>, N> })
+  | (Working<T> & {
+      kind: 'poll';
+      poll: PollPolicy;
+      deadlineMs: number;
+      on: Edges<Exclude<O, 'pending'> | 'timeout', N>;
+    });
+
+interface WaitState<N extends string> {
+  kind: 'wait';
+  /** The signals it takes; each is an outcome. */
+  signals: readonly string[];
+  /** Whether the end of all children is an outcome too (`children_closed`). */
+  awaitsChildren?: boolean;
+  deadlineMs?: number;
+  on: Record<string, N>;
+}
+
+interface TerminalState {
+  kind: 'terminal';
+  closesAs: 'COMPLETED' | 'COMPLETED_WITH_QUARANTINE' | 'REJECTED' | 'CONTINUED' | 'FAILED';
+}
+
+export type StateDefinition<A, N extends string> =
+  | { [T in keyof A & string]: WorkingState<T, OutcomeOf<A[T]>, N> }[keyof A & string]
+  | WaitState<N>
+  | TerminalState;
+
+/** A machine as it is stored and run, whatever its activities' types. */
+export interface Machine {
+  name: string;
+  /** Raised with each change: open runs finish on the version they began with. */
+  version: number;
+  initial: string;
+  states: Record<string, StoredState>;
+}
+
+export interface StoredState {
+  kind: 'activity' | 'loop' | 'poll' | 'wait' | 'spawn' | 'terminal';
+  task?: string;
+  retry?: RetryPolicy;
+  startToCloseMs?: number;
+  poll?: PollPolicy;
+  deadlineMs?: number;
+  signals?: readonly string[];
+  awaitsChildren?: boolean;
+  closesAs?: string;
+  on?: Record<string, string | undefined>;
+}
+
+/**
+ * Declares a machine over a set of activities (their names and outcomes): a state or an outcome that does not exist,
+ * and an outcome that leads nowhere, do not compile.
+ */
+export function machineOver<A>() {
+  return <const N extends string>(definition: {
+    name: string;
+    version: number;
+    initial: NoInfer<N>;
+    states: { [K in N]: StateDefinition<A, NoInfer<N>> };
+  }): Machine => definition;
+}

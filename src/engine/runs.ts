@@ -1,0 +1,178 @@
+import type { Pool } from 'pg';
+import type { Json, StepError } from './activity.ts';
+import { translated } from './database-errors.ts';
+
+/** The statuses of a run; those of CLOSED_STATUSES are its ends. */
+export const OPEN_STATUSES = ['PENDING', 'RUNNING', 'WAITING'] as const;
+export const CLOSED_STATUSES = [
+  'COMPLETED',
+  'COMPLETED_WITH_QUARANTINE',
+  'REJECTED',
+  'CONTINUED',
+  'FAILED',
+  'POISONED',
+  'CANCELLED',
+  'TERMINATED',
+] as const;
+export type RunStatus = (typeof OPEN_STATUSES)[number] | (typeof CLOSED_STATUSES)[number];
+
+/** A run as workflow.runs_view shows it. */
+export interface RunView {
+  id: string;
+  machine: string;
+  machineVersion: number;
+  workflowKey: string;
+  status: RunStatus;
+  state: string;
+  attempt: number;
+  maxAttempts: number;
+  waitsFor: string | null;
+  wakeAt: Date | null;
+  deadline: Date | null;
+  claimedBy: string | null;
+  errorCode: string | null;
+  errorMessage: string | null;
+  failedState: string | null;
+  parentId: string | null;
+  continuedFrom: string | null;
+  startedBy: string;
+  correlationId: string;
+  input: Json;
+  createdAt: Date;
+  updatedAt: Date;
+  closedAt: Date | null;
+  seconds: number;
+}
+
+/** One row of a run's history. */
+export interface HistoryEvent {
+  event: string;
+  state: string;
+  attempt: number;
+  outcome: string | null;
+  nextState: string | null;
+  at: Date;
+  worker: string | null;
+  error: StepError | null;
+  detail: Json | null;
+}
+
+const RUN_COLUMNS = `id, machine, machine_version as "machineVersion", workflow_key as "workflowKey", status, state, attempt,
+  max_attempts as "maxAttempts", waits_for as "waitsFor", wake_at as "wakeAt", deadline, claimed_by as "claimedBy",
+  error_code as "errorCode", error_message as "errorMessage", failed_state as "failedState", parent_id as "parentId",
+  continued_from as "continuedFrom", started_by as "startedBy", correlation_id as "correlationId", input,
+  created_at as "createdAt", updated_at as "updatedAt", closed_at as "closedAt",
+  extract(epoch from duration)::float8 as seconds`;
+
+/** The id of the run with this id or workflow key; DV_RUN_NOT_FOUND. */
+export async function findRun(pool: Pool, name: string): Promise<string> {
+  return translated(async () => {
+    const { rows } = await pool.query<{ id: string }>('select workflow.find_run($1) as id', [name]);
+    return rows[0]?.id ?? '';
+  });
+}
+
+/** Runs, newest first, filtered by status, machine, ids or parent. */
+export async function listRuns(
+  pool: Pool,
+  filter: { status?: string; machine?: string; ids?: string[]; parentId?: string; limit?: number } = {},
+): Promise<RunView[]> {
+  const { rows } = await pool.query<RunView>(
+    `select ${RUN_COLUMNS} from workflow.runs_view
+     where ($1::text is null or status = $1) and ($2::text is null or machine = $2)
+       and ($3::uuid[] is null or id = any ($3)) and ($4::uuid is null or parent_id = $4)
+     order by id desc limit $5`,
+    [
+      filter.status ?? null,
+      filter.machine ?? null,
+      filter.ids ?? null,
+      filter.parentId ?? null,
+      filter.limit ?? 1000,
+    ],
+  );
+  return rows;
+}
+
+/** A run's past, oldest first. */
+export async function historyOf(pool: Pool, runId: string): Promise<HistoryEvent[]> {
+  const { rows } = await pool.query<HistoryEvent>(
+    `select event, state, attempt, outcome, next_state as "nextState", at, worker, error, detail
+     from workflow.history where run_id = $1 order by id`,
+    [runId],
+  );
+  return rows;
+}
+
+/** Starts a run or returns the open one of that key; `started` tells which. */
+export async function startRun(
+  db: Pick<Pool, 'query'>,
+  machine: string,
+  workflowKey: string,
+  input: Json,
+  startedBy: string,
+): Promise<string> {
+  return translated(async () => {
+    const { rows } = await db.query<{ id: string }>('select workflow.start_run($1, $2, $3, $4) as id', [
+      machine,
+      workflowKey,
+      JSON.stringify(input),
+      startedBy,
+    ]);
+    return rows[0]?.id ?? '';
+  });
+}
+
+/** Gives a run a signal; DV_RUN_NOT_FOUND, DV_RUN_CLOSED. */
+export async function signalRun(
+  db: Pick<Pool, 'query'>,
+  runId: string,
+  name: string,
+  payload: Json,
+  by: string,
+): Promise<void> {
+  await translated(async () =>
+    db.query('select workflow.signal($1, $2, $3, $4)', [runId, name, JSON.stringify(payload), by]),
+  );
+}
+
+/** Cancels an open run; answers CANCELLED or CANCEL_REQUESTED (it ends with the step it is in). */
+export async function cancelRun(
+  pool: Pool,
+  runId: string,
+  by: string,
+  reason: string | null,
+): Promise<string> {
+  return translated(async () => {
+    const { rows } = await pool.query<{ status: string }>('select workflow.cancel($1, $2, $3) as status', [
+      runId,
+      by,
+      reason,
+    ]);
+    return rows[0]?.status ?? '';
+  });
+}
+
+/** Opens a failed run again; answers the state it goes on in. */
+export async function retryRun(
+  pool: Pool,
+  runId: string,
+  by: string,
+  reason: string | null,
+): Promise<string> {
+  return translated(async () => {
+    const { rows } = await pool.query<{ state: string }>('select workflow.retry($1, $2, $3) as state', [
+      runId,
+      by,
+      reason,
+    ]);
+    return rows[0]?.state ?? '';
+  });
+}
+
+/** Whether any worker of this database has given a sign of life in the last 15 s. */
+export async function anyWorkerAlive(pool: Pool): Promise<boolean> {
+  const { rows } = await pool.query<{ alive: boolean }>(
+    'select exists (select from workflow.workers where workflow.is_alive(id)) as alive',
+  );
+  return rows[0]?.alive ?? false;
+}

@@ -1,0 +1,47 @@
+import type { Pool } from 'pg';
+import type { Transaction } from './activity.ts';
+import type { Schedule } from './crontab.ts';
+import { inTransaction } from './transaction.ts';
+
+/** What a schedule's tick does, in the transaction that decides the tick. */
+export type TickHandler = (tx: Transaction, tick: Date) => Promise<void>;
+
+/** A missed tick older than this is not made up for. */
+export const CATCH_UP_MS = 12 * 3_600_000;
+
+/** Registers schedules seen for the first time: their past ticks count as decided. */
+export async function registerSchedules(pool: Pool, schedules: readonly Schedule[]): Promise<void> {
+  await pool.query(
+    `insert into workflow.schedules (name, last_tick) select name, workflow.now() from unnest($1::text[]) name
+     on conflict (name) do nothing`,
+    [schedules.map(({ name }) => name)],
+  );
+}
+
+/**
+ * Decides the ticks that are due and fires the newest, if it is not too old; the others are recorded SKIPPED. However
+ * many workers call this, a tick fires once: workflow.schedules decides. Returns the tick fired, if any.
+ */
+export async function fireDueTicks(
+  pool: Pool,
+  schedule: Schedule,
+  handler: TickHandler,
+): Promise<Date | null> {
+  return inTransaction(pool, async (tx) => {
+    const { rows } = await tx.query<{ last_tick: Date; now: Date }>(
+      'select last_tick, workflow.now() as now from workflow.schedules where name = $1 for update',
+      [schedule.name],
+    );
+    const state = rows[0];
+    if (state === undefined) return null;
+    const due = schedule.ticks(state.last_tick, state.now, 1000);
+    if (due.length === 0) return null;
+    const taken = await tx.query<{ tick: Date | null }>(
+      `select workflow.take_tick($1, $2, $3 * interval '1 millisecond') as tick`,
+      [schedule.name, due, CATCH_UP_MS],
+    );
+    const tick = taken.rows[0]?.tick ?? null;
+    if (tick !== null) await handler(tx, tick);
+    return tick;
+  });
+}

@@ -1,0 +1,38 @@
+import type { Pool } from 'pg';
+import type { Transaction } from './activity.ts';
+
+/**
+ * Runs `work` in a transaction on a connection of its own: commits what it returns, rolls back what it throws. When
+ * `signal` has fired, or the rollback itself fails, the connection is destroyed: it may still be working.
+ */
+export async function inTransaction<T>(
+  pool: Pool,
+  work: (tx: Transaction) => Promise<T>,
+  signal?: AbortSignal,
+): Promise<T> {
+  const client = await pool.connect();
+  let broken: Error | undefined;
+  const destroy = () => {
+    broken = new Error('aborted');
+    client.release(broken);
+  };
+  signal?.addEventListener('abort', destroy, { once: true });
+  try {
+    signal?.throwIfAborted();
+    await client.query('begin');
+    const result = await work(client);
+    await client.query('commit');
+    return result;
+  } catch (error) {
+    if (broken === undefined) {
+      await client.query('rollback').catch((failure: Error) => {
+        broken = failure;
+        client.release(failure);
+      });
+    }
+    throw error;
+  } finally {
+    signal?.removeEventListener('abort', destroy);
+    if (broken === undefined) client.release();
+  }
+}

@@ -1,0 +1,195 @@
+import { randomUUID } from 'node:crypto';
+import { EventEmitter } from 'node:events';
+import {
+  Logger as GraphileLogger,
+  parseCronItems,
+  run,
+  type TaskList,
+  type WorkerEvents,
+} from 'graphile-worker';
+import type { Pool } from 'pg';
+import type { Logger } from 'pino';
+import type { Schedule } from './crontab.ts';
+import { Executor, type ExecutorOptions } from './executor.ts';
+import type { Machine } from './machine.ts';
+import { fireDueTicks, registerSchedules, type TickHandler } from './schedule.ts';
+import { storeMachines } from './store-machines.ts';
+
+/** Something a worker does again and again beside its steps; never twice at once. */
+export interface Chore {
+  name: string;
+  everyMs: number;
+  run: () => Promise<void>;
+}
+
+export interface WorkerOptions<S> extends Omit<ExecutorOptions<S>, 'workerId'> {
+  machines: readonly Machine[];
+  /** How many runs at once. The pool needs twice as many connections and some. */
+  concurrency: number;
+  graphileSchema: string;
+  schedules: readonly Schedule[];
+  /** By the task named in the crontab. */
+  ticks: Record<string, TickHandler>;
+  chores: readonly Chore[];
+  /** How long a stopping worker lets the steps under way end before it hands them over. Default 10 s. */
+  drainMs?: number;
+}
+
+export interface RunningWorker {
+  id: string;
+  /** Drains: begins nothing new, lets steps end or hands them over, then leaves. */
+  stop(): Promise<void>;
+  /** Settles when the worker has ended, whether asked or not. */
+  ended: Promise<void>;
+  /** When the last heartbeat got through, in milliseconds of Date.now(). */
+  lastHeartbeat(): number;
+}
+
+const HEARTBEAT_MS = 3000;
+const SWEEP_MS = 5000;
+/** 1 s retries must not come at 3 s: due jobs are polled, and Graphile Worker's default is 2 s. */
+const POLL_MS = 500;
+
+/** Starts a worker: stores the machines, registers the schedules, then works until stopped. */
+export async function startWorker<S>(options: WorkerOptions<S>): Promise<RunningWorker> {
+  const { pool, log } = options;
+  const id = `worker-${randomUUID()}`;
+  await storeMachines(pool, options.machines);
+  await registerSchedules(pool, options.schedules);
+  const executor = new Executor({ ...options, workerId: id });
+
+  const graphileIds = new Set<string>();
+  const events: WorkerEvents = new EventEmitter();
+  events.on('worker:create', ({ worker }) => graphileIds.add(worker.workerId));
+  events.on('worker:release', ({ worker }) => graphileIds.delete(worker.workerId));
+
+  let lastHeartbeat = 0;
+  const heartbeat = async () => {
+    const { rows } = await pool.query<{ heartbeat: string }>('select workflow.heartbeat($1, $2)', [
+      id,
+      [...graphileIds],
+    ]);
+    lastHeartbeat = Date.now();
+    for (const row of rows) executor.abortCancelled(row.heartbeat);
+  };
+  await heartbeat();
+
+  const fire = async (schedule: Schedule) => {
+    const handler = options.ticks[schedule.task];
+    if (handler === undefined) {
+      log.error({ schedule: schedule.name, task: schedule.task }, 'the crontab names a task that is none');
+      return;
+    }
+    const tick = await fireDueTicks(pool, schedule, handler);
+    if (tick !== null) log.info({ schedule: schedule.name, tick }, 'tick');
+  };
+  const byName = new Map(options.schedules.map((schedule) => [schedule.name, schedule]));
+
+  const advance = async (payload: unknown) => executor.advance((payload as { run: string }).run);
+  const taskList: TaskList = { advance_run: advance };
+  for (const task of Object.keys(options.activities)) taskList[task] = advance;
+  for (const task of Object.keys(options.ticks)) {
+    taskList[task] = async (payload) => {
+      const schedule = byName.get((payload as { schedule: string }).schedule);
+      if (schedule !== undefined) await fire(schedule);
+    };
+  }
+
+  const runner = await run({
+    pgPool: pool,
+    schema: options.graphileSchema,
+    concurrency: options.concurrency,
+    pollInterval: POLL_MS,
+    noHandleSignals: true,
+    logger: graphileLogger(log),
+    events,
+    taskList,
+    // Graphile Worker's cron knows UTC only, and its matcher no year: ours says "due?", workflow.schedules decides.
+    parsedCronItems: parseCronItems(
+      options.schedules.map((schedule) => ({
+        task: schedule.task,
+        identifier: schedule.name,
+        match: () => schedule.ticks(new Date(Date.now() - 120_000), new Date(), 1).length > 0,
+        payload: { schedule: schedule.name },
+        options: { jobKey: `schedule:${schedule.name}` },
+      })),
+    ),
+  });
+
+  const chores: Chore[] = [
+    { name: 'heartbeat', everyMs: HEARTBEAT_MS, run: heartbeat },
+    { name: 'sweep', everyMs: SWEEP_MS, run: async () => sweep(pool, log) },
+    ...options.chores,
+  ];
+  const stopChores = startChores(chores, log);
+  // Ticks missed while no worker ran.
+  for (const schedule of options.schedules) await fire(schedule);
+  log.info({ worker: id, concurrency: options.concurrency }, 'worker ready');
+
+  let stopped: Promise<void> | undefined;
+  const leave = async () => {
+    executor.drain();
+    const timer = setTimeout(() => executor.abortAll(), options.drainMs ?? 10_000);
+    try {
+      await runner.stop();
+    } finally {
+      clearTimeout(timer);
+    }
+    await stopChores();
+    await pool.query('update workflow.workers set stopped_at = clock_timestamp() where id = $1', [id]);
+    log.info({ worker: id }, 'worker stopped');
+  };
+  return {
+    id,
+    stop: async () => (stopped ??= leave()),
+    ended: runner.promise.then(() => undefined),
+    lastHeartbeat: () => lastHeartbeat,
+  };
+}
+
+async function sweep(pool: Pool, log: Logger): Promise<void> {
+  const { rows } = await pool.query<{ run_id: string; what: string }>('select * from workflow.sweep()');
+  for (const row of rows) log.warn({ runId: row.run_id, mended: row.what }, 'recovered a run');
+}
+
+/** Starts the chores; the returned function stops them and waits for those under way. */
+function startChores(chores: readonly Chore[], log: Logger): () => Promise<void> {
+  let stopped = false;
+  const loops = chores.map((chore) => {
+    let timer: NodeJS.Timeout | undefined;
+    let under: Promise<void> = Promise.resolve();
+    const once = async () => {
+      try {
+        await chore.run();
+      } catch (error) {
+        log.warn(
+          { chore: chore.name, error: error instanceof Error ? error.name : 'unknown' },
+          'a chore failed; it is tried again',
+        );
+      }
+      if (!stopped) schedule();
+    };
+    const schedule = () => {
+      timer = setTimeout(() => {
+        under = once();
+      }, chore.everyMs);
+    };
+    schedule();
+    return async () => {
+      clearTimeout(timer);
+      await under;
+    };
+  });
+  return async () => {
+    stopped = true;
+    await Promise.all(loops.map(async (stop) => stop()));
+  };
+}
+
+/** Graphile Worker's log lines in ours; its chatter about each job is debug. */
+function graphileLogger(log: Logger): GraphileLogger {
+  return new GraphileLogger(() => (level, message) => {
+    if (level === 'error' || level === 'warning') log.warn({ source: 'graphile-worker' }, message);
+    else log.trace({ source: 'graphile-worker' }, message);
+  });
+}

@@ -1,0 +1,42 @@
+import type { KeyType } from '../dict/key-type.ts';
+import type { ReconciliationSummary } from '../dict/reconciliation-log.ts';
+import type { AppliedChange } from '../dict/repair.ts';
+
+/** What a verification found for one key type. */
+export interface VerifiedKeyType {
+  result: 'OK' | 'NOK' | 'ERROR';
+  vsync?: string;
+  entries?: number;
+  /** Code of the error, for ERROR. */
+  code?: string;
+}
+
+/** A message to Core-Dict: its type and what it says. Published once per participant and key type, in order. */
+export type Message =
+  | {
+      /** One a verification. Key type "ALL". */
+      type: 'verification.summary';
+      content: {
+        runId: string;
+        outcome: 'IN_SYNC' | 'OUT_OF_SYNC' | 'INCOMPLETE';
+        keyTypes: Partial<Record<KeyType, VerifiedKeyType>>;
+        reconciliations: Partial<Record<KeyType, string>>;
+      };
+    }
+  | {
+      type: 'reconciliation.notification';
+      content: {
+        runId: string;
+        event: 'STARTED' | 'APPROVAL_NEEDED' | 'REJECTED' | 'FAILED';
+        summary: ReconciliationSummary;
+        /** For APPROVAL_NEEDED: the set to approve. */
+        setHash?: string;
+        reason?: string;
+      };
+    }
+  | {
+      /** The keys a repair changed, with the entries before and after (personal data), as they were changed. */
+      type: 'reconciliation.changes';
+      content: { runId: string; changes: AppliedChange[] };
+    }
+  | { type: 'reconciliation.complete'; content: { runId: string; summary: ReconciliationSummary } };

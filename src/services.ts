@@ -1,0 +1,17 @@
+import type { Pool } from 'pg';
+import type { Bridge } from './bridge/index.ts';
+import type { Settings } from './config.ts';
+
+/** What activities work with. */
+export interface Services {
+  pool: Pool;
+  bridge: Bridge;
+  settings: Pick<
+    Settings,
+    | 'MANUAL_APPROVAL_THRESHOLD'
+    | 'APPROVAL_FRESH_MINUTES'
+    | 'REPAIR_MAX_HOURS'
+    | 'SCAN_MAX_AGE_HOURS'
+    | 'TEMP_DIR'
+  >;
+}

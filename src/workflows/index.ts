@@ -1,0 +1,8 @@
+import { reconciliation } from './reconciliation.ts';
+import { verification } from './verification.ts';
+import { verificationSchedule } from './verification-schedule.ts';
+
+/** Every machine of this program. */
+export const machines = [verificationSchedule, verification, reconciliation] as const;
+
+export { openSchedule, tickVerificationSchedules } from './verification-schedule.ts';

@@ -1,0 +1,110 @@
+import { machineOver } from '../engine/index.ts';
+import type { TaskActivities } from '../../tasks/index.ts';
+
+const MINUTE = 60_000;
+
+/**
+ * One participant, one key type: makes the local base what DICT has, and proves it.
+ *
+ *   open → snapshot → request file → poll → download → compare ─┬─ within the threshold ──→ apply → recalculate → confirm
+ *            ↑            ↑___ file unusable: another _________│                             ↑        ↑             │
+ *            │                                                 ├─ above it → ask → approval ─┤        │             │
+ *            ├──────────────── approval came late ─────────────────────────────────────────── ┘        │             │
+ *            │                                                 └─ nothing differs ─────────────────────┘             │
+ *            └─────────────────────────────────── still NOK, at most 3 rounds ────────────────────────────────────────┘
+ */
+export const reconciliation = machineOver<TaskActivities>()({
+  name: 'reconciliation',
+  version: 1,
+  initial: 'open',
+  states: {
+    open: { kind: 'activity', task: 'open_reconciliation', on: { opened: 'snapshot' } },
+    snapshot: {
+      kind: 'activity',
+      task: 'keep_snapshot',
+      on: { kept: 'request_file', failure: 'log_failure' },
+    },
+    request_file: {
+      kind: 'activity',
+      task: 'bridge_request_reconciliation',
+      on: { requested: 'poll_file', failure: 'log_failure' },
+    },
+    // 1, 2, 4 … 60 s: five key types at once stay within getCidSetFile's 10 a minute and its bucket of 50.
+    poll_file: {
+      kind: 'poll',
+      task: 'bridge_get_reconciliation_status',
+      poll: { initialMs: 1000, backoff: 2, maxMs: MINUTE },
+      deadlineMs: 10 * MINUTE,
+      on: { available: 'download', refused: 'request_file', timeout: 'file_late', failure: 'log_failure' },
+    },
+    file_late: { kind: 'activity', task: 'report_late_file', on: { failure: 'log_failure' } },
+    download: {
+      kind: 'loop',
+      task: 'download_cid_file',
+      on: { complete: 'compare', gone: 'request_file', failure: 'log_failure' },
+    },
+    compare: {
+      kind: 'activity',
+      task: 'compare_cids',
+      startToCloseMs: 30 * MINUTE,
+      on: {
+        identical: 'recalculate',
+        apply: 'apply',
+        ask: 'ask_approval',
+        refused: 'request_file',
+        missing: 'download',
+        failure: 'log_failure',
+      },
+    },
+    ask_approval: {
+      kind: 'activity',
+      task: 'publish_reconciliation_notification',
+      on: { notified: 'wait_approval', failure: 'log_failure' },
+    },
+    wait_approval: {
+      kind: 'wait',
+      signals: ['approve', 'reject'],
+      on: { approve: 'accept_approval', reject: 'log_rejection' },
+    },
+    accept_approval: {
+      kind: 'activity',
+      task: 'accept_approval',
+      on: { fresh: 'apply', stale: 'snapshot', failure: 'log_failure' },
+    },
+    apply: {
+      kind: 'loop',
+      task: 'apply_reconciliation',
+      on: { applied: 'recalculate', failure: 'log_failure' },
+    },
+    recalculate: {
+      kind: 'loop',
+      task: 'recalculate_vsync',
+      startToCloseMs: 30 * MINUTE,
+      on: { recalculated: 'confirm', failure: 'log_failure' },
+    },
+    confirm: {
+      kind: 'activity',
+      task: 'bridge_confirm_vsync',
+      on: { ok: 'log', nok: 'snapshot', still_nok: 'log_failure', failure: 'log_failure' },
+    },
+    log: { kind: 'activity', task: 'save_reconciliation_log', on: { saved: 'notify' } },
+    notify: { kind: 'activity', task: 'publish_reconciliation_complete', on: { published: 'in_sync' } },
+    in_sync: { kind: 'terminal', closesAs: 'COMPLETED' },
+
+    log_rejection: { kind: 'activity', task: 'save_reconciliation_log', on: { saved: 'notify_rejection' } },
+    notify_rejection: {
+      kind: 'activity',
+      task: 'publish_reconciliation_notification',
+      on: { notified: 'rejected' },
+    },
+    rejected: { kind: 'terminal', closesAs: 'REJECTED' },
+
+    log_failure: { kind: 'activity', task: 'save_reconciliation_log', on: { saved: 'notify_failure' } },
+    notify_failure: {
+      kind: 'activity',
+      task: 'publish_reconciliation_notification',
+      on: { notified: 'failed' },
+    },
+    failed: { kind: 'terminal', closesAs: 'FAILED' },
+  },
+});

@@ -1,0 +1,35 @@
+import { machineOver, signalRun, startRun, type Transaction } from '../engine/index.ts';
+import type { TaskActivities } from '../../tasks/index.ts';
+
+/** The nightly habit of one participant: waits for ticks, starts a verification each, renews itself after 30. */
+export const verificationSchedule = machineOver<TaskActivities>()({
+  name: 'verification_schedule',
+  version: 1,
+  initial: 'waiting',
+  states: {
+    waiting: { kind: 'wait', signals: ['tick'], on: { tick: 'start' } },
+    start: { kind: 'spawn', task: 'start_verification', on: { started: 'waiting', renew: 'continued' } },
+    continued: { kind: 'terminal', closesAs: 'CONTINUED' },
+  },
+});
+
+/** The schedule's run of a participant, started if there is none. */
+export async function openSchedule(db: Pick<Transaction, 'query'>, participant: string): Promise<string> {
+  return startRun(
+    db,
+    verificationSchedule.name,
+    `verification-schedule:${participant}`,
+    { participant },
+    'worker',
+  );
+}
+
+/** What the crontab's task `verification_schedule` does with a tick: tells each participant's schedule. */
+export function tickVerificationSchedules(participants: readonly string[]) {
+  return async (tx: Transaction, tick: Date): Promise<void> => {
+    for (const participant of participants) {
+      const run = await openSchedule(tx, participant);
+      await signalRun(tx, run, 'tick', { tick: tick.toISOString() }, 'crontab');
+    }
+  };
+}

@@ -1,0 +1,36 @@
+import { activity, type ReconciliationContext, reconciliationInput } from '../src/activity.ts';
+import { lookUp, pendingDivergences } from '../src/dict/repair-lookup.ts';
+import { applyFindings } from '../src/dict/repair.ts';
+import { publish } from '../src/notify/index.ts';
+
+/** CIDs looked up and applied a step: each its own transaction, none long. */
+const CHUNK = 200;
+
+/**
+ * Applies the round's frozen set in chunks: asks DICT about each CID, then in one transaction decides, changes the
+ * base, records before and after, and tells Core-Dict.
+ */
+export default activity<'again' | 'applied'>(async ({ run, signal, log }, { pool, bridge }) => {
+  const { participant, keyType } = reconciliationInput(run.input);
+  const { round } = run.context as unknown as ReconciliationContext;
+  const pending = await pendingDivergences(pool, run.id, round, CHUNK);
+  if (pending.length === 0) return { outcome: 'applied' };
+  const call = { correlationId: run.correlationId, signal };
+  const { findings, brokenOffBy } = await lookUp(bridge, participant, keyType, pending, call);
+  // What was fetched before the limit was hit is applied; only a step that got nothing has failed.
+  if (findings.length === 0) throw brokenOffBy;
+  return async (tx) => {
+    const changes = await applyFindings(tx, { runId: run.id, round, participant, keyType }, findings);
+    if (changes.length > 0) {
+      await publish(tx, participant, keyType, run.id, {
+        type: 'reconciliation.changes',
+        content: { runId: run.id, changes },
+      });
+    }
+    log.info(
+      { participant, keyType, lookedUp: findings.length, changed: changes.length },
+      'repaired a chunk',
+    );
+    return { outcome: 'again', detail: { lookedUp: findings.length, changed: changes.length } };
+  };
+});

@@ -1,0 +1,33 @@
+import { activity, type ReconciliationContext, reconciliationInput } from '../src/activity.ts';
+import { noteCidFile } from '../src/dict/reconciliation-log.ts';
+import { DvError } from '../src/errors.ts';
+
+/** Asks whether the CID file is there (getCidSetFile). ERROR and UNAVAILABLE are DICT's way to say: ask for another. */
+export default activity<'available' | 'refused' | 'pending'>(async ({ run, signal, log }, { bridge }) => {
+  const { participant } = reconciliationInput(run.input);
+  const { file } = run.context as unknown as ReconciliationContext;
+  if (file === undefined) throw new DvError('DV_UNEXPECTED', 'No CID file was asked for. Please report it.');
+  const state = await bridge.getCidSetFile(
+    { participant, id: file.id },
+    { correlationId: run.correlationId, signal },
+  );
+  return async (tx) => {
+    await noteCidFile(tx, file.row, state);
+    const detail = { fileId: file.id, status: state.status };
+    switch (state.status) {
+      case 'AVAILABLE':
+        return {
+          outcome: 'available',
+          context: { file: { ...file, bytes: state.bytes, sha256: state.sha256 } },
+          detail: { ...detail, bytes: state.bytes },
+        };
+      case 'ERROR':
+      case 'UNAVAILABLE':
+        log.warn(detail, 'DICT could not make the CID file');
+        return { outcome: 'refused', detail };
+      case 'REQUESTED':
+      case 'PROCESSING':
+        return { outcome: 'pending', detail };
+    }
+  };
+});

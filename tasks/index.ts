@@ -1,0 +1,48 @@
+import accept_approval from './accept_approval.ts';
+import apply_reconciliation from './apply_reconciliation.ts';
+import bridge_confirm_vsync from './bridge_confirm_vsync.ts';
+import bridge_get_reconciliation_status from './bridge_get_reconciliation_status.ts';
+import bridge_request_reconciliation from './bridge_request_reconciliation.ts';
+import bridge_verify_vsync from './bridge_verify_vsync.ts';
+import compare_cids from './compare_cids.ts';
+import download_cid_file from './download_cid_file.ts';
+import keep_snapshot from './keep_snapshot.ts';
+import log_verification from './log_verification.ts';
+import open_reconciliation from './open_reconciliation.ts';
+import publish_reconciliation_complete from './publish_reconciliation_complete.ts';
+import publish_reconciliation_notification from './publish_reconciliation_notification.ts';
+import publish_verification_summary from './publish_verification_summary.ts';
+import read_all_vsyncs from './read_all_vsyncs.ts';
+import recalculate_vsync from './recalculate_vsync.ts';
+import report_late_file from './report_late_file.ts';
+import save_reconciliation_log from './save_reconciliation_log.ts';
+import skip_key_type from './skip_key_type.ts';
+import spawn_reconciliations from './spawn_reconciliations.ts';
+import start_verification from './start_verification.ts';
+
+/** Every activity, by its name: the Graphile Worker task of that name is its file. */
+export const activities = {
+  accept_approval,
+  apply_reconciliation,
+  bridge_confirm_vsync,
+  bridge_get_reconciliation_status,
+  bridge_request_reconciliation,
+  bridge_verify_vsync,
+  compare_cids,
+  download_cid_file,
+  keep_snapshot,
+  log_verification,
+  open_reconciliation,
+  publish_reconciliation_complete,
+  publish_reconciliation_notification,
+  publish_verification_summary,
+  read_all_vsyncs,
+  recalculate_vsync,
+  report_late_file,
+  save_reconciliation_log,
+  skip_key_type,
+  spawn_reconciliations,
+  start_verification,
+};
+
+export type TaskActivities = typeof activities;

@@ -1,0 +1,19 @@
+import { activity, reconciliationInput } from '../src/activity.ts';
+import { openReconciliation, readReconciliation } from '../src/dict/reconciliation-log.ts';
+import { publish } from '../src/notify/index.ts';
+
+/** Opens the auditor's row with the VSync as it was before, and tells Core-Dict that a reconciliation has begun. */
+export default activity<'opened'>(async ({ run }) => {
+  const { participant, keyType } = reconciliationInput(run.input);
+  return async (tx) => {
+    await openReconciliation(tx, run.id, participant, keyType);
+    const summary = await readReconciliation(tx, run.id);
+    if (summary !== undefined) {
+      await publish(tx, participant, keyType, run.id, {
+        type: 'reconciliation.notification',
+        content: { runId: run.id, event: 'STARTED', summary },
+      });
+    }
+    return { outcome: 'opened' };
+  };
+});

@@ -1,0 +1,28 @@
+import { activity, type ReconciliationContext, reconciliationInput } from '../src/activity.ts';
+import { countReconciliation, readReconciliation } from '../src/dict/reconciliation-log.ts';
+import { publish } from '../src/notify/index.ts';
+
+/** Tells Core-Dict where a reconciliation stands that did not simply succeed: approval needed, rejected, failed. */
+export default activity<'notified'>(async ({ run }) => {
+  const { participant, keyType } = reconciliationInput(run.input);
+  const { signal } = run.context as unknown as ReconciliationContext;
+  return async (tx) => {
+    await countReconciliation(tx, run.id);
+    const summary = await readReconciliation(tx, run.id);
+    if (summary !== undefined) {
+      const event =
+        run.error !== null ? 'FAILED' : signal?.name === 'reject' ? 'REJECTED' : 'APPROVAL_NEEDED';
+      await publish(tx, participant, keyType, run.id, {
+        type: 'reconciliation.notification',
+        content: {
+          runId: run.id,
+          event,
+          summary,
+          ...(summary.reason !== null && { reason: summary.reason }),
+          ...(event === 'APPROVAL_NEEDED' && summary.setHash !== null && { setHash: summary.setHash }),
+        },
+      });
+    }
+    return { outcome: 'notified' };
+  };
+});
