@@ -1,0 +1,61 @@
+import { readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Pool } from 'pg';
+import type { Logger } from 'pino';
+import { activities } from '../../tasks/index.ts';
+import type { Bridge } from '../bridge/index.ts';
+import type { Settings } from '../config.ts';
+import { configureParticipants, foldDeltas } from '../dict/vsync-store.ts';
+import { type AttemptReport, readCrontab, type RunningWorker, startWorker } from '../engine/index.ts';
+import { postgresWay, relayOutbox } from '../notify/index.ts';
+import { machines, openSchedule, tickVerificationSchedules } from '../workflows/index.ts';
+
+export interface ServiceOptions {
+  pool: Pool;
+  bridge: Bridge;
+  settings: Settings;
+  log: Logger;
+  /** The crontab's text. */
+  crontab: string;
+  onAttempt?: (report: AttemptReport) => void;
+}
+
+/** The service: worker, cron, relay to Core-Dict and the chores of the key base. Stops as the worker stops. */
+export async function startService(options: ServiceOptions): Promise<RunningWorker> {
+  const { pool, settings, log } = options;
+  const participants = settings.PARTICIPANT_ISPB;
+  const schedules = readCrontab(options.crontab);
+  await configureParticipants(pool, participants);
+  const way = postgresWay();
+  const worker = await startWorker({
+    pool,
+    log,
+    machines,
+    activities,
+    services: { pool, bridge: options.bridge, settings },
+    concurrency: settings.WORKER_CONCURRENCY,
+    graphileSchema: settings.GRAPHILE_WORKER_SCHEMA,
+    schedules,
+    ticks: { verification_schedule: tickVerificationSchedules(participants) },
+    logFields: ({ input }) => ({ participant: input['participant'], keyType: input['keyType'] }),
+    ...(options.onAttempt && { onAttempt: options.onAttempt }),
+    chores: [
+      { name: 'relay', everyMs: 500, run: async () => void (await relayOutbox(pool, way)) },
+      { name: 'fold', everyMs: 2000, run: async () => void (await foldDeltas(pool)) },
+      { name: 'temp-files', everyMs: 600_000, run: async () => removeLeftFiles(pool, settings.TEMP_DIR) },
+    ],
+  });
+  for (const participant of participants) await openSchedule(pool, participant);
+  return worker;
+}
+
+/** Removes temporary folders of runs that have ended: those of a cancelled run, or of a crash. */
+async function removeLeftFiles(pool: Pool, tempDir: string): Promise<void> {
+  const folders = await readdir(tempDir).catch(() => []);
+  const runs = folders.filter((name) => /^[0-9a-f-]{36}$/.test(name));
+  const { rows } = await pool.query<{ id: string }>(
+    'select id from workflow.runs where id = any ($1::uuid[]) and closed_at is not null',
+    [runs],
+  );
+  for (const { id } of rows) await rm(join(tempDir, id), { recursive: true, force: true });
+}

@@ -1,0 +1,127 @@
+import { randomUUID } from 'node:crypto';
+import { mkdir, open, rm, type FileHandle } from 'node:fs/promises';
+import { join } from 'node:path';
+import { DvError } from '../../errors.ts';
+import { CID_BYTES } from '../cid.ts';
+
+const WRITE_BYTES = 1 << 16;
+
+/** Where a partition lies among all CIDs to be stored, and how many bytes it gets: known before the first comes. */
+export interface Partition {
+  from: number;
+  bytes: number;
+}
+
+/** A place for CIDs (raw 32 bytes), partition by partition. */
+export interface CidStore {
+  /** Takes a copy of the CID. */
+  append(partition: number, cid: Uint8Array): void;
+  /** To be awaited now and then, and after the last `append`. */
+  flush(isLast: boolean): Promise<void>;
+  /** The partition's CIDs in order of arrival, good until the next call. */
+  read(partition: number): Promise<Buffer>;
+  close(): Promise<void>;
+}
+
+/** A store in memory, for a single partition. */
+export function memoryStore(bytes: number): CidStore {
+  const cids = Buffer.allocUnsafeSlow(bytes);
+  let filled = 0;
+  return {
+    append(_partition, cid) {
+      cids.set(cid, filled);
+      filled += CID_BYTES;
+    },
+    flush: () => Promise.resolve(),
+    read: () => Promise.resolve(cids),
+    close: () => Promise.resolve(),
+  };
+}
+
+/**
+ * A store in one temporary file in `tempDir` (made when missing), in memory of 64 KiB a partition besides the one
+ * being read. The file is removed from its folder as soon as it is open, so nothing stays behind whatever becomes of
+ * the process. DV_TEMP_FILE_FAILED when the file system refuses.
+ */
+export async function tempFileStore(tempDir: string, partitions: readonly Partition[]): Promise<CidStore> {
+  const handle = await failing(openUnlinked(tempDir));
+  const writers = partitions.map(({ from }) => ({
+    buffer: Buffer.allocUnsafeSlow(WRITE_BYTES),
+    filled: 0,
+    position: from,
+  }));
+  const full: { buffer: Buffer<ArrayBuffer>; bytes: number; position: number }[] = [];
+  const free: Buffer<ArrayBuffer>[] = [];
+  let region = Buffer.alloc(0);
+
+  return {
+    append(partition, cid) {
+      const writer = writers[partition]!;
+      writer.buffer.set(cid, writer.filled);
+      writer.filled += CID_BYTES;
+      if (writer.filled < WRITE_BYTES) return;
+      full.push({ buffer: writer.buffer, bytes: WRITE_BYTES, position: writer.position });
+      writer.buffer = free.pop() ?? Buffer.allocUnsafeSlow(WRITE_BYTES);
+      writer.filled = 0;
+      writer.position += WRITE_BYTES;
+    },
+    async flush(isLast) {
+      for (const { buffer, bytes, position } of full.splice(0)) {
+        await failing(writeWhole(handle, buffer.subarray(0, bytes), position));
+        free.push(buffer);
+      }
+      if (!isLast) return;
+      for (const { buffer, filled, position } of writers.splice(0)) {
+        await failing(writeWhole(handle, buffer.subarray(0, filled), position));
+      }
+      free.length = 0;
+    },
+    async read(partition) {
+      const { from, bytes } = partitions[partition]!;
+      if (region.length < bytes) region = Buffer.allocUnsafeSlow(bytes);
+      await failing(readWhole(handle, region.subarray(0, bytes), from));
+      return region.subarray(0, bytes);
+    },
+    close: () => handle.close(),
+  };
+}
+
+async function openUnlinked(tempDir: string): Promise<FileHandle> {
+  await mkdir(tempDir, { recursive: true });
+  const path = join(tempDir, `cids-${randomUUID()}.tmp`);
+  const handle = await open(path, 'wx+', 0o600);
+  try {
+    await rm(path);
+  } catch (error) {
+    await handle.close();
+    throw error;
+  }
+  return handle;
+}
+
+async function writeWhole(handle: FileHandle, bytes: Buffer, position: number): Promise<void> {
+  for (let at = 0; at < bytes.length;) {
+    at += (await handle.write(bytes, at, bytes.length - at, position + at)).bytesWritten;
+  }
+}
+
+async function readWhole(handle: FileHandle, bytes: Buffer, position: number): Promise<void> {
+  for (let at = 0; at < bytes.length;) {
+    const { bytesRead } = await handle.read(bytes, at, bytes.length - at, position + at);
+    if (bytesRead === 0) throw new Error('The temporary file is shorter than what was written to it.');
+    at += bytesRead;
+  }
+}
+
+async function failing<T>(work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (cause) {
+    const code = cause instanceof Error && 'code' in cause ? ` (${String(cause.code)})` : '';
+    throw new DvError(
+      'DV_TEMP_FILE_FAILED',
+      `The comparison's temporary file cannot be used${code}. Check the temporary folder's rights and free space.`,
+      { class: 'retryable', cause },
+    );
+  }
+}

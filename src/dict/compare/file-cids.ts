@@ -1,0 +1,107 @@
+import { createHash } from 'node:crypto';
+import { DvError } from '../../errors.ts';
+import { CID_BYTES } from '../cid.ts';
+import { BUCKETS } from './buckets.ts';
+import { memoryStore, tempFileStore, type CidStore, type Partition } from './cid-store.ts';
+import { HEX_PAIRS, readCidLines, type LineVisitor } from './cid-lines.ts';
+import type { CidFileScan } from './scan.ts';
+import { CidSorter } from './sort.ts';
+
+/** A CID file and what one pass over it told. */
+export interface ScannedFile {
+  path: string;
+  scan: CidFileScan;
+}
+
+export interface FileCidsOptions {
+  /** Folder for the temporary file. */
+  tempDir: string;
+  /** CIDs sorted in memory at a time (76 bytes each); if the listed buckets hold more, all go through a file. */
+  partitionLimit: number;
+  signal?: AbortSignal | undefined;
+  /** Hears of each repetition of a CID; the buffer is good during the call only. */
+  onDuplicate: (cid: Buffer) => void;
+}
+
+/**
+ * The file's CIDs in those buckets (ascending), in ascending order and once each, in batches of 32 bytes a CID; a
+ * batch is good until the next is asked for. Memory does not grow with the file: the scan knows every bucket's
+ * count, so neighbouring buckets form partitions that fit, and each CID goes straight to its partition's place.
+ * DV_FILE_CHANGED when the file is no longer the one scanned; DV_FILE_UNREADABLE, DV_TEMP_FILE_FAILED.
+ */
+export async function* listFileCids(
+  file: ScannedFile,
+  buckets: readonly number[],
+  options: FileCidsOptions,
+): AsyncGenerator<Buffer, void, undefined> {
+  const { partitions, partitionOf } = plan(file.scan, buckets, options.partitionLimit);
+  const largest = Math.max(0, ...partitions.map(({ bytes }) => bytes));
+  if (largest === 0) return;
+  const store =
+    partitions.length === 1 ? memoryStore(largest) : await tempFileStore(options.tempDir, partitions);
+  try {
+    await fill(store, file, partitionOf, options.signal);
+    const sorter = new CidSorter(largest / CID_BYTES);
+    for (const partition of partitions.keys()) {
+      options.signal?.throwIfAborted();
+      yield sorter.sortUnique(await store.read(partition), options.onDuplicate);
+    }
+  } finally {
+    await store.close();
+  }
+}
+
+function plan(scan: CidFileScan, buckets: readonly number[], limit: number) {
+  const partitions: Partition[] = [];
+  const partitionOf = new Int32Array(BUCKETS).fill(-1);
+  let last: Partition | undefined;
+  for (const bucket of buckets) {
+    const bytes = scan.buckets.counts[bucket]! * CID_BYTES;
+    if (bytes === 0) continue;
+    if (last === undefined || last.bytes + bytes > limit * CID_BYTES) {
+      last = { from: last === undefined ? 0 : last.from + last.bytes, bytes: 0 };
+      partitions.push(last);
+    }
+    last.bytes += bytes;
+    partitionOf[bucket] = partitions.length - 1;
+  }
+  return { partitions, partitionOf };
+}
+
+/** Second pass over the file: every CID of a listed bucket into its partition's place. */
+async function fill(
+  store: CidStore,
+  { path, scan }: ScannedFile,
+  partitionOf: Int32Array,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const hash = createHash('sha256');
+  const left = scan.buckets.counts.slice();
+  const cid = new Uint8Array(CID_BYTES);
+  const visit: LineVisitor = (bytes, at) => {
+    for (let i = 0; i < CID_BYTES; i++, at += 2) {
+      const byte = HEX_PAIRS[(bytes[at]! << 8) | bytes[at + 1]!]!;
+      if (byte < 0) return false;
+      cid[i] = byte;
+      if (i === 1 && partitionOf[(cid[0]! << 4) | (byte >> 4)]! < 0) return true;
+    }
+    const bucket = (cid[0]! << 4) | (cid[1]! >> 4);
+    // More than the scan counted would run into the next partition's place.
+    if (left[bucket]!-- === 0) return false;
+    store.append(partitionOf[bucket]!, cid);
+    return true;
+  };
+  await readCidLines(path, visit, {
+    signal,
+    onBytes: (bytes) => hash.update(bytes),
+    afterChunk: () => store.flush(false),
+  });
+  if (hash.digest('hex') !== scan.sha256) {
+    throw new DvError(
+      'DV_FILE_CHANGED',
+      'The CID file changed while it was being compared. Nothing of it was used: have it downloaded again.',
+      { class: 'retryable' },
+    );
+  }
+  await store.flush(true);
+}
