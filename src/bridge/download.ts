@@ -1,0 +1,40 @@
+import type { ClientReadableStream, ServiceError } from '@grpc/grpc-js';
+import { bridgeError, cancelled, idleTimeout } from './errors.ts';
+
+const METHOD = 'DownloadCidSetFile';
+
+/**
+ * The chunks of one download. `open` starts the call when iteration begins. A chunk that takes longer than `idleMs`
+ * ends it with DV_BRIDGE_TIMEOUT; the reader's own time between chunks does not count. Leaving the loop early, an
+ * error and the signal all cancel the call.
+ */
+export async function* downloadStream(
+  open: () => ClientReadableStream<object>,
+  options: { idleMs: number; signal: AbortSignal },
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const { idleMs, signal } = options;
+  if (signal.aborted) throw cancelled(METHOD);
+  const call = open();
+  // A cancelled call reports it as an error event, also after nobody iterates any more.
+  call.on('error', () => {});
+  const cancel = () => call.cancel();
+  signal.addEventListener('abort', cancel);
+  const chunks = call[Symbol.asyncIterator]() as AsyncIterator<{ data: Uint8Array }>;
+  let idle = false;
+  try {
+    for (;;) {
+      const timer = setTimeout(() => {
+        idle = true;
+        cancel();
+      }, idleMs);
+      const next = await chunks.next().finally(() => clearTimeout(timer));
+      if (next.done) return;
+      yield next.value.data;
+    }
+  } catch (error) {
+    throw idle ? idleTimeout(METHOD) : bridgeError(METHOD, error as ServiceError);
+  } finally {
+    signal.removeEventListener('abort', cancel);
+    cancel();
+  }
+}

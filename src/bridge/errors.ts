@@ -1,0 +1,139 @@
+import { status } from '@grpc/grpc-js';
+import type { ServiceError } from '@grpc/grpc-js';
+import { DvError } from '../errors.ts';
+import type { ErrorClass } from '../errors.ts';
+import type { BridgeMethod } from './contract.ts';
+import { CORRELATION_ID, PROBLEM_TYPE, RETRY_AFTER } from './contract.ts';
+
+interface Meaning {
+  code: string;
+  class: ErrorClass;
+  /** Follows "<method>: ". */
+  text: string;
+}
+
+const RATE_LIMITED: Meaning = {
+  code: 'DV_DICT_RATE_LIMITED',
+  class: 'rate_limited',
+  text: "DICT's limit for this operation is used up. Wait for its bucket to refill (see ListPolicies).",
+};
+const NOT_FOUND: Meaning = {
+  code: 'DV_DICT_NOT_FOUND',
+  class: 'not_retryable',
+  text: 'DICT has nothing under this id or CID (any more).',
+};
+const FORBIDDEN: Meaning = {
+  code: 'DV_DICT_FORBIDDEN',
+  class: 'not_retryable',
+  text: 'DICT or the Bridge refuses this participant. Check PARTICIPANT_ISPB and which participants the Bridge may act for.',
+};
+const BAD_REQUEST: Meaning = {
+  code: 'DV_DICT_BAD_REQUEST',
+  class: 'not_retryable',
+  text: 'DICT refused the request as invalid. Look the problem type up in the DICT API, section "Tratamento de erros".',
+};
+const GONE: Meaning = {
+  code: 'DV_DICT_GONE',
+  class: 'not_retryable',
+  text: 'DICT no longer keeps this. Ask for a new one.',
+};
+const UNAVAILABLE: Meaning = {
+  code: 'DV_BRIDGE_UNAVAILABLE',
+  class: 'retryable',
+  text: 'The Bridge, or DICT behind it, cannot be reached. Check BRIDGE_ADDRESS and that the Bridge is running.',
+};
+const TIMEOUT: Meaning = {
+  code: 'DV_BRIDGE_TIMEOUT',
+  class: 'retryable',
+  text: 'The Bridge did not answer in time.',
+};
+const UNIMPLEMENTED: Meaning = {
+  code: 'DV_BRIDGE_UNIMPLEMENTED',
+  class: 'not_retryable',
+  text: 'The Bridge does not offer this method. Bring it up to proto/bridge.proto.',
+};
+const CANCELLED: Meaning = {
+  code: 'DV_BRIDGE_CANCELLED',
+  class: 'retryable',
+  text: 'The call was cancelled before its answer came.',
+};
+const INTERNAL: Meaning = {
+  code: 'DV_DICT_INTERNAL',
+  class: 'retryable',
+  text: 'DICT or the Bridge failed inside. If it goes on, open a ticket with the correlation id.',
+};
+
+const MEANINGS: Readonly<Record<number, Meaning>> = {
+  [status.RESOURCE_EXHAUSTED]: RATE_LIMITED,
+  [status.NOT_FOUND]: NOT_FOUND,
+  [status.PERMISSION_DENIED]: FORBIDDEN,
+  [status.UNAUTHENTICATED]: FORBIDDEN,
+  [status.INVALID_ARGUMENT]: BAD_REQUEST,
+  [status.OUT_OF_RANGE]: BAD_REQUEST,
+  [status.ALREADY_EXISTS]: BAD_REQUEST,
+  [status.FAILED_PRECONDITION]: GONE,
+  [status.UNAVAILABLE]: UNAVAILABLE,
+  [status.DEADLINE_EXCEEDED]: TIMEOUT,
+  [status.UNIMPLEMENTED]: UNIMPLEMENTED,
+  [status.CANCELLED]: CANCELLED,
+};
+
+// The status message may quote what was sent (DICT's violations do), so it is never passed on: of an error that is
+// not DICT's answer only the system's error code or OpenSSL's verdict on a certificate is.
+const CONNECTION_ERROR =
+  /\b(?:ECONN(?:REFUSED|RESET|ABORTED)|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|EPIPE|(?:Hostname\/IP does not match|unable to [a-z ]*|self-signed )?certificate(?:'s altnames| has expired| is not yet valid)?)/;
+const PROBLEM_TYPE_FORMAT = /^[A-Za-z]{1,60}$/;
+const RETRY_AFTER_FORMAT = /^[0-9]{1,6}$/;
+const CORRELATION_ID_FORMAT = /^[0-9A-Za-z-]{1,64}$/;
+
+/**
+ * A failed gRPC call as DvError: class and code by status, retryAt from the trailer retry-after (seconds from now),
+ * the problem type in the text, DICT's correlation id kept.
+ */
+export function bridgeError(method: BridgeMethod, error: ServiceError): DvError {
+  const meaning = MEANINGS[error.code] ?? INTERNAL;
+  const problemType = trailer(error, PROBLEM_TYPE, PROBLEM_TYPE_FORMAT);
+  const retryAfter = trailer(error, RETRY_AFTER, RETRY_AFTER_FORMAT);
+  const correlationId = trailer(error, CORRELATION_ID, CORRELATION_ID_FORMAT);
+  const cause = problemType ?? CONNECTION_ERROR.exec(error.details)?.[0];
+  return new DvError(meaning.code, text(method, meaning, cause), {
+    class: meaning.class,
+    ...(retryAfter !== undefined && { retryAt: new Date(Date.now() + Number(retryAfter) * 1000) }),
+    ...(correlationId !== undefined && { correlationId }),
+  });
+}
+
+/** DV_BRIDGE_TIMEOUT of a download whose next chunk does not come. */
+export function idleTimeout(method: BridgeMethod): DvError {
+  return of(method, TIMEOUT);
+}
+
+/** DV_BRIDGE_CANCELLED of a call that is not even begun. */
+export function cancelled(method: BridgeMethod): DvError {
+  return of(method, CANCELLED);
+}
+
+/**
+ * DV_BRIDGE_NONSENSE: an answer that cannot be. `problems` name fields and rules, never values; `correlationId` is the
+ * answer's, if it has one.
+ */
+export function nonsense(method: BridgeMethod, problems: string[], correlationId?: unknown): DvError {
+  return new DvError(
+    'DV_BRIDGE_NONSENSE',
+    `${method}: the Bridge gave an answer that cannot be right (${problems.join('; ')}). Nothing of it was used; check the Bridge against proto/bridge.proto.`,
+    typeof correlationId === 'string' && CORRELATION_ID_FORMAT.test(correlationId) ? { correlationId } : {},
+  );
+}
+
+function of(method: BridgeMethod, meaning: Meaning): DvError {
+  return new DvError(meaning.code, text(method, meaning), { class: meaning.class });
+}
+
+function text(method: BridgeMethod, meaning: Meaning, cause?: string): string {
+  return `${method}: ${meaning.text}${cause === undefined ? '' : ` (${cause})`}`;
+}
+
+function trailer(error: ServiceError, name: string, format: RegExp): string | undefined {
+  const [value] = error.metadata.get(name);
+  return typeof value === 'string' && format.test(value) ? value : undefined;
+}

@@ -1,0 +1,54 @@
+import { execFileSync } from 'node:child_process';
+import { readFileSync, realpathSync } from 'node:fs';
+import { join } from 'node:path';
+
+/** A Postgres server that runs on a directory. */
+export interface RunningServer {
+  pid: number;
+  /** Undefined while it starts up or shuts down. */
+  port: number | undefined;
+}
+
+/**
+ * The server's argument that names its directory: how its process is told from another one that got the same
+ * process id later, and how a person finds it in `ps`.
+ */
+export function identityArgument(directory: string): string {
+  return `dict_vsync.directory=${directory}`;
+}
+
+/**
+ * The server running on an embedded Postgres' directory; undefined when none does.
+ * Synchronous, because a process that exits asks too.
+ */
+export function runningServer(directory: string): RunningServer | undefined {
+  // The lines are documented: process id, data directory, start time, port, …, and the status on the eighth.
+  const lines = read(join(directory, 'data', 'postmaster.pid')).split('\n');
+  const pid = Number(lines[0]);
+  if (!pid || !isServer(pid, realpathSync(directory))) return undefined;
+  return { pid, port: lines[7]?.trim() === 'ready' ? Number(lines[3]) : undefined };
+}
+
+function isServer(pid: number, directory: string): boolean {
+  const identity = identityArgument(directory);
+  try {
+    if (process.platform === 'win32') return process.kill(pid, 0);
+    if (process.platform !== 'linux') {
+      return execFileSync('ps', ['-ww', '-o', 'args=', '-p', String(pid)], { encoding: 'utf8' }).includes(
+        identity,
+      );
+    }
+  } catch {
+    return false;
+  }
+  // Empty for a zombie: it isn't running.
+  return read(`/proc/${pid}/cmdline`).split('\0').includes(identity);
+}
+
+function read(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return '';
+  }
+}

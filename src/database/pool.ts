@@ -1,0 +1,61 @@
+import pg from 'pg';
+import { connectionError } from './connection-error.ts';
+
+export interface PoolOptions {
+  /** Most connections at once. Default 10. */
+  max?: number;
+  /** What pg_stat_activity shows. Default `dict-vsync`. */
+  applicationName?: string;
+  /** A statement that runs longer is cancelled, in ms. Default: as the role or the server says. */
+  statementTimeoutMs?: number;
+  /** Told of every connection that breaks while idle; the pool replaces it by itself. */
+  onError?: (error: Error) => void;
+}
+
+/**
+ * A pool of connections. TLS as the URL says (`sslmode`, `sslrootcert`, …). A connection that breaks while idle
+ * does not end the process.
+ * Errors: DV_DATABASE_URL_INVALID; it connects on first use only, see `assertReachable`.
+ */
+export function createPool(url: string, options: PoolOptions = {}): pg.Pool {
+  try {
+    const pool = new pg.Pool({
+      connectionString: url,
+      max: options.max ?? 10,
+      application_name: options.applicationName ?? 'dict-vsync',
+      connectionTimeoutMillis: 10_000,
+      keepAlive: true,
+      // Only when asked for: poolers in front of Postgres refuse start-up parameters they don't know.
+      ...(options.statementTimeoutMs === undefined ? {} : { statement_timeout: options.statementTimeoutMs }),
+    });
+    const { onError } = options;
+    pool.on('error', (error) => onError?.(error));
+    return pool;
+  } catch (error) {
+    throw connectionError(error, url);
+  }
+}
+
+/** Connects once. Errors: DV_DATABASE_UNREACHABLE, DV_DATABASE_FORBIDDEN, DV_DATABASE_URL_INVALID. */
+export async function assertReachable(url: string): Promise<void> {
+  const client = await connect(url, 'dict-vsync check');
+  await client.end();
+}
+
+/** A connection of its own, which the caller ends. Errors as `assertReachable`. */
+export async function connect(url: string, applicationName: string): Promise<pg.Client> {
+  try {
+    const client = new pg.Client({
+      connectionString: url,
+      application_name: applicationName,
+      connectionTimeoutMillis: 10_000,
+      keepAlive: true,
+    });
+    // A lost connection shows in the query that meets it; without a listener it would end the process.
+    client.on('error', () => undefined);
+    await client.connect();
+    return client;
+  } catch (error) {
+    throw connectionError(error, url);
+  }
+}

@@ -1,0 +1,14 @@
+export type { StoredEntry } from './cid-set.ts';
+export { damage } from './damage.ts';
+export type { Damage, DamagedBase } from './damage.ts';
+export { SimulatedDict } from './dict.ts';
+export type { SimulatedDictOptions } from './dict.ts';
+export type { Directory, EntryChanges } from './directory.ts';
+export type { Fault, Faults, FaultSwitch } from './faults.ts';
+export { serveBridge, startSimulator } from './grpc-server.ts';
+export type { FaceOptions, SimulatorFace } from './grpc-server.ts';
+export { generateKeyBase } from './key-base.ts';
+export type { KeyBaseOptions } from './key-base.ts';
+export type { Ledger, LedgerCall } from './ledger.ts';
+export type { Operation } from './limits.ts';
+export { DictProblem } from './problem.ts';

@@ -1,0 +1,25 @@
+import type { Answer } from './faults.ts';
+import type { Operation } from './limits.ts';
+
+const OTHER_CID = 'f'.repeat(64);
+
+const CHANGES: Partial<Record<Operation, (answer: Answer) => Answer>> = {
+  createSyncVerification: (answer) => ({ ...answer, result: 'MAYBE' }),
+  createCidSetFile: (answer) => ({ ...answer, file: { ...(answer['file'] as Answer), status: 'HALF_DONE' } }),
+  getCidSetFile: (answer) => ({ ...answer, file: { ...(answer['file'] as Answer), status: 'HALF_DONE' } }),
+  listCidSetEvents: (answer) => ({
+    ...answer,
+    events: [{ type: 'ADDED', cid: 'not a CID', timestamp: answer['responseTime'] }],
+  }),
+  getEntryByCid: (answer) => ({ ...answer, cid: OTHER_CID }),
+  createEntry: (answer) => ({
+    ...answer,
+    entry: { ...(answer['entry'] as Answer), participant: '00000000' },
+  }),
+  listPolicies: (answer) => ({ ...answer, policies: [{ name: 'CIDS_FILES_READ', availableTokens: -1 }] }),
+};
+
+/** What an operation answers under the fault `nonsense`, unless the fault says how to change the answer. */
+export function nonsenseAnswer(operation: Operation, answer: Answer): Answer {
+  return CHANGES[operation]?.(answer) ?? answer;
+}
