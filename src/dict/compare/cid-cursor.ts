@@ -35,7 +35,7 @@ export class CidCursor {
       }
       this.batch = next.value;
       this.at = 0;
-      
+      this.#checkOrder();
     }
   }
 
