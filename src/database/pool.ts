@@ -30,6 +30,8 @@ export function createPool(url: string, options: PoolOptions = {}): pg.Pool {
     });
     const { onError } = options;
     pool.on('error', (error) => onError?.(error));
+    // In use, a lost connection shows in the query that meets it; without a listener it would end the process.
+    pool.on('connect', (client) => client.on('error', () => undefined));
     return pool;
   } catch (error) {
     throw connectionError(error, url);

@@ -1,0 +1,165 @@
+import type { Command } from 'commander';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { readAsset } from '../assets.ts';
+import { connectBridge } from '../bridge/index.ts';
+import { readSettings } from '../config.ts';
+import { startEmbeddedPostgres, THROWAWAY_SETTINGS } from '../database/embedded.ts';
+import { migrate } from '../database/migrate.ts';
+import { connect, createPool } from '../database/pool.ts';
+import { importEntries } from '../dict/import.ts';
+import { KEY_TYPES } from '../dict/key-type.ts';
+import { UsageError } from '../errors.ts';
+import { createLog } from '../log.ts';
+import { damage, generateKeyBase, startSimulator } from '../simulator/index.ts';
+import { answer, command, type CommonOptions, wholeNumber } from './cli.ts';
+import { narrator } from './demo-narration.ts';
+import { demoReport, showReport } from './demo-report.ts';
+import { startService } from './service.ts';
+
+export interface DemoOptions extends CommonOptions {
+  keys: number;
+  divergent: number;
+  seed: number;
+  database?: string;
+  approve: boolean;
+}
+
+export const DEMO_PARTICIPANT = '12345678';
+/** The simulator's clock runs this much faster: a CID file takes half a second instead of ten. */
+const SPEED = 20;
+const POLL_MS = 50;
+
+/** `dict-vsync demo`: the whole job on real parts, from nothing. */
+export function demo(): Command {
+  return command(
+    'demo',
+    'The whole job on real parts: an embedded Postgres, a DICT simulator behind a gRPC Bridge, a verification, its reconciliations, the repair, the proof.',
+    ['demo', 'demo --keys 20000 --divergent 60 --json', 'demo --divergent 150 --no-approve'],
+  )
+    .option('--keys <N>', 'keys of each type', wholeNumber('--keys', 1, 1_000_000), 1000)
+    .option('--divergent <N>', 'keys of each type that differ', wholeNumber('--divergent', 0, 1_000_000), 7)
+    .option(
+      '--seed <N>',
+      'another seed makes other keys and other damage',
+      wholeNumber('--seed', 0, 2 ** 31),
+      1,
+    )
+    .option('--database <URL>', 'an empty database of yours instead of the embedded one')
+    .option('--no-approve', 'leave repairs over the approval threshold waiting for a person')
+    .action(async (options: DemoOptions) => {
+      if (options.divergent > options.keys) {
+        throw new UsageError(
+          'DV_USAGE',
+          '--divergent cannot be more than --keys: that many keys are not there to damage.',
+        );
+      }
+      process.exitCode = await runDemo(options);
+    });
+}
+
+async function runDemo(options: DemoOptions): Promise<number> {
+  const began = performance.now();
+  const say = narrator(options);
+  const temp = await mkdtemp(join(tmpdir(), 'dict-vsync-demo-'));
+  await using resources = new AsyncDisposableStack();
+  resources.defer(async () => rm(temp, { recursive: true, force: true }));
+
+  const url = options.database ?? (await embedded(temp, resources));
+  if (options.database !== undefined) await expectEmpty(options.database);
+  await migrate(url);
+  const pool = createPool(url, { max: 30 });
+  resources.defer(async () => pool.end());
+  say.ready(options.database === undefined ? 'an embedded Postgres' : 'your Postgres');
+
+  const entries = [
+    ...generateKeyBase({
+      participant: DEMO_PARTICIPANT,
+      keyTypes: KEY_TYPES,
+      keysPerType: options.keys,
+      seed: options.seed,
+    }),
+  ];
+  const { local } = damage(entries, { perType: options.divergent, seed: options.seed });
+  const simulator = await startSimulator({ speed: SPEED, seed: options.seed });
+  resources.defer(async () => simulator.stop());
+  simulator.dict.directory.seed(entries);
+  await importEntries(pool, local);
+  say.seeded();
+
+  // Nothing of the environment but the log's level: a demo must not meet a real Bridge or a real base.
+  const settings = readSettings({
+    PARTICIPANT_ISPB: DEMO_PARTICIPANT,
+    TEMP_DIR: temp,
+    LOG_LEVEL: process.env['LOG_LEVEL'] ?? 'warn',
+  });
+  const log = await createLog({ level: settings.LOG_LEVEL, pretty: process.stderr.isTTY });
+  const bridge = connectBridge({ address: simulator.address });
+  resources.defer(() => bridge.close());
+  const service = await startService({ pool, bridge, settings, log, crontab: readAsset('crontab') });
+  resources.defer(async () => service.stop());
+
+  await pool.query('select dict.start_verification($1)', [DEMO_PARTICIPANT]);
+  for (;;) {
+    const { rows } = await pool.query<{ open: number; waiting: string[] }>(
+      `select count(*) filter (where closed_at is null)::integer as open,
+         coalesce(array_agg(id) filter (where status = 'WAITING'), '{}') as waiting
+       from workflow.runs where machine <> 'verification_schedule'`,
+    );
+    const { open, waiting } = rows[0] ?? { open: 0, waiting: [] };
+    await say.follow(pool);
+    if (open === 0 || (!options.approve && open === waiting.length)) break;
+    if (options.approve) {
+      for (const run of waiting) {
+        await pool.query('select dict.approve_reconciliation($1, $2, $3)', [
+          run,
+          'demo',
+          'the demo approves itself',
+        ]);
+      }
+    }
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+  }
+  // The relay runs twice a second: what was published is to be counted as delivered.
+  while (await undelivered(pool)) await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+
+  const report = await demoReport(pool, simulator.dict, (performance.now() - began) / 1000);
+  answer(options, report, () => showReport(report));
+  return report.inSync ? 0 : 1;
+}
+
+async function embedded(temp: string, resources: AsyncDisposableStack): Promise<string> {
+  const server = await startEmbeddedPostgres({
+    directory: join(temp, 'postgres'),
+    settings: THROWAWAY_SETTINGS,
+  });
+  resources.defer(async () => server.stop());
+  return server.url;
+}
+
+async function undelivered(pool: { query: ReturnType<typeof createPool>['query'] }): Promise<boolean> {
+  const { rows } = await pool.query<{ some: boolean }>(
+    'select exists (select from dict.outbox where delivered_at is null) as some',
+  );
+  return rows[0]?.some === true;
+}
+
+/** Refuses a database with anything in it: DV_DEMO_DATABASE_NOT_EMPTY. */
+async function expectEmpty(url: string): Promise<void> {
+  const client = await connect(url, 'dict-vsync demo');
+  try {
+    const { rows } = await client.query<{ used: boolean }>(
+      `select exists (select from pg_class c join pg_namespace n on n.oid = c.relnamespace
+         where n.nspname not like 'pg\\_%' and n.nspname <> 'information_schema' and c.relkind in ('r', 'p', 'v', 'm', 'S', 'f')
+           and not exists (select from pg_depend d where d.objid = c.oid and d.deptype = 'e')) as used`,
+    );
+    if (rows[0]?.used !== true) return;
+  } finally {
+    await client.end();
+  }
+  throw new UsageError(
+    'DV_DEMO_DATABASE_NOT_EMPTY',
+    'The database has tables already: a demo never touches a base in use. Create an empty one for it.',
+  );
+}
