@@ -81,7 +81,7 @@ const MEANINGS: Readonly<Record<number, Meaning>> = {
 // The status message may quote what was sent (DICT's violations do), so it is never passed on: of an error that is
 // not DICT's answer only the system's error code or OpenSSL's verdict on a certificate is.
 const CONNECTION_ERROR =
-  /\b(?:ECONN(?:REFUSED|RESET|ABORTED)|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|EPIPE|(?:Hostname\/IP does not match|unable to [a-z ]*|self-signed )?certificate(?:'s altnames| has expired| is not yet valid)?)/;
+  /\b(?:ECONN(?:REFUSED|RESET|ABORTED)|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|EPIPE|(?:Hostname\/IP does not match |unable to [a-z ]*|self-signed )?certificate(?:'s altnames| has expired| is not yet valid)?)/;
 const PROBLEM_TYPE_FORMAT = /^[A-Za-z]{1,60}$/;
 const RETRY_AFTER_FORMAT = /^[0-9]{1,6}$/;
 const CORRELATION_ID_FORMAT = /^[0-9A-Za-z-]{1,64}$/;

@@ -1,15 +1,5 @@
 import type { DictStatus } from '../bridge/contract.ts';
 
-const TITLES: Record<DictStatus, string> = {
-  400: 'Bad request',
-  403: 'Forbidden',
-  404: 'Not found',
-  410: 'Gone',
-  429: 'Rate limited',
-  500: 'Internal server error',
-  503: 'Service Unavailable',
-};
-
 /** The problem type DICT gives a status that no more special one fits (DICT API 2.6.1, "Tratamento de erros"). */
 export const GENERAL_TYPES: Record<DictStatus, string> = {
   400: 'BadRequest',
@@ -37,10 +27,6 @@ export class DictProblem extends Error {
     this.status = status;
     this.type = options.type ?? GENERAL_TYPES[status];
     this.retryAfterSec = options.retryAfterSec;
-  }
-
-  get title(): string {
-    return TITLES[this.status];
   }
 }
 
