@@ -245,15 +245,14 @@ begin
       if old.status not in ('FAILED', 'POISONED') or new.state <> coalesce(old.failed_state, old.state) then
         perform workflow.raise_error('DV_RUN_CLOSED', format('Run %s is closed (%s); only a failed run can be retried.', old.id, old.status));
       end if;
+    else
+      -- Its links may go: retention removes the runs they name.
+      if to_jsonb(new) - array['parent_id', 'continued_from'] <> to_jsonb(old) - array['parent_id', 'continued_from'] then
+        perform workflow.raise_error('DV_RUN_CLOSED', format('Run %s is closed (%s) and does not change any more.', old.id, old.status));
+      end if;
       return new;
     end if;
-    if (new.state, new.status, new.closed_at) is distinct from (old.state, old.status, old.closed_at) then
-      perform workflow.raise_error('DV_RUN_CLOSED', format('Run %s is closed (%s) and does not change any more.', old.id, old.status));
-    end if;
-    return new;
-  end if;
-
-  if new.state <> old.state and not exists (
+  elsif new.state <> old.state and not exists (
        select from workflow.transitions t
        where t.machine = old.machine and t.version = old.machine_version
          and t.state = old.state and t.next_state = new.state) then
@@ -266,7 +265,7 @@ begin
   -- FAILED, CANCELLED, TERMINATED and POISONED may end a run in any state; the other ends are states of the machine.
   if new.status in ('COMPLETED', 'COMPLETED_WITH_QUARANTINE', 'REJECTED', 'CONTINUED')
        and new.status is distinct from s.closes_as
-     or s.kind = 'terminal' and new.status <> s.closes_as and new.status in ('PENDING', 'WAITING')
+     or s.kind = 'terminal' and new.closed_at is null
      or new.status = 'WAITING' and s.kind <> 'wait' then
     perform workflow.raise_error('DV_TRANSITION_FORBIDDEN', format(
       'Status %s does not go with state %s of machine %s version %s.', new.status, new.state, new.machine, new.machine_version));
@@ -289,7 +288,7 @@ create trigger guard_history before update on workflow.history
 
 -- Jobs ----------------------------------------------------------------------------------------------------------
 
-create function workflow.add_job(run_id uuid, task text, due timestamptz) returns void
+create function workflow.add_job(run_id uuid, task text, due timestamptz, key_prefix text default 'run:') returns void
 language plpgsql security definer set search_path = pg_catalog, workflow as $$
 declare
   graphile text := (select value from workflow.settings where name = 'graphile_worker_schema');
@@ -301,7 +300,7 @@ begin
       'select id from %I.add_job($1, payload => $2, run_at => $3, max_attempts => 25, job_key => $4)', graphile)
       into job_id
       using task, json_build_object('run', run_id),
-            clock_timestamp() + greatest(due - workflow.now(), '0'), 'run:' || run_id;
+            clock_timestamp() + greatest(due - workflow.now(), '0'), key_prefix || run_id;
     -- add_job answers null when another transaction holds the job of that key at this moment.
     exit when job_id is not null;
   end loop;
@@ -309,8 +308,8 @@ begin
     perform workflow.raise_error('DV_QUEUE_BUSY', format('The job of run %s is being changed by another transaction. Try again.', run_id));
   end if;
 end $$;
-comment on function workflow.add_job(uuid, text, timestamptz) is
-  'Adds (or moves) the one job of a run. SECURITY DEFINER because Graphile Worker''s add_job needs its owner''s rights.';
+comment on function workflow.add_job(uuid, text, timestamptz, text) is
+  'Adds (or moves) the one job of a run, or with another key prefix a nudge beside it. SECURITY DEFINER because Graphile Worker''s add_job needs its owner''s rights.';
 
 create function workflow.job_task(r workflow.runs) returns text
 language sql stable set search_path = pg_catalog, workflow as $$
@@ -336,8 +335,9 @@ declare
   child workflow.runs;
   parent workflow.runs;
 begin
+  -- The state too: an end is entered by closing in it, never by an open run.
   update workflow.runs set
-    status = final_status, closed_at = n, updated_at = n, wake_at = null, deadline = null,
+    state = r.state, attempt = r.attempt, status = final_status, closed_at = n, updated_at = n, wake_at = null, deadline = null,
     claimed_by = null, claimed_at = null, cancel_requested_at = null, error = coalesce(final_error, r.error),
     failed_state = case when final_status in ('FAILED', 'POISONED') then coalesce(r.failed_state, r.state) end
   where id = r.id;
@@ -353,12 +353,15 @@ begin
     end if;
   end loop;
 
-  -- The parent is woken by a job and not touched here: it may be closing right now and wait for our lock.
+  -- The parent is woken by a job and not touched here: it may be closing right now and wait for our lock. The job has
+  -- a key of its own, and is added wherever the parent stands: it may be entering its wait, or moving its own job to
+  -- its deadline, in a transaction that does not see our end.
   select p.* into parent from workflow.runs p
-  join workflow.states s on (s.machine, s.version, s.state) = (p.machine, p.machine_version, p.state)
-  where p.id = r.parent_id and p.closed_at is null and s.awaits_children;
+  where p.id = r.parent_id and p.closed_at is null and exists (
+    select from workflow.states s
+    where s.machine = p.machine and s.version = p.machine_version and s.awaits_children);
   if found then
-    perform workflow.add_job(parent.id, 'advance_run', n);
+    perform workflow.add_job(parent.id, 'advance_run', n, 'children:');
   end if;
 end $$;
 
@@ -380,7 +383,7 @@ end $$;
 
 -- Enters `next_state` and goes on through whatever needs no activity: waits whose signal is there already, children
 -- that have all ended, deadlines that have passed, terminal states. Returns the run as it then stands.
-create function workflow.enter(r workflow.runs, new_state text) returns workflow.runs
+create function workflow.enter(r workflow.runs, new_state text, continue_with jsonb default null) returns workflow.runs
 language plpgsql set search_path = pg_catalog, workflow as $$
 declare
   n timestamptz := workflow.now();
@@ -388,14 +391,39 @@ declare
 begin
   select * into strict s from workflow.states
   where machine = r.machine and version = r.machine_version and state = new_state;
-  update workflow.runs set
-    state = new_state, status = 'RUNNING', attempt = 0, polls = 0, entered_at = n, updated_at = n,
-    wake_at = n, deadline = n + s.deadline, claimed_by = null, claimed_at = null
-  where id = r.id returning * into r;
-  return workflow.settle(r, s);
+  if s.kind = 'terminal' then
+    r.state := new_state;
+    r.attempt := 0;
+  else
+    update workflow.runs set
+      state = new_state, status = 'RUNNING', attempt = 0, polls = 0, entered_at = n, updated_at = n,
+      wake_at = n, deadline = n + s.deadline, claimed_by = null, claimed_at = null
+    where id = r.id returning * into r;
+  end if;
+  return workflow.settle(r, s, continue_with);
 end $$;
 
-create function workflow.settle(r workflow.runs, s workflow.states) returns workflow.runs
+-- The run that takes over from one that closed CONTINUED: same key, the given input or the old one.
+create function workflow.continue_run(r workflow.runs, new_input jsonb) returns void
+language plpgsql set search_path = pg_catalog, workflow as $$
+declare
+  fresh workflow.runs;
+  s workflow.states;
+begin
+  fresh.id := workflow.start_run(r.machine, r.workflow_key, coalesce(new_input, r.input),
+    r.started_by, r.correlation_id, r.parent_id, r.parent_close_policy, r.id);
+  -- Signals nobody has taken yet go to it; it may be waiting for one.
+  update workflow.signals g set run_id = fresh.id where g.run_id = r.id and g.consumed_at is null;
+  select * into fresh from workflow.runs where id = fresh.id;
+  if found and fresh.status = 'WAITING' then
+    select * into s from workflow.states
+    where machine = fresh.machine and version = fresh.machine_version and state = fresh.state;
+    perform workflow.go_on(workflow.settle(fresh, s), null, false);
+  end if;
+end $$;
+
+create function workflow.settle(r workflow.runs, s workflow.states, continue_with jsonb default null)
+returns workflow.runs
 language plpgsql set search_path = pg_catalog, workflow as $$
 declare
   n timestamptz := workflow.now();
@@ -403,7 +431,16 @@ declare
   took text;
 begin
   if s.kind = 'terminal' then
-    perform workflow.close_run(r, s.closes_as);
+    -- A cancelled run is not continued.
+    if s.closes_as = 'CONTINUED' and r.cancel_requested_at is not null then
+      select * into r from workflow.runs where id = r.id;
+      perform workflow.close_run(r, 'CANCELLED');
+    else
+      perform workflow.close_run(r, s.closes_as);
+      if s.closes_as = 'CONTINUED' then
+        perform workflow.continue_run(r, continue_with);
+      end if;
+    end if;
     select * into r from workflow.runs where id = r.id;
     return r;
   end if;
@@ -437,7 +474,7 @@ begin
   end if;
 
   perform workflow.log(r, 'WOKEN', n, took, workflow.next_state(r, took));
-  return workflow.enter(r, workflow.next_state(r, took));
+  return workflow.enter(r, workflow.next_state(r, took), continue_with);
 end $$;
 
 create function workflow.next_state(r workflow.runs, took text) returns text
@@ -550,7 +587,6 @@ declare
   child jsonb;
   started uuid[] := '{}';
   detail jsonb := result -> 'detail';
-  fresh uuid;
 begin
   select * into s from workflow.states
   where machine = r.machine and version = r.machine_version and state = r.state;
@@ -592,13 +628,7 @@ begin
       attempt = 0, polls = polls + 1, wake_at = wake, claimed_by = null, claimed_at = null
     where id = r.id returning * into r;
   else
-    r := workflow.enter(r, target);
-    if r.status = 'CONTINUED' then
-      fresh := workflow.start_run(r.machine, r.workflow_key, coalesce(result -> 'continueAsNew', r.input),
-        r.started_by, r.correlation_id, r.parent_id, r.parent_close_policy, r.id);
-      -- Signals nobody has taken yet go to the run that takes over.
-      update workflow.signals g set run_id = fresh where g.run_id = r.id and g.consumed_at is null;
-    end if;
+    r := workflow.enter(r, target, result -> 'continueAsNew');
   end if;
   return workflow.go_on(r, worker, stay);
 end $$;
@@ -633,19 +663,22 @@ begin
   if pause is not null then
     perform workflow.log(r, 'FAILED', n, 'retry', error => error);
     update workflow.runs u set
-      attempt = case when burnt then u.attempt else u.attempt - 1 end, error = fail_step.error,
+      attempt = case when burnt then u.attempt else u.attempt - 1 end,
+      -- On a failure path the error that led there stays: it is the run's reason.
+      error = case when u.failed_state is null then fail_step.error else u.error end,
       wake_at = n + pause, claimed_by = null, claimed_at = null, updated_at = n
     where id = r.id returning * into r;
     return workflow.go_on(r, worker, false);
   end if;
 
-  select t.next_state into target from workflow.transitions t
-  where t.machine = r.machine and t.version = r.machine_version and t.state = r.state and t.outcome = 'failure';
-  perform workflow.log(r, 'FAILED', n, 'failure', target, error => error);
   if r.cancel_requested_at is not null then
+    perform workflow.log(r, 'FAILED', n, 'cancelled', error => error);
     perform workflow.close_run(r, 'CANCELLED', error);
     return null;
   end if;
+  select t.next_state into target from workflow.transitions t
+  where t.machine = r.machine and t.version = r.machine_version and t.state = r.state and t.outcome = 'failure';
+  perform workflow.log(r, 'FAILED', n, 'failure', target, error => error);
   if target is null then
     perform workflow.close_run(r, 'FAILED', error);
     return null;
@@ -677,25 +710,25 @@ language plpgsql security definer set search_path = pg_catalog, workflow as $$
 declare
   n timestamptz := workflow.now();
   m workflow.machines;
+  s workflow.states;
   r workflow.runs;
 begin
   select * into m from workflow.machines where name = machine_name order by version desc limit 1;
   if not found then
     perform workflow.raise_error('DV_MACHINE_UNKNOWN', format('There is no machine "%s". Start a worker once: it stores its machines.', machine_name));
   end if;
+  select * into s from workflow.states where machine = m.name and version = m.version and state = m.initial_state;
   loop
     insert into workflow.runs as i (machine, machine_version, workflow_key, state, input, started_by, correlation_id,
-      parent_id, parent_close_policy, continued_from, wake_at, entered_at, created_at, updated_at)
+      parent_id, parent_close_policy, continued_from, wake_at, deadline, entered_at, created_at, updated_at)
     values (m.name, m.version, key, m.initial_state, run_input, by_whom,
-      coalesce(correlation, replace(workflow.uuidv7()::text, '-', '')), parent, close_policy, continues, n, n, n, n)
+      coalesce(correlation, replace(workflow.uuidv7()::text, '-', '')), parent, close_policy, continues, n, n + s.deadline, n, n, n)
     on conflict (workflow_key) where closed_at is null do nothing
     returning * into r;
     if found then
       perform workflow.log(r, 'CREATED', n, detail => jsonb_build_object('by', by_whom));
       -- A machine may begin with a wait or an end.
-      r := workflow.settle(r, (select x from workflow.states x
-        where x.machine = r.machine and x.version = r.machine_version and x.state = r.state));
-      perform workflow.go_on(r, null, false);
+      perform workflow.go_on(workflow.settle(r, s), null, false);
       return r.id;
     end if;
     select * into r from workflow.runs where workflow_key = key and closed_at is null;
@@ -826,14 +859,17 @@ language sql stable set search_path = pg_catalog, workflow as $$
                  where id = worker and stopped_at is null and heartbeat_at > clock_timestamp() - interval '15 seconds')
 $$;
 
-create function workflow.heartbeat(worker text, graphile_workers text[]) returns setof uuid
+create function workflow.heartbeat(worker text, graphile_pools text[])
+returns table (run_id uuid, run_version bigint, cancel boolean)
 language sql security definer set search_path = pg_catalog, workflow as $$
-  insert into workflow.workers (id, graphile_ids) values (worker, graphile_workers)
-  on conflict (id) do update set heartbeat_at = clock_timestamp(), graphile_ids = excluded.graphile_ids;
-  select id from workflow.runs where claimed_by = worker and cancel_requested_at is not null
+  -- A worker that was silent for a while and taken for dead is back.
+  insert into workflow.workers (id, graphile_ids) values (worker, graphile_pools)
+  on conflict (id) do update
+    set heartbeat_at = clock_timestamp(), graphile_ids = excluded.graphile_ids, stopped_at = null;
+  select id, version, cancel_requested_at is not null from workflow.runs where claimed_by = worker
 $$;
 comment on function workflow.heartbeat(text, text[]) is
-  'Says that a worker is alive; returns the runs it has claimed that somebody wants cancelled.';
+  'Says that a worker is alive; returns the runs it has claimed, and which of them somebody wants cancelled.';
 
 create function workflow.abandon(r workflow.runs) returns workflow.runs
 language plpgsql set search_path = pg_catalog, workflow as $$
@@ -874,7 +910,11 @@ begin
   for r in execute format(
     'select r.* from workflow.runs r
      where r.closed_at is null and r.claimed_by is null and r.wake_at < workflow.now() - interval ''5 seconds''
-       and not exists (select from %I.jobs j where j.key = ''run:'' || r.id)
+       and not exists (
+         select from %I.jobs j
+         where j.key = ''run:'' || r.id
+           -- A job that Graphile Worker gave up, or puts off after its own failures, is as good as none.
+           and (j.locked_at is not null or j.attempts < j.max_attempts and j.run_at <= clock_timestamp()))
      for update of r skip locked', graphile) loop
     perform workflow.go_on(r, null, false);
     run_id := r.id; what := 'without job'; return next;

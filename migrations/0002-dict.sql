@@ -67,7 +67,7 @@ create table dict.entries (
   account_number text not null,
   account_type   text not null,
   opening_date   timestamptz,
-  since          timestamptz not null default now(),
+  since          timestamptz not null default clock_timestamp(),
   removed_at     timestamptz,
   changed_why    text,
   changed_xid    xid8 not null default pg_current_xact_id(),
@@ -77,7 +77,7 @@ create table dict.entries (
 );
 comment on table dict.entries is
   'The key base: one row a key, byte-exact as registered at DICT. Removing a key sets removed_at (soft); such rows are in no VSync.';
-comment on column dict.entries.since is 'When this content came.';
+comment on column dict.entries.since is 'When its CID came (a change of what is no part of the CID leaves it).';
 comment on column dict.entries.changed_why is 'Why the row last changed, where the writer said so; kept with the CID that left.';
 comment on column dict.entries.changed_xid is
   'The transaction that last changed the row: compared with a kept snapshot it tells what changed since, which clock times cannot (now() is before commit).';
@@ -142,26 +142,56 @@ create table dict.vsync_buckets (
 comment on table dict.vsync_buckets is
   'Count and XOR of the CIDs by their first 12 bits. A VSync is the XOR of these and of dict.vsync_deltas in one snapshot.';
 
-create function dict.touch_entry() returns trigger
+create function dict.mark_said_why() returns trigger
 language plpgsql as $$
 begin
-  -- Kept when the content is: an upsert that changes nothing is no change.
-  if new is distinct from old then
-    new.changed_xid := pg_current_xact_id();
-    -- A reason belongs to one change: the next writer's silence doesn't inherit it.
-    if new.changed_why is not distinct from old.changed_why then
-      new.changed_why := null;
-    end if;
-    if (new.request_id, new.tax_id_number, new.name, new.trade_name, new.branch, new.account_number, new.account_type,
-        new.opening_date, new.removed_at is null) is distinct from
-       (old.request_id, old.tax_id_number, old.name, old.trade_name, old.branch, old.account_number, old.account_type,
-        old.opening_date, old.removed_at is null) and new.since = old.since then
-      new.since := now();
-    end if;
+  -- Tells touch_entry, which fires next (triggers go by name), a reason said again from one merely left over.
+  new.changed_xid := null;
+  return new;
+end $$;
+create trigger said_why before update of changed_why on dict.entries
+  for each row execute function dict.mark_said_why();
+
+create function dict.touch_entry() returns trigger
+language plpgsql as $$
+declare
+  said_why boolean := new.changed_xid is null;
+begin
+  -- Column by column, not "new is distinct from old": before the row is written, its generated cid is null.
+  if (new.participant, new.key_type, new.key, new.request_id, new.owner_type, new.tax_id_number, new.name, new.trade_name,
+      new.branch, new.account_number, new.account_type, new.opening_date, new.removed_at) is not distinct from
+     (old.participant, old.key_type, old.key, old.request_id, old.owner_type, old.tax_id_number, old.name, old.trade_name,
+      old.branch, old.account_number, old.account_type, old.opening_date, old.removed_at) then
+    -- What changes nothing is no change, and has no reason.
+    new.changed_xid := old.changed_xid;
+    new.changed_why := old.changed_why;
+    return new;
+  end if;
+  new.changed_xid := pg_current_xact_id();
+  -- A reason belongs to one change: the next writer's silence doesn't inherit it.
+  if not said_why then
+    new.changed_why := null;
+  end if;
+  if new.since = old.since and
+     (new.participant, new.key_type, new.key, new.request_id, new.tax_id_number, new.name, coalesce(new.trade_name, ''),
+      coalesce(new.branch, ''), new.account_number, new.account_type, new.removed_at is null) is distinct from
+     (old.participant, old.key_type, old.key, old.request_id, old.tax_id_number, old.name, coalesce(old.trade_name, ''),
+      coalesce(old.branch, ''), old.account_number, old.account_type, old.removed_at is null) then
+    new.since := clock_timestamp();
   end if;
   return new;
 end $$;
 create trigger touch_entry before update on dict.entries for each row execute function dict.touch_entry();
+
+create function dict.changed_since(changed xid8, kept pg_snapshot) returns boolean
+language plpgsql volatile as $$
+begin
+  -- A transaction id that this cluster has not reached came with a dump from another: no change made here.
+  return not pg_visible_in_snapshot(changed, kept)
+    and (changed < pg_snapshot_xmax(pg_current_snapshot()) or changed = pg_current_xact_id_if_assigned());
+end $$;
+comment on function dict.changed_since(xid8, pg_snapshot) is
+  'Whether a committed change was made after the snapshot. Volatile on purpose: it must know of what committed while the caller waited for a lock.';
 
 -- All three run as the owner: who may write keys need not be able to write these tables.
 create function dict.entries_inserted() returns trigger
@@ -187,8 +217,10 @@ begin
   having sum(change) <> 0 or bit_xor(dict.bits(cid)) <> repeat('0', 256)::bit(256);
 
   -- A CID left when no new row of the statement holds it for the same key.
-  insert into dict.cid_log (participant, key_type, key, cid, request_id, came_at, left_why)
+  -- It leaves the moment its successor comes.
+  insert into dict.cid_log (participant, key_type, key, cid, request_id, came_at, left_at, left_why)
   select o.participant, o.key_type, o.key, o.cid, o.request_id, o.since,
+    greatest(o.since, coalesce(case when n.removed_at is null then n.since end, clock_timestamp())),
     coalesce(n.changed_why, case when n.removed_at is null then 'updated' else 'removed' end)
   from old_rows o
   left join new_rows n using (participant, key_type, key)
@@ -286,6 +318,8 @@ create function dict.recalculate_vsync(of_participant text, of_key_type text,
   out entries bigint, out vsync text, out kept_vsync text, out mended_buckets integer)
 language plpgsql security definer set search_path = pg_catalog, dict as $$
 begin
+  -- Two at once would both append the difference, and so undo each other.
+  perform pg_advisory_xact_lock(hashtext('dict-vsync recalculate'), hashtext(of_participant || of_key_type));
   -- One statement is one snapshot of the entries, the buckets and the deltas. The difference is appended, never
   -- written over: what commits meanwhile appends its own.
   with scanned as (
@@ -445,6 +479,7 @@ create table dict.outbox_sequences (
   last        bigint not null,
   primary key (participant, key_type)
 );
+comment on table dict.outbox_sequences is 'The last sequence number given per participant and key type.';
 
 create table dict.outbox (
   id           uuid primary key default workflow.uuidv7(),
@@ -595,30 +630,43 @@ comment on function dict.reject_reconciliation(uuid, text, text, text) is
 
 -- Reading ------------------------------------------------------------------------------------------------------------------------
 
+create view dict.known_participants as
+-- The buckets are 20,480 rows a participant: stepping from one to the next through the primary key reads one each.
+with recursive with_keys (participant) as (
+  select min(participant) from dict.vsync_buckets
+  union all
+  select (select min(b.participant) from dict.vsync_buckets b where b.participant > w.participant)
+  from with_keys w where w.participant is not null)
+select participant from dict.participants
+union
+select participant from with_keys where participant is not null
+union
+select participant from dict.vsync_deltas;
+comment on view dict.known_participants is 'The configured participants, and those that ever had keys here.';
+
 create view dict.vsyncs as
 select p.participant, t.key_type, v.entries, v.vsync, s.scanned_at, s.mended_buckets
-from (select participant from dict.participants
-      union select distinct participant from dict.vsync_buckets
-      union select distinct participant from dict.vsync_deltas) p
+from dict.known_participants p
 cross join unnest(dict.key_types()) as t (key_type)
 cross join lateral dict.vsync(p.participant, t.key_type) v
 left join dict.vsync_scans s on s.participant = p.participant and s.key_type = t.key_type;
 comment on view dict.vsyncs is 'The five VSyncs of each participant, the number of entries, and their last full scan.';
 
 create view dict.sync_status as
-select v.participant, v.key_type, l.result as last_result, l.answered_at as last_answered_at, ok.answered_at as last_ok_at,
+select p.participant, t.key_type, l.result as last_result, l.answered_at as last_answered_at, ok.answered_at as last_ok_at,
   workflow.now() - ok.answered_at as age_of_last_ok, r.run_id as open_reconciliation
-from dict.vsyncs v
+from dict.known_participants p
+cross join unnest(dict.key_types()) as t (key_type)
 left join lateral (
   select result, answered_at from dict.sync_verifications s
-  where s.participant = v.participant and s.key_type = v.key_type and s.answered_at is not null
+  where s.participant = p.participant and s.key_type = t.key_type and s.answered_at is not null
   order by asked_at desc limit 1) l on true
 left join lateral (
   select answered_at from dict.sync_verifications s
-  where s.participant = v.participant and s.key_type = v.key_type and s.result = 'OK'
+  where s.participant = p.participant and s.key_type = t.key_type and s.result = 'OK'
   order by asked_at desc limit 1) ok on true
 left join lateral (
   select w.id as run_id from workflow.runs w
-  where w.workflow_key = 'reconciliation:' || v.participant || ':' || v.key_type and w.closed_at is null) r on true;
+  where w.workflow_key = 'reconciliation:' || p.participant || ':' || t.key_type and w.closed_at is null) r on true;
 comment on view dict.sync_status is
   'Per participant and key type: DICT''s last answer, the last OK and its age (the regulator allows 36 hours), and the open reconciliation.';

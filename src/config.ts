@@ -12,17 +12,25 @@ const duration = (fallback: number, max: number) => z.coerce.number().positive()
 const schema = z.object({
   DATABASE_URL: z
     .string()
-    .regex(/^postgres(ql)?:\/\//, 'must begin with postgres:// or postgresql://')
+    .regex(/^postgres(ql)?:\/\//, { error: 'must begin with postgres:// or postgresql://', abort: true })
+    // Without a host (a socket: ?host=/run/postgresql) it is none to URL, but to node-postgres.
+    .refine(
+      (url) => URL.canParse(url.replace('@/', '@localhost/')),
+      'must be postgres://USER:PASSWORD@HOST:PORT/DATABASE, special characters percent-encoded',
+    )
     .optional(),
   PARTICIPANT_ISPB: z
     .string()
     .default('')
-    .transform((text) =>
-      text
-        .split(',')
-        .map((part) => part.trim())
-        .filter((part) => part !== ''),
-    )
+    // Each once: twice named, a participant's schedule would be ticked twice.
+    .transform((text) => [
+      ...new Set(
+        text
+          .split(',')
+          .map((part) => part.trim())
+          .filter((part) => part !== ''),
+      ),
+    ])
     .pipe(z.array(z.string().regex(/^[0-9]{8}$/, 'each ISPB has 8 digits'))),
   BRIDGE_ADDRESS: z
     .string()

@@ -1,4 +1,5 @@
-import { pino, type DestinationStream, type Logger } from 'pino';
+import { pino, type DestinationStream, type LogFn, type Logger } from 'pino';
+import { DvError } from './errors.ts';
 
 /**
  * Fields that hold personal data wherever they turn up in a log line (DOMAIN: keys, owners, accounts). Nothing of
@@ -34,13 +35,41 @@ export async function createLog({ level, pretty, destination }: LogOptions): Pro
     level,
     base: { service: 'dict-vsync' },
     timestamp: pino.stdTimeFunctions.isoTime,
-    redact: { paths: PERSONAL.flatMap((field) => [field, `*.${field}`, `*.*.${field}`]), censor: '[personal]' },
+    serializers: { err: loggedError, error: loggedError },
+    hooks: { logMethod: withoutForeignText },
+    redact: {
+      paths: PERSONAL.flatMap((field) => [field, `*.${field}`, `*.*.${field}`]),
+      censor: '[personal]',
+    },
   };
   if (!pretty) return pino(options, out);
   // In the same thread: pino's transports need a thread and a file that the single binary has not.
-  const { default: prettyStream } = await import('pino-pretty');
-  return pino(
-    options,
-    prettyStream({ destination: out, colorize: process.stderr.isTTY, ignore: 'pid,hostname,service', sync: true }),
-  );
+  const { prettyFactory } = await import('pino-pretty');
+  const format = prettyFactory({ colorize: process.stderr.isTTY, ignore: 'service', singleLine: true });
+  return pino(options, { write: (line) => out.write(format(line)) });
+}
+
+/**
+ * An error as it is logged: only errors of ours with their text. Others, causes too, may quote data in theirs (as
+ * Postgres does), their frames do not.
+ */
+function loggedError(error: unknown): unknown {
+  if (!(error instanceof Error)) return error;
+  const { code } = error as { code?: unknown };
+  const known = error instanceof DvError;
+  return {
+    type: error.constructor.name,
+    ...(typeof code === 'string' && { code }),
+    ...(known && { class: error.class, message: error.message, correlationId: error.correlationId }),
+    frames: (error.stack ?? '').split('\n').filter((line) => line.startsWith('    at ')),
+    ...(error.cause !== undefined && { cause: loggedError(error.cause) }),
+  };
+}
+
+/** Without a message pino takes the error's: not that of a foreign error. */
+function withoutForeignText(this: Logger, args: Parameters<LogFn>, log: LogFn): void {
+  const first: unknown = args[0];
+  const error = first instanceof Error ? first : (first as { err?: unknown } | undefined)?.err;
+  if (args.length === 1 && error instanceof Error && !(error instanceof DvError)) args[1] = error.name;
+  log.apply(this, args);
 }

@@ -1,23 +1,33 @@
 import { activity, type ReconciliationContext, reconciliationInput } from '../src/activity.ts';
 import { intendCidFile, noteCidFile } from '../src/dict/reconciliation-log.ts';
-import { DvError } from '../src/errors.ts';
 
 /** Files asked for in one round before giving up: DICT gives 40 a day (DICT API 2.6.1, CIDS_FILES_WRITE). */
 const FILES_PER_ROUND = 3;
 
 /**
  * Asks DICT for the file of all CIDs (createCidSetFile). DICT takes no idempotency key: the intent is written first,
- * and a crash between the call and its answer costs one file more.
+ * and a crash between the call and its answer costs one file more. When none of the round's files was usable the run
+ * fails (`unusable`), and a person's retry begins a new round (`anew`).
  */
-export default activity<'requested'>(async ({ run, signal }, { pool, bridge }) => {
+export default activity<'requested' | 'unusable' | 'anew'>(async ({ run, signal }, { pool, bridge }) => {
   const { participant, keyType } = reconciliationInput(run.input);
-  const { round } = run.context as unknown as ReconciliationContext;
+  const { round, withoutFile } = run.context as unknown as ReconciliationContext & { withoutFile?: number };
+  if (withoutFile === round) return { outcome: 'anew' };
   const intent = await intendCidFile(pool, run.id, round);
   if (intent.given >= FILES_PER_ROUND) {
-    throw new DvError(
-      'DV_FILE_UNUSABLE',
-      `DICT gave ${intent.given} CID files in this round and none was usable; dict.cid_files tells why. Retry the run later.`,
-    );
+    return async (tx) => {
+      // Withdrawn: an intent without an answer stands for a crash in the call.
+      await tx.query('delete from dict.cid_files where id = $1', [intent.id]);
+      return {
+        outcome: 'unusable',
+        context: { withoutFile: round },
+        error: {
+          code: 'DV_FILE_UNUSABLE',
+          class: 'not_retryable',
+          message: `DICT gave ${intent.given} CID files in this round and none was usable; dict.cid_files tells why. Retry the run later.`,
+        },
+      };
+    };
   }
   const file = await bridge.createCidSetFile(
     { participant, keyType },

@@ -1,18 +1,22 @@
 import { activity, type VerificationContext, verificationInput } from '../src/activity.ts';
+import type { KeyType } from '../src/dict/key-type.ts';
 
-/** Starts a reconciliation for each key type that is NOK; they outlive the verification (ABANDON). */
+/**
+ * Starts a reconciliation for each key type that is NOK; they outlive the verification (ABANDON). When a person retries
+ * the run, not again for those that it has started already.
+ */
 export default activity<'spawned'>(async ({ run }) => {
   const { participant, keyTypes } = verificationInput(run.input);
-  const { results } = run.context as unknown as VerificationContext;
+  const { results, spawned = [] } = run.context as unknown as VerificationContext & { spawned?: KeyType[] };
+  const nok = keyTypes.filter((keyType) => results[keyType]?.result === 'NOK' && !spawned.includes(keyType));
   return {
     outcome: 'spawned',
-    children: keyTypes
-      .filter((keyType) => results[keyType]?.result === 'NOK')
-      .map((keyType) => ({
-        machine: 'reconciliation',
-        key: `reconciliation:${participant}:${keyType}`,
-        input: { participant, keyType },
-        policy: 'ABANDON',
-      })),
+    context: { spawned: [...spawned, ...nok] },
+    children: nok.map((keyType) => ({
+      machine: 'reconciliation',
+      key: `reconciliation:${participant}:${keyType}`,
+      input: { participant, keyType },
+      policy: 'ABANDON',
+    })),
   };
 });

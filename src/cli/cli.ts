@@ -1,10 +1,11 @@
 import { Command, Option } from 'commander';
+import { userInfo } from 'node:os';
 import type { Pool } from 'pg';
 import type { Logger } from 'pino';
 import { readSettings, type Settings } from '../config.ts';
 import { shareEmbeddedPostgres } from '../database/embedded-share.ts';
 import { migrate } from '../database/migrate.ts';
-import { createPool } from '../database/pool.ts';
+import { assertReachable, createPool } from '../database/pool.ts';
 import { parseIspb } from '../dict/ispb.ts';
 import { type KeyType, parseKeyType } from '../dict/key-type.ts';
 import { fromDatabase } from '../engine/index.ts';
@@ -21,13 +22,17 @@ export type ExitCode = 0 | 1 | 2;
 
 /** A command of its own file: declares its options and help, and what it does. */
 export function command(name: string, summary: string, examples: readonly string[]): Command {
+  return group(name, summary, examples).option('--json', 'print exactly one JSON document on stdout');
+}
+
+/** A command that only holds others. */
+export function group(name: string, summary: string, examples: readonly string[]): Command {
   return new Command(name)
     .description(summary)
-    .option('--json', 'print exactly one JSON document on stdout')
     .addHelpText('after', `\nExamples:\n${examples.map((line) => `  $ dict-vsync ${line}`).join('\n')}`);
 }
 
-/** --participant ISPB; `many`: may be repeated. */
+/** --participant ISPB. */
 export function participantOption(): Option {
   return new Option(
     '--participant <ISPB>',
@@ -46,7 +51,7 @@ export function keyTypesOption(): Option {
 }
 
 /** A parser of a flag's value whose refusal is wrong usage. */
-export function asUsage<A extends [string, ...unknown[]], T>(parse: (...args: A) => T): (...args: A) => T {
+export function asUsage<A extends unknown[], T>(parse: (...args: A) => T): (...args: A) => T {
   return (...args) => {
     try {
       return parse(...args);
@@ -64,6 +69,35 @@ export function wholeNumber(name: string, min: number, max: number): (value: str
     if (/^\d+$/.test(value) && number >= min && number <= max) return number;
     throw new UsageError('DV_USAGE', `${name} takes a whole number from ${min} to ${max}.`);
   };
+}
+
+/** One of some words, for a flag; `fold` brings what was typed to their case. */
+export function oneOf(
+  name: string,
+  words: readonly string[],
+  fold = (value: string) => value,
+): (value: string) => string {
+  return (value) => {
+    if (words.includes(fold(value))) return fold(value);
+    throw new UsageError(
+      'DV_USAGE',
+      `Unknown ${name} "${value.slice(0, 40)}". Use one of ${words.join(', ')}.`,
+    );
+  };
+}
+
+/** --by NAME: who steers, by default the user of the operating system. */
+export function byOption(): Option {
+  return new Option('--by <NAME>', 'who asks for it; kept in the history').default(osUser(), 'you');
+}
+
+function osUser(): string {
+  try {
+    return userInfo().username;
+  } catch {
+    // A user id without a name, as in a container.
+    return `uid ${process.getuid?.()}`;
+  }
 }
 
 /** Prints a command's answer: one JSON document, or text for a person. */
@@ -88,6 +122,13 @@ export interface Database {
   pool: Pool;
   settings: Settings;
   log: Logger;
+  /** The migrations that were applied on the way in. */
+  applied: string[];
+}
+
+/** The participants a command is about: the one asked for, else the configured ones; none when there are none. */
+export function participantsOf(options: { participant?: string }, settings: Settings): string[] {
+  return options.participant === undefined ? settings.PARTICIPANT_ISPB : [options.participant];
 }
 
 /**
@@ -108,15 +149,18 @@ export async function withDatabase<T>(
   const onSignal = () => void leave().finally(() => process.exit(130));
   if (embedded !== undefined) process.once('SIGINT', onSignal).once('SIGTERM', onSignal);
   try {
+    let applied: string[] = [];
     if (embedded !== undefined || options.migrates === true) {
-      await migrate(url, { graphileSchema: settings.GRAPHILE_WORKER_SCHEMA });
+      ({ applied } = await migrate(url, { graphileSchema: settings.GRAPHILE_WORKER_SCHEMA }));
+    } else {
+      await assertReachable(url);
     }
     const pool = createPool(url, {
       max: options.connections ?? 4,
       onError: (error) => log.warn({ error: error.name }, 'a database connection broke; it is replaced'),
     });
     try {
-      return await work({ url, pool, settings, log });
+      return await work({ url, pool, settings, log, applied });
     } finally {
       await pool.end();
     }
@@ -131,23 +175,21 @@ const NOT_MIGRATED = new Set(['3F000', '42P01', '42883', '42703']);
 
 /** What to tell the user of an error, and the exit code. Never a stack trace for what we know. */
 export function explain(error: unknown): { code: string; message: string; exitCode: ExitCode } {
-  const sqlState = (error as { code?: unknown } | null)?.code;
-  if (typeof sqlState === 'string' && NOT_MIGRATED.has(sqlState)) {
+  const known = fromDatabase(error);
+  if (!(known instanceof DvError)) throw error;
+  const sqlState = known.code === 'DV_DATABASE' ? (known.cause as { code?: string }).code : undefined;
+  if (sqlState !== undefined && NOT_MIGRATED.has(sqlState)) {
     return {
       code: 'DV_DATABASE_NOT_MIGRATED',
       message: 'The database has not our tables. Run `dict-vsync migrate`.',
       exitCode: 2,
     };
   }
-  const known = fromDatabase(error);
-  if (known instanceof UsageError) return { code: known.code, message: known.message, exitCode: 2 };
-  if (known instanceof DvError) {
-    return { code: known.code, message: known.message, exitCode: CONFIGURATION.has(known.code) ? 2 : 1 };
-  }
-  throw error;
+  const usage = known instanceof UsageError || CONFIGURATION.has(known.code);
+  return { code: known.code, message: known.message, exitCode: usage ? 2 : 1 };
 }
 
-/** Errors that are the configuration's, though they turn up while working. */
+/** Errors that are the usage's or the configuration's, though they turn up while working. */
 const CONFIGURATION = new Set([
   'DV_EMBEDDED_POSTGRES_MISSING',
   'DV_POSTGRES_TOO_OLD',
@@ -156,4 +198,6 @@ const CONFIGURATION = new Set([
   'DV_DATABASE_NEWER',
   'DV_CRONTAB_INVALID',
   'DV_MACHINE_CHANGED',
+  'DV_PARTICIPANT_MISSING',
+  'DV_DECISION_UNSIGNED',
 ]);

@@ -1,8 +1,37 @@
 import type { Command } from 'commander';
+import { approve } from './approve.ts';
+import { cancel } from './cancel.ts';
+import { cid } from './cid.ts';
 import { demo } from './demo.ts';
+import { describe } from './describe.ts';
+import { health } from './health.ts';
+import { importKeys } from './import.ts';
+import { list } from './list.ts';
+import { migrate } from './migrate.ts';
+import { reject } from './reject.ts';
+import { retry } from './retry.ts';
+import { simulator } from './simulator.ts';
+import { start } from './start.ts';
+import { vsync } from './vsync.ts';
 import { worker } from './worker.ts';
 
 /** Every command, in the order the help shows them. */
 export function commands(): Command[] {
-  return [demo(), worker()];
+  return [
+    demo(),
+    worker(),
+    migrate(),
+    start(),
+    list(),
+    describe(),
+    approve(),
+    reject(),
+    cancel(),
+    retry(),
+    cid(),
+    vsync(),
+    importKeys(),
+    simulator(),
+    health(),
+  ];
 }

@@ -2,8 +2,12 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { Pool } from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
-import { inTransaction } from '../engine/index.ts';
+import { inTransaction, type Transaction } from '../engine/index.ts';
+import { DvError } from '../errors.ts';
 import type { Entry } from './entry.ts';
+
+/** An entry to import; `line` is its number in the file it is from, else its place among the entries. */
+export type ImportedEntry = Entry & { line?: number };
 
 export interface ImportResult {
   /** Entries read. */
@@ -14,7 +18,7 @@ export interface ImportResult {
 
 // Reused by nobody else: dropped with the transaction.
 const STAGE = `
-  create temporary table imported (participant text, key_type text, key text, request_id uuid, owner_type text,
+  create temporary table imported (line bigint, participant text, key_type text, key text, request_id uuid, owner_type text,
     tax_id_number text, name text, trade_name text, branch text, account_number text, account_type text,
     opening_date timestamptz) on commit drop`;
 
@@ -38,14 +42,19 @@ const UPSERT = `
         (excluded.request_id, excluded.owner_type, excluded.tax_id_number, excluded.name, excluded.trade_name,
          excluded.branch, excluded.account_number, excluded.account_type, excluded.opening_date, true)`;
 
+// The upsert itself would not notice all of them: it skips rows that change nothing.
+const TWICE = `
+  select min(line) as first, max(line) as again
+  from imported group by participant, key_type, key having count(*) > 1 order by again limit 1`;
+
 /**
  * Loads entries into the key base by COPY, as an upsert: keys that are not among them stay. All or nothing: whatever
- * `entries` throws leaves the base as it was. A key given twice is DV_DATABASE (SQLSTATE 21000).
+ * `entries` throws leaves the base as it was, and so does a key given twice (DV_KEY_TWICE, naming both lines).
  * `onProgress` hears how many were read, every 10,000.
  */
 export async function importEntries(
   pool: Pool,
-  entries: AsyncIterable<Entry> | Iterable<Entry>,
+  entries: AsyncIterable<ImportedEntry> | Iterable<ImportedEntry>,
   onProgress?: (read: number) => void,
 ): Promise<ImportResult> {
   return inTransaction(pool, async (tx) => {
@@ -54,8 +63,8 @@ export async function importEntries(
     async function* lines() {
       let batch = '';
       for await (const entry of entries) {
-        batch += copyLine(entry);
-        if (++read % 500 === 0) {
+        batch += copyLine(entry, ++read);
+        if (read % 500 === 0) {
           yield batch;
           batch = '';
         }
@@ -65,13 +74,24 @@ export async function importEntries(
     }
     await pipeline(Readable.from(lines()), tx.query(copyFrom(COPY)));
     await tx.query('analyze imported');
+    await refuseKeysGivenTwice(tx);
     const { rowCount } = await tx.query(UPSERT);
     return { read, changed: rowCount ?? 0 };
   });
 }
 
-function copyLine(e: Entry): string {
+async function refuseKeysGivenTwice(tx: Transaction): Promise<void> {
+  const { rows } = await tx.query<{ first: string; again: string }>(TWICE);
+  if (rows[0] === undefined) return;
+  throw new DvError(
+    'DV_KEY_TWICE',
+    `Line ${rows[0].again} gives the key of line ${rows[0].first} again. Keep one of them and give the whole file again.`,
+  );
+}
+
+function copyLine(e: ImportedEntry, place: number): string {
   return `${[
+    String(e.line ?? place),
     e.participant,
     e.keyType,
     e.key,

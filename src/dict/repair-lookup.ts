@@ -16,11 +16,15 @@ export interface PendingDivergence {
 export type Finding = { cid: Buffer; side: Side; correlationId: string | null } & (
   | { says: 'ENTRY'; entry: Entry }
   | { says: 'ABSENT' }
-  /** DICT's answer cannot be applied; `why` is kept with the divergence. */
-  | { says: 'REFUSED'; why: string }
+  /** DICT's answer cannot be applied; `why` is kept with the divergence, and `key`, when the answer named one. */
+  | { says: 'REFUSED'; why: string; key?: string }
 );
 
-/** The next divergences of a round that nothing was decided about: DICT's side first, so that corrections find their other half. */
+/**
+ * The next divergences of a round that nothing was decided about, of one side: DICT's until all of them are decided.
+ * Only then a local CID that DICT doesn't have is known to be no half of a correction; else the key would be removed
+ * before it is corrected, as when the lookups break off in between. And a correction saves its other half's lookup.
+ */
 export async function pendingDivergences(
   db: Db,
   runId: string,
@@ -29,7 +33,8 @@ export async function pendingDivergences(
 ): Promise<PendingDivergence[]> {
   const { rows } = await db.query<PendingDivergence>(
     `select cid, side from dict.divergences where run_id = $1 and round = $2 and decision = 'PENDING'
-     order by side, cid limit $3`,
+       and side = (select min(side) from dict.divergences where run_id = $1 and round = $2 and decision = 'PENDING')
+     order by cid limit $3`,
     [runId, round, limit],
   );
   return rows;
@@ -82,7 +87,7 @@ async function lookUpOne(
     const base = { cid, side, correlationId };
     // Applied only if it is what was asked for: DICT's word for a CID is the CID itself.
     if (!computeCid(entry).equals(cid)) {
-      return { ...base, says: 'REFUSED', why: 'the entry DICT sent has another CID' };
+      return { ...base, says: 'REFUSED', why: 'the entry DICT sent has another CID', key: entry.key };
     }
     if (entry.participant !== participant || entry.keyType !== keyType) {
       return {

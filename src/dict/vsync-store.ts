@@ -65,7 +65,7 @@ export async function typesToScan(
   return rows.map((row) => row.key_type);
 }
 
-/** Folds the deltas that writers appended into their buckets until none is left or `signal` fires. */
+/** Folds the deltas that writers appended into their buckets until none is left, or another is folding; tells how many. */
 export async function foldDeltas(db: Db, batch = 20_000): Promise<number> {
   let folded = 0;
   for (;;) {

@@ -12,15 +12,29 @@ function isPostgresError(error: unknown): error is PostgresError {
 
 /** SQLSTATE of the errors that the SQL functions raise on purpose; DETAIL holds the code. */
 const RAISED_ON_PURPOSE = 'DV000';
+/** Those of them that another try may not meet. */
+const RETRYABLE = new Set(['DV_QUEUE_BUSY']);
+/** What node-postgres throws, without any code, when a connection is lost or none can be had. */
+const LOST = /^(Connection terminated|Client has encountered a connection error|timeout exceeded when trying to connect)/;
 
 /**
  * An error from Postgres as a DvError: the SQL functions' own with their code, lost connections and lost races as
  * retryable DV_DATABASE. Never with the server's DETAIL, which quotes values. Others come back unchanged.
  */
 export function fromDatabase(error: unknown): unknown {
-  if (error instanceof DvError || !isPostgresError(error)) return error;
+  if (error instanceof DvError) return error;
+  if (error instanceof Error && LOST.test(error.message)) {
+    return new DvError('DV_DATABASE_UNREACHABLE', 'The connection to the database was lost.', {
+      class: 'retryable',
+      cause: error,
+    });
+  }
+  if (!isPostgresError(error)) return error;
   if (error.code === RAISED_ON_PURPOSE && error.detail !== undefined) {
-    return new DvError(error.detail, error.message, { cause: error });
+    return new DvError(error.detail, error.message, {
+      class: RETRYABLE.has(error.detail) ? 'retryable' : 'not_retryable',
+      cause: error,
+    });
   }
   const options: DvErrorOptions = { class: 'retryable', cause: error };
   if (/^[0-9A-Z]{5}$/.test(error.code)) {

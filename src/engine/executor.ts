@@ -47,10 +47,17 @@ export interface ExecutorOptions<S> {
 const stopping = () => new DvError('DV_WORKER_STOPPING', 'The worker stops; the step is handed over.');
 const cancelled = () => new DvError('DV_RUN_CANCELLED', 'The run was cancelled.');
 
+/** A run under way in this process. */
+interface Active {
+  controller: AbortController;
+  /** Another job came for it meanwhile: what it brings may be newer than what the last claim saw. */
+  again: boolean;
+}
+
 /** Does the steps of runs: claim, work, one transaction; on while the next step is ready at once. */
 export class Executor<S> {
   readonly #options: ExecutorOptions<S>;
-  readonly #active = new Map<string, AbortController>();
+  readonly #active = new Map<string, Active>();
   #stopping = false;
 
   constructor(options: ExecutorOptions<S>) {
@@ -62,6 +69,11 @@ export class Executor<S> {
     return this.#active.size;
   }
 
+  /** Whether this process works on a run. */
+  worksOn(runId: string): boolean {
+    return this.#active.has(runId);
+  }
+
   /** From now on no further step is begun: what is ready goes back to the queue. */
   drain(): void {
     this.#stopping = true;
@@ -69,26 +81,45 @@ export class Executor<S> {
 
   /** Breaks off the attempts under way; each is handed over and burns no attempt. */
   abortAll(): void {
-    for (const controller of this.#active.values()) controller.abort(stopping());
+    for (const { controller } of this.#active.values()) controller.abort(stopping());
   }
 
   /** Breaks off the attempt of a run that somebody cancelled. */
   abortCancelled(runId: string): void {
-    this.#active.get(runId)?.abort(cancelled());
+    this.#active.get(runId)?.controller.abort(cancelled());
   }
 
   /** Takes a run as far as it goes now. Throws only when the database is lost: the job then is tried again. */
   async advance(runId: string): Promise<void> {
-    if (this.#active.has(runId)) return;
-    const controller = new AbortController();
-    this.#active.set(runId, controller);
+    const present = this.#active.get(runId);
+    if (present !== undefined) {
+      present.again = true;
+      return;
+    }
+    const active: Active = { controller: new AbortController(), again: false };
+    this.#active.set(runId, active);
     try {
-      let claim = await this.#call('select workflow.claim($1, $2) as next', [runId, this.#options.workerId]);
-      while (claim !== null) {
-        claim = await this.#perform(claim, controller);
-      }
+      do {
+        active.again = false;
+        let claim = await this.#call('select workflow.claim($1, $2) as next', [
+          runId,
+          this.#options.workerId,
+        ]);
+        while (claim !== null) {
+          claim = await this.#perform(claim, active.controller);
+        }
+      } while (active.again);
     } finally {
       this.#active.delete(runId);
+    }
+  }
+
+  /** Hands a claimed step back: no attempt is burnt. A claim that is no longer ours is left alone. */
+  async release(claim: Pick<Claim, 'id' | 'version'>): Promise<void> {
+    try {
+      await this.#options.pool.query('select workflow.release_step($1, $2, $3)', this.#fence(claim));
+    } catch (failure) {
+      if (!isFenced(fromDatabase(failure))) throw failure;
     }
   }
 
@@ -142,14 +173,20 @@ export class Executor<S> {
       report('completed');
       return next;
     } catch (thrown) {
-      const error = timeLimit.aborted && !controller.signal.aborted ? timedOut(claim) : fromDatabase(thrown);
-      if (error instanceof DvError && error.code === 'DV_FENCED') {
-        log.warn({ code: error.code }, error.message);
+      const known = fromDatabase(thrown);
+      if (isFenced(known)) {
+        log.warn({ code: known.code }, known.message);
         report('fenced');
         return null;
       }
+      // Broken off, an activity may throw whatever its own abort brings: the reason is what we broke it off for.
+      const error = controller.signal.aborted
+        ? (controller.signal.reason as DvError)
+        : timeLimit.aborted
+          ? timedOut(claim)
+          : known;
       if (error instanceof DvError && error.code === 'DV_WORKER_STOPPING') {
-        await this.#options.pool.query('select workflow.release_step($1, $2, $3)', this.#fence(claim));
+        await this.release(claim);
         report('released');
         return null;
       }
@@ -176,12 +213,12 @@ export class Executor<S> {
       ]);
     } catch (failure) {
       const known = fromDatabase(failure);
-      if (known instanceof DvError && known.code === 'DV_FENCED') return null;
+      if (isFenced(known)) return null;
       throw known;
     }
   }
 
-  #fence(claim: Claim): [string, number, string] {
+  #fence(claim: Pick<Claim, 'id' | 'version'>): [string, number, string] {
     return [claim.id, claim.version, this.#options.workerId];
   }
 
@@ -189,6 +226,10 @@ export class Executor<S> {
     const { rows } = await this.#options.pool.query<{ next: Claim | null }>(sql, values);
     return rows[0]?.next ?? null;
   }
+}
+
+function isFenced(error: unknown): error is DvError {
+  return error instanceof DvError && error.code === 'DV_FENCED';
 }
 
 function runOf(claim: Claim): Step['run'] {

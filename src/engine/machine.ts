@@ -1,3 +1,4 @@
+import { DvError } from '../errors.ts';
 import type { Activity } from './activity.ts';
 
 /** How often and how fast a failed attempt of a state is repeated. Defaults: 5 attempts, 1 s × 2, at most 30 s. */
@@ -80,7 +81,8 @@ export interface StoredState {
 
 /**
  * Declares a machine over a set of activities (their names and outcomes): a state or an outcome that does not exist,
- * and an outcome that leads nowhere, do not compile.
+ * and an outcome that leads nowhere, do not compile. What a wait state can end with the types don't know:
+ * DV_MACHINE_INVALID when its edges are not exactly that.
  */
 export function machineOver<A>() {
   return <const N extends string>(definition: {
@@ -88,5 +90,25 @@ export function machineOver<A>() {
     version: number;
     initial: NoInfer<N>;
     states: { [K in N]: StateDefinition<A, NoInfer<N>> };
-  }): Machine => definition;
+  }): Machine => {
+    const machine: Machine = definition;
+    for (const [name, state] of Object.entries(machine.states)) checkWait(machine.name, name, state);
+    return machine;
+  };
+}
+
+function checkWait(machine: string, state: string, definition: StoredState): void {
+  if (definition.kind !== 'wait') return;
+  const ends = new Set([
+    ...(definition.signals ?? []),
+    ...(definition.awaitsChildren === true ? ['children_closed'] : []),
+    ...(definition.deadlineMs === undefined ? [] : ['timeout']),
+  ]);
+  const wrong = ends.symmetricDifference(new Set(Object.keys(definition.on ?? {})));
+  if (wrong.size > 0) {
+    throw new DvError(
+      'DV_MACHINE_INVALID',
+      `State ${state} of machine ${machine}: give each of its signals, children_closed and timeout an edge, and nothing else. Wrong: ${[...wrong].join(', ')}.`,
+    );
+  }
 }

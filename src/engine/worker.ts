@@ -45,6 +45,12 @@ export interface RunningWorker {
   lastHeartbeat(): number;
 }
 
+interface Claimed {
+  runId: string;
+  version: number;
+  cancel: boolean;
+}
+
 const HEARTBEAT_MS = 3000;
 const SWEEP_MS = 5000;
 /** 1 s retries must not come at 3 s: due jobs are polled, and Graphile Worker's default is 2 s. */
@@ -58,19 +64,33 @@ export async function startWorker<S>(options: WorkerOptions<S>): Promise<Running
   await registerSchedules(pool, options.schedules);
   const executor = new Executor({ ...options, workerId: id });
 
-  const graphileIds = new Set<string>();
+  // What Graphile Worker locks jobs with: the id of its pool.
+  const graphilePools: string[] = [];
   const events: WorkerEvents = new EventEmitter();
-  events.on('worker:create', ({ worker }) => graphileIds.add(worker.workerId));
-  events.on('worker:release', ({ worker }) => graphileIds.delete(worker.workerId));
+  events.on('pool:create', ({ workerPool }) => graphilePools.push(workerPool.id));
 
   let lastHeartbeat = 0;
+  let idleClaims = new Set<string>();
   const heartbeat = async () => {
-    const { rows } = await pool.query<{ heartbeat: string }>('select workflow.heartbeat($1, $2)', [
-      id,
-      [...graphileIds],
-    ]);
+    const { rows } = await pool.query<Claimed>(
+      'select run_id as "runId", run_version::float8 as version, cancel from workflow.heartbeat($1, $2)',
+      [id, graphilePools],
+    );
     lastHeartbeat = Date.now();
-    for (const row of rows) executor.abortCancelled(row.heartbeat);
+    const idle = new Set<string>();
+    for (const { runId, version, cancel } of rows) {
+      const claim = `${runId} ${version}`;
+      if (executor.worksOn(runId)) {
+        if (cancel) executor.abortCancelled(runId);
+      } else if (idleClaims.has(claim)) {
+        // Claimed in our name, and nobody works on it: the answer to the claim got lost with its connection.
+        log.warn({ runId }, 'a claim got lost; the step is handed back');
+        await executor.release({ id: runId, version });
+      } else {
+        idle.add(claim);
+      }
+    }
+    idleClaims = idle;
   };
   await heartbeat();
 
@@ -94,6 +114,9 @@ export async function startWorker<S>(options: WorkerOptions<S>): Promise<Running
       if (schedule !== undefined) await fire(schedule);
     };
   }
+
+  // Ticks missed while no worker ran.
+  for (const schedule of options.schedules) await fire(schedule);
 
   const runner = await run({
     pgPool: pool,
@@ -122,16 +145,17 @@ export async function startWorker<S>(options: WorkerOptions<S>): Promise<Running
     ...options.chores,
   ];
   const stopChores = startChores(chores, log);
-  // Ticks missed while no worker ran.
-  for (const schedule of options.schedules) await fire(schedule);
+  await heartbeat();
   log.info({ worker: id, concurrency: options.concurrency }, 'worker ready');
 
+  const ended = runner.promise.then(() => undefined);
   let stopped: Promise<void> | undefined;
   const leave = async () => {
     executor.drain();
     const timer = setTimeout(() => executor.abortAll(), options.drainMs ?? 10_000);
     try {
-      await runner.stop();
+      // It refuses when it has ended already, by itself.
+      await runner.stop().catch(async () => ended);
     } finally {
       clearTimeout(timer);
     }
@@ -142,7 +166,7 @@ export async function startWorker<S>(options: WorkerOptions<S>): Promise<Running
   return {
     id,
     stop: async () => (stopped ??= leave()),
-    ended: runner.promise.then(() => undefined),
+    ended,
     lastHeartbeat: () => lastHeartbeat,
   };
 }

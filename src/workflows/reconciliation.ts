@@ -27,7 +27,7 @@ export const reconciliation = machineOver<TaskActivities>()({
     request_file: {
       kind: 'activity',
       task: 'bridge_request_reconciliation',
-      on: { requested: 'poll_file', failure: 'log_failure' },
+      on: { requested: 'poll_file', unusable: 'log_failure', anew: 'snapshot', failure: 'log_failure' },
     },
     // 1, 2, 4 … 60 s: five key types at once stay within getCidSetFile's 10 a minute and its bucket of 50.
     poll_file: {
@@ -37,7 +37,11 @@ export const reconciliation = machineOver<TaskActivities>()({
       deadlineMs: 10 * MINUTE,
       on: { available: 'download', refused: 'request_file', timeout: 'file_late', failure: 'log_failure' },
     },
-    file_late: { kind: 'activity', task: 'report_late_file', on: { failure: 'log_failure' } },
+    file_late: {
+      kind: 'activity',
+      task: 'report_late_file',
+      on: { late: 'log_failure', anew: 'snapshot', failure: 'log_failure' },
+    },
     download: {
       kind: 'loop',
       task: 'download_cid_file',

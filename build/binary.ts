@@ -1,0 +1,94 @@
+import { execFile } from 'node:child_process';
+import { chmod, copyFile, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, relative } from 'node:path';
+import { performance } from 'node:perf_hooks';
+import { promisify } from 'node:util';
+import { bundle } from './bundle.ts';
+
+/**
+ * `npm run build`: the program as one bundle (dist/dict-vsync.mjs, for the npm installation) with its thread beside
+ * it (dist/scan-worker.cjs), and as a single executable with Node inside (dist/dict-vsync). See docs/binary.md.
+ */
+
+const run = promisify(execFile);
+const root = join(import.meta.dirname, '..');
+const dist = join(root, 'dist');
+const program = join(dist, 'dict-vsync.mjs');
+const thread = join(dist, 'scan-worker.cjs');
+const executable = join(dist, process.platform === 'win32' ? 'dict-vsync.exe' : 'dict-vsync');
+
+await rm(dist, { recursive: true, force: true });
+await mkdir(dist);
+await bundle(join(root, 'src/cli/main.ts'), program, 'esm');
+await bundle(join(root, 'src/dict/compare/scan-worker.ts'), thread, 'cjs');
+
+const workshop = await mkdtemp(join(tmpdir(), 'dict-vsync-build-'));
+try {
+  await buildExecutable(workshop);
+} finally {
+  await rm(workshop, { recursive: true });
+}
+
+for (const file of [program, thread, executable]) {
+  console.log(
+    `${relative(root, file)}: ${Math.ceil((await stat(file)).size / 1000).toLocaleString('en')} kB`,
+  );
+}
+const started = performance.now();
+const { stdout } = await run(executable, ['--version'], { env: {} });
+console.log(`dict-vsync ${stdout.trim()} starts in ${Math.round(performance.now() - started)} ms`);
+
+async function buildExecutable(directory: string): Promise<void> {
+  const config = join(directory, 'sea.json');
+  await writeFile(
+    config,
+    JSON.stringify({
+      main: program,
+      mainFormat: 'module',
+      executable: await runtime(join(directory, 'node')),
+      output: executable,
+      disableExperimentalSEAWarning: true,
+      // Halves the start.
+      useCodeCache: true,
+      assets: await assets(directory),
+    }),
+  );
+  await run(process.execPath, ['--build-sea', config]);
+}
+
+/** The Node to build in: this one, without its symbols (a quarter of it) where there is a tool to take them out. */
+async function runtime(copy: string): Promise<string> {
+  if (process.platform !== 'linux') return process.execPath;
+  try {
+    await copyFile(process.execPath, copy);
+    await chmod(copy, 0o755);
+    await run('strip', [copy]);
+    return copy;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    console.log('No `strip` on this machine: the executable keeps the symbols of Node, about 34 MB.');
+    return process.execPath;
+  }
+}
+
+/** All that src/assets.ts reads, by its name there: the file it is made from. */
+async function assets(directory: string): Promise<Record<string, string>> {
+  const migrations = (await readdir(join(root, 'migrations'))).filter((name) => name.endsWith('.sql'));
+  const files = ['crontab', 'proto/bridge.proto', ...migrations.map((name) => `migrations/${name}`)];
+  const { name, version } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as Record<
+    string,
+    string
+  >;
+  const generated = async (file: string, content: unknown): Promise<string> => {
+    const path = join(directory, file);
+    await writeFile(path, JSON.stringify(content));
+    return path;
+  };
+  return {
+    ...Object.fromEntries(files.map((path) => [path, join(root, path)])),
+    'scan-worker.cjs': thread,
+    'package.json': await generated('package.json', { name, version }),
+    'assets.json': await generated('assets.json', [...files, 'scan-worker.cjs', 'package.json']),
+  };
+}

@@ -1,0 +1,39 @@
+import { build, type Plugin } from 'rolldown';
+
+/** Left out: addons, which are optional and loaded only when used, and a parser of a kind of file we don't have. */
+const EXTERNAL = ['pg-native', 'pulsar-client', 'typescript'];
+
+/** The thread that reads a CID file is a bundle of its own; the program's bundle finds it beside itself. */
+const threadBesideBundle: Plugin = {
+  name: 'thread-beside-bundle',
+  transform(code, id) {
+    if (!id.endsWith('scan-thread.ts')) return undefined;
+    const bundled = code.replaceAll("'./scan-worker.ts'", "'./scan-worker.cjs'");
+    if (bundled === code)
+      throw new Error(`${id} starts no './scan-worker.ts': build/bundle.ts must follow it.`);
+    return bundled;
+  },
+};
+
+/** Bundles a source file and all it imports into one file for Node. Throws when anything could be missing in it. */
+export async function bundle(input: string, file: string, format: 'esm' | 'cjs'): Promise<void> {
+  await build({
+    input,
+    external: EXTERNAL,
+    platform: 'node',
+    tsconfig: false,
+    plugins: [threadBesideBundle],
+    onLog(level, { message }) {
+      // What it warns of (an import it cannot find) would fail only later, at a user's.
+      if (level === 'warn') throw new Error(message);
+    },
+    output: {
+      file,
+      format,
+      codeSplitting: false,
+      comments: { legal: true, annotation: false, jsdoc: false },
+      // Names stay: people read them in stack traces, and logs tell errors by their class.
+      minify: { compress: true, mangle: false, codegen: true },
+    },
+  });
+}

@@ -1,0 +1,37 @@
+import type { CidSetEvent } from '../bridge/index.ts';
+import type { Db } from './vsync-store.ts';
+
+/**
+ * Judges the undecided divergences of a round: what a local change or an event of DICT's log explains is IN_FLIGHT
+ * and left alone. Explained means:
+ * - locally: the entry of the CID came, or the CID left, by a transaction the round's snapshot does not see, or within
+ *   the margin before it;
+ * - at DICT: its log names the CID from the margin before the snapshot on (`events`).
+ * A key that is only known once DICT is asked is looked at again when it is applied. Returns how many are in flight.
+ */
+export async function judgeRound(
+  tx: Db,
+  runId: string,
+  round: number,
+  events: readonly CidSetEvent[],
+): Promise<number> {
+  const { rowCount } = await tx.query(
+    `update dict.divergences d set decision = 'IN_FLIGHT', decided_at = workflow.now(),
+       why = case when at_dict.cid is not null then 'DICT changed it since the snapshot' else 'it changed locally since the snapshot' end
+     from dict.divergences o
+     join dict.rounds r using (run_id, round)
+     join dict.reconciliations n using (run_id)
+     left join (select distinct decode(hex, 'hex') as cid from unnest($3::text[]) hex) at_dict using (cid)
+     where o.run_id = $1 and o.round = $2 and o.decision = 'PENDING'
+       and (d.run_id, d.round, d.cid) = (o.run_id, o.round, o.cid)
+       and (at_dict.cid is not null
+         or exists (select from dict.entries e
+              where e.participant = n.participant and e.key_type = n.key_type and e.cid = o.cid and e.removed_at is null
+                and not (pg_visible_in_snapshot(e.changed_xid, r.snapshot) and e.since <= r.settled_before))
+         or exists (select from dict.cid_log l
+              where l.cid = o.cid and l.participant = n.participant and l.key_type = n.key_type
+                and not (pg_visible_in_snapshot(l.left_xid, r.snapshot) and l.left_at <= r.settled_before)))`,
+    [runId, round, events.map(({ cid }) => cid)],
+  );
+  return rowCount ?? 0;
+}

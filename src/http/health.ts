@@ -1,0 +1,88 @@
+import type { Pool } from 'pg';
+import { fromDatabase, type RunningWorker } from '../engine/index.ts';
+import { DvError } from '../errors.ts';
+import { quickly } from './quick.ts';
+
+export interface Reason {
+  reason: 'database_unreachable' | 'migrations_not_current' | 'heartbeat_old' | 'worker_stopping';
+  /** A plain sentence. */
+  message: string;
+}
+
+export interface Readiness {
+  ready: boolean;
+  /** Why not; empty when ready. */
+  reasons: Reason[];
+}
+
+export interface Health {
+  /** Answers within 2 s, also when the database hangs; never throws. */
+  check(): Promise<Readiness>;
+  /** To be called when the worker is told to stop: from then on it isn't ready. */
+  stopping(): void;
+}
+
+export interface HealthOptions {
+  pool: Pool;
+  worker: Pick<RunningWorker, 'lastHeartbeat' | 'ended'>;
+  /**
+   * The migrations this program ships with, as paths or file names (`migrations/0001-workflow.sql`): the database must
+   * have these and no others. Without it, only that there are any is looked at.
+   */
+  migrations?: readonly string[];
+}
+
+/** workflow.is_alive's measure: five missed heartbeats. */
+const HEARTBEAT_MAX_MS = 15_000;
+const UNDEFINED_TABLE = '42P01';
+
+/** Whether a worker is fit to work: the database answers and is migrated, its heartbeat gets through, it isn't stopping. */
+export function createHealth({ pool, worker, migrations }: HealthOptions): Health {
+  const shipped = migrations?.map((path) => path.slice(path.lastIndexOf('/') + 1)).sort();
+  let stopping = false;
+  const stop = () => {
+    stopping = true;
+  };
+  worker.ended.then(stop, stop);
+
+  const appliedMigrations = quickly(pool, { patienceMs: 1500, limitMs: 1500 }, async (ask) => {
+    const { rows } = await ask.query<{ name: string }>(
+      'select name from workflow.migrations_applied where not obsolete',
+    );
+    return rows.map(({ name }) => name).sort();
+  });
+
+  const inDatabase = async (): Promise<Reason[]> => {
+    try {
+      const applied = await appliedMigrations();
+      const current = shipped === undefined ? applied.length > 0 : applied.join() === shipped.join();
+      return current ? [] : [NOT_CURRENT];
+    } catch (error) {
+      if ((error as { code?: unknown }).code === UNDEFINED_TABLE) return [NOT_CURRENT];
+      const known = fromDatabase(error);
+      const message = known instanceof DvError ? known.message : 'The database cannot be reached.';
+      return [{ reason: 'database_unreachable', message }];
+    }
+  };
+
+  return {
+    stopping: stop,
+    check: async () => {
+      const reasons = await inDatabase();
+      const silentMs = Date.now() - worker.lastHeartbeat();
+      if (silentMs > HEARTBEAT_MAX_MS) {
+        const message = `The last heartbeat got through ${Math.round(silentMs / 1000)} s ago.`;
+        reasons.push({ reason: 'heartbeat_old', message });
+      }
+      if (stopping) reasons.push(STOPPING);
+      return { ready: reasons.length === 0, reasons };
+    },
+  };
+}
+
+const NOT_CURRENT: Reason = {
+  reason: 'migrations_not_current',
+  message:
+    'The database has other migrations than this program: run dict-vsync migrate, or the newer program.',
+};
+const STOPPING: Reason = { reason: 'worker_stopping', message: 'The worker is stopping or has stopped.' };

@@ -1,0 +1,96 @@
+import type { Ask } from './quick.ts';
+
+/** What a scrape reads from the database. */
+export interface Readings {
+  /** Answers of DICT ever kept, a row a participant, key type and result; 0 where there is none yet. */
+  verifications: { participant: string; keyType: string; result: string; count: number }[];
+  /** Open runs, and those closed that began in the last 7 days. */
+  runs: { machine: string; status: string; count: number }[];
+  /** Messages to Core-Dict not delivered yet, counted up to OUTBOX_MOST. */
+  outboxPending: number;
+  /** Seconds since DICT's last OK, for the key types that ever had one. */
+  lastOk: { participant: string; keyType: string; seconds: number }[];
+}
+
+export const OUTBOX_MOST = 100_000;
+const RESULTS = ['OK', 'NOK', 'ERROR'];
+const DAY_MS = 86_400_000;
+
+/** The smallest UUID version 7 of a moment (ms since 1970): ids of our tables sort by it. */
+function uuidFrom(ms: number): string {
+  const hex = Math.max(0, Math.floor(ms)).toString(16).padStart(12, '0');
+  return `${hex.slice(0, 8)}-${hex.slice(8)}-0000-0000-000000000000`;
+}
+
+/**
+ * A reader whose cost does not grow with the tables' age. Verifications are counted incrementally: all of them once,
+ * from then on only those of the last day, by the primary key (a UUID version 7 sorts by time); a day, because an
+ * answer comes minutes after its question, so that older rows don't change any more. Counting all each time would read
+ * the whole table, and a count of this process's own steps would begin at 0 with each restart.
+ */
+export function createReader(): (ask: Ask) => Promise<Readings> {
+  let settled = new Map<string, number>();
+  let settledUntil = uuidFrom(0);
+
+  return async (ask) => {
+    const status = await ask.query<{ participant: string; key_type: string; seconds: number | null }>(
+      'select participant, key_type, extract(epoch from age_of_last_ok)::float8 as seconds from dict.sync_status',
+    );
+    const until = uuidFrom(Date.now() - DAY_MS);
+    const answers = await ask.query<{
+      participant: string;
+      key_type: string;
+      result: string;
+      old: number;
+      fresh: number;
+    }>(
+      `select participant, key_type, result, (count(*) filter (where id < $2))::float8 as old,
+         (count(*) filter (where id >= $2))::float8 as fresh
+       from dict.sync_verifications where id >= $1 and result is not null group by 1, 2, 3`,
+      [settledUntil, until],
+    );
+    const runs = await ask.query<Readings['runs'][number]>(
+      `select machine, status, count(*)::float8 as count from workflow.runs
+       where closed_at is null group by 1, 2
+       union all
+       select machine, status, count(*)::float8 from workflow.runs
+       where closed_at is not null and id >= $1 group by 1, 2`,
+      [uuidFrom(Date.now() - 7 * DAY_MS)],
+    );
+    const outbox = await ask.query<{ count: number }>(
+      `select count(*)::float8 as count
+       from (select from dict.outbox where delivered_at is null limit ${OUTBOX_MOST}) o`,
+    );
+
+    const counts = new Map<string, number>();
+    for (const { participant, key_type } of status.rows) {
+      for (const result of RESULTS) counts.set(seriesOf(participant, key_type, result), 0);
+    }
+    for (const [series, count] of settled) counts.set(series, count);
+    const nowSettled = new Map(settled);
+    for (const { participant, key_type, result, old, fresh } of answers.rows) {
+      const series = seriesOf(participant, key_type, result);
+      const before = (settled.get(series) ?? 0) + old;
+      nowSettled.set(series, before);
+      counts.set(series, before + fresh);
+    }
+    settled = nowSettled;
+    settledUntil = until;
+
+    return {
+      verifications: [...counts].map(([series, count]) => {
+        const [participant = '', keyType = '', result = ''] = series.split(' ');
+        return { participant, keyType, result, count };
+      }),
+      runs: runs.rows,
+      outboxPending: outbox.rows[0]?.count ?? 0,
+      lastOk: status.rows.flatMap(({ participant, key_type, seconds }) =>
+        seconds === null ? [] : [{ participant, keyType: key_type, seconds }],
+      ),
+    };
+  };
+}
+
+function seriesOf(participant: string, keyType: string, result: string): string {
+  return `${participant} ${keyType} ${result}`;
+}

@@ -1,0 +1,89 @@
+import { once } from 'node:events';
+import { createServer, type Server, type ServerResponse } from 'node:http';
+import type { Registry } from 'prom-client';
+import { UsageError } from '../errors.ts';
+import type { Health } from './health.ts';
+
+export interface HttpOptions {
+  /** Loopback unless the operator says otherwise (HTTP_HOST): nothing here asks who calls. */
+  host: string;
+  /** 0: any free one. */
+  port: number;
+  health: Pick<Health, 'check'>;
+  metrics: Pick<Registry, 'metrics' | 'contentType'>;
+}
+
+export interface HttpServer {
+  /** `http://127.0.0.1:9464` */
+  address: string;
+  /** Takes no more requests and lets those under way end, for 2 s at the most. */
+  stop(): Promise<void>;
+}
+
+const STOP_MS = 2000;
+
+/**
+ * Serves `/livez` (200 while the process serves), `/readyz` (200 or 503, with every reason) and `/metrics`
+ * (Prometheus text). Errors: DV_HTTP_PORT, a UsageError, when the address cannot be listened on.
+ */
+export async function startHttp({ host, port, health, metrics }: HttpOptions): Promise<HttpServer> {
+  const routes: Record<string, (response: ServerResponse) => Promise<void>> = {
+    '/livez': async (response) => answer(response, 200, 'text/plain; charset=utf-8', 'ok\n'),
+    '/readyz': async (response) => {
+      const readiness = await health.check();
+      const body = `${JSON.stringify(readiness)}\n`;
+      answer(response, readiness.ready ? 200 : 503, 'application/json', body);
+    },
+    '/metrics': async (response) => {
+      answer(response, 200, metrics.contentType, await metrics.metrics());
+    },
+  };
+  const server = createServer((request, response) => {
+    const route = routes[(request.url ?? '').split('?')[0] ?? ''];
+    if (route === undefined) return answer(response, 404, 'text/plain; charset=utf-8', 'not found\n');
+    if (request.method !== 'GET') {
+      response.setHeader('allow', 'GET');
+      return answer(response, 405, 'text/plain; charset=utf-8', 'method not allowed\n');
+    }
+    route(response).catch(() => answer(response, 500, 'text/plain; charset=utf-8', 'failed\n'));
+  });
+  await listen(server, host, port);
+  return { address: addressOf(server), stop: async () => stop(server) };
+}
+
+function answer(response: ServerResponse, status: number, type: string, body: string): void {
+  // No connection is kept: probes and scrapes are seconds apart, and an idle one would hold up the stop.
+  response.writeHead(status, { 'content-type': type, 'cache-control': 'no-store', connection: 'close' });
+  response.end(body);
+}
+
+async function listen(server: Server, host: string, port: number): Promise<void> {
+  server.listen(port, host);
+  try {
+    await once(server, 'listening');
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    const why = code === 'EADDRINUSE' ? 'another program has it' : String(code);
+    throw new UsageError(
+      'DV_HTTP_PORT',
+      `Port ${port} of ${host} cannot be served on (${why}). Set HTTP_PORT to a free port (0: any) and HTTP_HOST to an address of this machine.`,
+      { cause },
+    );
+  }
+}
+
+function addressOf(server: Server): string {
+  const address = server.address();
+  if (address === null || typeof address === 'string') throw new TypeError('a TCP server has a port');
+  const host = address.family === 'IPv6' ? `[${address.address}]` : address.address;
+  return `http://${host}:${address.port}`;
+}
+
+async function stop(server: Server): Promise<void> {
+  if (!server.listening) return;
+  const closed = once(server, 'close');
+  server.close();
+  const timer = setTimeout(() => server.closeAllConnections(), STOP_MS);
+  await closed;
+  clearTimeout(timer);
+}

@@ -1,0 +1,133 @@
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { listAssets } from '../../src/assets.ts';
+import { createPool } from '../../src/database/pool.ts';
+import type { RunningWorker } from '../../src/engine/index.ts';
+import { createHealth } from '../../src/http/health.ts';
+import { createEmptyDatabase, useTestDatabase } from '../support/database.ts';
+import { startIdleWorker } from './idle-worker.ts';
+import { startStallingProxy } from './stalling-proxy.ts';
+
+const database = useTestDatabase();
+const migrations = listAssets('migrations');
+let worker: RunningWorker;
+
+beforeEach(async () => {
+  worker = await startIdleWorker(database.pool);
+});
+afterEach(async () => {
+  vi.useRealTimers();
+  await worker.stop();
+});
+
+const healthOf = (pool = database.pool) => createHealth({ pool, worker, migrations });
+const reasonsOf = async (health: ReturnType<typeof createHealth>) =>
+  (await health.check()).reasons.map(({ reason }) => reason);
+
+describe('a worker', () => {
+  test('is ready when the database answers, is migrated and its heartbeat gets through', async () => {
+    expect(await healthOf().check()).toEqual({ ready: true, reasons: [] });
+  });
+
+  test('is not ready once it is told to stop, and after it has stopped by itself', async () => {
+    const told = healthOf();
+    told.stopping();
+    expect(await told.check()).toEqual({
+      ready: false,
+      reasons: [{ reason: 'worker_stopping', message: 'The worker is stopping or has stopped.' }],
+    });
+    const untold = healthOf();
+    await worker.stop();
+    expect(await reasonsOf(untold)).toEqual(['worker_stopping']);
+  });
+
+  test('is not ready when its heartbeat is older than 15 s, and is again when one gets through', async () => {
+    vi.useFakeTimers({ toFake: ['Date'] });
+    vi.setSystemTime(worker.lastHeartbeat() + 15_000);
+    expect(await reasonsOf(healthOf())).toEqual([]);
+    vi.setSystemTime(worker.lastHeartbeat() + 16_000);
+    expect(await healthOf().check()).toEqual({
+      ready: false,
+      reasons: [{ reason: 'heartbeat_old', message: 'The last heartbeat got through 16 s ago.' }],
+    });
+    await expect.poll(() => reasonsOf(healthOf()), { timeout: 10_000 }).toEqual([]);
+  });
+
+  test('names every reason at once', async () => {
+    vi.useFakeTimers({ toFake: ['Date'] });
+    vi.setSystemTime(worker.lastHeartbeat() + 20_000);
+    const health = createHealth({
+      pool: database.pool,
+      worker,
+      migrations: [...migrations, '9999-next.sql'],
+    });
+    health.stopping();
+    expect(await reasonsOf(health)).toEqual(['migrations_not_current', 'heartbeat_old', 'worker_stopping']);
+  });
+});
+
+describe('migrations', () => {
+  test('a database that lacks one of the program, or has one more, is not current', async () => {
+    const { pool } = database;
+    for (const shipped of [[...migrations, '9999-next.sql'], migrations.slice(1)]) {
+      expect(await reasonsOf(createHealth({ pool, worker, migrations: shipped }))).toEqual([
+        'migrations_not_current',
+      ]);
+    }
+  });
+
+  test('an empty database is not current', async () => {
+    const empty = await createEmptyDatabase();
+    expect(await reasonsOf(healthOf(empty.pool))).toEqual(['migrations_not_current']);
+    expect(await reasonsOf(createHealth({ pool: empty.pool, worker }))).toEqual(['migrations_not_current']);
+    await empty.drop();
+  });
+});
+
+describe('the database', () => {
+  test('unreachable: the reason, without the URL', async () => {
+    const url = new URL(database.url);
+    url.port = '1';
+    url.password = 'hunter2';
+    const pool = createPool(url.href);
+    const readiness = await healthOf(pool).check();
+    expect(readiness.reasons.map(({ reason }) => reason)).toEqual(['database_unreachable']);
+    expect(JSON.stringify(readiness)).toContain('ECONNREFUSED');
+    expect(JSON.stringify(readiness)).not.toContain('hunter2');
+    await pool.end();
+  });
+
+  test('hanging: answers within 2 s, and many who ask together use one connection', async () => {
+    const proxy = await startStallingProxy(database.url);
+    const pool = createPool(proxy.url);
+    const health = healthOf(pool);
+    expect((await health.check()).ready).toBe(true);
+    proxy.stall();
+    const began = performance.now();
+    const answers = await Promise.all(Array.from({ length: 20 }, () => health.check()));
+    expect(performance.now() - began).toBeLessThan(2000);
+    expect(pool.totalCount + pool.waitingCount).toBe(1);
+    expect(new Set(answers.flatMap(({ reasons }) => reasons.map(({ reason }) => reason)))).toEqual(
+      new Set(['database_unreachable']),
+    );
+    await proxy.close();
+    await pool.end();
+  });
+
+  test('locked: the server gives up too, and nothing is left behind', async () => {
+    const holder = await database.pool.connect();
+    await holder.query('begin; lock table workflow.migrations_applied');
+    const began = performance.now();
+    expect(await reasonsOf(healthOf())).toEqual(['database_unreachable']);
+    expect(performance.now() - began).toBeLessThan(2000);
+    const waiting = async () => {
+      const { rows } = await holder.query<{ n: number }>(
+        "select count(*)::int as n from pg_locks where not granted and relation = 'workflow.migrations_applied'::regclass",
+      );
+      return rows[0]?.n;
+    };
+    await expect.poll(waiting).toBe(0);
+    await holder.query('rollback');
+    holder.release();
+    expect(await reasonsOf(healthOf())).toEqual([]);
+  });
+});

@@ -1,0 +1,174 @@
+import { randomUUID } from 'node:crypto';
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { ALL_KEY_TYPES, coded, ISPB, useSql } from './support.ts';
+
+const { database, query, start, keys, jobs } = useSql();
+
+const configure = async (...participants: string[]): Promise<unknown> =>
+  query('insert into dict.participants (participant) select unnest($1::text[])', [participants]);
+
+describe('dict.start_verification', () => {
+  test('one participant, all key types: a run with its job and input', async () => {
+    const [id] = await start('verification', ISPB);
+    expect(await query('select id, machine, status, started_by, input from workflow.runs_view')).toEqual([
+      {
+        id,
+        machine: 'verification',
+        status: 'PENDING',
+        started_by: expect.any(String) as string,
+        input: { participant: ISPB, keyTypes: ALL_KEY_TYPES.split(',') },
+      },
+    ]);
+    expect(await keys()).toEqual([`verification:${ISPB}:${ALL_KEY_TYPES}`]);
+    expect(await jobs()).toBe(1);
+  });
+
+  test('starting again is the same run while it is open, and another once it is closed', async () => {
+    const first = await start('verification', ISPB);
+    expect(await start('verification', ISPB)).toEqual(first);
+    expect(await jobs()).toBe(1);
+    await query('select workflow.cancel($1)', [first[0]]);
+    expect(await start('verification', ISPB)).not.toEqual(first);
+  });
+
+  test('whatever the order and repetition of the key types, the run is that of their set', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.constantFrom(...ALL_KEY_TYPES.split(',')), { minLength: 1, maxLength: 12 }),
+        async (asked) => {
+          const sorted = [...new Set(asked)].sort();
+          const [id] = await start('verification', ISPB, asked);
+          const [run] = await query('select workflow_key, input from workflow.runs where id = $1', [id]);
+          expect(run).toEqual({
+            workflow_key: `verification:${ISPB}:${sorted.join(',')}`,
+            input: { participant: ISPB, keyTypes: sorted },
+          });
+        },
+      ),
+      { numRuns: 50 },
+    );
+  });
+
+  test('null is every configured participant, one run each', async () => {
+    await configure('87654321', '00000001');
+    expect(await start('verification')).toHaveLength(2);
+    expect(await start('verification', null, ['EVP'])).toHaveLength(2);
+    expect(await keys()).toEqual([
+      `verification:00000001:${ALL_KEY_TYPES}`,
+      'verification:00000001:EVP',
+      `verification:87654321:${ALL_KEY_TYPES}`,
+      'verification:87654321:EVP',
+    ]);
+  });
+});
+
+describe('dict.start_reconciliation', () => {
+  test('a run for each key type asked for', async () => {
+    expect(await start('reconciliation', ISPB, ['PHONE', 'CPF', 'PHONE'])).toHaveLength(2);
+    expect(await keys()).toEqual([`reconciliation:${ISPB}:CPF`, `reconciliation:${ISPB}:PHONE`]);
+    expect(await query('select input from workflow.runs order by workflow_key')).toEqual([
+      { input: { participant: ISPB, keyType: 'CPF' } },
+      { input: { participant: ISPB, keyType: 'PHONE' } },
+    ]);
+    const all = await start('reconciliation', ISPB);
+    expect([new Set(all).size, (await keys()).length, await jobs()]).toEqual([5, 5, 5]);
+  });
+
+  test('null is every configured participant', async () => {
+    await configure('87654321', '00000001');
+    expect(await start('reconciliation', null, ['EVP'])).toHaveLength(2);
+    expect(await keys()).toEqual(['reconciliation:00000001:EVP', 'reconciliation:87654321:EVP']);
+  });
+});
+
+describe.each(['verification', 'reconciliation'] as const)('dict.start_%s refuses', (what) => {
+  test.each([
+    ['an ISPB of 7 digits', ['1234567']],
+    ['an ISPB of 9 digits', ['123456789']],
+    ['an ISPB with a letter', ['1234567X']],
+    ['an ISPB with a line end', ['12345678\n']],
+    ['an ISPB in other digits', ['１２３４５６７８']],
+    ['no ISPB at all', ['']],
+  ])('%s', async (_, values) => {
+    await expect(start(what, ...values)).rejects.toEqual(coded('DV_ISPB_INVALID', /8 digits/));
+  });
+
+  test.each([
+    ['an unknown key type', [['CPF', 'RG']]],
+    ['a key type in lower case', [['cpf']]],
+    ['a null among the key types', [['CPF', null]]],
+    ['no key type at all', [[]]],
+  ])('%s', async (_, values) => {
+    await expect(start(what, ISPB, ...values)).rejects.toEqual(
+      coded('DV_KEY_TYPE_UNKNOWN', /CNPJ, CPF, EMAIL, EVP, PHONE/),
+    );
+  });
+
+  test('null while no participant is configured', async () => {
+    await expect(start(what)).rejects.toEqual(coded('DV_PARTICIPANT_MISSING', /PARTICIPANT_ISPB/));
+  });
+
+  test('and then has started nothing', async () => {
+    await configure(ISPB);
+    await expect(start(what, null, ['CPF', 'RG'])).rejects.toThrow();
+    expect([await keys(), await jobs()]).toEqual([[], 0]);
+  });
+});
+
+test('a machine that no worker ever stored is named', async () => {
+  await expect(query(`select workflow.start_run('no_such_machine', 'k')`)).rejects.toEqual(
+    coded('DV_MACHINE_UNKNOWN', /Start a worker once/),
+  );
+});
+
+describe("in the caller's transaction", () => {
+  test('a rollback starts nothing, a commit does', async () => {
+    const client = await database.pool.connect();
+    try {
+      for (const end of ['rollback', 'commit']) {
+        await client.query('begin');
+        await client.query('select dict.start_verification($1)', [ISPB]);
+        await client.query('select dict.start_reconciliation($1, $2)', [ISPB, ['CPF']]);
+        await client.query(end);
+        expect([(await keys()).length, await jobs()]).toEqual(end === 'rollback' ? [0, 0] : [2, 2]);
+      }
+    } finally {
+      client.release();
+    }
+  });
+
+  test('a trigger may start a run, and the write that fires it brings it along or takes it back', async () => {
+    // As docs/sql.md shows it.
+    await query(`create table public.bank_incidents (id bigint generated always as identity, participant text);
+      create function public.on_bank_incident() returns trigger language plpgsql as $$
+      begin
+        perform dict.start_verification(new.participant, array['CPF', 'CNPJ']);
+        return null;
+      end $$;
+      create trigger verify_after_incident after insert on public.bank_incidents
+        for each row execute function public.on_bank_incident()`);
+    await expect(query(`insert into public.bank_incidents (participant) values ('1')`)).rejects.toEqual(
+      coded('DV_ISPB_INVALID'),
+    );
+    expect(await keys()).toEqual([]);
+    await query(`insert into public.bank_incidents (participant) values ($1)`, [ISPB]);
+    expect(await keys()).toEqual([`verification:${ISPB}:CNPJ,CPF`]);
+    await query('drop table public.bank_incidents; drop function public.on_bank_incident');
+  });
+
+  test('a role needs USAGE on the schema and nothing else', async () => {
+    const role = `clerk_${randomUUID().slice(0, 8)}`;
+    const client = await database.pool.connect();
+    try {
+      await client.query(
+        `begin; create role ${role}; grant usage on schema dict to ${role}; set local role ${role}`,
+      );
+      await client.query(`select dict.start_verification('${ISPB}')`);
+      await expect(client.query('select from dict.entries')).rejects.toMatchObject({ code: '42501' });
+    } finally {
+      await client.query('rollback');
+      client.release();
+    }
+  });
+});
