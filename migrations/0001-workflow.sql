@@ -571,7 +571,7 @@ begin
   return r;
 end $$;
 
--- Ends a step well. `result`: {outcome, context?, detail?, error?, wakeAfterMs?, children?: [{machine, key, input, policy}],
+-- Ends a step well. `result`: {outcome, context?, detail?, error?, wakeAfterMs? (when the next step begins), children?: [{machine, key, input, policy}],
 -- continueAsNew?: input}. Must be the last statement of the step's transaction. Returns the next step when it is
 -- ready at once and `stay` holds, else null.
 create function workflow.complete_step(run_id uuid, run_version bigint, worker text, result jsonb, stay boolean)
@@ -625,10 +625,16 @@ begin
 
   if target is null then
     update workflow.runs set
-      attempt = 0, polls = polls + 1, wake_at = wake, claimed_by = null, claimed_at = null
+      attempt = 0, polls = polls + 1, wake_at = wake, claimed_by = null, claimed_at = null,
+      -- A loop that gets on has not been kept waiting since it began.
+      entered_at = case when s.kind = 'loop' then n else entered_at end
     where id = r.id returning * into r;
   else
     r := workflow.enter(r, target, result -> 'continueAsNew');
+    if result ? 'wakeAfterMs' and r.status = 'RUNNING' then
+      update workflow.runs set wake_at = n + (result ->> 'wakeAfterMs')::double precision * interval '1 millisecond'
+      where id = r.id returning * into r;
+    end if;
   end if;
   return workflow.go_on(r, worker, stay);
 end $$;

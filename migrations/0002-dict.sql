@@ -85,6 +85,9 @@ comment on column dict.entries.changed_xid is
 -- Lists the CIDs of a bucket range in order (a bucket is a prefix), and finds the entry of a CID.
 create index entries_cid on dict.entries (participant, key_type, cid) where removed_at is null;
 
+-- What changed since a snapshot is found by its transaction; the values only grow, so this costs a writer little.
+create index entries_changed on dict.entries (changed_xid);
+
 create function dict.entry_json(e dict.entries) returns jsonb
 language sql stable as $$
   select case when e.key is not null then jsonb_build_object(
@@ -102,6 +105,7 @@ create table dict.cid_log (
   cid          bytea not null,
   request_id   uuid not null,
   came_at      timestamptz not null,
+  came_xid     xid8,
   left_at      timestamptz not null default clock_timestamp(),
   left_why     text,
   left_xid     xid8 not null default pg_current_xact_id(),
@@ -111,6 +115,7 @@ comment on table dict.cid_log is
   'Each CID that left the key base, with its key and when it came and went (Manual §9: keep every CID ever generated). See dict.cids.';
 create index cid_log_cid on dict.cid_log (cid);
 create index cid_log_key on dict.cid_log (participant, key_type, key);
+create index cid_log_left on dict.cid_log (left_xid);
 
 create view dict.cids as
   select participant, key_type, key, cid, request_id, since as came_at, null::timestamptz as left_at, null::text as left_why
@@ -218,8 +223,8 @@ begin
 
   -- A CID left when no new row of the statement holds it for the same key.
   -- It leaves the moment its successor comes.
-  insert into dict.cid_log (participant, key_type, key, cid, request_id, came_at, left_at, left_why)
-  select o.participant, o.key_type, o.key, o.cid, o.request_id, o.since,
+  insert into dict.cid_log (participant, key_type, key, cid, request_id, came_at, came_xid, left_at, left_why)
+  select o.participant, o.key_type, o.key, o.cid, o.request_id, o.since, o.changed_xid,
     greatest(o.since, coalesce(case when n.removed_at is null then n.since end, clock_timestamp())),
     coalesce(n.changed_why, case when n.removed_at is null then 'updated' else 'removed' end)
   from old_rows o
@@ -237,8 +242,8 @@ begin
   select participant, key_type, dict.bucket(cid), -count(*), bit_xor(dict.bits(cid))
   from old_rows where removed_at is null group by 1, 2, 3;
 
-  insert into dict.cid_log (participant, key_type, key, cid, request_id, came_at, left_why)
-  select participant, key_type, key, cid, request_id, since, 'deleted' from old_rows where removed_at is null;
+  insert into dict.cid_log (participant, key_type, key, cid, request_id, came_at, came_xid, left_why)
+  select participant, key_type, key, cid, request_id, since, changed_xid, 'deleted' from old_rows where removed_at is null;
   return null;
 end $$;
 create trigger entries_deleted after delete on dict.entries
@@ -252,8 +257,8 @@ begin
   select participant, key_type, dict.bucket(cid), -count(*), bit_xor(dict.bits(cid))
   from dict.entries where removed_at is null group by 1, 2, 3;
 
-  insert into dict.cid_log (participant, key_type, key, cid, request_id, came_at, left_why)
-  select participant, key_type, key, cid, request_id, since, 'truncated' from dict.entries where removed_at is null;
+  insert into dict.cid_log (participant, key_type, key, cid, request_id, came_at, came_xid, left_why)
+  select participant, key_type, key, cid, request_id, since, changed_xid, 'truncated' from dict.entries where removed_at is null;
   return null;
 end $$;
 create trigger entries_truncated before truncate on dict.entries
@@ -378,12 +383,14 @@ create table dict.sync_verifications (
   vsync          text not null,
   entries        bigint not null,
   asked_at       timestamptz not null,
+  snapshot       pg_snapshot not null default pg_current_snapshot(),
   answered_at    timestamptz,
   result         text check (result in ('OK', 'NOK', 'ERROR')),
   dict_id        text,
   correlation_id text,
   error_code     text
 );
+comment on column dict.sync_verifications.snapshot is 'Of the statement that read the VSync: what an OK proves, and where a replay of the logs may begin.';
 comment on table dict.sync_verifications is
   'One row each time a VSync is sent to DICT, written before the call (the intent) and completed by its answer. The auditor''s proof of synchronism.';
 create index sync_verifications_run on dict.sync_verifications (run_id);
@@ -408,6 +415,7 @@ create table dict.reconciliations (
   keys_corrected  bigint not null default 0,
   keys_removed    bigint not null default 0,
   keys_in_flight  bigint not null default 0,
+  quarantined     bigint not null default 0,
   approved_by     text,
   approved_why    text,
   approved_set    text
@@ -420,6 +428,9 @@ create table dict.rounds (
   round           integer not null,
   snapshot        pg_snapshot not null,
   snapshot_at     timestamptz not null,
+  settled_before  timestamptz not null,
+  way             text check (way in ('EVENT_LOG', 'FILE')),
+  way_reason      text,
   set_hash        text,
   dict_only_cids  bigint,
   local_only_cids bigint,
@@ -433,6 +444,8 @@ create table dict.rounds (
 );
 comment on table dict.rounds is
   'One comparison of a reconciliation: the snapshot kept before its file was asked for, and the frozen set it found.';
+comment on column dict.rounds.settled_before is 'The snapshot''s time less IN_FLIGHT_MARGIN_SECONDS: what changed later is in flight, though the snapshot sees it.';
+comment on column dict.rounds.way is 'How the round found what differs: by replaying both event logs since the last OK, or by DICT''s CID file; way_reason says why.';
 comment on column dict.rounds.set_hash is
   'SHA-256 over the lines "D|L <cid>\n" in ascending CID order: what a person approves.';
 
@@ -459,12 +472,16 @@ create table dict.divergences (
   side           text not null check (side in ('DICT_ONLY', 'LOCAL_ONLY')),
   key            text,
   decision       text not null default 'PENDING' check (decision in (
-    'PENDING', 'ADDED', 'CORRECTED', 'REMOVED', 'IN_FLIGHT', 'SUPERSEDED', 'REFUSED')),
+    'PENDING', 'ADDED', 'CORRECTED', 'REMOVED', 'REGISTERED', 'IN_FLIGHT', 'HELD', 'SUPERSEDED', 'REFUSED', 'QUARANTINED')),
   why            text,
   before         jsonb,
   after          jsonb,
   decided_at     timestamptz,
   correlation_id text,
+  -- What DICT said of the CID, kept as it comes so that a crash loses none of it; and how often it failed to say.
+  finding        jsonb,
+  found_at       timestamptz,
+  failures       integer not null default 0,
   primary key (run_id, round, cid)
 );
 comment on table dict.divergences is

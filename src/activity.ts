@@ -41,7 +41,12 @@ export interface VerificationContext {
   /** Put aside: DICT or the Bridge kept failing. */
   skipped: KeyType[];
   results: Partial<Record<KeyType, VerifiedKeyType>>;
+  /** NOKs in a row of the types still in `todo`. */
+  noks?: Partial<Record<KeyType, number>>;
 }
+
+/** Fresh reads of the local VSync that DICT must call NOK, a few seconds apart, before a NOK is believed. */
+export const NOKS_BELIEVED = 3;
 
 /** What the results of a verification's key types come to. */
 export function outcomeOf(results: VerificationContext['results']): 'IN_SYNC' | 'OUT_OF_SYNC' | 'INCOMPLETE' {
@@ -54,8 +59,15 @@ export function outcomeOf(results: VerificationContext['results']): 'IN_SYNC' | 
 export interface ReconciliationContext {
   /** The comparison it is at, from 1. */
   round: number;
-  /** How often DICT said NOK after a repair. */
+  /** How often DICT said NOK after a repair, and how often it did so in a row for the VSync being confirmed. */
   noks?: number;
+  reads?: number;
+  /** Why the round goes by the CID file and not by the event log. */
+  wayReason?: string;
+  /** Whether a round of this run went by the event log already. */
+  replayed?: boolean;
+  /** Whether it ends with CIDs put aside. */
+  quarantined?: boolean;
   /** The CID file of the round. */
   file?: { row: string; id: string; bytes?: number; sha256?: string };
   /** The signal that ended the last wait. */

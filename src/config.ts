@@ -42,6 +42,10 @@ const schema = z.object({
   BRIDGE_TLS_SERVER_NAME: z.string().optional(),
   MANUAL_APPROVAL_THRESHOLD: flag(100, 0, 1_000_000_000),
   APPROVAL_FRESH_MINUTES: duration(60, 10_080),
+  IN_FLIGHT_MARGIN_SECONDS: z.coerce.number().min(0).max(3600).default(30),
+  EVENT_LOG_MAX_HOURS: z.coerce.number().min(0).max(8760).default(36),
+  NOK_RECHECK_SECONDS: duration(3, 600),
+  FILE_POLL_SECONDS: duration(10, 600),
   REPAIR_MAX_HOURS: duration(24, 8760),
   SCAN_MAX_AGE_HOURS: duration(24, 8760),
   GRAPHILE_WORKER_SCHEMA: z

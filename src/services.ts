@@ -10,6 +10,10 @@ export interface Services {
     Settings,
     | 'MANUAL_APPROVAL_THRESHOLD'
     | 'APPROVAL_FRESH_MINUTES'
+    | 'IN_FLIGHT_MARGIN_SECONDS'
+    | 'EVENT_LOG_MAX_HOURS'
+    | 'NOK_RECHECK_SECONDS'
+    | 'FILE_POLL_SECONDS'
     | 'REPAIR_MAX_HOURS'
     | 'SCAN_MAX_AGE_HOURS'
     | 'TEMP_DIR'

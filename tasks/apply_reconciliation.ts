@@ -6,6 +6,8 @@ import { publish } from '../src/notify/index.ts';
 /** CIDs looked up and applied a step: each its own transaction, none long. */
 const CHUNK = 200;
 
+const FAILED_AGAIN_MS = 2000;
+
 /**
  * Applies the round's frozen set in chunks: asks DICT about each CID, then in one transaction decides, changes the
  * base, records before and after, and tells Core-Dict.
@@ -16,11 +18,12 @@ export default activity<'again' | 'applied'>(async ({ run, signal, log }, { pool
   const pending = await pendingDivergences(pool, run.id, round, CHUNK);
   if (pending.length === 0) return { outcome: 'applied' };
   const call = { correlationId: run.correlationId, signal };
-  const { findings, brokenOffBy } = await lookUp(bridge, participant, keyType, pending, call);
+  const scope = { runId: run.id, round, participant, keyType };
+  const { findings, failed, brokenOffBy } = await lookUp(pool, bridge, scope, pending, call);
   // What was fetched before the limit was hit is applied; only a step that got nothing has failed.
-  if (findings.length === 0) throw brokenOffBy;
+  if (findings.length === 0 && failed === 0) throw brokenOffBy;
   return async (tx) => {
-    const changes = await applyFindings(tx, { runId: run.id, round, participant, keyType }, findings);
+    const changes = await applyFindings(tx, scope, findings);
     if (changes.length > 0) {
       await publish(tx, participant, keyType, run.id, {
         type: 'reconciliation.changes',
@@ -31,6 +34,8 @@ export default activity<'again' | 'applied'>(async ({ run, signal, log }, { pool
       { participant, keyType, lookedUp: findings.length, changed: changes.length },
       'repaired a chunk',
     );
-    return { outcome: 'again', detail: { lookedUp: findings.length, changed: changes.length } };
+    const detail = { lookedUp: findings.length, changed: changes.length, failed };
+    // Only those that DICT fails on are left: a pause may help it.
+    return { outcome: 'again', detail, ...(findings.length === 0 && { wakeAfterMs: FAILED_AGAIN_MS }) };
   };
 });

@@ -7,10 +7,18 @@ export default activity<'available' | 'refused' | 'pending'>(async ({ run, signa
   const { participant } = reconciliationInput(run.input);
   const { file } = run.context as unknown as ReconciliationContext;
   if (file === undefined) throw new DvError('DV_UNEXPECTED', 'No CID file was asked for. Please report it.');
-  const state = await bridge.getCidSetFile(
-    { participant, id: file.id },
-    { correlationId: run.correlationId, signal },
-  );
+  let state;
+  try {
+    state = await bridge.getCidSetFile({ participant, id: file.id }, { correlationId: run.correlationId, signal });
+  } catch (error) {
+    // Keeping pace with DICT's limit is what polling is, and no failure.
+    if (!(error instanceof DvError) || error.class !== 'rate_limited' || error.retryAt === undefined) throw error;
+    return {
+      outcome: 'pending',
+      wakeAfterMs: Math.max(error.retryAt.getTime() - Date.now(), 100),
+      detail: { fileId: file.id, code: error.code },
+    };
+  }
   return async (tx) => {
     await noteCidFile(tx, file.row, state);
     const detail = { fileId: file.id, status: state.status };

@@ -9,7 +9,7 @@ const FILES_PER_ROUND = 3;
  * and a crash between the call and its answer costs one file more. When none of the round's files was usable the run
  * fails (`unusable`), and a person's retry begins a new round (`anew`).
  */
-export default activity<'requested' | 'unusable' | 'anew'>(async ({ run, signal }, { pool, bridge }) => {
+export default activity<'requested' | 'unusable' | 'anew'>(async ({ run, signal }, { pool, bridge, settings }) => {
   const { participant, keyType } = reconciliationInput(run.input);
   const { round, withoutFile } = run.context as unknown as ReconciliationContext & { withoutFile?: number };
   if (withoutFile === round) return { outcome: 'anew' };
@@ -39,6 +39,8 @@ export default activity<'requested' | 'unusable' | 'anew'>(async ({ run, signal 
       outcome: 'requested',
       context: { file: { row: intent.id, id: file.id } },
       detail: { fileId: file.id, dictCorrelationId: file.correlationId },
+      // No file is there at once; the first look waits.
+      wakeAfterMs: settings.FILE_POLL_SECONDS * 1000,
     };
   };
 });

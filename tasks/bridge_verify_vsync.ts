@@ -1,10 +1,13 @@
-import { activity, type VerificationContext, verificationInput } from '../src/activity.ts';
+import { activity, NOKS_BELIEVED, type VerificationContext, verificationInput } from '../src/activity.ts';
 import { completeSyncVerification, sendVSync } from '../src/dict/sync-verification.ts';
 
-/** Sends the VSync of the next key type to DICT (createSyncVerification): OK or NOK, nothing else is ever told. */
-export default activity<'again' | 'done'>(async ({ run, signal, log }, { pool, bridge }) => {
+/**
+ * Sends the VSync of the next key type to DICT (createSyncVerification): OK or NOK, nothing else is ever told. A NOK is
+ * believed at the third fresh read, a few seconds apart: keys change, and not on both sides at the same moment.
+ */
+export default activity<'again' | 'done'>(async ({ run, signal, log }, { pool, bridge, settings }) => {
   const { participant } = verificationInput(run.input);
-  const { todo, results } = run.context as unknown as VerificationContext;
+  const { todo, results, noks = {} } = run.context as unknown as VerificationContext;
   const [keyType, ...rest] = todo;
   if (keyType === undefined) return { outcome: 'done' };
   const sent = await sendVSync(pool, bridge, {
@@ -19,13 +22,27 @@ export default activity<'again' | 'done'>(async ({ run, signal, log }, { pool, b
   const { vsync, entries } = sent;
   return async (tx) => {
     await completeSyncVerification(tx, sent);
+    const detail = { keyType, result: sent.answer.result };
+    const seen = (noks[keyType] ?? 0) + 1;
+    if (sent.answer.result === 'NOK' && seen < NOKS_BELIEVED) {
+      // Those not asked about yet come first; when only second and third reads are left, they wait.
+      const asked = { ...noks, [keyType]: seen };
+      const order = [...rest, keyType];
+      const pause = order.every((type) => asked[type] !== undefined) && asked[order[0] ?? keyType] === Math.min(...order.map((type) => asked[type] ?? 0));
+      return {
+        outcome: 'again',
+        context: { todo: order, noks: asked },
+        detail,
+        ...(pause && { wakeAfterMs: settings.NOK_RECHECK_SECONDS * 1000 }),
+      };
+    }
     return {
       outcome: rest.length > 0 ? 'again' : 'done',
       context: {
         todo: rest,
         results: { ...results, [keyType]: { result: sent.answer.result, vsync, entries } },
       },
-      detail: { keyType, result: sent.answer.result },
+      detail,
     };
   };
 });

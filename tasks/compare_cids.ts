@@ -4,12 +4,7 @@ import { compareCids } from '../src/dict/compare/compare.ts';
 import { scanCidFileInThread } from '../src/dict/compare/scan-thread.ts';
 import { cidFilePath, runFolder } from '../src/dict/cid-file-store.ts';
 import { withLocalCids } from '../src/dict/local-cids.ts';
-import {
-  addDivergences,
-  clearDivergences,
-  freezeRound,
-  refuseCidFile,
-} from '../src/dict/reconciliation-log.ts';
+import { addDivergences, clearDivergences, recordFindings, refuseCidFile } from '../src/dict/reconciliation-log.ts';
 import { refuseHopelessRepair } from '../src/dict/repair-estimate.ts';
 import { DvError } from '../src/errors.ts';
 
@@ -17,14 +12,13 @@ import { DvError } from '../src/errors.ts';
 const REFUSED = new Set(['DV_FILE_BYTES_WRONG', 'DV_FILE_SHA256_WRONG', 'DV_FILE_LINE_INVALID']);
 
 /**
- * Compares the CID file with the local base and freezes what differs: the set, its hash, the counts. Outcomes:
- * `identical`, `apply` (within the approval threshold, or approved already), `ask` (a person decides), `refused`
- * (the file is wrong: nothing of it was believed), `missing` (the file is on another machine).
+ * Compares the CID file with the local base and writes down what differs. Outcomes: `identical`, `different`,
+ * `refused` (the file is wrong: nothing of it was believed), `missing` (the file is on another machine).
  */
-export default activity<'identical' | 'apply' | 'ask' | 'refused' | 'missing'>(
+export default activity<'identical' | 'different' | 'refused' | 'missing'>(
   async ({ run, signal, log }, { pool, settings }) => {
     const { participant, keyType } = reconciliationInput(run.input);
-    const { round, file } = run.context as unknown as ReconciliationContext;
+    const { round, file, wayReason = '' } = run.context as unknown as ReconciliationContext;
     if (file?.bytes === undefined || file.sha256 === undefined) {
       throw new DvError('DV_UNEXPECTED', 'No CID file is available. Please report it.');
     }
@@ -59,21 +53,10 @@ export default activity<'identical' | 'apply' | 'ask' | 'refused' | 'missing'>(
     refuseHopelessRepair(differ, settings.REPAIR_MAX_HOURS);
 
     return async (tx) => {
-      const frozen = await freezeRound(tx, run.id, round, comparison);
-      if (frozen.written !== differ) {
-        throw new DvError(
-          'DV_COMPARISON_DISTURBED',
-          'Another attempt wrote into this comparison. It is made anew.',
-          {
-            class: 'retryable',
-          },
-        );
-      }
       const { vsyncFile: _file, vsyncLocal: _local, ...counts } = comparison;
+      await recordFindings(tx, run.id, round, { ...counts, way: 'FILE', reason: wayReason });
       log.info({ participant, keyType, ...counts }, 'compared');
-      const needsApproval = frozen.found > settings.MANUAL_APPROVAL_THRESHOLD && frozen.unapproved > 0;
-      const outcome = differ === 0 ? 'identical' : needsApproval ? 'ask' : 'apply';
-      return { outcome, detail: { round, ...counts, ...frozen } };
+      return { outcome: differ === 0 ? 'identical' : 'different', detail: { round, ...counts } };
     };
   },
 );

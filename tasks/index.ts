@@ -6,6 +6,7 @@ import bridge_request_reconciliation from './bridge_request_reconciliation.ts';
 import bridge_verify_vsync from './bridge_verify_vsync.ts';
 import compare_cids from './compare_cids.ts';
 import download_cid_file from './download_cid_file.ts';
+import judge_divergences from './judge_divergences.ts';
 import keep_snapshot from './keep_snapshot.ts';
 import log_verification from './log_verification.ts';
 import open_reconciliation from './open_reconciliation.ts';
@@ -14,6 +15,7 @@ import publish_reconciliation_notification from './publish_reconciliation_notifi
 import publish_verification_summary from './publish_verification_summary.ts';
 import read_all_vsyncs from './read_all_vsyncs.ts';
 import recalculate_vsync from './recalculate_vsync.ts';
+import replay_event_log from './replay_event_log.ts';
 import report_late_file from './report_late_file.ts';
 import save_reconciliation_log from './save_reconciliation_log.ts';
 import skip_key_type from './skip_key_type.ts';
@@ -30,6 +32,7 @@ export const activities = {
   bridge_verify_vsync,
   compare_cids,
   download_cid_file,
+  judge_divergences,
   keep_snapshot,
   log_verification,
   open_reconciliation,
@@ -38,6 +41,7 @@ export const activities = {
   publish_verification_summary,
   read_all_vsyncs,
   recalculate_vsync,
+  replay_event_log,
   report_late_file,
   save_reconciliation_log,
   skip_key_type,

@@ -5,7 +5,7 @@ import { openRound } from '../src/dict/reconciliation-log.ts';
  * Begins a round: keeps pg_current_snapshot() before the CID file is asked for. A key that changes after it is in
  * flight and never touched by this round's repair.
  */
-export default activity<'kept'>(async ({ run }) => async (tx) => {
-  const round = await openRound(tx, run.id);
+export default activity<'kept'>(async ({ run }, { settings }) => async (tx) => {
+  const round = await openRound(tx, run.id, settings.IN_FLIGHT_MARGIN_SECONDS);
   return { outcome: 'kept', context: { round }, detail: { round } };
 });

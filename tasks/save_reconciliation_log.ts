@@ -5,10 +5,11 @@ import { closeReconciliation } from '../src/dict/reconciliation-log.ts';
 /** Ends the auditor's row with outcome, counts and VSync, and removes the run's temporary files. */
 export default activity<'saved'>(async ({ run, log }, { settings }) => {
   const { participant, keyType } = reconciliationInput(run.input);
-  const { signal } = run.context as unknown as ReconciliationContext;
+  const { signal, quarantined } = run.context as unknown as ReconciliationContext;
   await removeRunFolder(settings.TEMP_DIR, run.id);
   const rejected = signal?.name === 'reject';
-  const outcome = run.error !== null ? 'FAILED' : rejected ? 'REJECTED' : 'COMPLETED';
+  const ended = quarantined === true ? 'COMPLETED_WITH_QUARANTINE' : 'COMPLETED';
+  const outcome = run.error !== null ? 'FAILED' : rejected ? 'REJECTED' : ended;
   const reason =
     run.error !== null
       ? `${run.error.code}: ${run.error.message}`

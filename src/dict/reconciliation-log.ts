@@ -1,5 +1,6 @@
+import { createHash } from 'node:crypto';
+import { DvError } from '../errors.ts';
 import type { KeyType } from './key-type.ts';
-import type { Comparison } from './compare/compare.ts';
 import type { Db } from './vsync-store.ts';
 
 /** Opens the auditor's row of a reconciliation, if it isn't open yet. */
@@ -17,13 +18,17 @@ export async function openReconciliation(
   );
 }
 
-/** Begins a round: keeps the snapshot that tells later what changed since (before the file is asked for). */
-export async function openRound(db: Db, runId: string): Promise<number> {
+/**
+ * Begins a round: keeps the snapshot that tells later what changed since (before the file is asked for). What changed
+ * within `marginSeconds` before it counts as changed since, too.
+ */
+export async function openRound(db: Db, runId: string, marginSeconds: number): Promise<number> {
   const { rows } = await db.query<{ round: number }>(
-    `insert into dict.rounds (run_id, round, snapshot, snapshot_at)
-     select $1, coalesce(max(round), 0) + 1, pg_current_snapshot(), workflow.now() from dict.rounds where run_id = $1
+    `insert into dict.rounds (run_id, round, snapshot, snapshot_at, settled_before)
+     select $1, coalesce(max(round), 0) + 1, pg_current_snapshot(), workflow.now(), workflow.now() - $2 * interval '1 second'
+     from dict.rounds where run_id = $1
      returning round`,
-    [runId],
+    [runId, marginSeconds],
   );
   const round = rows[0]?.round ?? 1;
   await db.query('update dict.reconciliations set rounds = $2 where run_id = $1', [runId, round]);
@@ -83,45 +88,90 @@ export async function addDivergences(
   );
 }
 
-export interface FrozenSet {
-  /** Divergent CIDs of all rounds together, each counted once: what the approval threshold looks at. */
-  found: number;
-  /** Those of this round that nobody approved in an earlier one. */
-  unapproved: number;
+/** What a round found, and how. */
+export interface RoundFindings {
+  way: 'EVENT_LOG' | 'FILE';
+  reason: string;
+  dictOnly: number;
+  localOnly: number;
+  setHash: string;
+  fileCids?: number;
+  duplicates?: number;
 }
 
 /**
- * Freezes a round's set. Refuses (`written` differs from what was found) when another attempt wrote meanwhile.
+ * Writes down what a round found. DV_COMPARISON_DISTURBED (retryable) when another attempt wrote divergences into it
+ * meanwhile.
  */
-export async function freezeRound(
-  tx: Db,
-  runId: string,
-  round: number,
-  comparison: Comparison,
-): Promise<FrozenSet & { written: number }> {
-  await tx.query(
-    `update dict.rounds set set_hash = $3, dict_only_cids = $4, local_only_cids = $5, file_cids = $6, file_duplicates = $7,
-       compared_at = workflow.now() where run_id = $1 and round = $2`,
+export async function recordFindings(tx: Db, runId: string, round: number, found: RoundFindings): Promise<void> {
+  const { rows } = await tx.query<{ written: number }>(
+    `with noted as (
+       update dict.rounds set way = $3, way_reason = $4, set_hash = $5, dict_only_cids = $6, local_only_cids = $7,
+         file_cids = $8, file_duplicates = $9, compared_at = workflow.now()
+       where run_id = $1 and round = $2)
+     select count(*)::float8 as written from dict.divergences where run_id = $1 and round = $2`,
     [
       runId,
       round,
-      comparison.setHash,
-      comparison.dictOnly,
-      comparison.localOnly,
-      comparison.fileCids,
-      comparison.duplicates,
+      found.way,
+      found.reason,
+      found.setHash,
+      found.dictOnly,
+      found.localOnly,
+      found.fileCids ?? null,
+      found.duplicates ?? null,
     ],
   );
-  const { rows } = await tx.query<{ found: number; unapproved: number; written: number }>(
-    `select
+  if (rows[0]?.written !== found.dictOnly + found.localOnly) {
+    throw new DvError('DV_COMPARISON_DISTURBED', 'Another attempt wrote into this comparison. It is made anew.', {
+      class: 'retryable',
+    });
+  }
+}
+
+/** What is left of a round's set once it is judged: what would be applied, and what a person must know. */
+export interface FrozenSet {
+  /** Divergent CIDs of all rounds together, each counted once: what the approval threshold looks at. */
+  found: number;
+  /** Those of this round still to be decided. */
+  pending: number;
+  /** Of these, the ones nobody approved in an earlier round. */
+  unapproved: number;
+  setHash: string;
+}
+
+/** Freezes a judged round: from here on its set may only lose items. The hash is that of what is left. */
+export async function freezeRound(tx: Db, runId: string, round: number): Promise<FrozenSet> {
+  const setHash = await hashPending(tx, runId, round);
+  const { rows } = await tx.query<Omit<FrozenSet, 'setHash'>>(
+    `with frozen as (update dict.rounds set set_hash = $3 where run_id = $1 and round = $2)
+     select
        (select count(*) from (select distinct cid, side from dict.divergences where run_id = $1) d)::float8 as found,
-       (select count(*) from dict.divergences where run_id = $1 and round = $2)::float8 as written,
-       (select count(*) from dict.divergences d where run_id = $1 and round = $2 and not exists (
+       (select count(*) from dict.divergences where run_id = $1 and round = $2 and decision = 'PENDING')::float8 as pending,
+       (select count(*) from dict.divergences d
+        where run_id = $1 and round = $2 and decision = 'PENDING' and not exists (
           select from dict.divergences a join dict.rounds r using (run_id, round)
           where a.run_id = d.run_id and a.cid = d.cid and a.side = d.side and r.approved_at is not null))::float8 as unapproved`,
-    [runId, round],
+    [runId, round, setHash],
   );
-  return rows[0] ?? { found: 0, unapproved: 0, written: 0 };
+  return { ...(rows[0] ?? { found: 0, pending: 0, unapproved: 0 }), setHash };
+}
+
+/** SHA-256 over "D|L <cid>\n" of the undecided divergences in CID order, read in pages: the set may be large. */
+async function hashPending(tx: Db, runId: string, round: number): Promise<string> {
+  const hash = createHash('sha256');
+  let after: Buffer = Buffer.alloc(0);
+  for (;;) {
+    const { rows } = await tx.query<{ side: string; cid: Buffer }>(
+      `select side, cid from dict.divergences
+       where run_id = $1 and round = $2 and decision = 'PENDING' and cid > $3 order by cid limit 10000`,
+      [runId, round, after],
+    );
+    for (const { side, cid } of rows) hash.update(`${side === 'DICT_ONLY' ? 'D' : 'L'} ${cid.toString('hex')}\n`);
+    const last = rows.at(-1);
+    if (last === undefined) return hash.digest('hex');
+    after = last.cid;
+  }
 }
 
 /** Notes who approved the round's set, and why. */
@@ -158,6 +208,8 @@ export interface ReconciliationSummary {
   keysCorrected: number;
   keysRemoved: number;
   keysInFlight: number;
+  /** CIDs that DICT kept failing on in the last round; dict.divergences has their correlation ids. */
+  quarantined: number;
   approvedBy: string | null;
   setHash: string | null;
 }
@@ -167,7 +219,8 @@ const SUMMARY = `
     r.vsync_after as "vsyncAfter", r.entries_before::float8 as "entriesBefore", r.entries_after::float8 as "entriesAfter",
     r.dict_only_cids::float8 as "dictOnlyCids", r.local_only_cids::float8 as "localOnlyCids",
     r.keys_added::float8 as "keysAdded", r.keys_corrected::float8 as "keysCorrected", r.keys_removed::float8 as "keysRemoved",
-    r.keys_in_flight::float8 as "keysInFlight", r.approved_by as "approvedBy",
+    r.keys_in_flight::float8 as "keysInFlight",
+    r.quarantined::float8 as quarantined, r.approved_by as "approvedBy",
     (select set_hash from dict.rounds o where o.run_id = r.run_id order by round desc limit 1) as "setHash"
   from dict.reconciliations r where r.run_id = $1`;
 
@@ -182,14 +235,16 @@ export async function countReconciliation(tx: Db, runId: string): Promise<void> 
   await tx.query(
     `update dict.reconciliations r set
        dict_only_cids = c.dict_only, local_only_cids = c.local_only, keys_added = c.added, keys_corrected = c.corrected,
-       keys_removed = c.removed, keys_in_flight = c.in_flight
+       keys_removed = c.removed, keys_in_flight = c.in_flight, quarantined = c.quarantined
      from (select
          count(distinct cid) filter (where side = 'DICT_ONLY') as dict_only,
          count(distinct cid) filter (where side = 'LOCAL_ONLY') as local_only,
          count(*) filter (where decision = 'ADDED') as added,
          count(*) filter (where decision = 'CORRECTED' and side = 'DICT_ONLY') as corrected,
          count(*) filter (where decision = 'REMOVED') as removed,
-         count(distinct coalesce(key, encode(cid, 'hex'))) filter (where decision = 'IN_FLIGHT') as in_flight
+         count(distinct coalesce(key, encode(cid, 'hex'))) filter (where decision = 'IN_FLIGHT') as in_flight,
+         count(distinct cid) filter (where decision = 'QUARANTINED' and round = (
+           select max(round) from dict.rounds where run_id = $1)) as quarantined
        from dict.divergences where run_id = $1) c
      where r.run_id = $1`,
     [runId],

@@ -10,6 +10,10 @@ export type Side = 'DICT_ONLY' | 'LOCAL_ONLY';
 export interface PendingDivergence {
   cid: Buffer;
   side: Side;
+  /** What DICT said of it a moment ago, in an attempt that did not get to apply it. */
+  finding: StoredFinding | null;
+  /** How often DICT failed on it so far. */
+  failures: number;
 }
 
 /** What DICT says of a divergent CID, just now. */
@@ -18,7 +22,12 @@ export type Finding = { cid: Buffer; side: Side; correlationId: string | null } 
   | { says: 'ABSENT' }
   /** DICT's answer cannot be applied; `why` is kept with the divergence, and `key`, when the answer named one. */
   | { says: 'REFUSED'; why: string; key?: string }
+  /** DICT kept failing on this CID: put aside, with the correlation id for the support ticket. */
+  | { says: 'QUARANTINED' }
 );
+
+/** A finding as dict.divergences keeps it: the CID and side are the row's own. */
+type StoredFinding = Finding extends infer F ? (F extends Finding ? Omit<F, 'cid' | 'side'> : never) : never;
 
 /**
  * The next divergences of a round that nothing was decided about, of one side: DICT's until all of them are decided.
@@ -32,51 +41,131 @@ export async function pendingDivergences(
   limit: number,
 ): Promise<PendingDivergence[]> {
   const { rows } = await db.query<PendingDivergence>(
-    `select cid, side from dict.divergences where run_id = $1 and round = $2 and decision = 'PENDING'
+    `select cid, side, failures,
+       case when found_at > workflow.now() - $4 * interval '1 second' then finding end as finding
+     from dict.divergences where run_id = $1 and round = $2 and decision = 'PENDING'
        and side = (select min(side) from dict.divergences where run_id = $1 and round = $2 and decision = 'PENDING')
-     order by cid limit $3`,
-    [runId, round, limit],
+     order by failures, cid limit $3`,
+    [runId, round, limit, FINDING_FRESH_SECONDS],
   );
   return rows;
 }
 
+/** How long what DICT said may be applied: a crash's restart must fit in, a customer's second thought hardly. */
+const FINDING_FRESH_SECONDS = 60;
+
+/** Failures (500) on one CID, in as many steps, before it is put aside. */
+const FAILURES = 3;
+
+/** With no answer at all but so many failures, it is DICT that is broken, not the CIDs. */
+const OUTAGE = 10;
+
+/** Findings written at a time: what a crash may cost again. */
+const FLUSH = 25;
+
 /** Lookups under way at once: enough to hide the network, few enough for the Bridge. */
 const CONCURRENCY = 16;
 
+export interface Lookups {
+  findings: Finding[];
+  /** CIDs that DICT failed on, to be asked about again. */
+  failed: number;
+  /** What ended the asking early, if anything did. */
+  brokenOffBy: unknown;
+}
+
 /**
- * Asks DICT (getEntryByCid) about each CID. Answers what it got; an error that may pass (or a fired signal) ends the
- * asking early and is returned beside the findings, so that nothing fetched is lost.
+ * Asks DICT (getEntryByCid) about each CID, several at once. What it says is written down as it comes, outside any
+ * transaction, so that a crash loses none of it. A CID that DICT fails on (500) is asked about again in a later step,
+ * and QUARANTINED at the third; an error that may pass (or a fired signal) ends the asking early.
  */
 export async function lookUp(
+  db: Db,
   bridge: Bridge,
-  participant: string,
-  keyType: KeyType,
+  round: { runId: string; round: number; participant: string; keyType: KeyType },
   divergences: readonly PendingDivergence[],
   call: CallOptions,
-): Promise<{ findings: Finding[]; brokenOffBy: unknown }> {
+): Promise<Lookups> {
   const findings: Finding[] = [];
-  const queue = divergences.values();
+  const failures: { cid: Buffer; correlationId: string | null }[] = [];
+  let unwritten: Finding[] = [];
   let brokenOffBy: unknown;
+  const flush = async () => {
+    const batch = unwritten;
+    unwritten = [];
+    await keepFindings(db, round, batch);
+  };
+  const queue = divergences.values();
   const worker = async () => {
-    for (const divergence of queue) {
+    for (const { cid, side, finding, failures: before } of queue) {
       if (brokenOffBy !== undefined) return;
+      if (finding !== null) {
+        findings.push({ ...finding, cid, side });
+        continue;
+      }
       try {
-        findings.push(await lookUpOne(bridge, participant, keyType, divergence, call));
+        const found = await lookUpOne(bridge, round.participant, round.keyType, { cid, side }, call);
+        findings.push(found);
+        unwritten.push(found);
+        if (unwritten.length >= FLUSH) await flush();
       } catch (error) {
+        if (error instanceof DvError && error.code === 'DV_DICT_INTERNAL') {
+          const correlationId = error.correlationId ?? null;
+          if (before + 1 >= FAILURES) findings.push({ cid, side, correlationId, says: 'QUARANTINED' });
+          else failures.push({ cid, correlationId });
+          continue;
+        }
         brokenOffBy ??= error;
-        return;
       }
     }
   };
   await Promise.all(Array.from({ length: Math.min(CONCURRENCY, divergences.length) }, worker));
-  return { findings, brokenOffBy };
+  await flush();
+  const answered = findings.some(({ says }) => says !== 'QUARANTINED');
+  const inVain = findings.length + failures.length;
+  if (!answered && inVain >= OUTAGE) {
+    throw new DvError('DV_DICT_INTERNAL', `DICT failed on ${inVain} lookups of ${inVain}. They are tried again.`, {
+      class: 'retryable',
+      ...(failures[0]?.correlationId && { correlationId: failures[0].correlationId }),
+    });
+  }
+  await keepFailures(db, round, failures);
+  return { findings, failed: failures.length, brokenOffBy };
+}
+
+async function keepFindings(
+  db: Db,
+  { runId, round }: { runId: string; round: number },
+  findings: readonly Finding[],
+): Promise<void> {
+  if (findings.length === 0) return;
+  await db.query(
+    `update dict.divergences d set finding = f.finding::jsonb, found_at = workflow.now()
+     from unnest($3::bytea[], $4::text[]) f (cid, finding)
+     where d.run_id = $1 and d.round = $2 and d.cid = f.cid and d.decision = 'PENDING'`,
+    [runId, round, findings.map(({ cid }) => cid), findings.map(({ cid: _cid, side: _side, ...said }) => JSON.stringify(said))],
+  );
+}
+
+async function keepFailures(
+  db: Db,
+  { runId, round }: { runId: string; round: number },
+  failures: readonly { cid: Buffer; correlationId: string | null }[],
+): Promise<void> {
+  if (failures.length === 0) return;
+  await db.query(
+    `update dict.divergences d set failures = d.failures + 1, correlation_id = f.correlation_id
+     from unnest($3::bytea[], $4::text[]) f (cid, correlation_id)
+     where d.run_id = $1 and d.round = $2 and d.cid = f.cid and d.decision = 'PENDING'`,
+    [runId, round, failures.map(({ cid }) => cid), failures.map(({ correlationId }) => correlationId)],
+  );
 }
 
 async function lookUpOne(
   bridge: Bridge,
   participant: string,
   keyType: KeyType,
-  { cid, side }: PendingDivergence,
+  { cid, side }: Pick<PendingDivergence, 'cid' | 'side'>,
   call: CallOptions,
 ): Promise<Finding> {
   try {

@@ -79,14 +79,14 @@ interface LocalRow {
 // Locks in key order: two repairs, or a repair and a writer of many keys, then cannot wait for each other in a ring.
 const LOCK_BY_KEY = `
   select e.key, encode(e.cid, 'hex') as cid, e.removed_at is null as present,
-    pg_visible_in_snapshot(e.changed_xid, r.snapshot) as settled, dict.entry_json(e) as content
+    pg_visible_in_snapshot(e.changed_xid, r.snapshot) and e.since <= r.settled_before as settled, dict.entry_json(e) as content
   from dict.entries e, dict.rounds r
   where r.run_id = $1 and r.round = $2 and e.participant = $3 and e.key_type = $4 and e.key = any ($5)
   order by e.key for update of e`;
 
 const LOCK_BY_CID = `
   select e.key, encode(e.cid, 'hex') as cid, true as present,
-    pg_visible_in_snapshot(e.changed_xid, r.snapshot) as settled, dict.entry_json(e) as content
+    pg_visible_in_snapshot(e.changed_xid, r.snapshot) and e.since <= r.settled_before as settled, dict.entry_json(e) as content
   from dict.entries e, dict.rounds r
   where r.run_id = $1 and r.round = $2 and e.participant = $3 and e.key_type = $4 and e.cid = any ($5)
     and e.removed_at is null
@@ -96,7 +96,7 @@ const LOCK_BY_CID = `
 const LEFT_SINCE = `
   select distinct l.key from dict.cid_log l, dict.rounds r
   where r.run_id = $1 and r.round = $2 and l.participant = $3 and l.key_type = $4 and l.key = any ($5)
-    and not pg_visible_in_snapshot(l.left_xid, r.snapshot)`;
+    and not (pg_visible_in_snapshot(l.left_xid, r.snapshot) and l.left_at <= r.settled_before)`;
 
 async function decideDictOnly(
   tx: Db,

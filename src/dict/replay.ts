@@ -13,9 +13,10 @@ export interface LocalChange {
 
 /**
  * What differs, told by replaying both logs from a moment when both sides were proved equal: a CID that DICT's log
- * names is in DICT if its last event says ADDED; any other is there if it was then. Ascending by CID.
+ * names is in DICT if its last event says ADDED; any other is there if it was then. `held`: those of the CIDs named by
+ * DICT's log that the base holds (hex). Ascending by CID.
  */
-export function replayLogs(events: readonly CidSetEvent[], local: readonly LocalChange[], held: (cid: Buffer) => boolean): Divergence[] {
+export function replayLogs(events: readonly CidSetEvent[], local: readonly LocalChange[], held: ReadonlySet<string>): Divergence[] {
   const last = lastEvents(events);
   const changes = new Map(local.map((change) => [change.cid.toString('hex'), change]));
   const divergences: Divergence[] = [];
@@ -23,7 +24,7 @@ export function replayLogs(events: readonly CidSetEvent[], local: readonly Local
     const cid = parseCid(hex);
     const change = changes.get(hex);
     const event = last.get(hex);
-    const here = change?.now ?? held(cid);
+    const here = change?.now ?? held.has(hex);
     const there = event === undefined ? (change?.then ?? false) : event.type === 'ADDED';
     if (here !== there) divergences.push({ side: there ? 'DICT_ONLY' : 'LOCAL_ONLY', cid });
   }

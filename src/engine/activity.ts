@@ -62,7 +62,7 @@ export interface Result<O extends string = string> {
   detail?: Json;
   /** The reason of a failure that the machine itself decided, for a run that goes on to a FAILED end. */
   error?: StepError;
-  /** For `pending` and `again`: when to repeat, instead of the state's own policy. */
+  /** When the next step begins: the repetition after `pending` and `again`, instead of the state's own policy, or the next state's first. */
   wakeAfterMs?: number;
   children?: Child[];
   /** With an outcome that leads to a CONTINUED end: the input of the run that takes over. */

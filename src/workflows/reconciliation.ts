@@ -6,12 +6,13 @@ const MINUTE = 60_000;
 /**
  * One participant, one key type: makes the local base what DICT has, and proves it.
  *
- *   open → snapshot → request file → poll → download → compare ─┬─ within the threshold ──→ apply → recalculate → confirm
- *            ↑            ↑___ file unusable: another _________│                             ↑        ↑             │
- *            │                                                 ├─ above it → ask → approval ─┤        │             │
- *            ├──────────────── approval came late ─────────────────────────────────────────── ┘        │             │
- *            │                                                 └─ nothing differs ─────────────────────┘             │
- *            └─────────────────────────────────── still NOK, at most 3 rounds ────────────────────────────────────────┘
+ *   open → snapshot → replay event logs ──────────────────────────┐
+ *            ↑            │ does not tell                         ↓
+ *            │            └→ request file → poll → download → compare → judge ─┬─ within the threshold ──→ apply
+ *            │                  ↑____ unusable: another ____________│          ├─ above: ask → approval ────↑ │
+ *            ├───────────────── approval came late ────────────────────────────┘                            │
+ *            │                                                                 └─ nothing left ─┐           │
+ *            └── still NOK, at most 3 rounds ── confirm ←─────────── recalculate ←──────────────┴───────────┘
  */
 export const reconciliation = machineOver<TaskActivities>()({
   name: 'reconciliation',
@@ -22,7 +23,12 @@ export const reconciliation = machineOver<TaskActivities>()({
     snapshot: {
       kind: 'activity',
       task: 'keep_snapshot',
-      on: { kept: 'request_file', failure: 'log_failure' },
+      on: { kept: 'replay', failure: 'log_failure' },
+    },
+    replay: {
+      kind: 'activity',
+      task: 'replay_event_log',
+      on: { identical: 'recalculate', different: 'judge', use_file: 'request_file', failure: 'log_failure' },
     },
     request_file: {
       kind: 'activity',
@@ -53,12 +59,16 @@ export const reconciliation = machineOver<TaskActivities>()({
       startToCloseMs: 30 * MINUTE,
       on: {
         identical: 'recalculate',
-        apply: 'apply',
-        ask: 'ask_approval',
+        different: 'judge',
         refused: 'request_file',
         missing: 'download',
         failure: 'log_failure',
       },
+    },
+    judge: {
+      kind: 'activity',
+      task: 'judge_divergences',
+      on: { nothing: 'recalculate', apply: 'apply', ask: 'ask_approval', failure: 'log_failure' },
     },
     ask_approval: {
       kind: 'activity',
@@ -87,13 +97,23 @@ export const reconciliation = machineOver<TaskActivities>()({
       on: { recalculated: 'confirm', failure: 'log_failure' },
     },
     confirm: {
-      kind: 'activity',
+      kind: 'loop',
       task: 'bridge_confirm_vsync',
-      on: { ok: 'log', nok: 'snapshot', still_nok: 'log_failure', failure: 'log_failure' },
+      on: {
+        ok: 'log',
+        nok: 'snapshot',
+        still_nok: 'log_failure',
+        quarantined: 'log_quarantine',
+        failure: 'log_failure',
+      },
     },
     log: { kind: 'activity', task: 'save_reconciliation_log', on: { saved: 'notify' } },
     notify: { kind: 'activity', task: 'publish_reconciliation_complete', on: { published: 'in_sync' } },
     in_sync: { kind: 'terminal', closesAs: 'COMPLETED' },
+
+    log_quarantine: { kind: 'activity', task: 'save_reconciliation_log', on: { saved: 'notify_quarantine' } },
+    notify_quarantine: { kind: 'activity', task: 'publish_reconciliation_complete', on: { published: 'quarantined' } },
+    quarantined: { kind: 'terminal', closesAs: 'COMPLETED_WITH_QUARANTINE' },
 
     log_rejection: { kind: 'activity', task: 'save_reconciliation_log', on: { saved: 'notify_rejection' } },
     notify_rejection: {
