@@ -27,10 +27,8 @@ export default activity<'again' | 'applied'>(async ({ run, signal, log }, { pool
         content: { runId: run.id, changes },
       });
     }
-    log.info(
-      { participant, keyType, lookedUp: findings.length, changed: changes.length },
-      'repaired a chunk',
-    );
-    return { outcome: 'again', detail: { lookedUp: findings.length, changed: changes.length } };
+    const detail = { lookedUp: findings.length, changed: changes.length };
+    log.info(detail, 'repaired a chunk');
+    return { outcome: 'again', detail };
   };
 });

@@ -17,7 +17,7 @@ export default activity<'ok' | 'nok' | 'still_nok'>(async ({ run, signal, log },
     signal,
   });
   const { result } = sent.answer;
-  log.info({ participant, keyType, result }, 'VSync confirmed');
+  log.info({ result }, 'VSync confirmed');
   return async (tx) => {
     await completeSyncVerification(tx, sent);
     const detail = { result };

@@ -15,7 +15,7 @@ export default activity<'again' | 'done'>(async ({ run, signal, log }, { pool, b
     correlationId: run.correlationId,
     signal,
   });
-  log.info({ participant, keyType, result: sent.answer.result, entries: sent.entries }, 'VSync verified');
+  log.info({ keyType, result: sent.answer.result, entries: sent.entries }, 'VSync verified');
   const { vsync, entries } = sent;
   return async (tx) => {
     await completeSyncVerification(tx, sent);

@@ -36,7 +36,7 @@ export default activity<'identical' | 'apply' | 'ask' | 'refused' | 'missing'>(
       if (!(error instanceof DvError)) throw error;
       if (error.code === 'DV_FILE_UNREADABLE') return { outcome: 'missing' };
       if (!REFUSED.has(error.code)) throw error;
-      log.warn({ participant, keyType, code: error.code }, error.message);
+      log.warn({ code: error.code }, error.message);
       await refuseCidFile(pool, file.row, error.code);
       return { outcome: 'refused', detail: { code: error.code, message: error.message } };
     }
@@ -50,10 +50,7 @@ export default activity<'identical' | 'apply' | 'ask' | 'refused' | 'missing'>(
       });
     });
     if (comparison.duplicates > 0) {
-      log.warn(
-        { participant, keyType, duplicates: comparison.duplicates },
-        'the CID file repeats CIDs; each counts once',
-      );
+      log.warn({ duplicates: comparison.duplicates }, 'the CID file repeats CIDs; each counts once');
     }
     const differ = comparison.dictOnly + comparison.localOnly;
     refuseHopelessRepair(differ, settings.REPAIR_MAX_HOURS);
@@ -70,7 +67,7 @@ export default activity<'identical' | 'apply' | 'ask' | 'refused' | 'missing'>(
         );
       }
       const { vsyncFile: _file, vsyncLocal: _local, ...counts } = comparison;
-      log.info({ participant, keyType, ...counts }, 'compared');
+      log.info(counts, 'compared');
       const needsApproval = frozen.found > settings.MANUAL_APPROVAL_THRESHOLD && frozen.unapproved > 0;
       const outcome = differ === 0 ? 'identical' : needsApproval ? 'ask' : 'apply';
       return { outcome, detail: { round, ...counts, ...frozen } };

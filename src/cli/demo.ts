@@ -15,7 +15,7 @@ import { createLog } from '../log.ts';
 import { damage, generateKeyBase, startSimulator } from '../simulator/index.ts';
 import { answer, command, type CommonOptions, wholeNumber } from './cli.ts';
 import { narrator } from './demo-narration.ts';
-import { demoReport, showReport } from './demo-report.ts';
+import { DEMO_PARTICIPANT, demoReport, showReport } from './demo-report.ts';
 import { startService } from './service.ts';
 
 export interface DemoOptions extends CommonOptions {
@@ -26,7 +26,6 @@ export interface DemoOptions extends CommonOptions {
   approve: boolean;
 }
 
-export const DEMO_PARTICIPANT = '12345678';
 /** The simulator's clock runs this much faster: a CID file takes half a second instead of ten. */
 const SPEED = 20;
 const POLL_MS = 50;

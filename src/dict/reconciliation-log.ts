@@ -84,7 +84,7 @@ export async function addDivergences(
 }
 
 export interface FrozenSet {
-  /** Divergent CIDs of all rounds together, each counted once: what the approval threshold looks at. */
+  /** Divergent CIDs of all rounds together, each counted once (twice if on either side): what the approval threshold looks at. */
   found: number;
   /** Those of this round that nobody approved in an earlier one. */
   unapproved: number;

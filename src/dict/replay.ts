@@ -15,7 +15,11 @@ export interface LocalChange {
  * What differs, told by replaying both logs from a moment when both sides were proved equal: a CID that DICT's log
  * names is in DICT if its last event says ADDED; any other is there if it was then. Ascending by CID.
  */
-export function replayLogs(events: readonly CidSetEvent[], local: readonly LocalChange[], held: (cid: Buffer) => boolean): Divergence[] {
+export function replayLogs(
+  events: readonly CidSetEvent[],
+  local: readonly LocalChange[],
+  held: (cid: Buffer) => boolean,
+): Divergence[] {
   const last = lastEvents(events);
   const changes = new Map(local.map((change) => [change.cid.toString('hex'), change]));
   const divergences: Divergence[] = [];
