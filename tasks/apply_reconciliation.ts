@@ -30,11 +30,8 @@ export default activity<'again' | 'applied'>(async ({ run, signal, log }, { pool
         content: { runId: run.id, changes },
       });
     }
-    log.info(
-      { participant, keyType, lookedUp: findings.length, changed: changes.length },
-      'repaired a chunk',
-    );
     const detail = { lookedUp: findings.length, changed: changes.length, failed };
+    log.info(detail, 'repaired a chunk');
     // Only those that DICT fails on are left: a pause may help it.
     return { outcome: 'again', detail, ...(findings.length === 0 && { wakeAfterMs: FAILED_AGAIN_MS }) };
   };

@@ -22,7 +22,7 @@ export default activity<'again' | 'ok' | 'nok' | 'still_nok' | 'quarantined'>(
       signal,
     });
     const { result } = sent.answer;
-    log.info({ participant, keyType, result }, 'VSync confirmed');
+    log.info({ result }, 'VSync confirmed');
     return async (tx) => {
       await completeSyncVerification(tx, sent);
       const detail = { result };
@@ -37,12 +37,21 @@ export default activity<'again' | 'ok' | 'nok' | 'still_nok' | 'quarantined'>(
       }
       const left = await leftUndone(tx, run.id, round);
       if (left.quarantined > 0 && (left.others === 0 || noks + 1 >= ROUNDS)) {
-        return { outcome: 'quarantined', context: { reads: 0, noks: 0, quarantined: true }, detail: { ...detail, ...left } };
+        return {
+          outcome: 'quarantined',
+          context: { reads: 0, noks: 0, quarantined: true },
+          detail: { ...detail, ...left },
+        };
       }
       if (noks + 1 < ROUNDS) {
         // What was in flight must come to rest before it is looked at again.
         const wait = left.inFlight > 0 ? settings.IN_FLIGHT_MARGIN_SECONDS * 1000 : 0;
-        return { outcome: 'nok', context: { noks: noks + 1, reads: 0 }, detail: { ...detail, ...left }, wakeAfterMs: wait };
+        return {
+          outcome: 'nok',
+          context: { noks: noks + 1, reads: 0 },
+          detail: { ...detail, ...left },
+          wakeAfterMs: wait,
+        };
       }
       return {
         outcome: 'still_nok',

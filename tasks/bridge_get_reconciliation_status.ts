@@ -9,10 +9,14 @@ export default activity<'available' | 'refused' | 'pending'>(async ({ run, signa
   if (file === undefined) throw new DvError('DV_UNEXPECTED', 'No CID file was asked for. Please report it.');
   let state;
   try {
-    state = await bridge.getCidSetFile({ participant, id: file.id }, { correlationId: run.correlationId, signal });
+    state = await bridge.getCidSetFile(
+      { participant, id: file.id },
+      { correlationId: run.correlationId, signal },
+    );
   } catch (error) {
     // Keeping pace with DICT's limit is what polling is, and no failure.
-    if (!(error instanceof DvError) || error.class !== 'rate_limited' || error.retryAt === undefined) throw error;
+    if (!(error instanceof DvError) || error.class !== 'rate_limited' || error.retryAt === undefined)
+      throw error;
     return {
       outcome: 'pending',
       wakeAfterMs: Math.max(error.retryAt.getTime() - Date.now(), 100),

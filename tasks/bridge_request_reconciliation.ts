@@ -9,38 +9,40 @@ const FILES_PER_ROUND = 3;
  * and a crash between the call and its answer costs one file more. When none of the round's files was usable the run
  * fails (`unusable`), and a person's retry begins a new round (`anew`).
  */
-export default activity<'requested' | 'unusable' | 'anew'>(async ({ run, signal }, { pool, bridge, settings }) => {
-  const { participant, keyType } = reconciliationInput(run.input);
-  const { round, withoutFile } = run.context as unknown as ReconciliationContext & { withoutFile?: number };
-  if (withoutFile === round) return { outcome: 'anew' };
-  const intent = await intendCidFile(pool, run.id, round);
-  if (intent.given >= FILES_PER_ROUND) {
+export default activity<'requested' | 'unusable' | 'anew'>(
+  async ({ run, signal }, { pool, bridge, settings }) => {
+    const { participant, keyType } = reconciliationInput(run.input);
+    const { round, withoutFile } = run.context as unknown as ReconciliationContext & { withoutFile?: number };
+    if (withoutFile === round) return { outcome: 'anew' };
+    const intent = await intendCidFile(pool, run.id, round);
+    if (intent.given >= FILES_PER_ROUND) {
+      return async (tx) => {
+        // Withdrawn: an intent without an answer stands for a crash in the call.
+        await tx.query('delete from dict.cid_files where id = $1', [intent.id]);
+        return {
+          outcome: 'unusable',
+          context: { withoutFile: round },
+          error: {
+            code: 'DV_FILE_UNUSABLE',
+            class: 'not_retryable',
+            message: `DICT gave ${intent.given} CID files in this round and none was usable; dict.cid_files tells why. Retry the run later.`,
+          },
+        };
+      };
+    }
+    const file = await bridge.createCidSetFile(
+      { participant, keyType },
+      { correlationId: run.correlationId, signal },
+    );
     return async (tx) => {
-      // Withdrawn: an intent without an answer stands for a crash in the call.
-      await tx.query('delete from dict.cid_files where id = $1', [intent.id]);
+      await noteCidFile(tx, intent.id, file);
       return {
-        outcome: 'unusable',
-        context: { withoutFile: round },
-        error: {
-          code: 'DV_FILE_UNUSABLE',
-          class: 'not_retryable',
-          message: `DICT gave ${intent.given} CID files in this round and none was usable; dict.cid_files tells why. Retry the run later.`,
-        },
+        outcome: 'requested',
+        context: { file: { row: intent.id, id: file.id } },
+        detail: { fileId: file.id, dictCorrelationId: file.correlationId },
+        // No file is there at once; the first look waits.
+        wakeAfterMs: settings.FILE_POLL_SECONDS * 1000,
       };
     };
-  }
-  const file = await bridge.createCidSetFile(
-    { participant, keyType },
-    { correlationId: run.correlationId, signal },
-  );
-  return async (tx) => {
-    await noteCidFile(tx, intent.id, file);
-    return {
-      outcome: 'requested',
-      context: { file: { row: intent.id, id: file.id } },
-      detail: { fileId: file.id, dictCorrelationId: file.correlationId },
-      // No file is there at once; the first look waits.
-      wakeAfterMs: settings.FILE_POLL_SECONDS * 1000,
-    };
-  };
-});
+  },
+);

@@ -18,7 +18,7 @@ export default activity<'again' | 'done'>(async ({ run, signal, log }, { pool, b
     correlationId: run.correlationId,
     signal,
   });
-  log.info({ participant, keyType, result: sent.answer.result, entries: sent.entries }, 'VSync verified');
+  log.info({ keyType, result: sent.answer.result, entries: sent.entries }, 'VSync verified');
   const { vsync, entries } = sent;
   return async (tx) => {
     await completeSyncVerification(tx, sent);
@@ -28,7 +28,9 @@ export default activity<'again' | 'done'>(async ({ run, signal, log }, { pool, b
       // Those not asked about yet come first; when only second and third reads are left, they wait.
       const asked = { ...noks, [keyType]: seen };
       const order = [...rest, keyType];
-      const pause = order.every((type) => asked[type] !== undefined) && asked[order[0] ?? keyType] === Math.min(...order.map((type) => asked[type] ?? 0));
+      const pause =
+        order.every((type) => asked[type] !== undefined) &&
+        asked[order[0] ?? keyType] === Math.min(...order.map((type) => asked[type] ?? 0));
       return {
         outcome: 'again',
         context: { todo: order, noks: asked },

@@ -4,7 +4,12 @@ import { compareCids } from '../src/dict/compare/compare.ts';
 import { scanCidFileInThread } from '../src/dict/compare/scan-thread.ts';
 import { cidFilePath, runFolder } from '../src/dict/cid-file-store.ts';
 import { withLocalCids } from '../src/dict/local-cids.ts';
-import { addDivergences, clearDivergences, recordFindings, refuseCidFile } from '../src/dict/reconciliation-log.ts';
+import {
+  addDivergences,
+  clearDivergences,
+  recordFindings,
+  refuseCidFile,
+} from '../src/dict/reconciliation-log.ts';
 import { refuseHopelessRepair } from '../src/dict/repair-estimate.ts';
 import { DvError } from '../src/errors.ts';
 
@@ -30,7 +35,7 @@ export default activity<'identical' | 'different' | 'refused' | 'missing'>(
       if (!(error instanceof DvError)) throw error;
       if (error.code === 'DV_FILE_UNREADABLE') return { outcome: 'missing' };
       if (!REFUSED.has(error.code)) throw error;
-      log.warn({ participant, keyType, code: error.code }, error.message);
+      log.warn({ code: error.code }, error.message);
       await refuseCidFile(pool, file.row, error.code);
       return { outcome: 'refused', detail: { code: error.code, message: error.message } };
     }
@@ -44,10 +49,7 @@ export default activity<'identical' | 'different' | 'refused' | 'missing'>(
       });
     });
     if (comparison.duplicates > 0) {
-      log.warn(
-        { participant, keyType, duplicates: comparison.duplicates },
-        'the CID file repeats CIDs; each counts once',
-      );
+      log.warn({ duplicates: comparison.duplicates }, 'the CID file repeats CIDs; each counts once');
     }
     const differ = comparison.dictOnly + comparison.localOnly;
     refuseHopelessRepair(differ, settings.REPAIR_MAX_HOURS);
@@ -55,7 +57,7 @@ export default activity<'identical' | 'different' | 'refused' | 'missing'>(
     return async (tx) => {
       const { vsyncFile: _file, vsyncLocal: _local, ...counts } = comparison;
       await recordFindings(tx, run.id, round, { ...counts, way: 'FILE', reason: wayReason });
-      log.info({ participant, keyType, ...counts }, 'compared');
+      log.info(counts, 'compared');
       return { outcome: differ === 0 ? 'identical' : 'different', detail: { round, ...counts } };
     };
   },

@@ -13,29 +13,31 @@ const PAGES = 50;
  * frozen with its hash. Outcomes: `nothing` is left, `apply` (within the approval threshold, or approved already),
  * `ask` (a person decides).
  */
-export default activity<'nothing' | 'apply' | 'ask'>(async ({ run, signal, log }, { pool, bridge, settings }) => {
-  const { participant, keyType } = reconciliationInput(run.input);
-  const { round } = run.context as unknown as ReconciliationContext;
-  const { rows } = await pool.query<{ since: Date }>(
-    'select settled_before as since from dict.rounds where run_id = $1 and round = $2',
-    [run.id, round],
-  );
-  let events: CidSetEvent[] = [];
-  let eventLog = 'read';
-  try {
-    const scope = { participant, keyType, from: rows[0]?.since ?? new Date(), maxPages: PAGES };
-    ({ events } = await readEventLog(bridge, scope, { correlationId: run.correlationId, signal }));
-  } catch (error) {
-    // A Bridge without the event log: local changes still tell, and each key is looked at again when it is applied.
-    if (!(error instanceof DvError) || error.class !== 'not_retryable') throw error;
-    eventLog = error.code;
-  }
-  return async (tx) => {
-    const inFlight = await judgeRound(tx, run.id, round, events);
-    const frozen = await freezeRound(tx, run.id, round);
-    const needsApproval = frozen.found > settings.MANUAL_APPROVAL_THRESHOLD && frozen.unapproved > 0;
-    log.info({ participant, keyType, inFlight, ...frozen }, 'judged');
-    const outcome = frozen.pending === 0 ? 'nothing' : needsApproval ? 'ask' : 'apply';
-    return { outcome, detail: { round, inFlight, eventLog, ...frozen } };
-  };
-});
+export default activity<'nothing' | 'apply' | 'ask'>(
+  async ({ run, signal, log }, { pool, bridge, settings }) => {
+    const { participant, keyType } = reconciliationInput(run.input);
+    const { round } = run.context as unknown as ReconciliationContext;
+    const { rows } = await pool.query<{ since: Date }>(
+      'select settled_before as since from dict.rounds where run_id = $1 and round = $2',
+      [run.id, round],
+    );
+    let events: CidSetEvent[] = [];
+    let eventLog = 'read';
+    try {
+      const scope = { participant, keyType, from: rows[0]?.since ?? new Date(), maxPages: PAGES };
+      ({ events } = await readEventLog(bridge, scope, { correlationId: run.correlationId, signal }));
+    } catch (error) {
+      // A Bridge without the event log: local changes still tell, and each key is looked at again when it is applied.
+      if (!(error instanceof DvError) || error.class !== 'not_retryable') throw error;
+      eventLog = error.code;
+    }
+    return async (tx) => {
+      const inFlight = await judgeRound(tx, run.id, round, events);
+      const frozen = await freezeRound(tx, run.id, round);
+      const needsApproval = frozen.found > settings.MANUAL_APPROVAL_THRESHOLD && frozen.unapproved > 0;
+      log.info({ inFlight, ...frozen }, 'judged');
+      const outcome = frozen.pending === 0 ? 'nothing' : needsApproval ? 'ask' : 'apply';
+      return { outcome, detail: { round, inFlight, eventLog, ...frozen } };
+    };
+  },
+);

@@ -10,8 +10,9 @@ export default activity<'notified'>(async ({ run }) => {
     await countReconciliation(tx, run.id);
     const summary = await readReconciliation(tx, run.id);
     if (summary !== undefined) {
-      const event =
-        run.error !== null ? 'FAILED' : signal?.name === 'reject' ? 'REJECTED' : 'APPROVAL_NEEDED';
+      // Not run.error: that may be the error of this step's own last attempt.
+      const failed = run.failedState !== null;
+      const event = failed ? 'FAILED' : signal?.name === 'reject' ? 'REJECTED' : 'APPROVAL_NEEDED';
       await publish(tx, participant, keyType, run.id, {
         type: 'reconciliation.notification',
         content: {

@@ -19,60 +19,70 @@ const OVERLAP_MS = 10_000;
  * result counts only if local VSync XOR divergences = DICT's SyncVerifierEnd; else the file is asked for. The choice
  * and its reason go into the history and dict.rounds.
  */
-export default activity<'identical' | 'different' | 'use_file'>(async ({ run, signal, log }, { pool, bridge, settings }) => {
-  const { participant, keyType } = reconciliationInput(run.input);
-  const { round, replayed } = run.context as unknown as ReconciliationContext;
-  const useFile = (reason: string) => ({
-    outcome: 'use_file' as const,
-    context: { wayReason: reason },
-    detail: { way: 'FILE', reason },
-  });
-  if (replayed === true) return useFile('DICT said NOK to what an earlier replay led to');
-  const confirmed = await lastConfirmed(pool, participant, keyType);
-  if (confirmed === undefined) return useFile('no VSync was confirmed yet');
-  if (confirmed.hoursAgo > settings.EVENT_LOG_MAX_HOURS) {
-    return useFile(`the last OK is older than ${settings.EVENT_LOG_MAX_HOURS} hours`);
-  }
+export default activity<'identical' | 'different' | 'use_file'>(
+  async ({ run, signal, log }, { pool, bridge, settings }) => {
+    const { participant, keyType } = reconciliationInput(run.input);
+    const { round, replayed } = run.context as unknown as ReconciliationContext;
+    const useFile = (reason: string) => ({
+      outcome: 'use_file' as const,
+      context: { wayReason: reason },
+      detail: { way: 'FILE', reason },
+    });
+    if (replayed === true) return useFile('DICT said NOK to what an earlier replay led to');
+    const confirmed = await lastConfirmed(pool, participant, keyType);
+    if (confirmed === undefined) return useFile('no VSync was confirmed yet');
+    if (confirmed.hoursAgo > settings.EVENT_LOG_MAX_HOURS) {
+      return useFile(`the last OK is older than ${settings.EVENT_LOG_MAX_HOURS} hours`);
+    }
 
-  let events: EventLog;
-  try {
-    const from = new Date(confirmed.askedAt.getTime() - OVERLAP_MS);
-    const scope = { participant, keyType, from, maxPages: PAGES };
-    events = await readEventLog(bridge, scope, { correlationId: run.correlationId, signal });
-  } catch (error) {
-    if (!(error instanceof DvError) || error.class !== 'not_retryable') throw error;
-    return useFile(`the event log cannot be read (${error.code})`);
-  }
-  if (events.vsyncEnd === undefined) return useFile('DICT has no event since the last OK');
-  if (events.truncated) return useFile('too many events since the last OK');
-  if (!events.unbroken) return useFile("the event log's pages do not link up");
+    let events: EventLog;
+    try {
+      const from = new Date(confirmed.askedAt.getTime() - OVERLAP_MS);
+      const scope = { participant, keyType, from, maxPages: PAGES };
+      events = await readEventLog(bridge, scope, { correlationId: run.correlationId, signal });
+    } catch (error) {
+      if (!(error instanceof DvError) || error.class !== 'not_retryable') throw error;
+      return useFile(`the event log cannot be read (${error.code})`);
+    }
+    if (events.vsyncEnd === undefined) return useFile('DICT has no event since the last OK');
+    if (events.truncated) return useFile('too many events since the last OK');
+    if (!events.unbroken) return useFile("the event log's pages do not link up");
 
-  const found = await replay(events, confirmed);
-  if (found === undefined) return useFile('the replay does not add up to DICT\'s VSync');
-  refuseHopelessRepair(found.length, settings.REPAIR_MAX_HOURS);
-  await clearDivergences(pool, run.id, round);
-  const batch = new DivergenceBatch(async (divergences) => addDivergences(pool, run.id, round, divergences), 1000);
-  for (const { side, cid } of found) {
-    if (batch.isFull) await batch.flush();
-    batch.add(side, cid, 0);
-  }
-  await batch.flush();
-  const reason = `both logs since the OK ${confirmed.hoursAgo.toFixed(1)} hours ago add up (${events.events.length} events)`;
-  const counts = { dictOnly: batch.dictOnly, localOnly: batch.localOnly };
-  return async (tx) => {
-    await recordFindings(tx, run.id, round, { way: 'EVENT_LOG', reason, ...counts, setHash: batch.setHash() });
-    log.info({ participant, keyType, ...counts, events: events.events.length }, 'replayed the event logs');
-    return {
-      outcome: found.length === 0 ? 'identical' : 'different',
-      context: { replayed: true },
-      detail: { round, way: 'EVENT_LOG', reason, ...counts },
+    const found = await replay(events, confirmed);
+    if (found === undefined) return useFile("the replay does not add up to DICT's VSync");
+    refuseHopelessRepair(found.length, settings.REPAIR_MAX_HOURS);
+    await clearDivergences(pool, run.id, round);
+    const batch = new DivergenceBatch(
+      async (divergences) => addDivergences(pool, run.id, round, divergences),
+      1000,
+    );
+    for (const { side, cid } of found) {
+      if (batch.isFull) await batch.flush();
+      batch.add(side, cid, 0);
+    }
+    await batch.flush();
+    const reason = `both logs since the OK ${confirmed.hoursAgo.toFixed(1)} hours ago add up (${events.events.length} events)`;
+    const counts = { dictOnly: batch.dictOnly, localOnly: batch.localOnly };
+    return async (tx) => {
+      await recordFindings(tx, run.id, round, {
+        way: 'EVENT_LOG',
+        reason,
+        ...counts,
+        setHash: batch.setHash(),
+      });
+      log.info({ ...counts, events: events.events.length }, 'replayed the event logs');
+      return {
+        outcome: found.length === 0 ? 'identical' : 'different',
+        context: { replayed: true },
+        detail: { round, way: 'EVENT_LOG', reason, ...counts },
+      };
     };
-  };
 
-  async function replay({ events: list, vsyncEnd = '' }: EventLog, since: ConfirmedSync) {
-    const asked = [...lastEvents(list).keys()].map(parseCid);
-    const local = await readLocalReplay(pool, participant, keyType, since, asked);
-    const divergences = replayLogs(list, local.changes, local.held);
-    return explains(divergences, local.vsync, vsyncEnd) ? divergences : undefined;
-  }
-});
+    async function replay({ events: list, vsyncEnd = '' }: EventLog, since: ConfirmedSync) {
+      const asked = [...lastEvents(list).keys()].map(parseCid);
+      const local = await readLocalReplay(pool, participant, keyType, since, asked);
+      const divergences = replayLogs(list, local.changes, local.held);
+      return explains(divergences, local.vsync, vsyncEnd) ? divergences : undefined;
+    }
+  },
+);

@@ -3,6 +3,7 @@ import { userInfo } from 'node:os';
 import type { Pool } from 'pg';
 import type { Logger } from 'pino';
 import { readSettings, type Settings } from '../config.ts';
+import { isConnectionLost } from '../database/connection-error.ts';
 import { shareEmbeddedPostgres } from '../database/embedded-share.ts';
 import { migrate } from '../database/migrate.ts';
 import { assertReachable, createPool } from '../database/pool.ts';
@@ -176,7 +177,15 @@ const NOT_MIGRATED = new Set(['3F000', '42P01', '42883', '42703']);
 /** What to tell the user of an error, and the exit code. Never a stack trace for what we know. */
 export function explain(error: unknown): { code: string; message: string; exitCode: ExitCode } {
   const known = fromDatabase(error);
-  if (!(known instanceof DvError)) throw error;
+  if (!(known instanceof DvError)) {
+    if (!isConnectionLost(error)) throw error;
+    return {
+      code: 'DV_DATABASE_UNREACHABLE',
+      message:
+        'The connection to the database was lost. What was under way is undone; run the command again.',
+      exitCode: 1,
+    };
+  }
   const sqlState = known.code === 'DV_DATABASE' ? (known.cause as { code?: string }).code : undefined;
   if (sqlState !== undefined && NOT_MIGRATED.has(sqlState)) {
     return {

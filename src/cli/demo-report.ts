@@ -1,7 +1,10 @@
 import type { Pool } from 'pg';
 import { KEY_TYPES, type KeyType } from '../dict/key-type.ts';
 import type { SimulatedDict } from '../simulator/index.ts';
-import { DEMO_PARTICIPANT } from './demo.ts';
+import { table } from './format.ts';
+
+/** Whose keys the demo keeps. */
+export const DEMO_PARTICIPANT = '12345678';
 
 /** What a demo came to; its --json document. */
 export interface DemoReport {
@@ -92,20 +95,10 @@ export function showReport(report: DemoReport): string {
       String,
     ),
   );
-  const widths = header.map((title, column) =>
-    Math.max(title.length, ...lines.map((line) => line[column]?.length ?? 0)),
-  );
-  const row = (cells: string[]) =>
-    cells
-      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-      .join('  ')
-      .trimEnd();
   const waiting = report.runs.filter(({ status }) => status === 'WAITING');
   return [
     '',
-    row(header),
-    row(widths.map((width) => '-'.repeat(width))),
-    ...lines.map(row),
+    table(header, lines),
     '',
     report.inSync
       ? `All five key types are in sync with DICT. ${report.notifications} messages went to Core-Dict. ${report.seconds} s.`

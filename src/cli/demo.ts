@@ -15,7 +15,7 @@ import { createLog } from '../log.ts';
 import { damage, generateKeyBase, startSimulator } from '../simulator/index.ts';
 import { answer, command, type CommonOptions, wholeNumber } from './cli.ts';
 import { narrator } from './demo-narration.ts';
-import { demoReport, showReport } from './demo-report.ts';
+import { DEMO_PARTICIPANT, demoReport, showReport } from './demo-report.ts';
 import { startService } from './service.ts';
 
 export interface DemoOptions extends CommonOptions {
@@ -26,7 +26,6 @@ export interface DemoOptions extends CommonOptions {
   approve: boolean;
 }
 
-export const DEMO_PARTICIPANT = '12345678';
 /** The simulator's clock runs this much faster: a CID file takes half a second instead of ten. */
 const SPEED = 20;
 const POLL_MS = 50;
@@ -92,6 +91,10 @@ async function runDemo(options: DemoOptions): Promise<number> {
   const settings = readSettings({
     PARTICIPANT_ISPB: DEMO_PARTICIPANT,
     TEMP_DIR: temp,
+    // The base was loaded a second ago, and the simulator's clock runs fast.
+    IN_FLIGHT_MARGIN_SECONDS: '0',
+    NOK_RECHECK_SECONDS: '0.2',
+    FILE_POLL_SECONDS: '0.6',
     LOG_LEVEL: process.env['LOG_LEVEL'] ?? 'warn',
   });
   const log = await createLog({ level: settings.LOG_LEVEL, pretty: process.stderr.isTTY });

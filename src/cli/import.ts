@@ -13,6 +13,7 @@ import {
   type CommonOptions,
   participantOption,
   participantsOf,
+  tell,
   withDatabase,
 } from './cli.ts';
 import { grouped, lasting } from './format.ts';
@@ -27,6 +28,9 @@ interface Source {
   stream: Readable;
   share: () => number | undefined;
 }
+
+/** So many keys are written before a person asks what is going on. */
+const QUICK = 20_000;
 
 /** `dict-vsync import`: the key base from a CSV. */
 export function importKeys(): Command {
@@ -48,9 +52,13 @@ export function importKeys(): Command {
         const shown = progress('importing keys');
         const participants = participantsOf(options, settings);
         const [defaultParticipant] = participants.length === 1 ? participants : [];
-        const result = await importEntries(pool, entriesOf(source.stream, defaultParticipant), (read) =>
-          shown.update(read, source.share()),
-        ).finally(() => {
+        const entries = entriesOf(source.stream, defaultParticipant, (read) => {
+          shown.end();
+          if (read > QUICK)
+            tell(`All ${grouped(read)} keys are good. Writing them; this takes some times as long.`);
+        });
+        const onProgress = (read: number) => shown.update(read, source.share());
+        const result = await importEntries(pool, entries, onProgress).finally(() => {
           shown.end();
           source.stream.destroy();
         });
@@ -85,11 +93,15 @@ async function openSource(path: string): Promise<Source> {
 async function* entriesOf(
   stream: Readable,
   defaultParticipant: string | undefined,
+  onEnd: (read: number) => void,
 ): AsyncGenerator<ImportedEntry, void, undefined> {
+  let read = 0;
   for await (const { line, entry } of readEntriesCsv(
     stream,
     defaultParticipant === undefined ? {} : { defaultParticipant },
   )) {
+    read += 1;
     yield { ...entry, line };
   }
+  onEnd(read);
 }

@@ -3,8 +3,10 @@ import { join } from 'node:path';
 import type { Pool } from 'pg';
 import type { Logger } from 'pino';
 import { activities } from '../../tasks/index.ts';
+import { randomUUID } from 'node:crypto';
 import type { Bridge } from '../bridge/index.ts';
 import type { Settings } from '../config.ts';
+import { limitedBridge, seedRateLimits } from '../dict/rate-limits.ts';
 import { configureParticipants, foldDeltas } from '../dict/vsync-store.ts';
 import { type AttemptReport, readCrontab, type RunningWorker, startWorker } from '../engine/index.ts';
 import { postgresWay, relayOutbox } from '../notify/index.ts';
@@ -26,13 +28,19 @@ export async function startService(options: ServiceOptions): Promise<RunningWork
   const participants = settings.PARTICIPANT_ISPB;
   const schedules = readCrontab(options.crontab);
   await configureParticipants(pool, participants);
+  for (const participant of participants) {
+    await seedRateLimits(pool, options.bridge, participant, {
+      correlationId: randomUUID().replaceAll('-', ''),
+      timeoutMs: 5000,
+    });
+  }
   const way = postgresWay();
   const worker = await startWorker({
     pool,
     log,
     machines,
     activities,
-    services: { pool, bridge: options.bridge, settings },
+    services: { pool, bridge: limitedBridge(options.bridge, pool), settings },
     concurrency: settings.WORKER_CONCURRENCY,
     graphileSchema: settings.GRAPHILE_WORKER_SCHEMA,
     schedules,

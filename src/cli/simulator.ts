@@ -7,7 +7,7 @@ import { ENTRY_CSV_HEADER, entriesToCsvLine } from '../dict/csv.ts';
 import type { Entry } from '../dict/entry.ts';
 import { KEY_TYPES } from '../dict/key-type.ts';
 import { UsageError } from '../errors.ts';
-import { damage, generateKeyBase, startSimulator } from '../simulator/index.ts';
+import { damage, generateKeyBase, serveBridge, SimulatedDict } from '../simulator/index.ts';
 import {
   answer,
   asUsage,
@@ -19,6 +19,7 @@ import {
   wholeNumber,
 } from './cli.ts';
 import { grouped } from './format.ts';
+import { progress } from './progress.ts';
 
 interface SimulatorOptions extends CommonOptions {
   port: number;
@@ -66,17 +67,22 @@ export function simulator(): Command {
     .action(async (options: SimulatorOptions) => {
       const configured = participantsOf(options, readSettings(process.env));
       const participants = configured.length > 0 ? configured : [EXAMPLE_PARTICIPANT];
-      const bases = participants.map((participant) => generate(participant, options));
-      if (options.export !== undefined)
-        await exportCsv(
-          options.export,
-          bases.map(({ local }) => local),
-        );
-
       const { host, port, speed, seed } = options;
-      const running = await startSimulator({ host, port, speed, seed });
-      for (const { entries } of bases) running.dict.directory.seed(entries);
-      const { address } = running;
+      const dict = new SimulatedDict({ speed, seed });
+      const local: Entry[][] = [];
+      const shown = progress('generating keys', participants.length * KEY_TYPES.length * options.keys);
+      let made = 0;
+      for (const participant of participants) {
+        const base = generate(participant, options, () => shown.update(++made));
+        dict.directory.seed(base.entries);
+        local.push(base.local);
+      }
+      shown.end();
+      if (options.export !== undefined) await exportCsv(options.export, local);
+
+      // Only now: a caller would take a DICT half filled for the truth.
+      const face = await serveBridge(dict, { host, port });
+      const { address } = face;
       const stopRequested = signalled();
       answer(
         options,
@@ -86,7 +92,7 @@ export function simulator(): Command {
       );
       tell(`Set BRIDGE_ADDRESS=${address} for the worker. SIGTERM or Ctrl-C ends it.`);
       await stopRequested;
-      await running.stop();
+      await face.stop();
     });
 }
 
@@ -100,8 +106,13 @@ function speedOf(value: string): number {
 function generate(
   participant: string,
   { keys, seed, divergent }: SimulatorOptions,
+  onKey: () => void,
 ): { entries: Entry[]; local: Entry[] } {
-  const entries = [...generateKeyBase({ participant, keyTypes: KEY_TYPES, keysPerType: keys, seed })];
+  const entries: Entry[] = [];
+  for (const entry of generateKeyBase({ participant, keyTypes: KEY_TYPES, keysPerType: keys, seed })) {
+    entries.push(entry);
+    onKey();
+  }
   if (divergent === 0) return { entries, local: entries };
   return { entries, local: asUsage(damage)(entries, { perType: divergent, seed }).local };
 }

@@ -41,7 +41,7 @@ export async function appendStream(
   let bytes = 0;
   try {
     for await (const chunk of stream) {
-      await file.write(chunk);
+      await file.appendFile(chunk);
       bytes += chunk.byteLength;
       if (bytes >= limits.maxBytes || performance.now() >= until) return { bytes, ended: false };
     }

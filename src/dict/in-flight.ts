@@ -27,10 +27,10 @@ export async function judgeRound(
        and (at_dict.cid is not null
          or exists (select from dict.entries e
               where e.participant = n.participant and e.key_type = n.key_type and e.cid = o.cid and e.removed_at is null
-                and not (pg_visible_in_snapshot(e.changed_xid, r.snapshot) and e.since <= r.settled_before))
+                and dict.in_flight(e.changed_xid, e.since, r))
          or exists (select from dict.cid_log l
               where l.cid = o.cid and l.participant = n.participant and l.key_type = n.key_type
-                and not (pg_visible_in_snapshot(l.left_xid, r.snapshot) and l.left_at <= r.settled_before)))`,
+                and dict.in_flight(l.left_xid, l.left_at, r)))`,
     [runId, round, events.map(({ cid }) => cid)],
   );
   return rowCount ?? 0;

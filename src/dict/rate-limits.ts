@@ -28,7 +28,12 @@ const FILE_POLL = 'FILE_POLL';
  * Gives a participant its buckets: those DICT tells of (ListPolicies), else BACEN's published numbers. A Bridge
  * without ListPolicies, or one that fails now, is no error.
  */
-export async function seedRateLimits(db: Db, bridge: Bridge, participant: string, call: CallOptions): Promise<void> {
+export async function seedRateLimits(
+  db: Db,
+  bridge: Bridge,
+  participant: string,
+  call: CallOptions,
+): Promise<void> {
   let policies = BACEN_POLICIES;
   let told = false;
   try {
@@ -66,7 +71,11 @@ export async function seedRateLimits(db: Db, bridge: Bridge, participant: string
  * local bucket.
  */
 export function limitedBridge(bridge: Bridge, db: Db): Bridge {
-  const limited = async <T>(participant: string, policies: readonly string[], call: () => Promise<T>): Promise<T> => {
+  const limited = async <T>(
+    participant: string,
+    policies: readonly string[],
+    call: () => Promise<T>,
+  ): Promise<T> => {
     for (const policy of policies) await takeToken(db, participant, policy);
     try {
       return await call();
@@ -78,11 +87,15 @@ export function limitedBridge(bridge: Bridge, db: Db): Bridge {
   };
   return {
     createSyncVerification: async (request, call) =>
-      limited(request.participant, ['SYNC_VERIFICATIONS_WRITE'], async () => bridge.createSyncVerification(request, call)),
+      limited(request.participant, ['SYNC_VERIFICATIONS_WRITE'], async () =>
+        bridge.createSyncVerification(request, call),
+      ),
     createCidSetFile: async (request, call) =>
       limited(request.participant, ['CIDS_FILES_WRITE'], async () => bridge.createCidSetFile(request, call)),
     getCidSetFile: async (request, call) =>
-      limited(request.participant, [FILE_POLL, 'CIDS_FILES_READ'], async () => bridge.getCidSetFile(request, call)),
+      limited(request.participant, [FILE_POLL, 'CIDS_FILES_READ'], async () =>
+        bridge.getCidSetFile(request, call),
+      ),
     // The file itself comes from its Url: no bucket.
     downloadCidSetFile: (request, call) => bridge.downloadCidSetFile(request, call),
     listCidSetEvents: async (request, call) =>
@@ -98,19 +111,29 @@ export function limitedBridge(bridge: Bridge, db: Db): Bridge {
 
 async function takeToken(db: Db, participant: string, policy: string): Promise<void> {
   const { rows } = await translated(async () =>
-    db.query<{ taken: boolean; retry_at: Date | null }>('select * from dict.take_token($1, $2)', [participant, policy]),
+    db.query<{ taken: boolean; retry_at: Date | null }>('select * from dict.take_token($1, $2)', [
+      participant,
+      policy,
+    ]),
   );
   if (rows[0]?.taken === false) {
-    throw rateLimited(`The bucket ${policy} is empty; the call waits for DICT's refill.`, rows[0].retry_at ?? undefined);
+    throw rateLimited(
+      `The bucket ${policy} is empty; the call waits for DICT's refill.`,
+      rows[0].retry_at ?? undefined,
+    );
   }
 }
 
-async function emptyBucket(db: Db, participant: string, policy: string, until: Date | undefined): Promise<Date | undefined> {
-  const { rows } = await db.query<{ retry_at: Date | null }>('select dict.empty_bucket($1, $2, $3) as retry_at', [
-    participant,
-    policy,
-    until ?? null,
-  ]);
+async function emptyBucket(
+  db: Db,
+  participant: string,
+  policy: string,
+  until: Date | undefined,
+): Promise<Date | undefined> {
+  const { rows } = await db.query<{ retry_at: Date | null }>(
+    'select dict.empty_bucket($1, $2, $3) as retry_at',
+    [participant, policy, until ?? null],
+  );
   return rows[0]?.retry_at ?? undefined;
 }
 

@@ -103,7 +103,12 @@ export interface RoundFindings {
  * Writes down what a round found. DV_COMPARISON_DISTURBED (retryable) when another attempt wrote divergences into it
  * meanwhile.
  */
-export async function recordFindings(tx: Db, runId: string, round: number, found: RoundFindings): Promise<void> {
+export async function recordFindings(
+  tx: Db,
+  runId: string,
+  round: number,
+  found: RoundFindings,
+): Promise<void> {
   const { rows } = await tx.query<{ written: number }>(
     `with noted as (
        update dict.rounds set way = $3, way_reason = $4, set_hash = $5, dict_only_cids = $6, local_only_cids = $7,
@@ -123,9 +128,13 @@ export async function recordFindings(tx: Db, runId: string, round: number, found
     ],
   );
   if (rows[0]?.written !== found.dictOnly + found.localOnly) {
-    throw new DvError('DV_COMPARISON_DISTURBED', 'Another attempt wrote into this comparison. It is made anew.', {
-      class: 'retryable',
-    });
+    throw new DvError(
+      'DV_COMPARISON_DISTURBED',
+      'Another attempt wrote into this comparison. It is made anew.',
+      {
+        class: 'retryable',
+      },
+    );
   }
 }
 
@@ -167,7 +176,8 @@ async function hashPending(tx: Db, runId: string, round: number): Promise<string
        where run_id = $1 and round = $2 and decision = 'PENDING' and cid > $3 order by cid limit 10000`,
       [runId, round, after],
     );
-    for (const { side, cid } of rows) hash.update(`${side === 'DICT_ONLY' ? 'D' : 'L'} ${cid.toString('hex')}\n`);
+    for (const { side, cid } of rows)
+      hash.update(`${side === 'DICT_ONLY' ? 'D' : 'L'} ${cid.toString('hex')}\n`);
     const last = rows.at(-1);
     if (last === undefined) return hash.digest('hex');
     after = last.cid;

@@ -12,7 +12,7 @@ export function repairHours(divergentCids: number): number {
 export function refuseHopelessRepair(divergentCids: number, maxHours: number): void {
   const hours = repairHours(divergentCids);
   if (hours <= maxHours) return;
-  const estimate = hours >= 48 ? `${Math.round(hours / 24)} days` : `${Math.round(hours)} hours`;
+  const estimate = hours >= 48 ? `${Math.round(hours / 24)} days` : `${Math.ceil(hours)} hours`;
   throw new DvError(
     'DV_REPAIR_TOO_LONG',
     `At least ${divergentCids} CIDs differ; at DICT's limit of ${LOOKUPS.perMinute} lookups a minute the repair would take ${estimate}. ` +

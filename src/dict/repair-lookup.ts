@@ -124,10 +124,14 @@ export async function lookUp(
   const answered = findings.some(({ says }) => says !== 'QUARANTINED');
   const inVain = findings.length + failures.length;
   if (!answered && inVain >= OUTAGE) {
-    throw new DvError('DV_DICT_INTERNAL', `DICT failed on ${inVain} lookups of ${inVain}. They are tried again.`, {
-      class: 'retryable',
-      ...(failures[0]?.correlationId && { correlationId: failures[0].correlationId }),
-    });
+    throw new DvError(
+      'DV_DICT_INTERNAL',
+      `DICT failed on ${inVain} lookups of ${inVain}. They are tried again.`,
+      {
+        class: 'retryable',
+        ...(failures[0]?.correlationId && { correlationId: failures[0].correlationId }),
+      },
+    );
   }
   await keepFailures(db, round, failures);
   return { findings, failed: failures.length, brokenOffBy };
@@ -143,7 +147,12 @@ async function keepFindings(
     `update dict.divergences d set finding = f.finding::jsonb, found_at = workflow.now()
      from unnest($3::bytea[], $4::text[]) f (cid, finding)
      where d.run_id = $1 and d.round = $2 and d.cid = f.cid and d.decision = 'PENDING'`,
-    [runId, round, findings.map(({ cid }) => cid), findings.map(({ cid: _cid, side: _side, ...said }) => JSON.stringify(said))],
+    [
+      runId,
+      round,
+      findings.map(({ cid }) => cid),
+      findings.map(({ cid: _cid, side: _side, ...said }) => JSON.stringify(said)),
+    ],
   );
 }
 

@@ -13,8 +13,17 @@ import type { Db } from './vsync-store.ts';
  * | local, not in DICT           | REMOVED (softly), once DICT said 404 for the CID                  |
  * | changed since the snapshot   | IN_FLIGHT: left alone                                             |
  * | DICT has changed its mind    | SUPERSEDED: left alone, the next comparison tells                 |
+ * | DICT's answer cannot be      | REFUSED: left alone, and so is the local half of the key it names |
+ * | DICT keeps failing on a CID  | QUARANTINED: left alone, with DICT's correlation id               |
  */
-export type Decision = 'ADDED' | 'CORRECTED' | 'REMOVED' | 'IN_FLIGHT' | 'SUPERSEDED' | 'REFUSED';
+export type Decision =
+  | 'ADDED'
+  | 'CORRECTED'
+  | 'REMOVED'
+  | 'IN_FLIGHT'
+  | 'SUPERSEDED'
+  | 'REFUSED'
+  | 'QUARANTINED';
 
 interface Decided {
   cid: string;
@@ -44,21 +53,18 @@ export async function applyFindings(
   round: { runId: string; round: number; participant: string; keyType: KeyType },
   findings: readonly Finding[],
 ): Promise<AppliedChange[]> {
-  const decided: Decided[] = [];
-  await decideDictOnly(
+  const ofSide = (asked: Finding['side']) => findings.filter(({ side }) => side === asked);
+  const dict = await decideDictOnly(tx, round, ofSide('DICT_ONLY'));
+  await record(tx, round, dict);
+  // Those whose key was corrected in this very transaction are decided already.
+  const done = new Set(dict.map(({ cid }) => cid));
+  const local = await decideLocalOnly(
     tx,
     round,
-    findings.filter(({ side }) => side === 'DICT_ONLY'),
-    decided,
+    ofSide('LOCAL_ONLY').filter(({ cid }) => !done.has(cid.toString('hex'))),
   );
-  await decideLocalOnly(
-    tx,
-    round,
-    findings.filter(({ side }) => side === 'LOCAL_ONLY'),
-    decided,
-  );
-  await record(tx, round, decided);
-  return decided.flatMap(({ decision, key, before, after, side }) =>
+  await record(tx, round, local);
+  return [...dict, ...local].flatMap(({ decision, key, before, after, side }) =>
     key !== undefined &&
     (decision === 'ADDED' || decision === 'REMOVED' || (decision === 'CORRECTED' && side === 'DICT_ONLY'))
       ? [{ decision, key, before: before ?? null, after: after ?? null }]
@@ -76,43 +82,48 @@ interface LocalRow {
   content: unknown;
 }
 
-// Locks in key order: two repairs, or a repair and a writer of many keys, then cannot wait for each other in a ring.
-const LOCK_BY_KEY = `
+// Locks in key order: two repairs, or a repair and a writer of many keys, then do not wait for each other in a ring.
+const lockWhere = (condition: string) => `
   select e.key, encode(e.cid, 'hex') as cid, e.removed_at is null as present,
-    pg_visible_in_snapshot(e.changed_xid, r.snapshot) and e.since <= r.settled_before as settled, dict.entry_json(e) as content
+    not dict.in_flight(e.changed_xid, e.since, r) as settled, dict.entry_json(e) as content
   from dict.entries e, dict.rounds r
-  where r.run_id = $1 and r.round = $2 and e.participant = $3 and e.key_type = $4 and e.key = any ($5)
+  where r.run_id = $1 and r.round = $2 and e.participant = $3 and e.key_type = $4 and ${condition}
   order by e.key for update of e`;
 
-const LOCK_BY_CID = `
-  select e.key, encode(e.cid, 'hex') as cid, true as present,
-    pg_visible_in_snapshot(e.changed_xid, r.snapshot) and e.since <= r.settled_before as settled, dict.entry_json(e) as content
-  from dict.entries e, dict.rounds r
-  where r.run_id = $1 and r.round = $2 and e.participant = $3 and e.key_type = $4 and e.cid = any ($5)
-    and e.removed_at is null
-  order by e.key for update of e`;
+const LOCK_BY_KEY = lockWhere('e.key = any ($5)');
+const LOCK_BY_CID = lockWhere('e.cid = any ($5) and e.removed_at is null');
 
 /** Keys that are gone from the base altogether, but went only after the snapshot. */
 const LEFT_SINCE = `
   select distinct l.key from dict.cid_log l, dict.rounds r
   where r.run_id = $1 and r.round = $2 and l.participant = $3 and l.key_type = $4 and l.key = any ($5)
-    and not (pg_visible_in_snapshot(l.left_xid, r.snapshot) and l.left_at <= r.settled_before)`;
+    and dict.in_flight(l.left_xid, l.left_at, r)`;
 
-async function decideDictOnly(
-  tx: Db,
-  round: Round,
-  findings: readonly Finding[],
-  decided: Decided[],
-): Promise<void> {
+/** Whose the CIDs were that are present no more. */
+const KEYS_OF_CIDS = `
+  select distinct encode(cid, 'hex') as cid, key from dict.cid_log
+  where participant = $1 and key_type = $2 and cid = any ($3)`;
+
+/** Keys that DICT has, with an entry that was refused. */
+const REFUSED_KEYS = `
+  select key from dict.divergences
+  where run_id = $1 and round = $2 and side = 'DICT_ONLY' and decision = 'REFUSED' and key = any ($3)`;
+
+async function decideDictOnly(tx: Db, round: Round, findings: readonly Finding[]): Promise<Decided[]> {
+  const decided: Decided[] = [];
   const fetched = new Map<string, { entry: Entry; finding: Finding }>();
   for (const finding of findings) {
-    if (finding.says === 'ENTRY' && fetched.has(finding.entry.key)) {
-      decided.push({ ...base(finding), decision: 'REFUSED', why: 'DICT sent two entries for one key' });
-    } else if (finding.says === 'ENTRY') fetched.set(finding.entry.key, { entry: finding.entry, finding });
-    else decided.push(undecidable(finding, 'DICT no longer has this CID'));
+    if (finding.says !== 'ENTRY') {
+      decided.push(undecidable(finding, 'DICT no longer has this CID'));
+      continue;
+    }
+    const { entry } = finding;
+    const why = 'DICT sent two entries for one key';
+    if (!fetched.has(entry.key)) fetched.set(entry.key, { entry, finding });
+    else decided.push({ ...base(finding), decision: 'REFUSED', why, key: entry.key });
   }
   const keys = [...fetched.keys()];
-  if (keys.length === 0) return;
+  if (keys.length === 0) return decided;
   const scope = [round.runId, round.round, round.participant, round.keyType, keys];
   const local = new Map((await tx.query<LocalRow>(LOCK_BY_KEY, scope)).rows.map((row) => [row.key, row]));
   const left = new Set((await tx.query<{ key: string }>(LEFT_SINCE, scope)).rows.map(({ key }) => key));
@@ -130,24 +141,13 @@ async function decideDictOnly(
     }
   }
 
-  const added = new Set(await insertEntries(tx, additions));
-  const written = new Map(
-    (await updateEntries(tx, corrections, `reconciliation ${round.runId}`)).map((row) => [
-      row.key,
-      row.content,
-    ]),
-  );
-  for (const entry of additions) {
-    const { finding } = fetched.get(entry.key)!;
+  const added = contentByKey(await insertEntries(tx, additions));
+  const written = contentByKey(await updateEntries(tx, corrections, reason(round)));
+  for (const { key } of additions) {
+    const { finding } = fetched.get(key)!;
     // Somebody added the key between our look and our insert.
-    if (!added.has(entry.key)) decided.push(inFlight(finding, entry.key, undefined));
-    else
-      decided.push({
-        ...base(finding),
-        decision: 'ADDED',
-        key: entry.key,
-        after: written.get(entry.key) ?? content(entry, finding),
-      });
+    if (!added.has(key)) decided.push(inFlight(finding, key, undefined));
+    else decided.push({ ...base(finding), decision: 'ADDED', key, after: added.get(key) });
   }
   for (const entry of corrections) {
     const { finding } = fetched.get(entry.key)!;
@@ -162,42 +162,37 @@ async function decideDictOnly(
     decided.push({ ...base(finding), ...corrected });
     decided.push({ cid: row.cid, side: 'LOCAL_ONLY', ...corrected, correlationId: finding.correlationId });
   }
+  return decided;
 }
 
-async function decideLocalOnly(
-  tx: Db,
-  round: Round,
-  findings: readonly Finding[],
-  decided: Decided[],
-): Promise<void> {
-  // Those whose key was corrected in this very transaction are decided already.
-  const done = new Set(decided.filter(({ side }) => side === 'LOCAL_ONLY').map(({ cid }) => cid));
-  const absent: Finding[] = [];
-  for (const finding of findings) {
-    if (done.has(finding.cid.toString('hex'))) continue;
-    if (finding.says === 'ABSENT') absent.push(finding);
-    else decided.push(undecidable(finding, 'DICT has this CID after all'));
-  }
-  if (absent.length === 0) return;
-  const { rows } = await tx.query<LocalRow>(LOCK_BY_CID, [
-    round.runId,
-    round.round,
-    round.participant,
-    round.keyType,
-    absent.map(({ cid }) => cid),
-  ]);
+async function decideLocalOnly(tx: Db, round: Round, findings: readonly Finding[]): Promise<Decided[]> {
+  const { runId, participant, keyType } = round;
+  const absent = findings.filter(({ says }) => says === 'ABSENT');
+  const decided = findings
+    .filter(({ says }) => says !== 'ABSENT')
+    .map((finding) => undecidable(finding, 'DICT has this CID after all'));
+  if (absent.length === 0) return decided;
+  const cids = absent.map(({ cid }) => cid);
+  const { rows } = await tx.query<LocalRow>(LOCK_BY_CID, [runId, round.round, participant, keyType, cids]);
   const local = new Map(rows.map((row) => [row.cid, row]));
+  const gone = await tx.query<{ cid: string; key: string }>(KEYS_OF_CIDS, [participant, keyType, cids]);
+  const lastKeys = new Map(gone.rows.map(({ cid, key }) => [cid, key]));
+  const refused = await tx.query<{ key: string }>(REFUSED_KEYS, [
+    runId,
+    round.round,
+    rows.map(({ key }) => key),
+  ]);
+  const refusedKeys = new Set(refused.rows.map(({ key }) => key));
+
   const removals: string[] = [];
   for (const finding of absent) {
-    const row = local.get(finding.cid.toString('hex'));
-    if (row === undefined) {
-      decided.push({
-        ...base(finding),
-        decision: 'IN_FLIGHT',
-        why: 'the key has changed locally since the comparison',
-      });
-    } else if (!row.settled) {
-      decided.push(inFlight(finding, row.key, row));
+    const cid = finding.cid.toString('hex');
+    const row = local.get(cid);
+    if (row === undefined || !row.settled) {
+      decided.push(inFlight(finding, row?.key ?? lastKeys.get(cid), row));
+    } else if (refusedKeys.has(row.key)) {
+      const why = 'DICT has this key, with an entry that was refused';
+      decided.push({ ...base(finding), decision: 'REFUSED', why, key: row.key, before: row.content });
     } else {
       removals.push(row.key);
       decided.push({ ...base(finding), decision: 'REMOVED', key: row.key, before: row.content });
@@ -206,27 +201,49 @@ async function decideLocalOnly(
   await tx.query(
     `update dict.entries set removed_at = workflow.now(), changed_why = $4
      where participant = $1 and key_type = $2 and key = any ($3)`,
-    [round.participant, round.keyType, removals, `reconciliation ${round.runId}`],
+    [participant, keyType, removals, reason(round)],
   );
+  return decided;
+}
+
+function reason({ runId }: Round): string {
+  return `reconciliation ${runId}`;
 }
 
 function base(finding: Finding): Pick<Decided, 'cid' | 'side' | 'correlationId'> {
   return { cid: finding.cid.toString('hex'), side: finding.side, correlationId: finding.correlationId };
 }
 
-function inFlight(finding: Finding, key: string, row: LocalRow | undefined): Decided {
+function inFlight(finding: Finding, key: string | undefined, row: LocalRow | undefined): Decided {
   const why = 'the key has changed locally since the snapshot';
-  return { ...base(finding), decision: 'IN_FLIGHT', why, key, before: row?.content };
+  return {
+    ...base(finding),
+    decision: 'IN_FLIGHT',
+    why,
+    ...(key !== undefined && { key }),
+    before: row?.content,
+  };
 }
 
 function undecidable(finding: Finding, why: string): Decided {
-  return finding.says === 'REFUSED'
-    ? { ...base(finding), decision: 'REFUSED', why: finding.why }
-    : { ...base(finding), decision: 'SUPERSEDED', why };
+  const key =
+    finding.says === 'ENTRY' ? finding.entry.key : finding.says === 'REFUSED' ? finding.key : undefined;
+  const outcome =
+    finding.says === 'REFUSED'
+      ? { decision: 'REFUSED' as const, why: finding.why }
+      : finding.says === 'QUARANTINED'
+        ? { decision: 'QUARANTINED' as const, why: 'DICT kept failing on this CID' }
+        : { decision: 'SUPERSEDED' as const, why };
+  return { ...base(finding), ...outcome, ...(key !== undefined && { key }) };
 }
 
-function content(entry: Entry, finding: Finding): unknown {
-  return { ...entry, cid: finding.cid.toString('hex') };
+interface Written {
+  key: string;
+  content: unknown;
+}
+
+function contentByKey(rows: readonly Written[]): Map<string, unknown> {
+  return new Map(rows.map(({ key, content }) => [key, content]));
 }
 
 /** The entries as rows for SQL: names of columns, and only those. */
@@ -234,28 +251,24 @@ const ROWS = `jsonb_to_recordset($1::jsonb) as x ("participant" text, "keyType" 
   "ownerType" text, "taxIdNumber" text, "name" text, "tradeName" text, "branch" text, "accountNumber" text,
   "accountType" text, "openingDate" timestamptz)`;
 
-/** Inserts entries whose key the base doesn't know; answers the keys inserted. */
-async function insertEntries(tx: Db, entries: readonly Entry[]): Promise<string[]> {
+/** Inserts entries whose key the base doesn't know; answers those inserted. */
+async function insertEntries(tx: Db, entries: readonly Entry[]): Promise<Written[]> {
   if (entries.length === 0) return [];
-  const { rows } = await tx.query<{ key: string }>(
-    `insert into dict.entries (participant, key_type, key, request_id, owner_type, tax_id_number, name, trade_name, branch,
-       account_number, account_type, opening_date)
+  const { rows } = await tx.query<Written>(
+    `insert into dict.entries as e (participant, key_type, key, request_id, owner_type, tax_id_number, name, trade_name,
+       branch, account_number, account_type, opening_date)
      select "participant", "keyType", "key", "requestId", "ownerType", "taxIdNumber", "name", "tradeName", "branch",
        "accountNumber", "accountType", "openingDate" from ${ROWS} order by "key"
-     on conflict do nothing returning key`,
+     on conflict do nothing returning e.key, dict.entry_json(e) as content`,
     [JSON.stringify(entries)],
   );
-  return rows.map(({ key }) => key);
+  return rows;
 }
 
 /** Overwrites locked entries with what DICT has; a softly removed one comes back. */
-async function updateEntries(
-  tx: Db,
-  entries: readonly Entry[],
-  why: string,
-): Promise<{ key: string; content: unknown }[]> {
+async function updateEntries(tx: Db, entries: readonly Entry[], why: string): Promise<Written[]> {
   if (entries.length === 0) return [];
-  const { rows } = await tx.query<{ key: string; content: unknown }>(
+  const { rows } = await tx.query<Written>(
     `update dict.entries e set request_id = "requestId", owner_type = "ownerType", tax_id_number = "taxIdNumber",
        name = x."name", trade_name = "tradeName", branch = x."branch", account_number = "accountNumber",
        account_type = "accountType", opening_date = "openingDate", removed_at = null, changed_why = $2
@@ -268,6 +281,7 @@ async function updateEntries(
 }
 
 async function record(tx: Db, round: Round, decided: readonly Decided[]): Promise<void> {
+  if (decided.length === 0) return;
   await tx.query(
     `update dict.divergences d set decision = x.decision, why = x.why, key = x.key, before = x.before, after = x.after,
        correlation_id = x."correlationId", decided_at = workflow.now()

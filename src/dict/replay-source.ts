@@ -11,7 +11,11 @@ export interface ConfirmedSync {
 }
 
 /** The last OK of a participant and key type, if there was one. */
-export async function lastConfirmed(db: Db, participant: string, keyType: KeyType): Promise<ConfirmedSync | undefined> {
+export async function lastConfirmed(
+  db: Db,
+  participant: string,
+  keyType: KeyType,
+): Promise<ConfirmedSync | undefined> {
   const { rows } = await db.query<ConfirmedSync>(
     `select asked_at as "askedAt", snapshot::text, extract(epoch from workflow.now() - asked_at)::float8 / 3600 as "hoursAgo"
      from dict.sync_verifications where participant = $1 and key_type = $2 and result = 'OK'
@@ -43,8 +47,15 @@ export async function readLocalReplay(
   const client = await pool.connect();
   try {
     await client.query('begin isolation level repeatable read read only');
-    const vsync = await client.query<{ vsync: string }>('select vsync from dict.vsync($1, $2)', [participant, keyType]);
-    const changes = await client.query<LocalChange>(LOCAL_CHANGES, [participant, keyType, confirmed.snapshot]);
+    const vsync = await client.query<{ vsync: string }>('select vsync from dict.vsync($1, $2)', [
+      participant,
+      keyType,
+    ]);
+    const changes = await client.query<LocalChange>(LOCAL_CHANGES, [
+      participant,
+      keyType,
+      confirmed.snapshot,
+    ]);
     const held = await client.query<{ cid: string }>(
       `select encode(cid, 'hex') as cid from dict.entries
        where participant = $1 and key_type = $2 and removed_at is null and cid = any ($3)`,
@@ -67,17 +78,17 @@ export async function readLocalReplay(
 const LOCAL_CHANGES = `
   with touched as (
     select cid from dict.entries
-    where changed_xid >= pg_snapshot_xmin($3::pg_snapshot) and not pg_visible_in_snapshot(changed_xid, $3::pg_snapshot)
+    where changed_xid >= pg_snapshot_xmin($3::pg_snapshot) and dict.changed_since(changed_xid, $3::pg_snapshot)
       and participant = $1 and key_type = $2 and removed_at is null
     union
     select cid from dict.cid_log
-    where left_xid >= pg_snapshot_xmin($3::pg_snapshot) and not pg_visible_in_snapshot(left_xid, $3::pg_snapshot)
+    where left_xid >= pg_snapshot_xmin($3::pg_snapshot) and dict.changed_since(left_xid, $3::pg_snapshot)
       and participant = $1 and key_type = $2)
   select t.cid,
     exists (select from dict.entries e
       where e.participant = $1 and e.key_type = $2 and e.cid = t.cid and e.removed_at is null) as now,
     exists (select from dict.cid_log l
       where l.cid = t.cid and l.participant = $1 and l.key_type = $2
-        and not pg_visible_in_snapshot(l.left_xid, $3::pg_snapshot) and pg_visible_in_snapshot(l.came_xid, $3::pg_snapshot))
+        and dict.changed_since(l.left_xid, $3::pg_snapshot) and pg_visible_in_snapshot(l.came_xid, $3::pg_snapshot))
     as then
   from touched t`;

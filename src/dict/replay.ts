@@ -16,7 +16,11 @@ export interface LocalChange {
  * names is in DICT if its last event says ADDED; any other is there if it was then. `held`: those of the CIDs named by
  * DICT's log that the base holds (hex). Ascending by CID.
  */
-export function replayLogs(events: readonly CidSetEvent[], local: readonly LocalChange[], held: ReadonlySet<string>): Divergence[] {
+export function replayLogs(
+  events: readonly CidSetEvent[],
+  local: readonly LocalChange[],
+  held: ReadonlySet<string>,
+): Divergence[] {
   const last = lastEvents(events);
   const changes = new Map(local.map((change) => [change.cid.toString('hex'), change]));
   const divergences: Divergence[] = [];

@@ -15,7 +15,8 @@ const RAISED_ON_PURPOSE = 'DV000';
 /** Those of them that another try may not meet. */
 const RETRYABLE = new Set(['DV_QUEUE_BUSY']);
 /** What node-postgres throws, without any code, when a connection is lost or none can be had. */
-const LOST = /^(Connection terminated|Client has encountered a connection error|timeout exceeded when trying to connect)/;
+const LOST =
+  /^(Connection terminated|Client has encountered a connection error|timeout exceeded when trying to connect)/;
 
 /**
  * An error from Postgres as a DvError: the SQL functions' own with their code, lost connections and lost races as

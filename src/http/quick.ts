@@ -1,9 +1,8 @@
 import type { Pool } from 'pg';
-import { inTransaction } from '../engine/index.ts';
 import { DvError } from '../errors.ts';
 
-/** What a question to the database is asked through. */
-export type Ask = Parameters<Parameters<typeof inTransaction>[1]>[0];
+/** What a question to the database is asked through: a transaction that only reads. */
+export type Ask = Pick<Pool, 'query'>;
 
 /**
  * A question to the database that never holds up its asker and never piles up. The returned function asks it, or joins
@@ -18,14 +17,7 @@ export function quickly<T>(
 ): () => Promise<T> {
   let underWay: Promise<T> | undefined;
   const begin = () => {
-    const asking = inTransaction(
-      pool,
-      async (tx) => {
-        await tx.query(`set local statement_timeout = ${limitMs}`);
-        return question(tx);
-      },
-      AbortSignal.timeout(limitMs + 500),
-    ).finally(() => {
+    const asking = ask(pool, limitMs, question).finally(() => {
       underWay = undefined;
     });
     // Whoever waited has gone perhaps.
@@ -48,4 +40,27 @@ export function quickly<T>(
       clearTimeout(timer);
     }
   };
+}
+
+async function ask<T>(pool: Pool, limitMs: number, question: (ask: Ask) => Promise<T>): Promise<T> {
+  const client = await pool.connect();
+  let destroyed = false;
+  const destroy = () => {
+    if (!destroyed) client.release(true);
+    destroyed = true;
+  };
+  // The server breaks off what is slow there; this is for a connection that has gone quiet.
+  const timer = setTimeout(destroy, limitMs + 500);
+  try {
+    await client.query(`begin read only; set local statement_timeout = ${limitMs}`);
+    const answer = await question(client);
+    await client.query('commit');
+    if (!destroyed) client.release();
+    return answer;
+  } catch (error) {
+    destroy();
+    throw error;
+  } finally {
+    clearTimeout(timer);
+  }
 }

@@ -52,8 +52,7 @@ export async function startHttp({ host, port, health, metrics }: HttpOptions): P
 }
 
 function answer(response: ServerResponse, status: number, type: string, body: string): void {
-  // No connection is kept: probes and scrapes are seconds apart, and an idle one would hold up the stop.
-  response.writeHead(status, { 'content-type': type, 'cache-control': 'no-store', connection: 'close' });
+  response.writeHead(status, { 'content-type': type, 'cache-control': 'no-store' });
   response.end(body);
 }
 

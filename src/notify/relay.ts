@@ -1,5 +1,6 @@
 import type { Pool } from 'pg';
 import { inTransaction } from '../engine/index.ts';
+import { DvError } from '../errors.ts';
 import type { OutboxMessage, Way } from './way.ts';
 
 const BATCH = 100;
@@ -40,11 +41,16 @@ async function relayBatch(pool: Pool, way: Way): Promise<number> {
       return rows.length;
     });
   } catch (error) {
-    const name = error instanceof Error ? error.name : 'unknown';
-    await pool.query('update dict.outbox set attempts = attempts + 1, last_error = $2 where id = any ($1)', [
-      ids,
-      name,
-    ]);
+    // A code or a name only: an error's text may hold what the message holds.
+    const code = error instanceof DvError ? error.code : error instanceof Error ? error.name : 'unknown';
+    if (ids.length > 0) await countAttempt(pool, ids, code).catch(() => undefined);
     throw error;
   }
+}
+
+async function countAttempt(pool: Pool, ids: readonly string[], code: string): Promise<void> {
+  await pool.query('update dict.outbox set attempts = attempts + 1, last_error = $2 where id = any ($1)', [
+    ids,
+    code,
+  ]);
 }

@@ -61,7 +61,10 @@ export class Limits {
   states(participant: string, now: number): (Policy & { availableTokens: number })[] {
     return OPERATIONS.flatMap((operation) => {
       const bucket = this.bucket(participant, operation, now);
-      return bucket === undefined ? [] : [{ ...bucket.policy, availableTokens: bucket.available(now) }];
+      if (bucket === undefined) return [];
+      // In whole seconds of the caller's clock, as BACEN's schema has them; never shorter than they are.
+      const refillPeriodSec = Math.ceil(bucket.policy.refillPeriodSec / this.#speed);
+      return [{ ...bucket.policy, refillPeriodSec, availableTokens: bucket.available(now) }];
     });
   }
 }

@@ -112,7 +112,11 @@ export const reconciliation = machineOver<TaskActivities>()({
     in_sync: { kind: 'terminal', closesAs: 'COMPLETED' },
 
     log_quarantine: { kind: 'activity', task: 'save_reconciliation_log', on: { saved: 'notify_quarantine' } },
-    notify_quarantine: { kind: 'activity', task: 'publish_reconciliation_complete', on: { published: 'quarantined' } },
+    notify_quarantine: {
+      kind: 'activity',
+      task: 'publish_reconciliation_complete',
+      on: { published: 'quarantined' },
+    },
     quarantined: { kind: 'terminal', closesAs: 'COMPLETED_WITH_QUARANTINE' },
 
     log_rejection: { kind: 'activity', task: 'save_reconciliation_log', on: { saved: 'notify_rejection' } },

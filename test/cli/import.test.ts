@@ -1,7 +1,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { ENTRY_CSV_HEADER, entriesToCsvLine } from '../../src/dict/csv.ts';
 import type { Entry } from '../../src/dict/entry.ts';
 import { KEY_TYPES } from '../../src/dict/key-type.ts';
@@ -89,6 +89,23 @@ describe('import, when something is wrong', () => {
     const env = { DATABASE_URL: database.url };
     expectRefusal(await cli(['import', join(folder, 'none.csv')], { env }), 2, 'DV_FILE_UNREADABLE');
     expectRefusal(await cli(['import', folder], { env }), 2, 'DV_FILE_UNREADABLE');
+  });
+
+  it('the connection is lost on the way', async () => {
+    const content = Buffer.from(csv(base));
+    async function* stdin() {
+      yield content.subarray(0, 3000);
+      await vi.waitFor(async () => {
+        const { rowCount } = await database.pool.query(
+          `select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and query ilike 'copy imported%'`,
+        );
+        expect(rowCount).toBe(1);
+      });
+      yield content.subarray(3000);
+    }
+    const env = { DATABASE_URL: database.url };
+    expectRefusal(await cli(['import', '-'], { env, stdin: stdin() }), 1, 'DV_DATABASE');
+    expect(await present()).toEqual({ entries: 0, deltas: 0 });
   });
 
   it('lines without participant, when none or several are configured', async () => {

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { describe, expect, it } from 'vitest';
+import { explain } from '../../src/cli/cli.ts';
 import { createProgram } from '../../src/cli/program.ts';
 import { VERSION } from '../../src/cli/version.ts';
 import { createEmptyDatabase } from '../support/database.ts';
@@ -111,12 +112,27 @@ describe('settings and database', () => {
     });
   });
 
+  it('tells the worker everything that it lacks', async () => {
+    const refused = await cli(['worker']);
+    expectRefusal(refused, 2, 'DV_SETTINGS_INVALID');
+    expect(refused.stderr).toMatch(/PARTICIPANT_ISPB: .+BRIDGE_ADDRESS: /);
+  });
+
   it('says where no database answers, without the password', async () => {
     const env = { DATABASE_URL: 'postgres://user:secret@127.0.0.1:1/db' };
     const refused = await cli(['list'], { env });
     expectRefusal(refused, 1, 'DV_DATABASE_UNREACHABLE');
     expect(refused.stderr).toContain('127.0.0.1:1/db');
     expect(refused.stderr).not.toContain('secret');
+  });
+
+  it('knows a lost connection, and keeps the stack of what it does not know', () => {
+    expect(explain(new Error('Connection terminated unexpectedly'))).toMatchObject({
+      code: 'DV_DATABASE_UNREACHABLE',
+      exitCode: 1,
+    });
+    const bug = new TypeError('x is not a function');
+    expect(() => explain(bug)).toThrow(bug);
   });
 
   it('says that the database is not migrated, and changes nothing in it', async () => {

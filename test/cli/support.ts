@@ -20,7 +20,7 @@ export interface Ended {
 export interface Given {
   /** Settings; DATABASE_URL among them. The others are those of an empty environment. */
   env?: Record<string, string>;
-  stdin?: string | Buffer;
+  stdin?: string | Buffer | AsyncGenerator<Buffer>;
 }
 
 const PROGRAM = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
@@ -32,10 +32,11 @@ export async function cli(args: readonly string[], given: Given = {}): Promise<E
   vi.stubEnv('LOG_LEVEL', given.env?.['LOG_LEVEL'] ?? 'silent');
   const stdout = capture(process.stdout);
   const stderr = capture(process.stderr);
-  const input = given.stdin ?? '';
+  const { stdin: input = '' } = given;
+  const source = typeof input === 'string' || Buffer.isBuffer(input) ? [Buffer.from(input)] : input;
   const stdin = vi
     .spyOn(process, 'stdin', 'get')
-    .mockReturnValue(Readable.from([Buffer.from(input)]) as unknown as typeof process.stdin);
+    .mockReturnValue(Readable.from(source) as unknown as typeof process.stdin);
   try {
     const exitCode = await runCli(args);
     return ended(exitCode, stdout.written(), stderr.written());

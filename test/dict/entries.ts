@@ -99,3 +99,11 @@ export async function forgetAll(pool: Pool): Promise<void> {
       delete from dict.vsync_scans; delete from dict.participants; commit`);
   });
 }
+
+/** Whether a session of this database waits for a lock. */
+export async function someoneWaits(pool: Pool): Promise<boolean> {
+  const { rowCount } = await pool.query(
+    "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'",
+  );
+  return (rowCount ?? 0) > 0;
+}

@@ -8,7 +8,16 @@ import {
   typesToScan,
 } from '../../src/dict/vsync-store.ts';
 import { useTestDatabase } from '../support/database.ts';
-import { ISPB, forgetAll, insert, keptVSyncs, keys, naiveVSyncs, onConnection } from './entries.ts';
+import {
+  ISPB,
+  forgetAll,
+  insert,
+  keptVSyncs,
+  keys,
+  naiveVSyncs,
+  onConnection,
+  someoneWaits,
+} from './entries.ts';
 
 const database = useTestDatabase();
 const EMPTY = { entries: 0, vsync: '0'.repeat(64) };
@@ -28,14 +37,6 @@ async function behind(statement: string): Promise<void> {
 
 async function expectRight(): Promise<void> {
   expect(await keptVSyncs(database.pool)).toEqual(await naiveVSyncs(database.pool));
-}
-
-async function waitingForLock(): Promise<number> {
-  const { rows } = await database.pool.query<{ n: number }>(
-    `select count(*)::int as n from pg_locks where not granted
-       and database = (select oid from pg_database where datname = current_database())`,
-  );
-  return rows[0]!.n;
 }
 
 test('the empty set is 0 entries and 64 zeros, kept or recalculated', async () => {
@@ -140,7 +141,7 @@ test('two recalculations at once mend once', async () => {
     const second = recalculateVSync(database.pool, ISPB, 'EMAIL').finally(() => {
       ended = true;
     });
-    await expect.poll(async () => ended || (await waitingForLock()) > 0).toBe(true);
+    await expect.poll(async () => ended || (await someoneWaits(database.pool))).toBe(true);
     // Another key type's has nothing to wait for.
     await recalculateVSync(database.pool, ISPB, 'CPF');
     await first.query('commit');

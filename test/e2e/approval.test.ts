@@ -15,7 +15,9 @@ import { isClosed, startSystem, type System, type SystemOptions } from '../suppo
 const CROSSED: SystemOptions = { keysPerType: 160, local: (entries) => entries.slice(150) };
 
 /** Starts a reconciliation over the threshold; answers the run that waits and the hash of its set. */
-async function waiting(options: SystemOptions = CROSSED): Promise<{ system: System; run: string; setHash: string }> {
+async function waiting(
+  options: SystemOptions = CROSSED,
+): Promise<{ system: System; run: string; setHash: string }> {
   const system = await startSystem(options);
   const run = await system.reconcile();
   await system.waitForRun(run, ({ status }) => status === 'WAITING');
@@ -38,9 +40,11 @@ async function decide(
   reason: string,
   hash: string | null = null,
 ): Promise<void> {
-  await pool.query(`select dict.${what}_reconciliation($1, $2, $3, $4)`, [run, by, reason, hash]).catch((error: unknown) => {
-    throw fromDatabase(error);
-  });
+  await pool
+    .query(`select dict.${what}_reconciliation($1, $2, $3, $4)`, [run, by, reason, hash])
+    .catch((error: unknown) => {
+      throw fromDatabase(error);
+    });
 }
 
 const createEntries = ({ dict }: System, entries: readonly Entry[]) =>
@@ -52,7 +56,12 @@ describe('over the threshold', () => {
     const [, asked] = (await notifications(system.pool)).filter(({ keyType }) => keyType === 'CPF');
     expect(asked).toMatchObject({
       type: 'reconciliation.notification',
-      payload: { runId: run, event: 'APPROVAL_NEEDED', setHash, summary: { dictOnlyCids: 150, localOnlyCids: 0 } },
+      payload: {
+        runId: run,
+        event: 'APPROVAL_NEEDED',
+        setHash,
+        summary: { dictOnlyCids: 150, localOnlyCids: 0 },
+      },
     });
     expect(system.dict.ledger.count('getEntryByCid')).toBe(0);
     await expectBase(system, system.local);
@@ -64,7 +73,11 @@ describe('over the threshold', () => {
 
     expect(await system.waitForClosed(run)).toMatchObject({ status: 'COMPLETED' });
     await expectBaseLikeDict(system);
-    expect(await reconciliation(system.pool, run)).toMatchObject({ rounds: 1, added: 150, approvedBy: 'ana' });
+    expect(await reconciliation(system.pool, run)).toMatchObject({
+      rounds: 1,
+      added: 150,
+      approvedBy: 'ana',
+    });
     const { rows } = await system.pool.query('select approved_why, approved_set from dict.reconciliations');
     expect(rows).toEqual([{ approved_why: 'looked at it', approved_set: setHash }]);
   });
@@ -74,7 +87,10 @@ describe('over the threshold', () => {
     await system.restartService();
     await system.advance('30 minutes');
     await system.waitForClosed(await system.verify());
-    expect(await system.waitForRun(run, () => true)).toMatchObject({ status: 'WAITING', state: 'wait_approval' });
+    expect(await system.waitForRun(run, () => true)).toMatchObject({
+      status: 'WAITING',
+      state: 'wait_approval',
+    });
     await expectBase(system, system.local);
     await decide(system, 'approve', run, 'ana', 'fine', setHash);
     expect(await system.waitForClosed(run)).toMatchObject({ status: 'COMPLETED' });
@@ -98,22 +114,34 @@ describe('over the threshold', () => {
 
   it('refuses an approval of another set, an unsigned one, and one of a run that waits for nothing', async () => {
     const { system, run, setHash } = await waiting();
-    await expect(decide(system, 'approve', run, 'ana', 'fine', '0'.repeat(64))).rejects.toMatchObject({ code: 'DV_SET_MISMATCH' });
-    await expect(decide(system, 'approve', run, ' ', 'fine')).rejects.toMatchObject({ code: 'DV_DECISION_UNSIGNED' });
-    await expect(decide(system, 'reject', run, 'ana', '')).rejects.toMatchObject({ code: 'DV_DECISION_UNSIGNED' });
+    await expect(decide(system, 'approve', run, 'ana', 'fine', '0'.repeat(64))).rejects.toMatchObject({
+      code: 'DV_SET_MISMATCH',
+    });
+    await expect(decide(system, 'approve', run, ' ', 'fine')).rejects.toMatchObject({
+      code: 'DV_DECISION_UNSIGNED',
+    });
+    await expect(decide(system, 'reject', run, 'ana', '')).rejects.toMatchObject({
+      code: 'DV_DECISION_UNSIGNED',
+    });
     await system.waitForClosed(await system.verify());
     expect(await system.waitForRun(run, () => true)).toMatchObject({ status: 'WAITING' });
     await expectBase(system, system.local);
 
     await decide(system, 'approve', run, 'ana', 'fine', setHash.toUpperCase());
     await system.waitForClosed(run);
-    await expect(decide(system, 'approve', run, 'ana', 'fine')).rejects.toMatchObject({ code: 'DV_RUN_NOT_WAITING' });
+    await expect(decide(system, 'approve', run, 'ana', 'fine')).rejects.toMatchObject({
+      code: 'DV_RUN_NOT_WAITING',
+    });
   });
 
   it('rejected, it changes nothing, says so, and ends REJECTED', async () => {
     const { system, run } = await waiting();
     await decide(system, 'reject', run, 'bia', 'looks wrong');
-    expect(await system.waitForClosed(run)).toMatchObject({ status: 'REJECTED', state: 'rejected', errorCode: null });
+    expect(await system.waitForClosed(run)).toMatchObject({
+      status: 'REJECTED',
+      state: 'rejected',
+      errorCode: null,
+    });
     await expectBase(system, system.local);
     expect(system.dict.ledger.count('getEntryByCid')).toBe(0);
     expect(await reconciliation(system.pool, run)).toMatchObject({
@@ -148,7 +176,12 @@ describe('over the threshold', () => {
     });
     const run = await system.reconcile();
     await system.waitForRun(run, ({ status }) => status === 'WAITING');
-    expect(await reconciliation(system.pool, run)).toMatchObject({ rounds: 2, added: 60, localOnly: 60, removed: 0 });
+    expect(await reconciliation(system.pool, run)).toMatchObject({
+      rounds: 2,
+      added: 60,
+      localOnly: 60,
+      removed: 0,
+    });
     await decide(system, 'approve', run, 'ana', 'fine', await setHashOf(system, run));
     expect(await system.waitForClosed(run)).toMatchObject({ status: 'COMPLETED' });
     await expectBaseLikeDict(system);
@@ -163,9 +196,15 @@ describe('an approval that comes late', () => {
     await decide(system, 'approve', run, 'ana', 'fine', setHash);
     expect(await system.waitForClosed(run)).toMatchObject({ status: 'COMPLETED' });
     await expectBaseLikeDict(system);
-    expect(await reconciliation(system.pool, run)).toMatchObject({ rounds: 2, added: 150, approvedBy: 'ana' });
+    expect(await reconciliation(system.pool, run)).toMatchObject({
+      rounds: 2,
+      added: 150,
+      approvedBy: 'ana',
+    });
     expect(system.dict.ledger.count('createCidSetFile')).toBe(2);
-    expect((await heard(system.pool, run)).filter((message) => message.endsWith('APPROVAL_NEEDED'))).toHaveLength(1);
+    expect(
+      (await heard(system.pool, run)).filter((message) => message.endsWith('APPROVAL_NEEDED')),
+    ).toHaveLength(1);
   });
 
   it('asks again when there is something new, and a rejection then stands', async () => {
@@ -177,8 +216,12 @@ describe('an approval that comes late', () => {
     ]);
     await decide(system, 'approve', run, 'ana', 'fine', setHash);
     await system.waitForRun(run, ({ state, status }) => state === 'wait_approval' && status === 'WAITING');
-    await expect.poll(async () => reconciliation(system.pool, run)).toMatchObject({ rounds: 2, dictOnly: 151, added: 0 });
-    await expect(decide(system, 'approve', run, 'ana', 'fine', setHash)).rejects.toMatchObject({ code: 'DV_SET_MISMATCH' });
+    await expect
+      .poll(async () => reconciliation(system.pool, run))
+      .toMatchObject({ rounds: 2, dictOnly: 151, added: 0 });
+    await expect(decide(system, 'approve', run, 'ana', 'fine', setHash)).rejects.toMatchObject({
+      code: 'DV_SET_MISMATCH',
+    });
     await decide(system, 'reject', run, 'bia', 'grows');
     expect(await system.waitForClosed(run)).toMatchObject({ status: 'REJECTED' });
     await expectBase(system, system.local);
@@ -190,7 +233,10 @@ describe('an approval that comes late', () => {
   });
 
   it('applies at once while it is fresh', async () => {
-    const { system, run, setHash } = await waiting({ ...CROSSED, settings: { APPROVAL_FRESH_MINUTES: '120' } });
+    const { system, run, setHash } = await waiting({
+      ...CROSSED,
+      settings: { APPROVAL_FRESH_MINUTES: '120' },
+    });
     await system.advance('61 minutes');
     await decide(system, 'approve', run, 'ana', 'fine', setHash);
     expect(await system.waitForRun(run, isClosed)).toMatchObject({ status: 'COMPLETED' });

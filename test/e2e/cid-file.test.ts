@@ -35,7 +35,9 @@ describe('a legal CID file is read', () => {
     system.dict.faults.on({ kind: 'file_duplicate_line' });
     const run = await system.reconcile();
     await endsInSync(system, run);
-    const { rows } = await system.pool.query('select file_cids, file_duplicates, dict_only_cids from dict.rounds');
+    const { rows } = await system.pool.query(
+      'select file_cids, file_duplicates, dict_only_cids from dict.rounds',
+    );
     const { dictOnly, changed } = system.plan.CPF;
     expect(rows).toEqual([
       { file_cids: '100', file_duplicates: '1', dict_only_cids: String(dictOnly + changed) },
@@ -84,7 +86,11 @@ describe('an unusable CID file is refused whole, and another is asked for', () =
     const broken = system.dict.faults.on({ kind });
     const run = await system.reconcile();
     const failed = await system.waitForClosed(run);
-    expect(failed).toMatchObject({ status: 'FAILED', errorCode: 'DV_FILE_UNUSABLE', failedState: 'request_file' });
+    expect(failed).toMatchObject({
+      status: 'FAILED',
+      errorCode: 'DV_FILE_UNUSABLE',
+      failedState: 'request_file',
+    });
     const status = kind === 'file_error' ? 'ERROR' : 'AVAILABLE';
     expect(await cidFiles(system.pool, run)).toEqual(Array(3).fill({ round: 1, status, refused }));
     expect(system.dict.ledger.count('createCidSetFile')).toBe(3);
@@ -114,7 +120,9 @@ describe('a CID file that does not come', () => {
     await system.waitForRun(run, ({ state, claimedBy }) => state === 'poll_file' && claimedBy === null);
     const polled = system.dict.ledger.count('getCidSetFile');
     await system.advance('9 minutes 50 seconds');
-    await expect.poll(() => system.dict.ledger.count('getCidSetFile'), { interval: 15 }).toBeGreaterThan(polled);
+    await expect
+      .poll(() => system.dict.ledger.count('getCidSetFile'), { interval: 15 })
+      .toBeGreaterThan(polled);
     await system.waitForRun(run, ({ state, claimedBy }) => state === 'poll_file' && claimedBy === null);
 
     await system.advance('10 seconds');
@@ -180,7 +188,11 @@ describe('a download that breaks off', () => {
 
   it('goes on in another service than the one that began it', async () => {
     const system = await startSystem(BASE);
-    const cut = system.dict.faults.on({ kind: 'download_cut', operation: 'downloadCidSetFile', afterBytes: 40 * 65 });
+    const cut = system.dict.faults.on({
+      kind: 'download_cut',
+      operation: 'downloadCidSetFile',
+      afterBytes: 40 * 65,
+    });
     const run = await system.reconcile();
     await system.waitForRun(run, ({ errorCode, claimedBy }) => errorCode !== null && claimedBy === null);
     await system.restartService();

@@ -1,10 +1,20 @@
 import { describe, expect, it } from 'vitest';
 import type { Operation } from '../../src/simulator/index.ts';
-import { changeLocally, divergences, expectBaseLikeDict, localBase, reconciliation } from '../support/inspect.ts';
+import {
+  changeLocally,
+  divergences,
+  expectBaseLikeDict,
+  localBase,
+  reconciliation,
+} from '../support/inspect.ts';
 import { ISPB, isClosed, startSystem, type System } from '../support/system.ts';
 
 /** Lets DICT do something at the moment it answers an operation for the first time. */
-function meanwhile({ dict }: System, operation: Operation, act: (answer: Record<string, unknown>) => void): void {
+function meanwhile(
+  { dict }: System,
+  operation: Operation,
+  act: (answer: Record<string, unknown>) => void,
+): void {
   dict.faults.on({ kind: 'nonsense', operation, times: 1, change: (answer) => (act(answer), answer) });
 }
 
@@ -54,7 +64,10 @@ describe('a key that changed while the run waited for approval', () => {
     expect(rows).toHaveLength(0);
     const found = await divergences(system.pool, run);
     expect(found.filter(({ decision }) => decision === 'CORRECTED')).toHaveLength(8);
-    expect(found.filter(({ decision }) => decision === 'IN_FLIGHT').map(({ side }) => side)).toEqual(['DICT_ONLY', 'LOCAL_ONLY']);
+    expect(found.filter(({ decision }) => decision === 'IN_FLIGHT').map(({ side }) => side)).toEqual([
+      'DICT_ONLY',
+      'LOCAL_ONLY',
+    ]);
     expect(await reconciliation(system.pool, run)).toMatchObject({ rounds: 2, corrected: 4 });
   });
 });
@@ -63,7 +76,12 @@ describe('a key that changed between the snapshot and the apply', () => {
   it('added locally and on its way to DICT: not removed', async () => {
     const system = await startSystem({ keysPerType: 50, divergent: 3, simulator: SLOW_FILE });
     const run = await polling(system);
-    const entry = { ...system.entries[0]!, key: '00000000191', taxIdNumber: '00000000191', requestId: crypto.randomUUID() };
+    const entry = {
+      ...system.entries[0]!,
+      key: '00000000191',
+      taxIdNumber: '00000000191',
+      requestId: crypto.randomUUID(),
+    };
     await system.pool.query(
       `insert into dict.entries (participant, key_type, key, request_id, owner_type, tax_id_number, name, account_number, account_type)
        values ($1, 'CPF', $2, $3, $4, $2, $5, $6, $7)`,
@@ -121,7 +139,10 @@ describe('a key that changed between the snapshot and the apply', () => {
     await fileComes(system, run);
     await expectBaseLikeDict(system);
     expect((await localBase(system.pool)).get(key)).toMatchObject(NEW);
-    expect((await divergences(system.pool, run)).map(({ decision }) => decision)).toEqual(['IN_FLIGHT', 'IN_FLIGHT']);
+    expect((await divergences(system.pool, run)).map(({ decision }) => decision)).toEqual([
+      'IN_FLIGHT',
+      'IN_FLIGHT',
+    ]);
     expect(await reconciliation(system.pool, run)).toMatchObject({ rounds: 2, corrected: 0, inFlight: 1 });
   });
 });
@@ -153,7 +174,10 @@ describe('a CID that DICT gave up after its file was made', () => {
     const run = await system.reconcile();
     expect(await system.waitForClosed(run)).toMatchObject({ status: 'COMPLETED' });
     await expectBaseLikeDict(system);
-    expect((await divergences(system.pool, run)).map(({ decision }) => decision)).toEqual(['SUPERSEDED', 'SUPERSEDED']);
+    expect((await divergences(system.pool, run)).map(({ decision }) => decision)).toEqual([
+      'SUPERSEDED',
+      'SUPERSEDED',
+    ]);
     const { rows } = await system.pool.query('select from dict.cid_log');
     expect(rows).toHaveLength(0);
   });

@@ -23,9 +23,15 @@ async function mended(options: SystemOptions): Promise<{ system: System; run: st
   const verification = await system.verify();
   await system.waitForClosed(verification);
   const run = (await childrenOf(system.pool, verification)).CPF!;
-  expect(await system.waitForClosed(run)).toMatchObject({ status: 'COMPLETED', state: 'in_sync', errorCode: null });
+  expect(await system.waitForClosed(run)).toMatchObject({
+    status: 'COMPLETED',
+    state: 'in_sync',
+    errorCode: null,
+  });
   await expectBaseLikeDict(system);
-  const { rows } = await system.pool.query('select key_type, last_result from dict.sync_status where last_result is not null');
+  const { rows } = await system.pool.query(
+    'select key_type, last_result from dict.sync_status where last_result is not null',
+  );
   expect(rows).toEqual([{ key_type: 'CPF', last_result: 'OK' }]);
   return { system, run };
 }
@@ -59,7 +65,12 @@ describe('a reconciliation repairs', () => {
   it('keys that only the local base has: removed softly, with their content kept', async () => {
     const extra = others(3);
     const { system, run } = await mended({ local: (entries) => [...entries, ...extra] });
-    expect(await reconciliation(system.pool, run)).toMatchObject({ rounds: 1, dictOnly: 0, localOnly: 3, removed: 3 });
+    expect(await reconciliation(system.pool, run)).toMatchObject({
+      rounds: 1,
+      dictOnly: 0,
+      localOnly: 3,
+      removed: 3,
+    });
     const found = await divergences(system.pool, run);
     expect(found.map(({ decision }) => decision)).toEqual(['REMOVED', 'REMOVED', 'REMOVED']);
     expect(found.map(({ before }) => before?.name).sort()).toEqual(extra.map(({ name }) => name).sort());
@@ -75,8 +86,17 @@ describe('a reconciliation repairs', () => {
   });
 
   it('keys that both have with other values: corrected as one change of two CIDs', async () => {
-    const { system, run } = await mended({ local: (entries) => [...entries.slice(5), ...entries.slice(0, 5).map(changed)] });
-    expect(await reconciliation(system.pool, run)).toMatchObject({ rounds: 1, dictOnly: 5, localOnly: 5, added: 0, corrected: 5, removed: 0 });
+    const { system, run } = await mended({
+      local: (entries) => [...entries.slice(5), ...entries.slice(0, 5).map(changed)],
+    });
+    expect(await reconciliation(system.pool, run)).toMatchObject({
+      rounds: 1,
+      dictOnly: 5,
+      localOnly: 5,
+      added: 0,
+      corrected: 5,
+      removed: 0,
+    });
     const found = await divergences(system.pool, run);
     expect(found).toHaveLength(10);
     for (const { key, decision, before, after } of found) {
@@ -119,7 +139,9 @@ describe('a reconciliation repairs', () => {
     expect(await system.waitForClosed(run)).toMatchObject({ status: 'COMPLETED' });
     await expectBaseLikeDict(system);
     expect(await reconciliation(system.pool, run)).toMatchObject({ added: 300, corrected: 0 });
-    const changes = (await notifications(system.pool)).filter(({ type }) => type === 'reconciliation.changes');
+    const changes = (await notifications(system.pool)).filter(
+      ({ type }) => type === 'reconciliation.changes',
+    );
     expect(changes.map(({ payload }) => (payload['changes'] as unknown[]).length)).toEqual([200, 100]);
   });
 
@@ -136,6 +158,10 @@ describe('a reconciliation repairs', () => {
     const system = await startSystem({ keysPerType: 0 });
     const run = await system.reconcile();
     expect(await system.waitForClosed(run)).toMatchObject({ status: 'COMPLETED' });
-    expect(await reconciliation(system.pool, run)).toMatchObject({ outcome: 'COMPLETED', rounds: 1, dictOnly: 0 });
+    expect(await reconciliation(system.pool, run)).toMatchObject({
+      outcome: 'COMPLETED',
+      rounds: 1,
+      dictOnly: 0,
+    });
   });
 });

@@ -56,7 +56,9 @@ describe('a verification', () => {
     const polling = await system.waitForRun(child, ({ state }) => state === 'poll_file');
     expect(polling).toMatchObject({ status: 'RUNNING', parentId: run });
 
-    const [summary] = await notifications(system.pool).then((all) => all.filter(({ keyType }) => keyType === 'ALL'));
+    const [summary] = await notifications(system.pool).then((all) =>
+      all.filter(({ keyType }) => keyType === 'ALL'),
+    );
     expect(summary?.payload).toMatchObject({ outcome: 'OUT_OF_SYNC', reconciliations: { CPF: child } });
 
     system.passAtDict(10_000);
@@ -102,7 +104,9 @@ describe('a verification', () => {
     expect(history.find(({ state, event }) => state === 'spawn' && event === 'COMPLETED')?.detail).toEqual({
       children: [open],
     });
-    const [summary] = await notifications(system.pool).then((sent) => sent.filter(({ keyType }) => keyType === 'ALL'));
+    const [summary] = await notifications(system.pool).then((sent) =>
+      sent.filter(({ keyType }) => keyType === 'ALL'),
+    );
     expect(summary?.payload['reconciliations']).toEqual({ CPF: open });
   });
 });

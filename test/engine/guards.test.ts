@@ -70,7 +70,9 @@ describe('no SQL statement breaks a machine', () => {
 
   test('an open run never stands in an end', async () => {
     const two = await startRun(database.pool, 'steps', 'in two', {}, 'test');
-    await database.pool.query(`update workflow.runs set state = 'two', status = 'RUNNING' where id = $1`, [two]);
+    await database.pool.query(`update workflow.runs set state = 'two', status = 'RUNNING' where id = $1`, [
+      two,
+    ]);
     const error = await refused(`update workflow.runs set state = 'end' where id = $1`, [two]);
     expect(error.detail).toBe('DV_TRANSITION_FORBIDDEN');
   });

@@ -56,7 +56,12 @@ describe('storing machines', () => {
           deadlineMs: 600_000,
           on: { there: 'wait', timeout: 'end' },
         },
-        wait: { kind: 'wait', signals: ['go'], awaitsChildren: true, on: { go: 'end', children_closed: 'end' } },
+        wait: {
+          kind: 'wait',
+          signals: ['go'],
+          awaitsChildren: true,
+          on: { go: 'end', children_closed: 'end' },
+        },
         end: { kind: 'terminal', closesAs: 'REJECTED' },
       },
     });
@@ -128,7 +133,10 @@ test('the fingerprint ignores the order of keys and edges that are not there, an
     name: 'm',
     version: 1,
     initial: 'a',
-    states: { a: { kind: 'wait', signals: ['x'], on: { x: 'b' } }, b: { kind: 'terminal', closesAs: 'FAILED' } },
+    states: {
+      a: { kind: 'wait', signals: ['x'], on: { x: 'b' } },
+      b: { kind: 'terminal', closesAs: 'FAILED' },
+    },
   };
   const same: Machine = {
     states: {
@@ -140,9 +148,9 @@ test('the fingerprint ignores the order of keys and edges that are not there, an
     name: 'm',
   };
   expect(fingerprint(same)).toBe(fingerprint(one));
-  expect(fingerprint({ ...one, states: { ...one.states, b: { kind: 'terminal', closesAs: 'REJECTED' } } })).not.toBe(
-    fingerprint(one),
-  );
+  expect(
+    fingerprint({ ...one, states: { ...one.states, b: { kind: 'terminal', closesAs: 'REJECTED' } } }),
+  ).not.toBe(fingerprint(one));
 });
 
 test('what a wait can end with has an edge, and nothing else has', () => {

@@ -123,7 +123,12 @@ export async function rowOfKey(pool: Pool, key: string): Promise<RunRow> {
 }
 
 /** Waits until a run has the status. */
-export async function untilStatus(pool: Pool, runId: string, status: string, timeout = 10_000): Promise<void> {
+export async function untilStatus(
+  pool: Pool,
+  runId: string,
+  status: string,
+  timeout = 10_000,
+): Promise<void> {
   await expect.poll(async () => (await rowOf(pool, runId)).status, { timeout, interval: 10 }).toBe(status);
 }
 
@@ -131,7 +136,11 @@ export async function untilStatus(pool: Pool, runId: string, status: string, tim
 export async function pastOf(pool: Pool, runId: string): Promise<string[]> {
   const events = await historyOf(pool, runId);
   return events.map(({ event, state, attempt, outcome, nextState }) =>
-    [`${event} ${state}/${attempt}`, outcome === null ? '' : ` ${outcome}`, nextState === null ? '' : `>${nextState}`].join(''),
+    [
+      `${event} ${state}/${attempt}`,
+      outcome === null ? '' : ` ${outcome}`,
+      nextState === null ? '' : `>${nextState}`,
+    ].join(''),
   );
 }
 
@@ -141,7 +150,9 @@ export async function advanceClock(pool: Pool, by: string): Promise<void> {
 
 /** Makes a worker look silent for long. */
 export async function silence(pool: Pool, workerId: string): Promise<void> {
-  await pool.query(`update workflow.workers set heartbeat_at = now() - interval '1 minute' where id = $1`, [workerId]);
+  await pool.query(`update workflow.workers set heartbeat_at = now() - interval '1 minute' where id = $1`, [
+    workerId,
+  ]);
 }
 
 /** A promise and the means to settle it, for a step that the test holds. */

@@ -109,6 +109,8 @@ describe('the database', () => {
     expect(new Set(answers.flatMap(({ reasons }) => reasons.map(({ reason }) => reason)))).toEqual(
       new Set(['database_unreachable']),
     );
+    // Nor is a connection kept that will never answer.
+    await expect.poll(() => pool.totalCount, { timeout: 3000 }).toBe(0);
     await proxy.close();
     await pool.end();
   });

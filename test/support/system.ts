@@ -186,7 +186,8 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
     },
     advance,
     verify: (of = keyTypes) => startRun('select dict.start_verification($1, $2) as id', of),
-    reconcile: (keyType = keyTypes[0]!) => startRun('select dict.start_reconciliation($1, $2) as id', [keyType]),
+    reconcile: (keyType = keyTypes[0]!) =>
+      startRun('select dict.start_reconciliation($1, $2) as id', [keyType]),
     waitForRun,
     waitForClosed: (name) => waitForRun(name, isClosed),
     hurryToRun: (name, predicate) =>

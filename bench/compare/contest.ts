@@ -1,0 +1,95 @@
+import type { KeyType } from '../../src/dict/key-type.ts';
+import { runProgram, runScript } from '../support/child.ts';
+import type { BenchDatabase } from '../support/postgres.ts';
+import { seconds } from '../support/statistics.ts';
+import { antiJoins } from './anti-joins.ts';
+import type { CompareAnswer, CompareInput } from './ours.ts';
+
+/** A CID file, the base it is compared with, and what must be found. */
+export interface Case {
+  path: string;
+  keyType: KeyType;
+  dictOnly: number;
+  localOnly: number;
+}
+
+export type Way = 'ours' | 'sha256sum' | 'openssl' | 'antiJoins' | 'set';
+
+/** Runs the ways to compare, checks what each finds, and keeps what each took. */
+export class Contest {
+  readonly #seconds = new Map<string, number[]>();
+  readonly #peaks = new Map<string, number[]>();
+  readonly #database: BenchDatabase;
+  readonly #directory: string;
+
+  constructor(database: BenchDatabase, directory: string) {
+    this.#database = database;
+    this.#directory = directory;
+  }
+
+  async ours(one: Case): Promise<CompareAnswer> {
+    return this.#script(one, 'ours', new URL('./ours.ts', import.meta.url), []);
+  }
+
+  async set(one: Case): Promise<void> {
+    await this.#script(one, 'set', new URL('./set.ts', import.meta.url), ['--max-old-space-size=16384']);
+  }
+
+  /** The file's SHA-256 alone, where there is the program. */
+  async sha256sum({ path }: Case): Promise<void> {
+    keep(this.#seconds, path, 'sha256sum', (await runProgram('sha256sum', [path]))?.seconds);
+  }
+
+  async openssl({ path }: Case): Promise<void> {
+    keep(this.#seconds, path, 'openssl', (await runProgram('openssl', ['dgst', '-sha256', path]))?.seconds);
+  }
+
+  async antiJoins(one: Case): Promise<void> {
+    const took = await seconds(async () =>
+      check(one, await antiJoins(this.#database.pool, one.keyType, one.path)),
+    );
+    keep(this.#seconds, one.path, 'antiJoins', took);
+  }
+
+  /** The figures of ours and another way, as a row wants them. */
+  times(one: Case, way: Way, what: string, against: string) {
+    const of = (which: Way) => this.#seconds.get(name(one.path, which)) ?? [];
+    return { what, unit: 's' as const, ours: of('ours'), against, theirs: of(way) };
+  }
+
+  peaks(one: Case, way: Way): number[] {
+    return this.#peaks.get(name(one.path, way)) ?? [];
+  }
+
+  async #script(one: Case, way: Way, script: URL, nodeOptions: string[]): Promise<CompareAnswer> {
+    const { path, keyType } = one;
+    const input: CompareInput = { url: this.#database.url, keyType, path, directory: this.#directory };
+    const run = await runScript<CompareAnswer>(script, input, nodeOptions);
+    check(one, run.answer);
+    keep(this.#seconds, path, way, run.seconds);
+    keep(this.#peaks, path, way, run.answer.peakMb);
+    return run.answer;
+  }
+
+  /** Another, with no figures yet. */
+  next(): Contest {
+    return new Contest(this.#database, this.#directory);
+  }
+}
+
+function name(path: string, way: Way): string {
+  return `${way} ${path}`;
+}
+
+function keep(of: Map<string, number[]>, path: string, way: Way, value: number | undefined): void {
+  if (value === undefined) return;
+  of.set(name(path, way), [...(of.get(name(path, way)) ?? []), value]);
+}
+
+/** A way that finds something else is no way. */
+function check(one: Case, found: { dictOnly: number; localOnly: number }): void {
+  if (found.dictOnly === one.dictOnly && found.localOnly === one.localOnly) return;
+  throw new Error(
+    `Found ${found.dictOnly} and ${found.localOnly} instead of ${one.dictOnly} and ${one.localOnly} CIDs on one side only.`,
+  );
+}

@@ -1,0 +1,35 @@
+import { compareCids } from '../../src/dict/compare/compare.ts';
+import { scanCidFileInThread } from '../../src/dict/compare/scan-thread.ts';
+import type { KeyType } from '../../src/dict/key-type.ts';
+import { withLocalCids } from '../../src/dict/local-cids.ts';
+import { createPool } from '../../src/database/pool.ts';
+import { peakMemoryMb, scriptInput, tell } from '../support/child.ts';
+import { PARTICIPANT } from '../support/entries.ts';
+
+/** What a comparing process is given. */
+export interface CompareInput {
+  url: string;
+  keyType: KeyType;
+  path: string;
+  directory: string;
+}
+
+/** What it found and took. */
+export interface CompareAnswer {
+  dictOnly: number;
+  localOnly: number;
+  peakMb: number;
+}
+
+/** Compares as a reconciliation does, in a process of its own. */
+async function main({ url, keyType, path, directory }: CompareInput): Promise<CompareAnswer> {
+  const pool = createPool(url, { max: 1 });
+  const scan = await scanCidFileInThread(path);
+  const { dictOnly, localOnly } = await withLocalCids(pool, PARTICIPANT, keyType, async (local) =>
+    compareCids({ path, scan }, local, () => Promise.resolve(), { tempDir: directory }),
+  );
+  await pool.end();
+  return { dictOnly, localOnly, peakMb: peakMemoryMb() };
+}
+
+tell(await main(scriptInput()));

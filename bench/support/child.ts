@@ -1,0 +1,67 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { text } from 'node:stream/consumers';
+
+const INPUT = 'BENCH_INPUT';
+
+/** What a process took, from its start to its end. */
+export interface ProcessRun<T> {
+  seconds: number;
+  answer: T;
+}
+
+/** Runs a program to its end; undefined where there is no such program. Throws when it fails. */
+export async function runProgram(
+  program: string,
+  args: readonly string[],
+  environment: Record<string, string> = {},
+): Promise<ProcessRun<string> | undefined> {
+  const began = performance.now();
+  const child = spawn(program, args, {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    env: { ...process.env, ...environment },
+  });
+  const output = text(child.stdout);
+  try {
+    const [code] = (await once(child, 'close')) as [number | null];
+    if (code !== 0) throw new Error(`${program} ended with ${code ?? 'a signal'}.`);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+  return { seconds: (performance.now() - began) / 1000, answer: await output };
+}
+
+/** Runs a script of ours in a Node process of its own, so that its memory is its own; its answer is what it tells. */
+export async function runScript<T>(
+  script: URL,
+  input: unknown,
+  nodeOptions: readonly string[] = [],
+): Promise<ProcessRun<T>> {
+  const run = await runProgram(process.execPath, [...nodeOptions, script.pathname], {
+    [INPUT]: JSON.stringify(input),
+  });
+  if (run === undefined) throw new Error('Node is not there.');
+  return { seconds: run.seconds, answer: JSON.parse(run.answer) as T };
+}
+
+/** In the script: what it was given. */
+export function scriptInput<T>(): T {
+  return JSON.parse(process.env[INPUT] ?? 'null') as T;
+}
+
+/** In the script: its answer, once. */
+export function tell(answer: unknown): void {
+  process.stdout.write(`${JSON.stringify(answer)}\n`);
+}
+
+/** The most memory this process ever held, in MB. */
+export function peakMemoryMb(): number {
+  // Not getrusage: on Linux its maximum begins with that of the process that started this one.
+  if (process.platform === 'linux') {
+    const kilobytes = /VmHWM:\s+(\d+) kB/.exec(readFileSync('/proc/self/status', 'utf8'))?.[1];
+    return Number(kilobytes) / 1024;
+  }
+  return process.resourceUsage().maxRSS / 1024;
+}
