@@ -25,12 +25,10 @@ export default activity<'again' | 'done'>(async ({ run, signal, log }, { pool, b
     const detail = { keyType, result: sent.answer.result };
     const seen = (noks[keyType] ?? 0) + 1;
     if (sent.answer.result === 'NOK' && seen < NOKS_BELIEVED) {
-      // Those not asked about yet come first; when only second and third reads are left, they wait.
+      // One pass over all types after the other, with a pause in between.
       const asked = { ...noks, [keyType]: seen };
       const order = [...rest, keyType];
-      const pause =
-        order.every((type) => asked[type] !== undefined) &&
-        asked[order[0] ?? keyType] === Math.min(...order.map((type) => asked[type] ?? 0));
+      const pause = asked[order[0] ?? keyType] === seen;
       return {
         outcome: 'again',
         context: { todo: order, noks: asked },
