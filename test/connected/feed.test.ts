@@ -1,7 +1,18 @@
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type { Pool } from 'pg';
 import { createTestDatabase } from '../support/database.ts';
-import { baseRows, connect, counts, expectFed, ISPB, keys, type Mapping, oneTable, rejects, threeTables } from './support.ts';
+import {
+  baseRows,
+  connect,
+  counts,
+  expectFed,
+  ISPB,
+  keys,
+  type Mapping,
+  oneTable,
+  rejects,
+  threeTables,
+} from './support.ts';
 
 async function bank(mapping: Mapping, count = 20): Promise<Pool> {
   const database = await createTestDatabase();
