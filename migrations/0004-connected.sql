@@ -273,6 +273,8 @@ declare
   fed bigint := 0;
   state text;
 begin
+  -- The keys are those of committed rows: who changes them meanwhile sees them, and feeds them too.
+  s.several_tables := false;
   for chunk in execute s.differing_query using s.participants, s.name loop
     state := dict.feed_keys(s, chunk);
     if state is not null then
@@ -370,7 +372,7 @@ begin
         select distinct (q.participant, q.key_type, q.key)::dict.key_ref from (
           select f.* from unnest(fresh) f where f.missed union all select d.* from unnest(due) d) q
         where coalesce(q.participant, q.key_type, q.key) is not null);
-      -- A source's own rechecks need none.
+      -- What is looked at again is committed.
       s.several_tables := false;
       -- Few at a time: a key that is held keeps only these from being fed together.
       for i in 1 .. cardinality(refs) by 100 loop

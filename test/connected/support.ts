@@ -1,10 +1,12 @@
-import type { Pool } from 'pg';
-import { expect } from 'vitest';
+import type { Pool, PoolClient } from 'pg';
+import { expect, onTestFinished } from 'vitest';
 import { readAsset } from '../../src/assets.ts';
 import type { Entry } from '../../src/dict/entry.ts';
+import { settleFeed } from '../../src/dict/connected.ts';
 import { readVSync } from '../../src/dict/vsync-store.ts';
 import { KEY_TYPES } from '../../src/dict/key-type.ts';
 import { generateKeyBase } from '../../src/simulator/index.ts';
+import { createTestDatabase } from '../support/database.ts';
 import { keptVSyncs, naiveVSyncs } from '../dict/entries.ts';
 
 export const ISPB = '12345678';
@@ -15,6 +17,10 @@ export interface Mapping {
   /** The tables, then the mapping. */
   sql: string[];
   write(db: Pick<Pool, 'query'>, entries: readonly Entry[]): Promise<void>;
+  /** Gives every owner the name "Outro Nome", deletes five e-mail keys, empties the tables. */
+  rename: string;
+  deleteSome: string;
+  truncate: string;
 }
 
 function examples(file: string, heading: string): string[] {
@@ -30,6 +36,10 @@ const ROWS = `jsonb_to_recordset($1::jsonb) as x ("participant" text, "keyType" 
 /** README.md, "Connect an existing key table". */
 export const oneTable: Mapping = {
   view: 'bank.dict_keys',
+  rename: `update bank.pix_keys set full_name = 'Outro Nome'`,
+  deleteSome: `delete from bank.pix_keys where pix_key in (
+    select pix_key from bank.pix_keys where kind = 'EMAIL' order by 1 limit 5)`,
+  truncate: 'truncate bank.pix_keys',
   sql: examples('README.md', 'Connect an existing key table'),
   async write(db, entries) {
     await db.query(
@@ -44,6 +54,10 @@ export const oneTable: Mapping = {
 /** docs/connected.md, "Key, account and owner in three tables". */
 export const threeTables: Mapping = {
   view: 'core.dict_keys',
+  rename: `update core.owners set full_name = 'Outro Nome'`,
+  deleteSome: `delete from core.keys where pix_key in (
+    select pix_key from core.keys where kind = 'EMAIL' order by 1 limit 5)`,
+  truncate: 'truncate core.keys, core.accounts, core.owners',
   sql: examples('docs/connected.md', 'Key, account and owner in three tables'),
   async write(db, entries) {
     const rows = [JSON.stringify(entries)];
@@ -75,6 +89,42 @@ export async function connect(pool: Pool, mapping: Mapping, entries: readonly En
   await mapping.write(pool, entries);
   await pool.query(map);
   await pool.query(`select dict.load_source('core')`);
+}
+
+/** A migrated database of the test's own. */
+export async function emptyBank(): Promise<Pool> {
+  const database = await createTestDatabase();
+  onTestFinished(() => database.drop());
+  return database.pool;
+}
+
+/** The same with a mapping connected, over so many e-mail keys. */
+export async function bank(mapping: Mapping, count = 20): Promise<Pool> {
+  const pool = await emptyBank();
+  await connect(pool, mapping, keys('EMAIL', count));
+  return pool;
+}
+
+/** A transaction on a connection of its own, to be ended. */
+export async function transaction(
+  pool: Pool,
+  begin = 'begin',
+): Promise<{ client: PoolClient; end(how: 'commit' | 'rollback'): Promise<void> }> {
+  const client = await pool.connect();
+  await client.query(begin);
+  return {
+    client,
+    async end(how) {
+      await client.query(how);
+      client.release();
+    },
+  };
+}
+
+/** Loads again; how many keys differed. */
+export async function differing(pool: Pool): Promise<number> {
+  const { rows } = await pool.query<{ n: number }>(`select dict.load_source('core')::integer as n`);
+  return rows[0]!.n;
 }
 
 export function keys(keyType: Entry['keyType'], count: number, seed = 1): Entry[] {
@@ -131,4 +181,9 @@ export async function counts(pool: Pool): Promise<Record<string, number>> {
     if (entries > 0) all[keyType] = entries;
   }
   return all;
+}
+
+/** What the workers do all the time, until there is no more to do. */
+export async function settle(pool: Pool): Promise<void> {
+  for (let pass = 0; pass < 5; pass++) await settleFeed(pool);
 }
