@@ -65,6 +65,10 @@ comment on column dict.feed_queue.settle_after is
 create index feed_queue_missed on dict.feed_queue (participant, key_type, key) where missed and settle_after is null;
 create index feed_queue_due on dict.feed_queue (settle_after);
 
+-- A session plans the trigger's join once, for as many rows as its first statement changed. After a small one, a chunk of
+-- a feed (or any large update) would be joined row by row with itself: 20,000 rows in 98 s instead of 0.1.
+alter function dict.entries_updated() set enable_nestloop = off;
+
 -- Reading the mapping ----------------------------------------------------------------------------------------------------
 
 create function dict.to_time(value text) returns timestamptz
@@ -137,8 +141,7 @@ begin
     where (e.participant, e.key_type, e.key) in (select a.participant, a.key_type, a.key from asked a)
     for no key update skip locked)
   select coalesce(array_agg((k.participant, k.key_type, k.key)::dict.key_ref), '{}') into missed
-  from known k where not exists (
-    select from locked l where (l.participant, l.key_type, l.key) = (k.participant, k.key_type, k.key));
+  from (table known except table locked) k;
 
   select coalesce(array_agg((n.participant, n.key_type, n.key)::dict.key_ref), '{}') into named
   from (select u.* from unnest(refs) u where dict.is_named(u) except select m.* from unnest(missed) m) n;
@@ -167,11 +170,13 @@ begin
     order by r.participant, r.key_type, r.key
     on conflict do nothing
     returning e.participant, e.key_type, e.key)
-  select missed || coalesce(array_agg((r.participant, r.key_type, r.key)::dict.key_ref), '{}') into missed
-  from unnest(rows) r
-  where r.found and r.reason is null
-    and not exists (select from dict.entries k where (k.participant, k.key_type, k.key) = (r.participant, r.key_type, r.key))
-    and not exists (select from inserted i where (i.participant, i.key_type, i.key) = (r.participant, r.key_type, r.key));
+  select missed || coalesce(array_agg((n.participant, n.key_type, n.key)::dict.key_ref), '{}') into missed
+  from (
+    select r.participant, r.key_type, r.key from unnest(rows) r
+    where r.found and r.reason is null and not exists (
+      select from dict.entries k where (k.participant, k.key_type, k.key) = (r.participant, r.key_type, r.key))
+    -- Not an anti-join: the planner knows the size of neither side, and would take the product of both.
+    except table inserted) n;
 
   update dict.entries e set removed_at = workflow.now(), changed_why = why
   from unnest(rows) r

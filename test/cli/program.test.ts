@@ -40,6 +40,7 @@ describe('every command', () => {
       'cid',
       'vsync',
       'import',
+      'connect',
       'simulator',
       'health',
     ]);
