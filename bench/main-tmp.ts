@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { compare } from './compare/benchmark.ts';
+import { trigger } from './trigger/benchmark.ts';
 import { vsync } from './vsync/benchmark.ts';
 
 /** `npm run bench -- NAME [flags]`: ours beside what one would take instead, in one run, on the same data. */
@@ -7,4 +8,5 @@ await new Command('bench')
   .description('Measures ours beside what one would take instead, alternately, in one run, on the same data.')
   .addCommand(compare())
   .addCommand(vsync())
+  .addCommand(trigger())
   .parseAsync();

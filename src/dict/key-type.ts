@@ -14,6 +14,6 @@ export function parseKeyType(value: string): KeyType {
   if (isKeyType(value)) return value;
   throw new DvError(
     'DV_KEY_TYPE_UNKNOWN',
-    `Unknown key type "${value.slice(0, 20)}". Use one of ${KEY_TYPES.join(', ')}.`,
+    `Unknown key type. Use one of ${KEY_TYPES.join(', ')}.`,
   );
 }

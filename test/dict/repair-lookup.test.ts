@@ -81,6 +81,26 @@ test('an error of one lookup ends the asking, loses no other answer, and later o
   expect(dict.ledger.count('getEntryByCid')).toBe(61);
 });
 
+test('as long as a CID of DICT is not looked up, no local one is removed: it may be its other half', async () => {
+  const { dict, find, apply, repair, decisions } = await beginRound(database.pool, {
+    dict: atDict.slice(0, 3),
+    local: local.slice(0, 3),
+  });
+  dict.faults.on({
+    kind: 'problem',
+    status: 503,
+    operation: 'getEntryByCid',
+    cid: hex(atDict[0]!),
+    times: 1,
+  });
+  const { findings, brokenOffBy } = await find();
+  expect(brokenOffBy).toMatchObject({ code: 'DV_BRIDGE_UNAVAILABLE' });
+  await apply(findings);
+  expect((await stored(database.pool)).filter(({ removed }) => removed)).toEqual([]);
+  await repair();
+  expect(new Set(await decisions())).toEqual(new Set(['DICT_ONLY CORRECTED', 'LOCAL_ONLY CORRECTED']));
+});
+
 test('16 are asked at once, and a signal ends the asking', async () => {
   const { bridge, dict } = await beginRound(database.pool, { dict: atDict, local });
   dict.faults.on({ kind: 'hang', operation: 'getEntryByCid' });

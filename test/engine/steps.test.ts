@@ -2,17 +2,8 @@ import { beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { Executor } from '../../src/engine/executor.ts';
 import { historyOf, machineOver, startRun } from '../../src/engine/index.ts';
 import { useTestDatabase } from '../support/database.ts';
-import {
-  executorOf,
-  gate,
-  pastOf,
-  rowOf,
-  Script,
-  scripted,
-  silence,
-  untilStatus,
-  workerOf,
-} from './support.ts';
+import { Script, scripted } from './script.ts';
+import { executorOf, gate, pastOf, rowOf, silence, untilStatus, workerOf } from './support.ts';
 
 const activities = { work: scripted<'done'>('done'), finish: scripted<'done'>('done') };
 const chain = machineOver<typeof activities>()({
@@ -126,8 +117,9 @@ describe('a step', () => {
   test('is told what it works on', async () => {
     const run = await startRun(database.pool, 'chain', 'told', { participant: '12345678' }, 'test');
     let seen: unknown;
-    script.on('told', 'one', ({ signal: _, log: __, enteredAt, ...step }) => {
-      seen = { ...step, late: Math.abs(enteredAt.getTime() - Date.now()) > 60_000 };
+    script.on('told', 'one', ({ run: of, state, task, attempt, repetitions, enteredAt }) => {
+      const late = Math.abs(enteredAt.getTime() - Date.now()) > 60_000;
+      seen = { run: of, state, task, attempt, repetitions, late };
       return { outcome: 'done' };
     });
     await executor.advance(run);

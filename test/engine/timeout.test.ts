@@ -2,7 +2,8 @@ import { beforeAll, beforeEach, expect, test } from 'vitest';
 import type { Executor } from '../../src/engine/executor.ts';
 import { machineOver, startRun } from '../../src/engine/index.ts';
 import { useTestDatabase } from '../support/database.ts';
-import { advanceClock, executorOf, gate, pastOf, rowOf, Script, scripted, untilAborted } from './support.ts';
+import { Script, scripted } from './script.ts';
+import { advanceClock, executorOf, gate, pastOf, rowOf, untilAborted } from './support.ts';
 
 const activities = { work: scripted<'done'>('done') };
 const hasty = machineOver<typeof activities>()({

@@ -2,16 +2,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Executor } from '../../src/engine/executor.ts';
 import { machineOver, signalRun, startRun, type RunningWorker } from '../../src/engine/index.ts';
 import { useTestDatabase } from '../support/database.ts';
-import {
-  advanceClock,
-  executorOf,
-  pastOf,
-  rowOf,
-  Script,
-  scripted,
-  untilStatus,
-  workerOf,
-} from './support.ts';
+import { Script, scripted } from './script.ts';
+import { advanceClock, executorOf, pastOf, rowOf, untilStatus, workerOf } from './support.ts';
 
 const activities = { work: scripted<'done'>('done') };
 const machineOf = machineOver<typeof activities>();
