@@ -17,6 +17,8 @@ export async function judgeRound(
 ): Promise<number> {
   const { rowCount } = await tx.query(
     `update dict.divergences d set decision = 'IN_FLIGHT', decided_at = workflow.now(),
+       key = (select c.key from dict.cids c
+              where c.cid = o.cid and c.participant = n.participant and c.key_type = n.key_type limit 1),
        why = case when at_dict.cid is not null then 'DICT changed it since the snapshot' else 'it changed locally since the snapshot' end
      from dict.divergences o
      join dict.rounds r using (run_id, round)

@@ -57,6 +57,9 @@ const FINDING_FRESH_SECONDS = 60;
 /** Failures (500) on one CID, in as many steps, before it is put aside. */
 const FAILURES = 3;
 
+/** What DICT, or the Bridge, may do for one CID for ever while the others are fine. */
+const FAILS_ON_IT = new Set(['DV_DICT_INTERNAL', 'DV_BRIDGE_NONSENSE']);
+
 /** With no answer at all but so many failures, it is DICT that is broken, not the CIDs. */
 const OUTAGE = 10;
 
@@ -76,7 +79,8 @@ export interface Lookups {
 
 /**
  * Asks DICT (getEntryByCid) about each CID, several at once. What it says is written down as it comes, outside any
- * transaction, so that a crash loses none of it. A CID that DICT fails on (500) is asked about again in a later step,
+ * transaction, so that a crash loses none of it. A CID that DICT fails on (500, or an answer that
+ * cannot be) is asked about again in a later step,
  * and QUARANTINED at the third; an error that may pass (or a fired signal) ends the asking early.
  */
 export async function lookUp(
@@ -109,7 +113,7 @@ export async function lookUp(
         unwritten.push(found);
         if (unwritten.length >= FLUSH) await flush();
       } catch (error) {
-        if (error instanceof DvError && error.code === 'DV_DICT_INTERNAL') {
+        if (error instanceof DvError && FAILS_ON_IT.has(error.code)) {
           const correlationId = error.correlationId ?? null;
           if (before + 1 >= FAILURES) findings.push({ cid, side, correlationId, says: 'QUARANTINED' });
           else failures.push({ cid, correlationId });

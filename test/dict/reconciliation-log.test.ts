@@ -1,6 +1,5 @@
-import { randomUUID } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { beforeEach, expect, test } from 'vitest';
-import type { Comparison } from '../../src/dict/compare/compare.ts';
 import {
   addDivergences,
   approveRound,
@@ -13,7 +12,9 @@ import {
   openReconciliation,
   openRound,
   readReconciliation,
+  recordFindings,
   refuseCidFile,
+  type RoundFindings,
 } from '../../src/dict/reconciliation-log.ts';
 import { readVSync } from '../../src/dict/vsync-store.ts';
 import { useTestDatabase } from '../support/database.ts';
@@ -35,25 +36,26 @@ const dictOnly = (...ns: number[]) =>
 const localOnly = (...ns: number[]) =>
   ns.map((n) => ({ side: 'LOCAL_ONLY', cid: Buffer.from(cidOf(n), 'hex') }));
 
-function comparison(setHash: string, found: ReturnType<typeof dictOnly>): Comparison {
-  const count = (asked: string) => found.filter(({ side }) => side === asked).length;
-  return {
-    dictOnly: count('DICT_ONLY'),
-    localOnly: count('LOCAL_ONLY'),
-    duplicates: 2,
-    fileCids: 9,
-    localCids: 3,
-    vsyncFile: '',
-    vsyncLocal: '',
-    setHash,
-  };
+function findings(setHash: string, found: ReturnType<typeof dictOnly>): RoundFindings {
+  const count = (wanted: string) => found.filter(({ side }) => side === wanted).length;
+  const counts = { dictOnly: count('DICT_ONLY'), localOnly: count('LOCAL_ONLY') };
+  return { ...counts, way: 'FILE', reason: 'the test says so', duplicates: 2, fileCids: 9, setHash };
+}
+
+/** The hash of a set, from its definition. */
+function hashOf(...found: ReturnType<typeof dictOnly>): string {
+  const lines = found
+    .toSorted((a, b) => a.cid.compare(b.cid))
+    .map(({ side, cid }) => `${side === 'DICT_ONLY' ? 'D' : 'L'} ${cid.toString('hex')}\n`);
+  return createHash('sha256').update(lines.join('')).digest('hex');
 }
 
 /** One round that finds these CIDs. */
 async function round(...found: ReturnType<typeof dictOnly>) {
-  const n = await openRound(database.pool, run);
+  const n = await openRound(database.pool, run, 0);
   await addDivergences(database.pool, run, n, found);
-  const frozen = await freezeRound(database.pool, run, n, comparison(`hash ${n}`, found));
+  await recordFindings(database.pool, run, n, findings(`hash ${n}`, found));
+  const frozen = await freezeRound(database.pool, run, n);
   return { n, frozen };
 }
 
@@ -76,9 +78,9 @@ test('it opens once, with the VSync as it was', async () => {
 });
 
 test('rounds count from 1, each with a snapshot that a later change is not in', async () => {
-  expect(await openRound(database.pool, run)).toBe(1);
+  expect(await openRound(database.pool, run, 0)).toBe(1);
   await database.pool.query("update dict.entries set name = 'Another'");
-  expect(await openRound(database.pool, run)).toBe(2);
+  expect(await openRound(database.pool, run, 0)).toBe(2);
   const { rows } = await database.pool.query(
     `select r.round, bool_or(dict.changed_since(e.changed_xid, r.snapshot)) as changed, o.rounds
      from dict.rounds r join dict.reconciliations o using (run_id), dict.entries e
@@ -94,7 +96,7 @@ test('rounds count from 1, each with a snapshot that a later change is not in', 
 test('a change by a transaction open when the round begins is a change since', async () => {
   await onConnection(database.pool, async (writer) => {
     await writer.query("begin; update dict.entries set name = 'Another'");
-    await openRound(database.pool, run);
+    await openRound(database.pool, run, 0);
     await writer.query('commit');
   });
   const { rows } = await database.pool.query(
@@ -107,7 +109,7 @@ test('a change by a transaction open when the round begins is a change since', a
 
 test('a frozen round keeps its hash and counts', async () => {
   const { frozen } = await round(...dictOnly(1, 2), ...localOnly(3));
-  expect(frozen).toEqual({ found: 3, unapproved: 3, written: 3 });
+  expect(frozen).toMatchObject({ found: 3, unapproved: 3, pending: 3 });
   const { rows } = await database.pool.query(
     `select set_hash, dict_only_cids::int, local_only_cids::int, file_cids::int, file_duplicates::int,
        compared_at is not null as compared from dict.rounds where run_id = $1`,
@@ -115,7 +117,7 @@ test('a frozen round keeps its hash and counts', async () => {
   );
   expect(rows).toEqual([
     {
-      set_hash: 'hash 1',
+      set_hash: hashOf(...dictOnly(1, 2), ...localOnly(3)),
       dict_only_cids: 2,
       local_only_cids: 1,
       file_cids: 9,
@@ -125,10 +127,10 @@ test('a frozen round keeps its hash and counts', async () => {
   ]);
 });
 
-test('found counts each CID once over all rounds, written those of this round', async () => {
+test('found counts each CID once over all rounds, pending those of this round', async () => {
   await round(...dictOnly(1, 2), ...localOnly(3));
-  expect((await round(...dictOnly(2, 4), ...localOnly(3, 5))).frozen).toMatchObject({ found: 5, written: 4 });
-  expect((await round()).frozen).toEqual({ found: 5, unapproved: 0, written: 0 });
+  expect((await round(...dictOnly(2, 4), ...localOnly(3, 5))).frozen).toMatchObject({ found: 5, pending: 4 });
+  expect((await round()).frozen).toMatchObject({ found: 5, unapproved: 0, pending: 0 });
 });
 
 test('an approval covers the CIDs of its own round in later ones, and no other', async () => {
@@ -147,7 +149,7 @@ test("another run's approval counts for nothing", async () => {
   await approve((await round(...dictOnly(1))).n);
   run = randomUUID();
   await openReconciliation(database.pool, run, ISPB, 'EMAIL');
-  expect((await round(...dictOnly(1))).frozen).toEqual({ found: 1, unapproved: 1, written: 1 });
+  expect((await round(...dictOnly(1))).frozen).toMatchObject({ found: 1, unapproved: 1, pending: 1 });
 });
 
 test('who approved which set, and why, is in the log', async () => {
@@ -158,11 +160,17 @@ test('who approved which set, and why, is in the log', async () => {
     [run],
   );
   expect(rows).toEqual([
-    { approved_by: 'Ana', approved_why: 'round 1', approved_set: 'hash 1', of_round: 'Ana', at: true },
+    {
+      approved_by: 'Ana',
+      approved_why: 'round 1',
+      approved_set: hashOf(...dictOnly(1)),
+      of_round: 'Ana',
+      at: true,
+    },
   ]);
   expect(await readReconciliation(database.pool, run)).toMatchObject({
     approvedBy: 'Ana',
-    setHash: 'hash 1',
+    setHash: hashOf(...dictOnly(1)),
   });
 });
 
@@ -173,12 +181,13 @@ test('a comparison made anew forgets what the broken-off one wrote, of its round
   await addDivergences(database.pool, run, n, dictOnly(3));
   // A batch that is written twice changes nothing.
   await addDivergences(database.pool, run, n, dictOnly(3));
-  const frozen = await freezeRound(database.pool, run, n, comparison('again', dictOnly(3)));
-  expect(frozen).toEqual({ found: 2, unapproved: 1, written: 1 });
+  await recordFindings(database.pool, run, n, findings('again', dictOnly(3)));
+  const frozen = await freezeRound(database.pool, run, n);
+  expect(frozen).toMatchObject({ found: 2, unapproved: 1, pending: 1 });
 });
 
 test('each CID file is noted before it is asked for, and those given are counted per round', async () => {
-  await openRound(database.pool, run);
+  await openRound(database.pool, run, 0);
   const first = await intendCidFile(database.pool, run, 1);
   expect(first.given).toBe(0);
   // The crash between call and answer: asked for, not given.

@@ -45,6 +45,8 @@ describe('DICT says NOK after the repair', () => {
     );
     expect(rows).toEqual([
       { purpose: 'CONFIRMATION', result: 'NOK' },
+      { purpose: 'CONFIRMATION', result: 'NOK' },
+      { purpose: 'CONFIRMATION', result: 'NOK' },
       { purpose: 'CONFIRMATION', result: 'OK' },
     ]);
   });
@@ -112,7 +114,7 @@ describe('DICT says NOK after the repair', () => {
     const run = await system.reconcile();
     expect(await system.waitForClosed(run)).toMatchObject({ status: 'FAILED', errorCode: 'DV_STILL_NOK' });
     expect(system.dict.ledger.count('createCidSetFile')).toBe(3);
-    expect(system.dict.ledger.count('createSyncVerification')).toBe(3);
+    expect(system.dict.ledger.count('createSyncVerification')).toBe(9);
     expect(system.dict.ledger.count('getEntryByCid')).toBe(0);
     await expectBase(system, system.entries);
   });

@@ -22,7 +22,8 @@ describe('two services on one database', () => {
     await expectBaseLikeDict(system);
 
     const { ledger } = system.dict;
-    expect(ledger.count('createSyncVerification')).toBe(10);
+    // Each type's NOK is believed at the third, and its repair confirmed at once.
+    expect(ledger.count('createSyncVerification')).toBe(20);
     expect(ledger.count('createCidSetFile')).toBe(5);
     expect(ledger.count('downloadCidSetFile')).toBe(5);
     const { rows: found } = await system.pool.query<{ cids: number; distinct: number; decided: number }>(

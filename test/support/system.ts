@@ -127,6 +127,10 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
     PARTICIPANT_ISPB: participants.join(','),
     WORKER_CONCURRENCY: '5',
     TEMP_DIR: temp,
+    // The base was loaded a moment ago, and nobody wants to wait.
+    IN_FLIGHT_MARGIN_SECONDS: '0',
+    NOK_RECHECK_SECONDS: '0.02',
+    FILE_POLL_SECONDS: '0.05',
     ...options.settings,
   });
   const log = options.log ?? (await createLog({ level: 'silent', pretty: false }));
