@@ -20,7 +20,7 @@ async function run(table: string, n: number, op: string) {
   return [ (cpu()-c0)/n*1000, (performance.now()-t0)/n*1000 ];
 }
 const T: Record<string, number[][]> = {};
-for (let r=0;r<6;r++) for (const [name, sql] of Object.entries(variants)) {
+for (let r=0;r<12;r++) for (const [name, sql] of Object.entries(variants)) {
   await client.query(sql);
   await client.query('select dict.fold_vsync_deltas(1000000)');
   const t = name==='plain' ? 'public.plain_entries':'dict.entries';

@@ -82,6 +82,18 @@ describe('due ticks', () => {
     ]);
   });
 
+  test('of those missed within the limit only the newest fires, too', async () => {
+    const schedule = await scheduleSince('hourly', '2026-01-05T12:10Z', '0 * * * *');
+    await setClock('2026-01-05T15:10Z');
+    await fireDueTicks(database.pool, schedule, note);
+    expect(fired).toEqual(['2026-01-05T15:00']);
+    expect(await decided('hourly')).toEqual([
+      '2026-01-05T13:00 SKIPPED',
+      '2026-01-05T14:00 SKIPPED',
+      '2026-01-05T15:00 FIRED',
+    ]);
+  });
+
   test('all are SKIPPED when the newest is 12 h old', async () => {
     const schedule = await scheduleSince('old', '2026-01-05T12:00Z', '0 3 * * *');
     await setClock('2026-01-07T20:00:01Z');

@@ -133,7 +133,7 @@ export function gate<T = void>() {
 }
 
 /** Until a signal fires; rejects as an activity's own abort would. */
-export async function untilAborted(signal: AbortSignal): Promise<never> {
+export function untilAborted(signal: AbortSignal): Promise<never> {
   return new Promise((_resolve, reject) => {
     signal.addEventListener('abort', () => reject(new Error('broken off')), { once: true });
   });

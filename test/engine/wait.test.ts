@@ -171,6 +171,27 @@ describe('a wait', () => {
   });
 });
 
+test('a job that comes while this process still has the run in hand is not lost', async () => {
+  const run = await start('decision', 'in hand');
+  // Between the commit that made the run wait and its answer comes a signal, and the job of that signal.
+  const held = new Proxy(database.pool, {
+    get(pool, property) {
+      if (property !== 'query') return Reflect.get(pool, property) as unknown;
+      return async (sql: string, values: unknown[]) => {
+        const answer = await pool.query(sql, values);
+        if (sql.includes('complete_step') && script.count('in hand', 'after') === 0) {
+          await signal(run, 'approve');
+          await slow.advance(run);
+        }
+        return answer;
+      };
+    },
+  });
+  const slow = await executorOf({ ...bench(), pool: held }, script, 'slow');
+  await slow.advance(run);
+  expect(await rowOf(database.pool, run)).toMatchObject({ status: 'WAITING', state: 'wait_again' });
+});
+
 describe('with a worker', () => {
   let worker: RunningWorker;
   beforeAll(async () => {
