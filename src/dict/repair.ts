@@ -12,7 +12,8 @@ import type { Db } from './vsync-store.ts';
  * | in both, with other values   | CORRECTED likewise; both its CIDs are decided as one change       |
  * | local, not in DICT           | REMOVED (softly), once DICT said 404 for the CID                  |
  * | changed since the snapshot   | IN_FLIGHT: left alone                                             |
- * | DICT has changed its mind    | SUPERSEDED: left alone, the next comparison tells                 |
+ * | DICT has changed its mind    | SUPERSEDED: left alone, the next comparison tells; so is every    |
+ * |                              | removal of the round, for it may be that key's other half         |
  * | DICT's answer cannot be      | REFUSED: left alone, and so is the local half of the key it names |
  * | DICT keeps failing on a CID  | QUARANTINED: left alone, with DICT's correlation id               |
  */
@@ -109,6 +110,11 @@ const REFUSED_KEYS = `
   select key from dict.divergences
   where run_id = $1 and round = $2 and side = 'DICT_ONLY' and decision = 'REFUSED' and key = any ($3)`;
 
+/** Whether DICT changed its mind about a CID whose key nobody knows: it may be any local key's other half. */
+const ANY_SUPERSEDED = `
+  select exists (select from dict.divergences
+    where run_id = $1 and round = $2 and side = 'DICT_ONLY' and decision = 'SUPERSEDED' and key is null) as some`;
+
 async function decideDictOnly(tx: Db, round: Round, findings: readonly Finding[]): Promise<Decided[]> {
   const decided: Decided[] = [];
   const fetched = new Map<string, { entry: Entry; finding: Finding }>();
@@ -183,6 +189,7 @@ async function decideLocalOnly(tx: Db, round: Round, findings: readonly Finding[
     rows.map(({ key }) => key),
   ]);
   const refusedKeys = new Set(refused.rows.map(({ key }) => key));
+  const superseded = await tx.query<{ some: boolean }>(ANY_SUPERSEDED, [runId, round.round]);
 
   const removals: string[] = [];
   for (const finding of absent) {
@@ -193,6 +200,9 @@ async function decideLocalOnly(tx: Db, round: Round, findings: readonly Finding[
     } else if (refusedKeys.has(row.key)) {
       const why = 'DICT has this key, with an entry that was refused';
       decided.push({ ...base(finding), decision: 'REFUSED', why, key: row.key, before: row.content });
+    } else if (superseded.rows[0]?.some === true) {
+      const why = 'DICT changed a key meanwhile, perhaps this one: the next comparison tells';
+      decided.push({ ...base(finding), decision: 'SUPERSEDED', why, key: row.key, before: row.content });
     } else {
       removals.push(row.key);
       decided.push({ ...base(finding), decision: 'REMOVED', key: row.key, before: row.content });
