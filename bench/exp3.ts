@@ -1,11 +1,18 @@
 import { startEmbeddedPostgres } from '../src/database/embedded.ts';
 import { createPool } from '../src/database/pool.ts';
-const s = await startEmbeddedPostgres({ directory: '/tmp/bx/pg2', settings: { shared_buffers: '1GB', max_wal_size: '8GB' } });
+const s = await startEmbeddedPostgres({
+  directory: '/tmp/bx/pg2',
+  settings: { shared_buffers: '1GB', max_wal_size: '8GB' },
+});
 const pool = createPool(s.url);
 const c = await pool.connect();
-await c.query(`create table if not exists public.log1 (like dict.cid_log including defaults including identity)`);
-await c.query(`create table if not exists public.log2 (like dict.cid_log including defaults including identity); create index if not exists l2 on public.log2(cid); create index if not exists l22 on public.log2(participant,key_type,key)`);
-const stm: Record<string,string> = {
+await c.query(
+  `create table if not exists public.log1 (like dict.cid_log including defaults including identity)`,
+);
+await c.query(
+  `create table if not exists public.log2 (like dict.cid_log including defaults including identity); create index if not exists l2 on public.log2(cid); create index if not exists l22 on public.log2(participant,key_type,key)`,
+);
+const stm: Record<string, string> = {
   empty: `null;`,
   'perform 1': `perform 1;`,
   'select into o': `select * into o from dict.entries where key = '00000000001' and participant='12345678' and key_type='CPF';`,
@@ -25,18 +32,21 @@ const stm: Record<string,string> = {
   'touch assign': `o.changed_xid := pg_current_xact_id();`,
 };
 const N = 5000;
-for (let r=0;r<2;r++) for (const [n, body] of Object.entries(stm)) {
-  const t: number[] = [];
-  for (let k=0;k<5;k++) {
-  await c.query('begin');
-  await c.query(`do $$ declare o dict.entries; o2 dict.entries; b smallint; b2 bool; x bit(256) := repeat('0',256)::bit(256); t timestamptz; begin
+for (let r = 0; r < 2; r++)
+  for (const [n, body] of Object.entries(stm)) {
+    const t: number[] = [];
+    for (let k = 0; k < 5; k++) {
+      await c.query('begin');
+      await c.query(`do $$ declare o dict.entries; o2 dict.entries; b smallint; b2 bool; x bit(256) := repeat('0',256)::bit(256); t timestamptz; begin
    select * into o from dict.entries limit 1; o2 := o;
    t := clock_timestamp();
    for i in 1..${N} loop ${body} end loop;
    perform set_config('b.t', (extract(epoch from clock_timestamp()-t)*1e6/${N})::text, false); end $$`);
-  t.push(Number((await c.query("select current_setting('b.t') t")).rows[0].t));
-  await c.query('rollback');
+      t.push(Number((await c.query("select current_setting('b.t') t")).rows[0].t));
+      await c.query('rollback');
+    }
+    if (r) console.log(n.padEnd(25), Math.min(...t).toFixed(2), 'µs');
   }
-  if (r) console.log(n.padEnd(25), Math.min(...t).toFixed(2), 'µs');
-}
-c.release(); await pool.end(); await s.stop();
+c.release();
+await pool.end();
+await s.stop();

@@ -32,7 +32,12 @@ export function trigger(): Command {
         .option('--entries <N>', 'entries in the table', count(KEYS_PER_WRITER), 1_000_000)
         .option('--block <N>', 'single writes a block', count(10), 200)
         .option('--blocks <N>', 'blocks a kind of write and table', count(1), 15)
-        .option('--bulk <N>', 'rows of a bulk insert, and of the import beside the writers', count(1), 1_000_000)
+        .option(
+          '--bulk <N>',
+          'rows of a bulk insert, and of the import beside the writers',
+          count(1),
+          1_000_000,
+        )
         .option('--rounds <N>', 'rounds of bulk inserts, and of writers beside an import', count(1), 3)
         .option('--writers <N>', 'writers at once', count(1), 8)
         .option('--writer-keys <N>', 'keys a writer changes a transaction', count(1), 20),
@@ -72,8 +77,14 @@ async function measure(options: Options, { directory, resources, say }: Bench): 
     return all;
   }
 
-  const waits = await lockWaits(directory, runs[OURS].flatMap((run) => run.writers));
-  const plainWaits = await lockWaits(directory, runs[PLAIN].flatMap((run) => run.writers));
+  const waits = await lockWaits(
+    directory,
+    runs[OURS].flatMap((run) => run.writers),
+  );
+  const plainWaits = await lockWaits(
+    directory,
+    runs[PLAIN].flatMap((run) => run.writers),
+  );
   const of = (pick: (run: WritersRun) => number): Both => ({
     [OURS]: runs[OURS].map(pick),
     [PLAIN]: runs[PLAIN].map(pick),
@@ -87,10 +98,26 @@ async function measure(options: Options, { directory, resources, say }: Bench): 
       ...WRITES.map((write) => against(row(`single ${write}`, 'ms', single[write]), { most: 1.35 })),
       against(row(`insert of ${bulk} rows`, 's', bulks.insert), { most: 1.2 }),
       against(row(`COPY of ${bulk} rows`, 's', bulks.copy), { most: 1.2 }),
-      against(row(`${crowd}: transactions`, '/s', of((run) => run.transactionsPerSecond)), { least: 0.7 }),
-      against(row('the import meanwhile', 's', of((run) => run.importSeconds))),
+      against(
+        row(
+          `${crowd}: transactions`,
+          '/s',
+          of((run) => run.transactionsPerSecond),
+        ),
+        { least: 0.7 },
+      ),
+      against(
+        row(
+          'the import meanwhile',
+          's',
+          of((run) => run.importSeconds),
+        ),
+      ),
       alone({ what: `${crowd}: deadlocks`, unit: '', ours: sum(runs[OURS].map((run) => run.deadlocks)) }, 0),
-      alone({ what: `waits for another's commit, ≥ ${LOGGED_WAIT_MS} ms`, unit: '', ours: [waits.forOthers] }, 0),
+      alone(
+        { what: `waits for another's commit, ≥ ${LOGGED_WAIT_MS} ms`, unit: '', ours: [waits.forOthers] },
+        0,
+      ),
       alone({ what: `the same without triggers`, unit: '', ours: [plainWaits.forOthers] }),
       alone({ what: `waits for space in a table, ≥ ${LOGGED_WAIT_MS} ms`, unit: '', ours: [waits.forSpace] }),
     ],

@@ -205,3 +205,29 @@ describe('a step that the database refuses at first', () => {
     });
   });
 });
+
+describe('a CID that DICT keeps failing on', () => {
+  it('is put aside, the rest is repaired, and the run says so', async () => {
+    const system = await startSystem({ local: (entries) => entries.slice(3) });
+    const { cid } = system.dict.directory.find(system.entries[0]!.key)!;
+    const broken = system.dict.faults.on({ kind: 'problem', status: 500, operation: 'getEntryByCid', cid });
+    const run = await system.reconcile();
+    const closed = await system.hurryToRun(run, isClosed);
+    expect(closed).toMatchObject({ status: 'COMPLETED_WITH_QUARANTINE', errorCode: null });
+    expect(await reconciliation(system.pool, run)).toMatchObject({
+      outcome: 'COMPLETED_WITH_QUARANTINE',
+      added: 2,
+    });
+    const aside = (await divergences(system.pool, run)).filter(({ decision }) => decision === 'QUARANTINED');
+    expect(aside).toMatchObject([{ cid }]);
+    const { rows } = await system.pool.query<{ correlation_id: string }>(
+      `select correlation_id from dict.divergences where decision = 'QUARANTINED'`,
+    );
+    const ids = system.dict.ledger.calls('getEntryByCid').map(({ correlationId }) => correlationId);
+    expect(ids).toContain(rows[0]?.correlation_id);
+    broken.off();
+    const next = await system.reconcile();
+    expect(await system.waitForClosed(next)).toMatchObject({ status: 'COMPLETED' });
+    await expectBaseLikeDict(system);
+  });
+});
