@@ -252,7 +252,9 @@ describe('with a worker', () => {
     await database.pool.query(`select workflow.signal($1, 'leave')`, [run]);
     expect((await rowOf(database.pool, run)).status).toBe('COMPLETED');
     later.resolve();
-    await untilStatus(database.pool, (await rowOfKey(database.pool, 'early/0')).id, 'COMPLETED');
+    for (const child of ['early/0', 'early/1']) {
+      await untilStatus(database.pool, (await rowOfKey(database.pool, child)).id, 'COMPLETED');
+    }
     expect(await rowOfKey(database.pool, 'early/1')).toMatchObject({ status: 'COMPLETED', parent_id: run });
   });
 });
