@@ -131,8 +131,9 @@ async function emptyBucket(
   until: Date | undefined,
 ): Promise<Date | undefined> {
   const { rows } = await db.query<{ retry_at: Date | null }>(
-    'select dict.empty_bucket($1, $2, $3) as retry_at',
-    [participant, policy, until ?? null],
+    `select dict.empty_bucket($1, $2, $3 * interval '1 millisecond') as retry_at`,
+    // As a span: Retry-After was counted from this machine's clock, buckets go by the database's.
+    [participant, policy, until === undefined ? null : until.getTime() - Date.now()],
   );
   return rows[0]?.retry_at ?? undefined;
 }
