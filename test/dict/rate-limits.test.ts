@@ -276,6 +276,19 @@ describe("DICT's 429", () => {
     await list(limited);
   });
 
+  it('a 503’s Retry-After is kept in the database’s time too, and costs the bucket nothing more', async () => {
+    await advance('5 hours');
+    const { bridge, dict } = await bridgeWithDict({ limits: 'off' });
+    await seedRateLimits(database.pool, bridge, ISPB, CALL);
+    dict.faults.on({ kind: 'problem', operation: 'listCidSetEvents', status: 503, retryAfterSec: 40 });
+    const error = await failure(list(limitedBridge(bridge, database.pool)));
+    expect(error).toMatchObject({ code: 'DV_BRIDGE_UNAVAILABLE', class: 'retryable' });
+    const seconds = await secondsUntil(error.retryAt);
+    expect(seconds).toBeGreaterThan(35);
+    expect(seconds).toBeLessThanOrEqual(40);
+    expect(await bucket('CIDS_EVENTS_LIST')).toMatchObject({ tokens: 99 });
+  });
+
   it('that comes second and says nothing does not shorten the wait that the first one asked for', async () => {
     const { bridge, dict } = await bridgeWithDict({ limits: 'off' });
     await seedRateLimits(database.pool, bridge, ISPB, CALL);

@@ -23,7 +23,7 @@ const log = await createLog({ level: 'silent', pretty: false });
 const WORKER = 'model';
 
 /** How many things happen before everything must come to rest, and how often that is asked for. */
-const ACTIONS = 40;
+const ACTIONS = 60;
 const QUIET_POINTS = 2;
 
 const first = Number(process.env['MODEL_SEED'] ?? 1);
@@ -34,6 +34,7 @@ beforeAll(async () => {
   await storeMachines(database.pool, machines);
 });
 
+const T: Record<string, number[]> = {};
 interface OpenRun {
   id: string;
   state: string;
@@ -81,11 +82,11 @@ class Model {
   async #something(): Promise<void> {
     const { random, dict } = this.#world;
     const dice = random.below(100);
-    if (dice < 22) return this.#world.act(true);
-    if (dice < 30) return this.#world.pass(random.below(random.pick([50, 5000, 40_000])));
-    if (dice < 34) return void (await foldDeltas(this.#pool, 5));
-    if (dice < 38) return this.#startSomething();
-    if (dice < 42) {
+    if (dice < 30) return this.#world.act(true);
+    if (dice < 38) return this.#world.pass(random.below(random.pick([50, 5000, 40_000])));
+    if (dice < 40) return void (await foldDeltas(this.#pool, 5));
+    if (dice < 44) return this.#startSomething();
+    if (dice < 48) {
       dict.faults.on({
         kind: 'problem',
         status: random.pick([500, 503, 503, 429]),
@@ -94,7 +95,7 @@ class Model {
       });
       return;
     }
-    if (dice < 44) {
+    if (dice < 50) {
       dict.faults.on({ kind: random.pick(['file_error', 'file_wrong_sha256', 'file_duplicate_line']), times: 1 });
       return;
     }
@@ -135,12 +136,16 @@ class Model {
     const began = this.#world.now;
     this.#tell(`step ${state}`);
     if (!this.#quiet && random.chance(0.12)) this.#life.light(1 + random.below(14));
+    const t0 = performance.now();
     const ended = await Promise.race([this.#executor.advance(id), this.#life.crashed]);
     if (ended === 'crashed') {
       this.#tell('  crashed');
       this.#beBorn();
     } else this.#life.light(Infinity);
+    const t1 = performance.now();
     await this.#world.witness.afterStep(state, began, this.#world.now);
+    const t = (T[state] ??= [0, 0, 0]);
+    t[0]! += 1; t[1]! += t1 - t0; t[2]! += performance.now() - t1;
   }
 
   #beBorn(): void {
@@ -163,7 +168,7 @@ class Model {
   /** While a call is under way. */
   async #meanwhile(): Promise<void> {
     const { random } = this.#world;
-    if (this.#quiet || !random.chance(0.1)) return;
+    if (this.#quiet || !random.chance(0.2)) return;
     if (random.chance(0.6)) await this.#world.act(false);
     else await this.#world.pass(random.below(3000));
   }
@@ -215,6 +220,8 @@ async function play(seed: number): Promise<void> {
   try {
     await seedRateLimits(pool, bridge, ISPB, { correlationId: 'model' });
     await new Model(pool, world, bridge, tempDir).play();
+    if (process.env.STORY) console.log(T);
+    if (process.env.STORY) console.log(world.witness.story.join('\n'));
   } catch (error) {
     const told = world.witness.story.slice(-60).join('\n');
     throw new Error(

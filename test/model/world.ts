@@ -47,7 +47,7 @@ export class World {
       keyType: KEY_TYPE,
       marginMs: MARGIN_SECONDS * 1000,
     });
-    const keysPerType = 2 + this.random.below(13);
+    const keysPerType = 3 + this.random.below(12);
     this.#keys = [...generateKeyBase({ participant: ISPB, keyTypes: [KEY_TYPE], keysPerType, seed })];
   }
 
@@ -57,7 +57,7 @@ export class World {
 
   /** Both sides begin equal, or not. */
   async begin(): Promise<void> {
-    const divergent = this.random.chance(0.6) ? 0.3 : 0;
+    const divergent = this.random.chance(0.7) ? 0.4 : 0;
     for (const entry of this.#keys) {
       if (this.random.chance(0.15)) {
         this.dict.directory.seed([{ ...entry, participant: OTHER, requestId: this.random.uuid() }]);
@@ -180,11 +180,11 @@ export class World {
     const ends = { left: 2 };
     const done = () => void (--ends.left === 0 && this.#busy.delete(key));
     const dictHalf = async () => {
-      if (this.random.chance(0.93)) this.#atDict(atDict);
+      if (this.random.chance(0.88)) this.#atDict(atDict);
       done();
     };
     const localHalf = async () => {
-      if (!this.random.chance(0.93)) return done();
+      if (!this.random.chance(0.88)) return done();
       if (alone && this.random.chance(0.15)) return this.#slowly(key, here, done);
       await this.#put(here, key);
       done();
