@@ -196,12 +196,9 @@ async function decideLocalOnly(tx: Db, round: Round, findings: readonly Finding[
     rows.map(({ key }) => key),
   ]);
   const refusedKeys = new Set(refused.rows.map(({ key }) => key));
-  const held = await heldKeys(
-    tx,
-    participant,
-    keyType,
-    rows.map(({ key }) => key),
-  );
+  // A CID that is present no more may be gone by an undo, which holds its key.
+  const keys = [...rows.map(({ key }) => key), ...lastKeys.values()];
+  const held = await heldKeys(tx, participant, keyType, keys);
 
   const removals: string[] = [];
   for (const finding of absent) {
@@ -210,8 +207,8 @@ async function decideLocalOnly(tx: Db, round: Round, findings: readonly Finding[
     const key = row?.key ?? lastKeys.get(cid);
     if (finding.says === 'REGISTERED') {
       decided.push(registered(finding, key, row));
-    } else if (row !== undefined && held.has(row.key)) {
-      decided.push(leftHeld(finding, row.key, row));
+    } else if (key !== undefined && held.has(key)) {
+      decided.push(leftHeld(finding, key, row));
     } else if (row === undefined || !row.settled) {
       decided.push(inFlight(finding, key, row));
     } else if (finding.says === 'ABSENT' && finding.keep === true) {
