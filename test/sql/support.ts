@@ -69,7 +69,17 @@ export function useSql() {
       [run, setHash],
     );
     let version = await claim(run);
-    for (const outcome of ['opened', 'kept', 'use_file', 'requested', 'available', 'complete', 'different', 'ask', 'notified']) {
+    for (const outcome of [
+      'opened',
+      'kept',
+      'use_file',
+      'requested',
+      'available',
+      'complete',
+      'different',
+      'ask',
+      'notified',
+    ]) {
       const [row] = await query<{ next: { version: number } | null }>(
         `select workflow.complete_step($1, $2, 'test', $3, true) as next`,
         [run, version, JSON.stringify({ outcome })],
