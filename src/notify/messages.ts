@@ -1,6 +1,7 @@
 import type { KeyType } from '../dict/key-type.ts';
 import type { ReconciliationSummary } from '../dict/reconciliation-log.ts';
 import type { AppliedChange } from '../dict/repair.ts';
+import type { UndoneKey, UndoSummary } from '../dict/undo.ts';
 
 /** What a verification found for one key type. */
 export interface VerifiedKeyType {
@@ -39,4 +40,10 @@ export type Message =
       type: 'reconciliation.changes';
       content: { runId: string; changes: AppliedChange[] };
     }
-  | { type: 'reconciliation.complete'; content: { runId: string; summary: ReconciliationSummary } };
+  | { type: 'reconciliation.complete'; content: { runId: string; summary: ReconciliationSummary } }
+  | {
+      /** What an undo put back, and what it could not (personal data), as it did. */
+      type: 'undo.changes';
+      content: { runId: string; undoneRun: string; changes: UndoneKey[] };
+    }
+  | { type: 'undo.done'; content: { runId: string; summary: UndoSummary } };
