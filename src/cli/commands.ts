@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { approve } from './approve.ts';
 import { cancel } from './cancel.ts';
 import { cid } from './cid.ts';
+import { connect } from './connect.ts';
 import { demo } from './demo.ts';
 import { describe } from './describe.ts';
 import { health } from './health.ts';
@@ -37,6 +38,7 @@ export function commands(): Command[] {
     cid(),
     vsync(),
     importKeys(),
+    connect(),
     simulator(),
     health(),
   ];

@@ -1,3 +1,4 @@
+import { sourceOf, writeToSource } from './connected-repair.ts';
 import type { Entry } from './entry.ts';
 import { HELD_WHY, heldKeys } from './held-keys.ts';
 import type { KeyType } from './key-type.ts';
@@ -96,7 +97,7 @@ interface LocalRow {
 // Locks in key order: two repairs, or a repair and a writer of many keys, then do not wait for each other in a ring.
 const lockWhere = (condition: string) => `
   select e.key, encode(e.cid, 'hex') as cid, e.removed_at is null as present,
-    not dict.in_flight(e.changed_xid, e.since, r) as settled, dict.entry_json(e) as content
+    not dict.in_flight(e.changed_xid, e.since, r) and not dict.feed_missed(e.participant, e.key_type, e.key) as settled, dict.entry_json(e) as content
   from dict.entries e, dict.rounds r
   where r.run_id = $1 and r.round = $2 and e.participant = $3 and e.key_type = $4 and ${condition}
   order by e.key for update of e`;
@@ -297,16 +298,46 @@ const ROWS = `jsonb_to_recordset($1::jsonb) as x ("participant" text, "keyType" 
   "ownerType" text, "taxIdNumber" text, "name" text, "tradeName" text, "branch" text, "accountNumber" text,
   "accountType" text, "openingDate" timestamptz)`;
 
-/** Inserts entries whose key the base doesn't know; answers those inserted. */
+/**
+ * Inserts entries whose key the base doesn't know; answers those inserted. In the tables of a connected source, the key
+ * is kept for us meanwhile by a row that is removed.
+ */
 async function insertEntries(tx: Db, entries: readonly Entry[]): Promise<Written[]> {
   if (entries.length === 0) return [];
+  const source = await sourceOf(tx, entries[0]!.participant);
   const { rows } = await tx.query<Written>(
     `insert into dict.entries as e (participant, key_type, key, request_id, owner_type, tax_id_number, name, trade_name,
-       branch, account_number, account_type, opening_date)
+       branch, account_number, account_type, opening_date, removed_at)
      select "participant", "keyType", "key", "requestId", "ownerType", "taxIdNumber", "name", "tradeName", "branch",
-       "accountNumber", "accountType", "openingDate" from ${ROWS} order by "key"
+       "accountNumber", "accountType", "openingDate", case when $2 then workflow.now() end from ${ROWS} order by "key"
      on conflict do nothing returning e.key, dict.entry_json(e) as content`,
-    [JSON.stringify(entries)],
+    [JSON.stringify(entries), source !== undefined],
+  );
+  if (source === undefined) return rows;
+  const kept = new Set(rows.map(({ key }) => key));
+  return writeEntriesToSource(
+    tx,
+    source,
+    entries.filter(({ key }) => kept.has(key)),
+    null,
+  );
+}
+
+/** Writes entries to the tables of a connected source; answers them as the feed brought them back. */
+async function writeEntriesToSource(
+  tx: Db,
+  source: string,
+  entries: readonly Entry[],
+  why: string | null,
+): Promise<Written[]> {
+  const scope = entries[0];
+  if (scope === undefined) return [];
+  const writes = entries.map((entry) => ({ key: entry.key, entry }));
+  await writeToSource(tx, source, scope, writes, why);
+  const { rows } = await tx.query<Written>(
+    `select e.key, dict.entry_json(e) as content from dict.entries e
+     where e.participant = $1 and e.key_type = $2 and e.key = any ($3)`,
+    [scope.participant, scope.keyType, entries.map(({ key }) => key)],
   );
   return rows;
 }
@@ -314,6 +345,8 @@ async function insertEntries(tx: Db, entries: readonly Entry[]): Promise<Written
 /** Overwrites locked entries with what is given; a softly removed one comes back. */
 export async function updateEntries(tx: Db, entries: readonly Entry[], why: string): Promise<Written[]> {
   if (entries.length === 0) return [];
+  const source = await sourceOf(tx, entries[0]!.participant);
+  if (source !== undefined) return writeEntriesToSource(tx, source, entries, why);
   const { rows } = await tx.query<Written>(
     `update dict.entries e set request_id = "requestId", owner_type = "ownerType", tax_id_number = "taxIdNumber",
        name = x."name", trade_name = "tradeName", branch = x."branch", account_number = "accountNumber",
@@ -334,6 +367,13 @@ export async function removeEntries(
   keys: readonly string[],
   why: string,
 ): Promise<void> {
+  if (keys.length === 0) return;
+  const source = await sourceOf(tx, participant);
+  if (source !== undefined) {
+    const writes = keys.map((key) => ({ key, entry: null }));
+    await writeToSource(tx, source, { participant, keyType }, writes, why);
+    return;
+  }
   await tx.query(
     `update dict.entries set removed_at = workflow.now(), changed_why = $4
      where participant = $1 and key_type = $2 and key = any ($3)`,

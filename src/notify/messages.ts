@@ -8,6 +8,8 @@ export interface VerifiedKeyType {
   result: 'OK' | 'NOK' | 'ERROR';
   vsync?: string;
   entries?: number;
+  /** The VSync lacks keys of the participant's own tables, which cannot be used. */
+  incomplete?: true;
   /** Code of the error, for ERROR. */
   code?: string;
 }

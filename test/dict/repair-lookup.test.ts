@@ -10,7 +10,7 @@ import { KEY_TYPE, beginRound, hex } from './repair-support.ts';
 
 const database = useTestDatabase();
 /** Nothing is known of it yet. */
-const unasked = { finding: null, failures: 0 };
+const unasked = { finding: null, failures: 0, plan: null };
 const FULL_BUCKET = 36_000;
 const NOW = Date.UTC(2026, 0, 10, 10);
 
