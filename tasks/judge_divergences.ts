@@ -1,6 +1,7 @@
 import { activity, type ReconciliationContext, reconciliationInput } from '../src/activity.ts';
 import type { CidSetEvent } from '../src/bridge/index.ts';
 import { readEventLog } from '../src/dict/event-log.ts';
+import { noteThreshold } from '../src/dict/divergence-report.ts';
 import { judgeRound } from '../src/dict/in-flight.ts';
 import { freezeRound } from '../src/dict/reconciliation-log.ts';
 import { DvError } from '../src/errors.ts';
@@ -34,6 +35,7 @@ export default activity<'nothing' | 'apply' | 'ask'>(
     return async (tx) => {
       const inFlight = await judgeRound(tx, run.id, round, events);
       const frozen = await freezeRound(tx, run.id, round);
+      await noteThreshold(tx, run.id, round, settings.MANUAL_APPROVAL_THRESHOLD);
       const needsApproval = frozen.found > settings.MANUAL_APPROVAL_THRESHOLD && frozen.unapproved > 0;
       log.info({ inFlight, ...frozen }, 'judged');
       const outcome = frozen.pending === 0 ? 'nothing' : needsApproval ? 'ask' : 'apply';

@@ -9,6 +9,7 @@ import { importKeys } from './import.ts';
 import { list } from './list.ts';
 import { migrate } from './migrate.ts';
 import { reject } from './reject.ts';
+import { report } from './report.ts';
 import { retry } from './retry.ts';
 import { simulator } from './simulator.ts';
 import { start } from './start.ts';
@@ -24,6 +25,7 @@ export function commands(): Command[] {
     start(),
     list(),
     describe(),
+    report(),
     approve(),
     reject(),
     cancel(),

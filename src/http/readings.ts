@@ -10,6 +10,8 @@ export interface Readings {
   outboxPending: number;
   /** Seconds since DICT's last OK, for the key types that ever had one. */
   lastOk: { participant: string; keyType: string; seconds: number }[];
+  /** Whether the deadline of the next OK is missed, for the configured participants. */
+  deadlines: { participant: string; keyType: string; missed: boolean }[];
 }
 
 export const OUTBOX_MOST = 100_000;
@@ -33,8 +35,15 @@ export function createReader(): (ask: Ask) => Promise<Readings> {
   let settledUntil = uuidFrom(0);
 
   return async (ask) => {
-    const status = await ask.query<{ participant: string; key_type: string; seconds: number | null }>(
-      'select participant, key_type, extract(epoch from age_of_last_ok)::float8 as seconds from dict.sync_status',
+    const status = await ask.query<{
+      participant: string;
+      key_type: string;
+      seconds: number | null;
+      missed: boolean | null;
+    }>(
+      `select participant, key_type, extract(epoch from age_of_last_ok)::float8 as seconds,
+         case when deadline_at is not null then deadline_missed end as missed
+       from dict.sync_status`,
     );
     const until = uuidFrom(Date.now() - DAY_MS);
     const answers = await ask.query<{
@@ -86,6 +95,9 @@ export function createReader(): (ask: Ask) => Promise<Readings> {
       outboxPending: outbox.rows[0]?.count ?? 0,
       lastOk: status.rows.flatMap(({ participant, key_type, seconds }) =>
         seconds === null ? [] : [{ participant, keyType: key_type, seconds }],
+      ),
+      deadlines: status.rows.flatMap(({ participant, key_type, missed }) =>
+        missed === null ? [] : [{ participant, keyType: key_type, missed }],
       ),
     };
   };
