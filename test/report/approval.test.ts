@@ -79,7 +79,8 @@ test('a reconciliation that waits for approval: notification, describe, report, 
     setHash,
     divergences: { round, comparedAt, way, wayReason, setHash, foundInAllRounds, threshold, kinds, plan },
   });
-  expect(Object.keys(asked!.payload['divergences']).length).toBe(9);
+  const { divergences } = asked!.payload as Record<string, object>;
+  expect(Object.keys(divergences!)).toHaveLength(9);
   expectNothingPersonal(JSON.stringify(asked), system);
 
   // In short: the numbers, the hash, the command; no key.

@@ -269,11 +269,13 @@ describe('a report', () => {
       setHash,
     });
     expect((await readDivergenceReport(pool, run.runId, 1)).kinds.cids).toBe(1);
-    for (const missing of [
-      readDivergenceReport(pool, run.runId, 3),
-      readDivergenceReport(pool, randomUUID()),
-    ]) {
-      await expect(missing).rejects.toMatchObject({ code: 'DV_REPORT_MISSING' });
+    for (const [id, asked] of [
+      [run.runId, 3],
+      [randomUUID(), undefined],
+    ] as const) {
+      await expect(readDivergenceReport(pool, id, asked)).rejects.toMatchObject({
+        code: 'DV_REPORT_MISSING',
+      });
     }
   });
 
