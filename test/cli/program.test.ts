@@ -33,6 +33,7 @@ describe('every command', () => {
       'start',
       'list',
       'describe',
+      'report',
       'approve',
       'reject',
       'cancel',
@@ -144,6 +145,7 @@ describe('settings and database', () => {
     const commands = [
       ['list'],
       ['describe', 'x'],
+      ['report', 'x'],
       ['start', 'verification', '--participant', '12345678'],
       ['approve', 'x', '--by', 'a', '--reason', 'b'],
       ['cancel', 'x'],

@@ -92,7 +92,8 @@ export class Incarnation {
     return {
       createSyncVerification: async (request, options) =>
         call(async () => bridge.createSyncVerification(request, options)),
-      createCidSetFile: async (request, options) => call(async () => bridge.createCidSetFile(request, options)),
+      createCidSetFile: async (request, options) =>
+        call(async () => bridge.createCidSetFile(request, options)),
       getCidSetFile: async (request, options) => call(async () => bridge.getCidSetFile(request, options)),
       downloadCidSetFile: (request, options) => {
         const alone = call;
@@ -105,7 +106,8 @@ export class Incarnation {
           yield* chunks;
         })();
       },
-      listCidSetEvents: async (request, options) => call(async () => bridge.listCidSetEvents(request, options)),
+      listCidSetEvents: async (request, options) =>
+        call(async () => bridge.listCidSetEvents(request, options)),
       getEntryByCid: async (request, options) => call(async () => bridge.getEntryByCid(request, options)),
       createEntry: async (request, options) => call(async () => bridge.createEntry(request, options)),
       listPolicies: async (request, options) => call(async () => bridge.listPolicies(request, options)),

@@ -90,13 +90,21 @@ class Model {
       dict.faults.on({
         kind: 'problem',
         status: random.pick([500, 503, 503, 429]),
-        operation: random.pick<Operation>(['getEntryByCid', 'listCidSetEvents', 'createSyncVerification', 'getCidSetFile']),
+        operation: random.pick<Operation>([
+          'getEntryByCid',
+          'listCidSetEvents',
+          'createSyncVerification',
+          'getCidSetFile',
+        ]),
         times: 1 + random.below(2),
       });
       return;
     }
     if (dice < 50) {
-      dict.faults.on({ kind: random.pick(['file_error', 'file_wrong_sha256', 'file_duplicate_line']), times: 1 });
+      dict.faults.on({
+        kind: random.pick(['file_error', 'file_wrong_sha256', 'file_duplicate_line']),
+        times: 1,
+      });
       return;
     }
     await this.#step();
@@ -145,7 +153,9 @@ class Model {
     const t1 = performance.now();
     await this.#world.witness.afterStep(state, began, this.#world.now);
     const t = (T[state] ??= [0, 0, 0]);
-    t[0]! += 1; t[1]! += t1 - t0; t[2]! += performance.now() - t1;
+    t[0]! += 1;
+    t[1]! += t1 - t0;
+    t[2]! += performance.now() - t1;
   }
 
   #beBorn(): void {
