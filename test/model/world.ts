@@ -151,7 +151,7 @@ export class World {
         // What is no part of the CID.
         if (here !== undefined) {
           await this.#sql('update dict.entries set opening_date = $2 where key = $1', [entry.key, new Date(this.now)]);
-          this.witness.wrote(this.now, entry.key, here);
+          this.witness.touched(entry.key);
         }
     }
   }
