@@ -1,4 +1,5 @@
 import { activity, NOKS_BELIEVED, type VerificationContext, verificationInput } from '../src/activity.ts';
+import { isIncomplete } from '../src/dict/connected.ts';
 import { completeSyncVerification, sendVSync } from '../src/dict/sync-verification.ts';
 
 /**
@@ -18,7 +19,8 @@ export default activity<'again' | 'done'>(async ({ run, signal, log }, { pool, b
     correlationId: run.correlationId,
     signal,
   });
-  log.info({ keyType, result: sent.answer.result, entries: sent.entries }, 'VSync verified');
+  const incomplete = await isIncomplete(pool, participant, keyType);
+  log.info({ keyType, result: sent.answer.result, entries: sent.entries, incomplete }, 'VSync verified');
   const { vsync, entries } = sent;
   return async (tx) => {
     await completeSyncVerification(tx, sent);
@@ -40,7 +42,10 @@ export default activity<'again' | 'done'>(async ({ run, signal, log }, { pool, b
       outcome: rest.length > 0 ? 'again' : 'done',
       context: {
         todo: rest,
-        results: { ...results, [keyType]: { result: sent.answer.result, vsync, entries } },
+        results: {
+          ...results,
+          [keyType]: { result: sent.answer.result, vsync, entries, ...(incomplete && { incomplete }) },
+        },
       },
       detail,
     };

@@ -2,16 +2,20 @@ import type { Command } from 'commander';
 import { approve } from './approve.ts';
 import { cancel } from './cancel.ts';
 import { cid } from './cid.ts';
+import { connect } from './connect.ts';
 import { demo } from './demo.ts';
 import { describe } from './describe.ts';
 import { health } from './health.ts';
+import { held } from './held.ts';
 import { importKeys } from './import.ts';
 import { list } from './list.ts';
 import { migrate } from './migrate.ts';
 import { reject } from './reject.ts';
+import { release } from './release.ts';
 import { retry } from './retry.ts';
 import { simulator } from './simulator.ts';
 import { start } from './start.ts';
+import { undo } from './undo.ts';
 import { vsync } from './vsync.ts';
 import { worker } from './worker.ts';
 
@@ -28,9 +32,13 @@ export function commands(): Command[] {
     reject(),
     cancel(),
     retry(),
+    undo(),
+    held(),
+    release(),
     cid(),
     vsync(),
     importKeys(),
+    connect(),
     simulator(),
     health(),
   ];

@@ -6,6 +6,7 @@ import { activities } from '../../tasks/index.ts';
 import { randomUUID } from 'node:crypto';
 import type { Bridge } from '../bridge/index.ts';
 import type { Settings } from '../config.ts';
+import { settleFeed } from '../dict/connected.ts';
 import { limitedBridge, seedRateLimits } from '../dict/rate-limits.ts';
 import { configureParticipants, foldDeltas } from '../dict/vsync-store.ts';
 import { type AttemptReport, readCrontab, type RunningWorker, startWorker } from '../engine/index.ts';
@@ -50,6 +51,7 @@ export async function startService(options: ServiceOptions): Promise<RunningWork
     chores: [
       { name: 'relay', everyMs: 500, run: async () => void (await relayOutbox(pool, way)) },
       { name: 'fold', everyMs: 2000, run: async () => void (await foldDeltas(pool)) },
+      { name: 'feed', everyMs: 1000, run: async () => void (await settleFeed(pool)) },
       { name: 'temp-files', everyMs: 600_000, run: async () => removeLeftFiles(pool, settings.TEMP_DIR) },
     ],
   });

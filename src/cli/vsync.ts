@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import type { Pool } from 'pg';
+import { isIncomplete } from '../dict/connected.ts';
 import { KEY_TYPES, type KeyType } from '../dict/key-type.ts';
 import { readVSync, recalculateVSync, type KeptVSync, type Recalculation } from '../dict/vsync-store.ts';
 import {
@@ -18,7 +19,7 @@ interface VSyncOptions extends CommonOptions {
   recalculate?: boolean;
 }
 
-type Row = { participant: string; keyType: KeyType } & (KeptVSync | (Recalculation & { wasWrong: boolean }));
+type Row = { participant: string; keyType: KeyType; incomplete?: true } & (KeptVSync | (Recalculation & { wasWrong: boolean }));
 
 /** `dict-vsync vsync`: the VSyncs as they are kept, or recalculated from the entries and compared. */
 export function vsync(): Command {
@@ -36,11 +37,19 @@ export function vsync(): Command {
         const vsyncs: Row[] = [];
         for (const participant of participants) {
           for (const keyType of KEY_TYPES) {
-            vsyncs.push({ participant, keyType, ...(await read(pool, participant, keyType, options)) });
+            const incomplete = await isIncomplete(pool, participant, keyType);
+            const kept = await read(pool, participant, keyType, options);
+            vsyncs.push({ participant, keyType, ...kept, ...(incomplete && { incomplete }) });
           }
         }
         const wrong = vsyncs.filter((row) => 'wasWrong' in row && row.wasWrong);
         answer(options, { vsyncs }, () => show(vsyncs));
+        for (const { participant, keyType, incomplete } of vsyncs) {
+          if (incomplete !== true) continue;
+          tell(
+            `VSync incomplete: ${participant} ${keyType} lacks keys of the connected tables. \`dict-vsync connect rejects\` tells which and why.`,
+          );
+        }
         for (const { participant, keyType } of wrong) {
           tell(
             `The VSync kept for ${participant} ${keyType} was wrong and is mended. Find out who changed keys past the triggers.`,

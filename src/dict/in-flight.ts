@@ -7,7 +7,8 @@ import type { Db } from './vsync-store.ts';
  * - locally: the entry of the CID came, or the CID left, by a transaction the round's snapshot does not see, or within
  *   the margin before it;
  * - at DICT: its log names the CID from the margin before the snapshot on (`events`).
- * A key that is only known once DICT is asked is looked at again when it is applied. Returns how many are in flight.
+ * The key is noted where the base knows or knew the CID, so that both CIDs of one changed key count as one. A key that is
+ * only known once DICT is asked is looked at again when it is applied. Returns how many CIDs are in flight.
  */
 export async function judgeRound(
   tx: Db,
@@ -17,6 +18,11 @@ export async function judgeRound(
 ): Promise<number> {
   const { rowCount } = await tx.query(
     `update dict.divergences d set decision = 'IN_FLIGHT', decided_at = workflow.now(),
+       key = coalesce(
+         (select e.key from dict.entries e
+          where e.participant = n.participant and e.key_type = n.key_type and e.cid = o.cid and e.removed_at is null),
+         (select l.key from dict.cid_log l
+          where l.cid = o.cid and l.participant = n.participant and l.key_type = n.key_type limit 1)),
        why = case when at_dict.cid is not null then 'DICT changed it since the snapshot' else 'it changed locally since the snapshot' end
      from dict.divergences o
      join dict.rounds r using (run_id, round)

@@ -1,18 +1,25 @@
+import { sourceOf, writeToSource } from './connected-repair.ts';
 import type { Entry } from './entry.ts';
+import { HELD_WHY, heldKeys } from './held-keys.ts';
 import type { KeyType } from './key-type.ts';
 import type { Finding } from './repair-lookup.ts';
 import type { Db } from './vsync-store.ts';
 
 /**
- * The repair policy, Manual Operacional do DICT §9:
+ * The repair policy, Manual Operacional do DICT §9. Both CIDs of one changed key are decided as one change, and what is
+ * left alone the next comparison finds again.
  *
  * | found                        | done                                                              |
  * | ---------------------------- | ----------------------------------------------------------------- |
  * | in DICT, not local           | ADDED exactly as DICT has it, from what was fetched this moment   |
  * | in both, with other values   | CORRECTED likewise; both its CIDs are decided as one change       |
  * | local, not in DICT           | REMOVED (softly), once DICT said 404 for the CID                  |
+ * | the same, and a person says  | REGISTERED at DICT after that 404 (Manual §3.3), the local entry  |
+ * | that it is held rightly      | untouched; never an EVP. REFUSED when DICT refuses: left alone    |
  * | changed since the snapshot   | IN_FLIGHT: left alone                                             |
- * | DICT has changed its mind    | SUPERSEDED: left alone, the next comparison tells                 |
+ * | undone by a person           | HELD: left alone until a person releases the key                  |
+ * | DICT has changed its mind    | SUPERSEDED: left alone, the next comparison tells; so is every    |
+ * |                              | removal of the round, for it may be that key's other half         |
  * | DICT's answer cannot be      | REFUSED: left alone, and so is the local half of the key it names |
  * | DICT keeps failing on a CID  | QUARANTINED: left alone, with DICT's correlation id               |
  */
@@ -20,7 +27,9 @@ export type Decision =
   | 'ADDED'
   | 'CORRECTED'
   | 'REMOVED'
+  | 'REGISTERED'
   | 'IN_FLIGHT'
+  | 'HELD'
   | 'SUPERSEDED'
   | 'REFUSED'
   | 'QUARANTINED';
@@ -36,9 +45,9 @@ interface Decided {
   correlationId?: string | null;
 }
 
-/** One key changed by a repair, as Core-Dict hears of it. */
+/** One key changed by a repair, as Core-Dict hears of it. REGISTERED: at DICT; before and after are the local entry. */
 export interface AppliedChange {
-  decision: 'ADDED' | 'CORRECTED' | 'REMOVED';
+  decision: 'ADDED' | 'CORRECTED' | 'REMOVED' | 'REGISTERED';
   key: string;
   before: unknown;
   after: unknown;
@@ -66,7 +75,10 @@ export async function applyFindings(
   await record(tx, round, local);
   return [...dict, ...local].flatMap(({ decision, key, before, after, side }) =>
     key !== undefined &&
-    (decision === 'ADDED' || decision === 'REMOVED' || (decision === 'CORRECTED' && side === 'DICT_ONLY'))
+    (decision === 'ADDED' ||
+      decision === 'REMOVED' ||
+      decision === 'REGISTERED' ||
+      (decision === 'CORRECTED' && side === 'DICT_ONLY'))
       ? [{ decision, key, before: before ?? null, after: after ?? null }]
       : [],
   );
@@ -85,7 +97,7 @@ interface LocalRow {
 // Locks in key order: two repairs, or a repair and a writer of many keys, then do not wait for each other in a ring.
 const lockWhere = (condition: string) => `
   select e.key, encode(e.cid, 'hex') as cid, e.removed_at is null as present,
-    not dict.in_flight(e.changed_xid, e.since, r) as settled, dict.entry_json(e) as content
+    not dict.in_flight(e.changed_xid, e.since, r) and not dict.feed_missed(e.participant, e.key_type, e.key) as settled, dict.entry_json(e) as content
   from dict.entries e, dict.rounds r
   where r.run_id = $1 and r.round = $2 and e.participant = $3 and e.key_type = $4 and ${condition}
   order by e.key for update of e`;
@@ -109,6 +121,11 @@ const REFUSED_KEYS = `
   select key from dict.divergences
   where run_id = $1 and round = $2 and side = 'DICT_ONLY' and decision = 'REFUSED' and key = any ($3)`;
 
+/** Whether DICT changed its mind about a CID whose key nobody knows: it may be any local key's other half. */
+const ANY_SUPERSEDED = `
+  select exists (select from dict.divergences
+    where run_id = $1 and round = $2 and side = 'DICT_ONLY' and decision = 'SUPERSEDED' and key is null) as some`;
+
 async function decideDictOnly(tx: Db, round: Round, findings: readonly Finding[]): Promise<Decided[]> {
   const decided: Decided[] = [];
   const fetched = new Map<string, { entry: Entry; finding: Finding }>();
@@ -127,12 +144,15 @@ async function decideDictOnly(tx: Db, round: Round, findings: readonly Finding[]
   const scope = [round.runId, round.round, round.participant, round.keyType, keys];
   const local = new Map((await tx.query<LocalRow>(LOCK_BY_KEY, scope)).rows.map((row) => [row.key, row]));
   const left = new Set((await tx.query<{ key: string }>(LEFT_SINCE, scope)).rows.map(({ key }) => key));
+  const held = await heldKeys(tx, round.participant, round.keyType, keys);
 
   const additions: Entry[] = [];
   const corrections: Entry[] = [];
   for (const [key, { entry, finding }] of fetched) {
     const row = local.get(key);
-    if (row?.settled === false || (row === undefined && left.has(key))) {
+    if (held.has(key)) {
+      decided.push(leftHeld(finding, key, row));
+    } else if (row?.settled === false || (row === undefined && left.has(key))) {
       decided.push(inFlight(finding, key, row));
     } else if (row === undefined) {
       additions.push(entry);
@@ -167,9 +187,9 @@ async function decideDictOnly(tx: Db, round: Round, findings: readonly Finding[]
 
 async function decideLocalOnly(tx: Db, round: Round, findings: readonly Finding[]): Promise<Decided[]> {
   const { runId, participant, keyType } = round;
-  const absent = findings.filter(({ says }) => says === 'ABSENT');
+  const absent = findings.filter(({ says }) => says === 'ABSENT' || says === 'REGISTERED');
   const decided = findings
-    .filter(({ says }) => says !== 'ABSENT')
+    .filter((finding) => !absent.includes(finding))
     .map((finding) => undecidable(finding, 'DICT has this CID after all'));
   if (absent.length === 0) return decided;
   const cids = absent.map(({ cid }) => cid);
@@ -183,26 +203,37 @@ async function decideLocalOnly(tx: Db, round: Round, findings: readonly Finding[
     rows.map(({ key }) => key),
   ]);
   const refusedKeys = new Set(refused.rows.map(({ key }) => key));
+  const superseded = await tx.query<{ some: boolean }>(ANY_SUPERSEDED, [runId, round.round]);
+  // A CID that is present no more may be gone by an undo, which holds its key.
+  const keys = [...rows.map(({ key }) => key), ...lastKeys.values()];
+  const held = await heldKeys(tx, participant, keyType, keys);
 
   const removals: string[] = [];
   for (const finding of absent) {
     const cid = finding.cid.toString('hex');
     const row = local.get(cid);
-    if (row === undefined || !row.settled) {
-      decided.push(inFlight(finding, row?.key ?? lastKeys.get(cid), row));
+    const key = row?.key ?? lastKeys.get(cid);
+    if (finding.says === 'REGISTERED') {
+      decided.push(registered(finding, key, row));
+    } else if (key !== undefined && held.has(key)) {
+      decided.push(leftHeld(finding, key, row));
+    } else if (row === undefined || !row.settled) {
+      decided.push(inFlight(finding, key, row));
+    } else if (finding.says === 'ABSENT' && finding.keep === true) {
+      const why = 'it was to be registered at DICT and could not be at that moment';
+      decided.push({ ...base(finding), decision: 'SUPERSEDED', why, key: row.key, before: row.content });
     } else if (refusedKeys.has(row.key)) {
       const why = 'DICT has this key, with an entry that was refused';
       decided.push({ ...base(finding), decision: 'REFUSED', why, key: row.key, before: row.content });
+    } else if (superseded.rows[0]?.some === true) {
+      const why = 'DICT changed a key meanwhile, perhaps this one: the next comparison tells';
+      decided.push({ ...base(finding), decision: 'SUPERSEDED', why, key: row.key, before: row.content });
     } else {
       removals.push(row.key);
       decided.push({ ...base(finding), decision: 'REMOVED', key: row.key, before: row.content });
     }
   }
-  await tx.query(
-    `update dict.entries set removed_at = workflow.now(), changed_why = $4
-     where participant = $1 and key_type = $2 and key = any ($3)`,
-    [participant, keyType, removals, reason(round)],
-  );
+  await removeEntries(tx, participant, keyType, removals, reason(round));
   return decided;
 }
 
@@ -222,6 +253,22 @@ function inFlight(finding: Finding, key: string | undefined, row: LocalRow | und
     why,
     ...(key !== undefined && { key }),
     before: row?.content,
+  };
+}
+
+function leftHeld(finding: Finding, key: string, row: LocalRow | undefined): Decided {
+  return { ...base(finding), decision: 'HELD', why: HELD_WHY, key, before: row?.content };
+}
+
+/** The local entry is shown as it is now: `why` tells when it is no longer the one that was registered. */
+function registered(finding: Finding, key: string | undefined, row: LocalRow | undefined): Decided {
+  const content = { before: row?.content, after: row?.content };
+  return {
+    ...base(finding),
+    ...content,
+    decision: 'REGISTERED',
+    ...(row?.settled !== true && { why: 'the key has changed locally since it was registered' }),
+    ...(key !== undefined && { key }),
   };
 }
 
@@ -251,23 +298,55 @@ const ROWS = `jsonb_to_recordset($1::jsonb) as x ("participant" text, "keyType" 
   "ownerType" text, "taxIdNumber" text, "name" text, "tradeName" text, "branch" text, "accountNumber" text,
   "accountType" text, "openingDate" timestamptz)`;
 
-/** Inserts entries whose key the base doesn't know; answers those inserted. */
+/**
+ * Inserts entries whose key the base doesn't know; answers those inserted. In the tables of a connected source, the key
+ * is kept for us meanwhile by a row that is removed.
+ */
 async function insertEntries(tx: Db, entries: readonly Entry[]): Promise<Written[]> {
   if (entries.length === 0) return [];
+  const source = await sourceOf(tx, entries[0]!.participant);
   const { rows } = await tx.query<Written>(
     `insert into dict.entries as e (participant, key_type, key, request_id, owner_type, tax_id_number, name, trade_name,
-       branch, account_number, account_type, opening_date)
+       branch, account_number, account_type, opening_date, removed_at)
      select "participant", "keyType", "key", "requestId", "ownerType", "taxIdNumber", "name", "tradeName", "branch",
-       "accountNumber", "accountType", "openingDate" from ${ROWS} order by "key"
+       "accountNumber", "accountType", "openingDate", case when $2 then workflow.now() end from ${ROWS} order by "key"
      on conflict do nothing returning e.key, dict.entry_json(e) as content`,
-    [JSON.stringify(entries)],
+    [JSON.stringify(entries), source !== undefined],
+  );
+  if (source === undefined) return rows;
+  const kept = new Set(rows.map(({ key }) => key));
+  return writeEntriesToSource(
+    tx,
+    source,
+    entries.filter(({ key }) => kept.has(key)),
+    null,
+  );
+}
+
+/** Writes entries to the tables of a connected source; answers them as the feed brought them back. */
+async function writeEntriesToSource(
+  tx: Db,
+  source: string,
+  entries: readonly Entry[],
+  why: string | null,
+): Promise<Written[]> {
+  const scope = entries[0];
+  if (scope === undefined) return [];
+  const writes = entries.map((entry) => ({ key: entry.key, entry }));
+  await writeToSource(tx, source, scope, writes, why);
+  const { rows } = await tx.query<Written>(
+    `select e.key, dict.entry_json(e) as content from dict.entries e
+     where e.participant = $1 and e.key_type = $2 and e.key = any ($3)`,
+    [scope.participant, scope.keyType, entries.map(({ key }) => key)],
   );
   return rows;
 }
 
-/** Overwrites locked entries with what DICT has; a softly removed one comes back. */
-async function updateEntries(tx: Db, entries: readonly Entry[], why: string): Promise<Written[]> {
+/** Overwrites locked entries with what is given; a softly removed one comes back. */
+export async function updateEntries(tx: Db, entries: readonly Entry[], why: string): Promise<Written[]> {
   if (entries.length === 0) return [];
+  const source = await sourceOf(tx, entries[0]!.participant);
+  if (source !== undefined) return writeEntriesToSource(tx, source, entries, why);
   const { rows } = await tx.query<Written>(
     `update dict.entries e set request_id = "requestId", owner_type = "ownerType", tax_id_number = "taxIdNumber",
        name = x."name", trade_name = "tradeName", branch = x."branch", account_number = "accountNumber",
@@ -280,11 +359,33 @@ async function updateEntries(tx: Db, entries: readonly Entry[], why: string): Pr
   return rows;
 }
 
+/** Removes locked entries softly: their content is kept. */
+export async function removeEntries(
+  tx: Db,
+  participant: string,
+  keyType: KeyType,
+  keys: readonly string[],
+  why: string,
+): Promise<void> {
+  if (keys.length === 0) return;
+  const source = await sourceOf(tx, participant);
+  if (source !== undefined) {
+    const writes = keys.map((key) => ({ key, entry: null }));
+    await writeToSource(tx, source, { participant, keyType }, writes, why);
+    return;
+  }
+  await tx.query(
+    `update dict.entries set removed_at = workflow.now(), changed_why = $4
+     where participant = $1 and key_type = $2 and key = any ($3)`,
+    [participant, keyType, keys, why],
+  );
+}
+
 async function record(tx: Db, round: Round, decided: readonly Decided[]): Promise<void> {
   if (decided.length === 0) return;
   await tx.query(
     `update dict.divergences d set decision = x.decision, why = x.why, key = x.key, before = x.before, after = x.after,
-       correlation_id = x."correlationId", decided_at = workflow.now()
+       correlation_id = x."correlationId", decided_at = workflow.now(), decided_xid = pg_current_xact_id()
      from jsonb_to_recordset($3::jsonb) as x (cid text, decision text, why text, key text, before jsonb, after jsonb,
        "correlationId" text)
      where d.run_id = $1 and d.round = $2 and d.cid = decode(x.cid, 'hex') and d.decision = 'PENDING'`,

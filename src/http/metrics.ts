@@ -34,6 +34,11 @@ export function createMetrics(pool: Pool): Metrics {
     runs.reset();
     for (const { count, machine, status } of readings.runs) runs.set({ machine, status }, count);
     outbox.set(readings.outboxPending);
+    feedQueued.set(readings.feedQueued);
+    incomplete.reset();
+    for (const { value, participant, keyType: key_type } of readings.incomplete) {
+      incomplete.set({ participant, key_type }, value);
+    }
     lastOk.reset();
     for (const { seconds, participant, keyType: key_type } of readings.lastOk) {
       lastOk.set({ participant, key_type }, seconds);
@@ -74,6 +79,19 @@ export function createMetrics(pool: Pool): Metrics {
   const outbox = new Gauge({
     name: 'dict_vsync_outbox_pending',
     help: `Messages to Core-Dict not delivered yet, counted up to ${OUTBOX_MOST}. ${SHARED}`,
+    registers,
+    collect,
+  });
+  const feedQueued = new Gauge({
+    name: 'dict_vsync_feed_queued',
+    help: `Keys of connected tables to be looked at again, counted up to ${OUTBOX_MOST}. ${SHARED}`,
+    registers,
+    collect,
+  });
+  const incomplete = new Gauge({
+    name: 'dict_vsync_vsync_incomplete',
+    help: `1 when the VSync lacks keys that connected tables have (dict.feed_rejects). ${SHARED}`,
+    labelNames: ['participant', 'key_type'],
     registers,
     collect,
   });

@@ -8,6 +8,10 @@ export interface Readings {
   runs: { machine: string; status: string; count: number }[];
   /** Messages to Core-Dict not delivered yet, counted up to OUTBOX_MOST. */
   outboxPending: number;
+  /** Participants and key types whose VSync lacks keys of connected tables (1) or does not (0). */
+  incomplete: { participant: string; keyType: string; value: number }[];
+  /** Keys of connected tables to be looked at again, counted up to OUTBOX_MOST. */
+  feedQueued: number;
   /** Seconds since DICT's last OK, for the key types that ever had one. */
   lastOk: { participant: string; keyType: string; seconds: number }[];
 }
@@ -33,8 +37,14 @@ export function createReader(): (ask: Ask) => Promise<Readings> {
   let settledUntil = uuidFrom(0);
 
   return async (ask) => {
-    const status = await ask.query<{ participant: string; key_type: string; seconds: number | null }>(
-      'select participant, key_type, extract(epoch from age_of_last_ok)::float8 as seconds from dict.sync_status',
+    const status = await ask.query<{
+      participant: string;
+      key_type: string;
+      seconds: number | null;
+      incomplete: number;
+    }>(
+      `select participant, key_type, extract(epoch from age_of_last_ok)::float8 as seconds, incomplete::integer
+       from dict.sync_status`,
     );
     const until = uuidFrom(Date.now() - DAY_MS);
     const answers = await ask.query<{
@@ -62,6 +72,10 @@ export function createReader(): (ask: Ask) => Promise<Readings> {
        from (select from dict.outbox where delivered_at is null limit ${OUTBOX_MOST}) o`,
     );
 
+    const feed = await ask.query<{ count: number }>(
+      `select count(*)::float8 as count from (select from dict.feed_queue limit ${OUTBOX_MOST}) q`,
+    );
+
     const counts = new Map<string, number>();
     for (const { participant, key_type } of status.rows) {
       for (const result of RESULTS) counts.set(seriesOf(participant, key_type, result), 0);
@@ -84,6 +98,12 @@ export function createReader(): (ask: Ask) => Promise<Readings> {
       }),
       runs: runs.rows,
       outboxPending: outbox.rows[0]?.count ?? 0,
+      incomplete: status.rows.map(({ participant, key_type, incomplete }) => ({
+        participant,
+        keyType: key_type,
+        value: incomplete,
+      })),
+      feedQueued: feed.rows[0]?.count ?? 0,
       lastOk: status.rows.flatMap(({ participant, key_type, seconds }) =>
         seconds === null ? [] : [{ participant, keyType: key_type, seconds }],
       ),

@@ -1,12 +1,15 @@
 import type { KeyType } from '../dict/key-type.ts';
 import type { ReconciliationSummary } from '../dict/reconciliation-log.ts';
 import type { AppliedChange } from '../dict/repair.ts';
+import type { UndoneKey, UndoSummary } from '../dict/undo.ts';
 
 /** What a verification found for one key type. */
 export interface VerifiedKeyType {
   result: 'OK' | 'NOK' | 'ERROR';
   vsync?: string;
   entries?: number;
+  /** The VSync lacks keys of the participant's own tables, which cannot be used. */
+  incomplete?: true;
   /** Code of the error, for ERROR. */
   code?: string;
 }
@@ -39,4 +42,10 @@ export type Message =
       type: 'reconciliation.changes';
       content: { runId: string; changes: AppliedChange[] };
     }
-  | { type: 'reconciliation.complete'; content: { runId: string; summary: ReconciliationSummary } };
+  | { type: 'reconciliation.complete'; content: { runId: string; summary: ReconciliationSummary } }
+  | {
+      /** What an undo put back, and what it could not (personal data), as it did. */
+      type: 'undo.changes';
+      content: { runId: string; undoneRun: string; changes: UndoneKey[] };
+    }
+  | { type: 'undo.done'; content: { runId: string; summary: UndoSummary } };

@@ -4,7 +4,7 @@ import type { Bridge } from '../../src/bridge/index.ts';
 import { computeCid } from '../../src/dict/cid.ts';
 import type { Entry } from '../../src/dict/entry.ts';
 import { addDivergences, openReconciliation, openRound } from '../../src/dict/reconciliation-log.ts';
-import { lookUp, pendingDivergences, type Finding } from '../../src/dict/repair-lookup.ts';
+import { lookUp, type Lookups, pendingDivergences, type Finding } from '../../src/dict/repair-lookup.ts';
 import { applyFindings, type AppliedChange } from '../../src/dict/repair.ts';
 import { inTransaction } from '../../src/engine/index.ts';
 import type { SimulatedDict } from '../../src/simulator/index.ts';
@@ -29,10 +29,11 @@ export interface Divergence {
 export interface RepairRound {
   bridge: Bridge;
   dict: SimulatedDict;
+  scope: Parameters<typeof applyFindings>[1];
   runId: string;
   round: number;
   /** Asks DICT about what is pending, of one side. */
-  find(): Promise<{ findings: Finding[]; brokenOffBy: unknown }>;
+  find(): Promise<Lookups>;
   apply(findings: readonly Finding[]): Promise<AppliedChange[]>;
   /** Finds and applies until nothing is pending; throws what broke a lookup off. */
   repair(): Promise<AppliedChange[]>;
@@ -60,7 +61,7 @@ export async function beginRound(
 }
 
 async function roundOf(pool: Pool, bridge: Bridge, dict: SimulatedDict, runId: string): Promise<RepairRound> {
-  const round = await inTransaction(pool, async (tx) => openRound(tx, runId));
+  const round = await inTransaction(pool, async (tx) => openRound(tx, runId, 0));
   const here = new Set((await stored(pool)).filter(({ removed }) => !removed).map(({ cid }) => cid));
   const there = new Set(dict.directory.set(ISPB, KEY_TYPE).cids());
   await addDivergences(pool, runId, round, [
@@ -72,9 +73,9 @@ async function roundOf(pool: Pool, bridge: Bridge, dict: SimulatedDict, runId: s
       .map((cid) => ({ side: 'LOCAL_ONLY', cid: Buffer.from(cid, 'hex') })),
   ]);
 
-  const scope = { runId, round, participant: ISPB, keyType: KEY_TYPE } as const;
+  const scope: RepairRound['scope'] = { runId, round, participant: ISPB, keyType: KEY_TYPE };
   const find = async () =>
-    lookUp(bridge, ISPB, KEY_TYPE, await pendingDivergences(pool, runId, round, 200), CALL);
+    lookUp(pool, bridge, scope, await pendingDivergences(pool, runId, round, 200), CALL);
   const apply = async (findings: readonly Finding[]) =>
     inTransaction(pool, async (tx) => applyFindings(tx, scope, findings));
   const divergences = async () => {
@@ -88,6 +89,7 @@ async function roundOf(pool: Pool, bridge: Bridge, dict: SimulatedDict, runId: s
   return {
     bridge,
     dict,
+    scope,
     runId,
     round,
     find,

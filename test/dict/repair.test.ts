@@ -10,7 +10,7 @@ import { readVSync } from '../../src/dict/vsync-store.ts';
 import { inTransaction } from '../../src/engine/index.ts';
 import { damage } from '../../src/simulator/index.ts';
 import { useTestDatabase } from '../support/database.ts';
-import { ISPB, keys, stored } from './entries.ts';
+import { ISPB, asStored, keys, stored } from './entries.ts';
 import { KEY_TYPE, beginRound, content, hex, shown } from './repair-support.ts';
 
 const database = useTestDatabase();
@@ -39,7 +39,7 @@ test('in DICT, not local: added exactly as DICT has it', async () => {
   expect(row!.correlationId).toBe(dict.ledger.calls().at(-1)!.correlationId);
   expect(changes).toEqual([{ decision: 'ADDED', key: entry.key, before: null, after: row!.after }]);
   const [added] = (await stored(database.pool)).filter(({ key }) => key === entry.key);
-  expect(added).toEqual({ ...(shown(entry) as object), removed: false });
+  expect(added).toEqual(asStored(entry));
 });
 
 test('local, not in DICT: removed softly after DICT said 404', async () => {
@@ -101,13 +101,13 @@ test('a damaged base becomes what DICT has, and the log counts keys by kind', as
   const changes = await repair();
   expect(changes).toHaveLength(90);
   expect(new Set((await stored(database.pool)).filter(({ removed }) => !removed))).toEqual(
-    new Set(dictHas.map((entry) => ({ ...(shown(entry) as object), removed: false }))),
+    new Set(dictHas.map(asStored)),
   );
   expect((await readVSync(database.pool, ISPB, KEY_TYPE)).vsync).toBe(
     dict.directory.set(ISPB, KEY_TYPE).vsync(),
   );
   await countReconciliation(database.pool, runId);
-  const { dictOnly, localOnly, changed } = plan[KEY_TYPE]!;
+  const { dictOnly, localOnly, changed } = plan[KEY_TYPE];
   expect(await readReconciliation(database.pool, runId)).toMatchObject({
     dictOnlyCids: dictOnly + changed,
     localOnlyCids: localOnly + changed,

@@ -54,7 +54,7 @@ export class Witness {
   /** What happened, for whoever has to find out why. */
   readonly story: string[] = [];
 
-  constructor(pool: Pool, dict: SimulatedDict, scope: Witness['#scope']) {
+  constructor(pool: Pool, dict: SimulatedDict, scope: { participant: string; keyType: KeyType; marginMs: number }) {
     this.#pool = pool;
     this.#dict = dict;
     this.#scope = scope;

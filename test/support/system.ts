@@ -7,6 +7,7 @@ import { onTestFinished, vi } from 'vitest';
 import { connectBridge } from '../../src/bridge/index.ts';
 import { startService } from '../../src/cli/service.ts';
 import { readSettings } from '../../src/config.ts';
+import { recordHistories } from './histories.ts';
 import { createPool } from '../../src/database/pool.ts';
 import type { Entry } from '../../src/dict/entry.ts';
 import { importEntries } from '../../src/dict/import.ts';
@@ -102,6 +103,7 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
   undo.defer(() => database.drop());
   const pool = createPool(database.url, { max: 16 });
   undo.defer(() => pool.end());
+  if (process.env['RECORD_HISTORIES'] === '1') undo.defer(() => recordHistories(pool));
   const temp = await mkdtemp(join(tmpdir(), 'dict-vsync-e2e-'));
   undo.defer(() => rm(temp, { recursive: true, force: true }));
 
@@ -127,6 +129,10 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
     PARTICIPANT_ISPB: participants.join(','),
     WORKER_CONCURRENCY: '5',
     TEMP_DIR: temp,
+    // The base was loaded a moment ago, and nobody wants to wait.
+    IN_FLIGHT_MARGIN_SECONDS: '0',
+    NOK_RECHECK_SECONDS: '0.02',
+    FILE_POLL_SECONDS: '0.05',
     ...options.settings,
   });
   const log = options.log ?? (await createLog({ level: 'silent', pretty: false }));
