@@ -1,4 +1,5 @@
 import { activity, type ReconciliationContext, reconciliationInput } from '../src/activity.ts';
+import { NO_ARRIVALS, readArrivals } from '../src/dict/arrivals.ts';
 import { lookUp, pendingDivergences } from '../src/dict/repair-lookup.ts';
 import { registerPlanned } from '../src/dict/registration.ts';
 import { applyFindings } from '../src/dict/repair.ts';
@@ -31,8 +32,10 @@ export default activity<'again' | 'applied'>(async ({ run, signal, log }, { pool
   );
   // What was fetched before the limit was hit is applied; only a step that got nothing has failed.
   if (findings.length === 0 && failed === 0) throw brokenOffBy;
+  const removes = findings.some(({ side, says }) => side === 'LOCAL_ONLY' && says === 'ABSENT');
+  const arrivals = removes ? await readArrivals(pool, bridge, scope, call) : NO_ARRIVALS;
   return async (tx) => {
-    const changes = await applyFindings(tx, scope, findings);
+    const changes = await applyFindings(tx, scope, findings, arrivals);
     if (changes.length > 0) {
       await publish(tx, participant, keyType, run.id, {
         type: 'reconciliation.changes',

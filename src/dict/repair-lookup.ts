@@ -64,7 +64,7 @@ const FINDING_FRESH_SECONDS = 60;
 export const FAILURES = 3;
 
 /** What DICT, or the Bridge, may do for one CID for ever while the others are fine. */
-const FAILS_ON_IT = new Set(['DV_DICT_INTERNAL', 'DV_BRIDGE_NONSENSE']);
+export const FAILS_ON_IT = new Set(['DV_DICT_INTERNAL', 'DV_BRIDGE_NONSENSE']);
 
 /** With no answer at all but so many failures, it is DICT that is broken, not the CIDs. */
 const OUTAGE = 10;
@@ -182,7 +182,8 @@ export async function keepFailures(
   );
 }
 
-async function lookUpOne(
+/** Asks DICT about one CID. Errors of the Bridge, but not its 404, are thrown. */
+export async function lookUpOne(
   bridge: Bridge,
   participant: string,
   keyType: KeyType,

@@ -1,4 +1,5 @@
 import { sourceOf, writeToSource } from './connected-repair.ts';
+import type { Arrivals } from './arrivals.ts';
 import type { Entry } from './entry.ts';
 import { HELD_WHY, heldKeys } from './held-keys.ts';
 import type { KeyType } from './key-type.ts';
@@ -18,8 +19,8 @@ import type { Db } from './vsync-store.ts';
  * | that it is held rightly      | untouched; never an EVP. REFUSED when DICT refuses: left alone    |
  * | changed since the snapshot   | IN_FLIGHT: left alone                                             |
  * | undone by a person           | HELD: left alone until a person releases the key                  |
- * | DICT has changed its mind    | SUPERSEDED: left alone, the next comparison tells; so is every    |
- * |                              | removal of the round, for it may be that key's other half         |
+ * | DICT has changed its mind    | SUPERSEDED: left alone, the next comparison tells; so is the      |
+ * |                              | other half of a key that came to DICT since the snapshot          |
  * | DICT's answer cannot be      | REFUSED: left alone, and so is the local half of the key it names |
  * | DICT keeps failing on a CID  | QUARANTINED: left alone, with DICT's correlation id               |
  */
@@ -55,12 +56,14 @@ export interface AppliedChange {
 
 /**
  * Decides and applies what DICT said about some divergences of a round, in the caller's transaction: locks the keys,
- * looks again, leaves alone what changed since the round's snapshot. Returns the changes made.
+ * looks again, leaves alone what changed since the round's snapshot, or whose key came to DICT since (`arrivals`).
+ * Returns the changes made.
  */
 export async function applyFindings(
   tx: Db,
   round: { runId: string; round: number; participant: string; keyType: KeyType },
   findings: readonly Finding[],
+  arrivals: Arrivals,
 ): Promise<AppliedChange[]> {
   const ofSide = (asked: Finding['side']) => findings.filter(({ side }) => side === asked);
   const dict = await decideDictOnly(tx, round, ofSide('DICT_ONLY'));
@@ -71,6 +74,7 @@ export async function applyFindings(
     tx,
     round,
     ofSide('LOCAL_ONLY').filter(({ cid }) => !done.has(cid.toString('hex'))),
+    arrivals,
   );
   await record(tx, round, local);
   return [...dict, ...local].flatMap(({ decision, key, before, after, side }) =>
@@ -120,11 +124,6 @@ const KEYS_OF_CIDS = `
 const REFUSED_KEYS = `
   select key from dict.divergences
   where run_id = $1 and round = $2 and side = 'DICT_ONLY' and decision = 'REFUSED' and key = any ($3)`;
-
-/** Whether DICT changed its mind about a CID whose key nobody knows: it may be any local key's other half. */
-const ANY_SUPERSEDED = `
-  select exists (select from dict.divergences
-    where run_id = $1 and round = $2 and side = 'DICT_ONLY' and decision = 'SUPERSEDED' and key is null) as some`;
 
 async function decideDictOnly(tx: Db, round: Round, findings: readonly Finding[]): Promise<Decided[]> {
   const decided: Decided[] = [];
@@ -185,7 +184,12 @@ async function decideDictOnly(tx: Db, round: Round, findings: readonly Finding[]
   return decided;
 }
 
-async function decideLocalOnly(tx: Db, round: Round, findings: readonly Finding[]): Promise<Decided[]> {
+async function decideLocalOnly(
+  tx: Db,
+  round: Round,
+  findings: readonly Finding[],
+  arrivals: Arrivals,
+): Promise<Decided[]> {
   const { runId, participant, keyType } = round;
   const absent = findings.filter(({ says }) => says === 'ABSENT' || says === 'REGISTERED');
   const decided = findings
@@ -203,7 +207,6 @@ async function decideLocalOnly(tx: Db, round: Round, findings: readonly Finding[
     rows.map(({ key }) => key),
   ]);
   const refusedKeys = new Set(refused.rows.map(({ key }) => key));
-  const superseded = await tx.query<{ some: boolean }>(ANY_SUPERSEDED, [runId, round.round]);
   // A CID that is present no more may be gone by an undo, which holds its key.
   const keys = [...rows.map(({ key }) => key), ...lastKeys.values()];
   const held = await heldKeys(tx, participant, keyType, keys);
@@ -225,8 +228,10 @@ async function decideLocalOnly(tx: Db, round: Round, findings: readonly Finding[
     } else if (refusedKeys.has(row.key)) {
       const why = 'DICT has this key, with an entry that was refused';
       decided.push({ ...base(finding), decision: 'REFUSED', why, key: row.key, before: row.content });
-    } else if (superseded.rows[0]?.some === true) {
-      const why = 'DICT changed a key meanwhile, perhaps this one: the next comparison tells';
+    } else if (arrivals.unsure || arrivals.cids.has(cid) || arrivals.keys.has(row.key)) {
+      const why = arrivals.unsure
+        ? 'DICT changed a key meanwhile, perhaps this one: the next comparison tells'
+        : 'DICT has this key, with an entry that came since the snapshot: the next comparison tells';
       decided.push({ ...base(finding), decision: 'SUPERSEDED', why, key: row.key, before: row.content });
     } else {
       removals.push(row.key);

@@ -44,6 +44,7 @@ describe('every command', () => {
       'cid',
       'vsync',
       'import',
+      'connect',
       'simulator',
       'health',
     ]);

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Pool } from 'pg';
 import type { Bridge } from '../../src/bridge/index.ts';
+import { NO_ARRIVALS, readArrivals, type Arrivals } from '../../src/dict/arrivals.ts';
 import { computeCid } from '../../src/dict/cid.ts';
 import type { Entry } from '../../src/dict/entry.ts';
 import { addDivergences, openReconciliation, openRound } from '../../src/dict/reconciliation-log.ts';
@@ -34,7 +35,9 @@ export interface RepairRound {
   round: number;
   /** Asks DICT about what is pending, of one side. */
   find(): Promise<Lookups>;
-  apply(findings: readonly Finding[]): Promise<AppliedChange[]>;
+  apply(findings: readonly Finding[], arrivals?: Arrivals): Promise<AppliedChange[]>;
+  /** Reads DICT's event log again. */
+  arrivals(): Promise<Arrivals>;
   /** Finds and applies until nothing is pending; throws what broke a lookup off. */
   repair(): Promise<AppliedChange[]>;
   /** In order of key and side. */
@@ -76,8 +79,9 @@ async function roundOf(pool: Pool, bridge: Bridge, dict: SimulatedDict, runId: s
   const scope: RepairRound['scope'] = { runId, round, participant: ISPB, keyType: KEY_TYPE };
   const find = async () =>
     lookUp(pool, bridge, scope, await pendingDivergences(pool, runId, round, 200), CALL);
-  const apply = async (findings: readonly Finding[]) =>
-    inTransaction(pool, async (tx) => applyFindings(tx, scope, findings));
+  const apply = async (findings: readonly Finding[], arrivals?: Arrivals) =>
+    inTransaction(pool, async (tx) => applyFindings(tx, scope, findings, arrivals ?? NO_ARRIVALS));
+  const arrivals = async () => readArrivals(pool, bridge, scope, CALL);
   const divergences = async () => {
     const { rows } = await pool.query<Divergence>(
       `select side, encode(cid, 'hex') as cid, key, decision, why, before, after, correlation_id as "correlationId"
@@ -94,13 +98,15 @@ async function roundOf(pool: Pool, bridge: Bridge, dict: SimulatedDict, runId: s
     round,
     find,
     apply,
+    arrivals,
     async repair() {
       const changes: AppliedChange[] = [];
       for (;;) {
         const { findings, brokenOffBy } = await find();
         if (brokenOffBy !== undefined) throw brokenOffBy;
         if (findings.length === 0) return changes;
-        changes.push(...(await apply(findings)));
+        const removes = findings.some(({ side, says }) => side === 'LOCAL_ONLY' && says === 'ABSENT');
+        changes.push(...(await apply(findings, removes ? await arrivals() : undefined)));
       }
     },
     divergences,

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { NO_ARRIVALS } from '../../src/dict/arrivals.ts';
 import type { Entry } from '../../src/dict/entry.ts';
 import {
   addDivergences,
@@ -36,7 +37,7 @@ test('in DICT, not local: added exactly as DICT has it', async () => {
     before: null,
   });
   expect(content(row!.after)).toEqual(shown(entry));
-  expect(row!.correlationId).toBe(dict.ledger.calls().at(-1)!.correlationId);
+  expect(row!.correlationId).toBe(dict.ledger.calls('getEntryByCid').at(-1)!.correlationId);
   expect(changes).toEqual([{ decision: 'ADDED', key: entry.key, before: null, after: row!.after }]);
   const [added] = (await stored(database.pool)).filter(({ key }) => key === entry.key);
   expect(added).toEqual(asStored(entry));
@@ -51,7 +52,7 @@ test('local, not in DICT: removed softly after DICT said 404', async () => {
   const [row] = await divergences();
   expect(row).toMatchObject({ side: 'LOCAL_ONLY', key: entry.key, decision: 'REMOVED', after: null });
   expect(content(row!.before)).toEqual(shown(entry));
-  expect(row!.correlationId).toBe(dict.ledger.calls().at(-1)!.correlationId);
+  expect(row!.correlationId).toBe(dict.ledger.calls('getEntryByCid').at(-1)!.correlationId);
   expect(changes).toEqual([{ decision: 'REMOVED', key: entry.key, before: row!.before, after: null }]);
   expect(await present()).toEqual([hex(second)]);
   expect(await stored(database.pool)).toHaveLength(2);
@@ -207,8 +208,8 @@ test('twice within one transaction too', async () => {
   const { findings } = await find();
   const scope = { runId, round, participant: ISPB, keyType: KEY_TYPE } as const;
   await inTransaction(database.pool, async (tx) => {
-    expect(await applyFindings(tx, scope, findings)).toHaveLength(1);
-    expect(await applyFindings(tx, scope, findings)).toEqual([]);
+    expect(await applyFindings(tx, scope, findings, NO_ARRIVALS)).toHaveLength(1);
+    expect(await applyFindings(tx, scope, findings, NO_ARRIVALS)).toEqual([]);
   });
   expect(await decisions()).toEqual(['DICT_ONLY CORRECTED', 'LOCAL_ONLY CORRECTED']);
 });
@@ -234,7 +235,7 @@ test('a transaction that is rolled back leaves base, log and divergences as they
   const { findings } = await find();
   const scope = { runId, round, participant: ISPB, keyType: KEY_TYPE } as const;
   const failing = inTransaction(database.pool, async (tx) => {
-    await applyFindings(tx, scope, findings);
+    await applyFindings(tx, scope, findings, NO_ARRIVALS);
     throw new Error('the step fails');
   });
   await expect(failing).rejects.toThrow('the step fails');

@@ -1,6 +1,15 @@
 import type { Pool, PoolClient } from 'pg';
 import type { Bridge } from '../../src/bridge/index.ts';
 
+/** Kept, so that what waits for them is not collected: a file that a crash left open must not be closed by us. */
+const held: Promise<never>[] = [];
+
+function forever(): Promise<never> {
+  const never = new Promise<never>(() => undefined);
+  held.push(never);
+  return never;
+}
+
 /** What happens around a call to the Bridge, while it is the only thing that happens. */
 export type Around = () => Promise<void>;
 
@@ -39,7 +48,7 @@ export class Incarnation {
       for (const client of this.#clients) client.release(true);
       this.#ended.resolve('crashed');
     }
-    if (this.#dead) await new Promise(() => undefined);
+    if (this.#dead) await forever();
   }
 
   async #alone<T>(work: () => Promise<T>): Promise<T> {

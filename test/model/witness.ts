@@ -68,11 +68,17 @@ export class Witness {
     this.story.push(`${((at - EPOCH) / 1000).toFixed(1).padStart(8)} s  ${what}`);
   }
 
-  /** The bank's own system has written a key (undefined: it is gone). */
+  /** The bank's own system has written a key (undefined: it is gone). What changed nothing is no write. */
   wrote(at: number, key: string, entry: Entry | undefined): void {
+    if (describe(entry) === describe(this.base.get(key))) return;
     this.#written.set(key, { at, order: ++this.#order });
     if (entry === undefined) this.base.delete(key);
     else this.base.set(key, entry);
+  }
+
+  /** It has written what is no part of a CID: the margin before a snapshot goes by when the CID came. */
+  touched(key: string): void {
+    this.#written.set(key, { at: this.#written.get(key)?.at ?? 0, order: ++this.#order });
   }
 
   /** DICT has changed. */
