@@ -455,10 +455,13 @@ comment on column dict.rounds.way is 'How the round found what differs: by repla
 comment on column dict.rounds.set_hash is
   'SHA-256 over the lines "D|L <cid>\n" in ascending CID order: what a person approves.';
 
-create function dict.in_flight(changed xid8, at timestamptz, r dict.rounds) returns boolean
-language sql volatile as $$ select dict.changed_since(changed, r.snapshot) or at > r.settled_before $$;
-comment on function dict.in_flight(xid8, timestamptz, dict.rounds) is
-  'Whether a change was made since the round''s snapshot, or within the margin before it.';
+create function dict.in_flight(changed xid8, at timestamptz, why text, r dict.rounds) returns boolean
+language sql volatile as $$
+  -- The margin is for what customers do on two sides; a load of the key base happens on one.
+  select dict.changed_since(changed, r.snapshot) or (at > r.settled_before and why is distinct from 'imported')
+$$;
+comment on function dict.in_flight(xid8, timestamptz, text, dict.rounds) is
+  'Whether a change was made since the round''s snapshot, or within the margin before it (an import only if since the snapshot).';
 
 create table dict.cid_files (
   id            uuid primary key default workflow.uuidv7(),

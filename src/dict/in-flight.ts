@@ -26,11 +26,11 @@ export async function judgeRound(
      join dict.reconciliations n using (run_id)
      left join (select distinct decode(hex, 'hex') as cid from unnest($3::text[]) hex) at_dict on at_dict.cid = o.cid
      left join lateral (
-       select e.key, dict.in_flight(e.changed_xid, e.since, r) as in_flight from dict.entries e
+       select e.key, dict.in_flight(e.changed_xid, e.since, e.changed_why, r) as in_flight from dict.entries e
        where e.participant = n.participant and e.key_type = n.key_type and e.cid = o.cid and e.removed_at is null
        limit 1) e on true
      left join lateral (
-       select l.key, dict.in_flight(l.left_xid, l.left_at, r) as in_flight from dict.cid_log l
+       select l.key, dict.in_flight(l.left_xid, l.left_at, l.left_why, r) as in_flight from dict.cid_log l
        where l.cid = o.cid and l.participant is not distinct from n.participant and l.key_type is not distinct from n.key_type
        order by l.id desc limit 1) l on true
      where o.run_id = $1 and o.round = $2 and o.decision = 'PENDING'

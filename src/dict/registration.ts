@@ -93,7 +93,7 @@ async function registrable(
     `select encode(e.cid, 'hex') as cid, dict.entry_json(e) as content
      from dict.entries e, dict.rounds r
      where r.run_id = $1 and r.round = $2 and e.participant = $3 and e.key_type = $4 and e.cid = any ($5)
-       and e.removed_at is null and not dict.in_flight(e.changed_xid, e.since, r)
+       and e.removed_at is null and not dict.in_flight(e.changed_xid, e.since, e.changed_why, r)
        and not exists (select from dict.held_keys h where h.released_at is null
          and (h.participant, h.key_type, h.key) = (e.participant, e.key_type, e.key))`,
     [runId, round, participant, keyType, cids],

@@ -101,7 +101,7 @@ interface LocalRow {
 // Locks in key order: two repairs, or a repair and a writer of many keys, then do not wait for each other in a ring.
 const lockWhere = (condition: string) => `
   select e.key, encode(e.cid, 'hex') as cid, e.removed_at is null as present,
-    not dict.in_flight(e.changed_xid, e.since, r) and not dict.feed_missed(e.participant, e.key_type, e.key) as settled, dict.entry_json(e) as content
+    not dict.in_flight(e.changed_xid, e.since, e.changed_why, r) and not dict.feed_missed(e.participant, e.key_type, e.key) as settled, dict.entry_json(e) as content
   from dict.entries e, dict.rounds r
   where r.run_id = $1 and r.round = $2 and e.participant = $3 and e.key_type = $4 and ${condition}
   order by e.key for update of e`;
@@ -113,7 +113,7 @@ const LOCK_BY_CID = lockWhere('e.cid = any ($5) and e.removed_at is null');
 const LEFT_SINCE = `
   select distinct l.key from dict.cid_log l, dict.rounds r
   where r.run_id = $1 and r.round = $2 and l.participant = $3 and l.key_type = $4 and l.key = any ($5)
-    and dict.in_flight(l.left_xid, l.left_at, r)`;
+    and dict.in_flight(l.left_xid, l.left_at, l.left_why, r)`;
 
 /** Whose the CIDs were that are present no more. */
 const KEYS_OF_CIDS = `

@@ -66,7 +66,9 @@ test('it is an upsert: changed ones change, removed ones come back, absent keys 
   const { rows: why } = await database.pool.query<{ key: string }>(
     "select key from dict.entries where changed_why = 'imported'",
   );
-  expect(new Set(why.map(({ key }) => key))).toEqual(new Set([changed.key, redated.key, removed.key]));
+  expect(new Set(why.map(({ key }) => key))).toEqual(
+    new Set([changed.key, redated.key, removed.key, fresh.key]),
+  );
 });
 
 test('nothing is imported', async () => {

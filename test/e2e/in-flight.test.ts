@@ -184,3 +184,30 @@ describe('a CID that DICT gave up after its file was made', () => {
     expect(rows).toHaveLength(0);
   });
 });
+
+describe('the margin before the snapshot', () => {
+  it('is not for keys that were imported, only for what customers changed', async () => {
+    const system = await startSystem({ divergent: 3, settings: { IN_FLIGHT_MARGIN_SECONDS: '600' } });
+    const run = await system.reconcile();
+    expect(await system.waitForClosed(run)).toMatchObject({ status: 'COMPLETED' });
+    expect(await reconciliation(system.pool, run)).toMatchObject({ rounds: 1, inFlight: 0 });
+    await expectBaseLikeDict(system);
+  });
+
+  it('leaves alone what a customer changed shortly before it, and repairs it once the margin is over', async () => {
+    const system = await startSystem({ settings: { IN_FLIGHT_MARGIN_SECONDS: '600' } });
+    await changeLocally(system.pool, system.entries[0]!.key, NEW);
+    const run = await system.reconcile();
+    const seen = await system.hurryToRun(
+      run,
+      ({ state, status }) => state === 'snapshot' || status !== 'RUNNING',
+    );
+    expect(seen.state).toBe('snapshot');
+    expect((await divergences(system.pool, run)).map(({ decision }) => decision)).toEqual([
+      'IN_FLIGHT',
+      'IN_FLIGHT',
+    ]);
+    expect(await system.hurryToRun(run, isClosed)).toMatchObject({ status: 'COMPLETED' });
+    await expectBaseLikeDict(system);
+  });
+});
