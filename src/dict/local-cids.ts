@@ -5,7 +5,7 @@ import { CID_BYTES } from './cid.ts';
 import type { KeyType } from './key-type.ts';
 
 /** CIDs fetched at a time: 640 kB, whatever the number of entries. */
-const PAGE = 5_000;
+const PAGE = 20_000;
 
 /**
  * The local side of a comparison: buckets and CIDs of one participant and key type, read in one REPEATABLE READ

@@ -15,6 +15,7 @@ import {
   oneTable,
   rejects,
   settle,
+  settled,
 } from './support.ts';
 
 const ALL = [...KEY_TYPES].sort();
@@ -148,7 +149,7 @@ test('a mapping that broke: writes go on, all is incomplete, and it is caught up
   expect(await rejects(pool)).toEqual(['   42703']);
   expect(await counts(pool)).toEqual({ EMAIL: 3 });
   await pool.query('alter view bank.dict_keys rename column rid to request_id');
-  await settle(pool);
+  await settled(pool);
   expect(await rejects(pool)).toEqual([]);
   await expectFed(pool, oneTable, 4);
 });
@@ -160,7 +161,7 @@ test('a keys function that raises an error: all keys are looked at', async () =>
   await oneTable.write(pool, keys('CPF', 4));
   await pool.query(`update bank.pix_keys set full_name = 'Bia'`);
   expect(await rejects(pool)).toEqual(['   P0001']);
-  await settle(pool);
+  await settled(pool);
   expect(await rejects(pool)).toEqual([]);
   await expectFed(pool, oneTable, 7);
 });

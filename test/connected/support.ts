@@ -1,5 +1,5 @@
 import type { Pool, PoolClient } from 'pg';
-import { expect, onTestFinished } from 'vitest';
+import { expect, onTestFinished, vi } from 'vitest';
 import { readAsset } from '../../src/assets.ts';
 import type { Entry } from '../../src/dict/entry.ts';
 import { settleFeed } from '../../src/dict/connected.ts';
@@ -183,7 +183,18 @@ export async function counts(pool: Pool): Promise<Record<string, number>> {
   return all;
 }
 
-/** What the workers do all the time, until there is no more to do. */
+/** A pass of what the workers do all the time. */
 export async function settle(pool: Pool): Promise<void> {
-  for (let pass = 0; pass < 5; pass++) await settleFeed(pool);
+  await settleFeed(pool);
+}
+
+/** The same until nothing is left to look at: transactions of the whole server can hold it back for a moment. */
+export async function settled(pool: Pool): Promise<void> {
+  await vi.waitFor(
+    async () => {
+      await settleFeed(pool);
+      expect((await pool.query('select from dict.feed_queue')).rowCount).toBe(0);
+    },
+    { timeout: 10_000, interval: 10 },
+  );
 }
