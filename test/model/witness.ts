@@ -94,7 +94,8 @@ export class Witness {
 
   /** A step of a run is over (or its worker crashed in it); it began at `began`. */
   async afterStep(state: string, began: number, now: number): Promise<void> {
-    await this.#noteRounds(state, began, now);
+    if (state === 'snapshot' || state === 'judge') await this.#noteRounds(state, began, now);
+    if (state !== 'apply' && state !== 'judge') return;
     const { rows } = await this.#pool.query<Decided>(
       `select d.run_id as "runId", d.round, encode(d.cid, 'hex') as cid, d.side, d.decision, d.key, d.before, d.after
        from dict.divergences d where d.decision <> 'PENDING' order by d.side, d.cid`,
