@@ -34,7 +34,7 @@ const QUIET_POINTS = 2;
 const LANES = 3;
 
 const first = Number(process.env['MODEL_SEED'] ?? 1);
-const seeds = process.env['MODEL_SEED'] === undefined ? Number(process.env['MODEL_SEEDS'] ?? 200) : 1;
+const seeds = Number(process.env['MODEL_SEEDS'] ?? (process.env['MODEL_SEED'] === undefined ? 200 : 1));
 
 interface OpenRun {
   id: string;
