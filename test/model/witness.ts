@@ -196,7 +196,8 @@ export class Witness {
       const holder = this.#dict.directory.find(key);
       const there = holder?.entry.participant === this.#scope.participant ? holder.cid : undefined;
       const came = log.findLast((event) => event.type === 'ADDED' && event.cid === there);
-      if (there !== undefined && (came === undefined || came.visibleAt < began)) {
+      const seeded = this.#stays.get(there ?? '')?.[0]?.from === EPOCH;
+      if (there !== undefined && (came === undefined ? seeded : came.visibleAt < began)) {
         wrong('DICT has the key, as its log has long shown');
       }
     } else if (side === 'DICT_ONLY') {
