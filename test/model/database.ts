@@ -3,8 +3,8 @@ import type { Pool } from 'pg';
 /** When the model's time begins. */
 export const EPOCH = Date.UTC(2026, 0, 10, 10);
 
-/** Makes the database go by the model's clock alone: also its triggers, which go by the real one otherwise. */
-export async function driveClock(pool: Pool): Promise<void> {
+/** Makes the database go by the model's clock and driver alone: also its triggers, which go by the real clock otherwise. */
+export async function drive(pool: Pool): Promise<void> {
   await pool.query(`
     create or replace function workflow.now() returns timestamptz
     language sql volatile set search_path = pg_catalog, workflow as $$
@@ -21,6 +21,10 @@ export async function driveClock(pool: Pool): Promise<void> {
       alter table dict.entries alter since set default workflow.now();
       alter table dict.cid_log alter left_at set default workflow.now();
     end $$`);
+  // No queue: the driver takes the runs itself.
+  await pool.query(`
+    create or replace function workflow.add_job(run_id uuid, task text, due timestamptz, key_prefix text default 'run:')
+    returns void language sql as ''`);
 }
 
 /** Milliseconds since EPOCH. */

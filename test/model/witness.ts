@@ -98,7 +98,8 @@ export class Witness {
 
   /** A step of a run is over (or its worker crashed in it); it began at `began`. */
   async afterStep(state: string, began: number, now: number): Promise<void> {
-    await this.#noteRounds(state, began, now);
+    if (state === 'snapshot' || state === 'judge') await this.#noteRounds(state, began, now);
+    if (state !== 'apply' && state !== 'judge') return;
     const { rows } = await this.#pool.query<Decided>(
       `select d.run_id as "runId", d.round, encode(d.cid, 'hex') as cid, d.side, d.decision, d.key, d.before, d.after
        from dict.divergences d where d.decision <> 'PENDING' order by d.side, d.cid`,
@@ -203,7 +204,8 @@ export class Witness {
       const holder = this.#dict.directory.find(key);
       const there = holder?.entry.participant === this.#scope.participant ? holder.cid : undefined;
       const came = log.findLast((event) => event.type === 'ADDED' && event.cid === there);
-      if (there !== undefined && (came === undefined || came.visibleAt < began)) {
+      const seeded = this.#stays.get(there ?? '')?.[0]?.from === EPOCH;
+      if (there !== undefined && (came === undefined ? seeded : came.visibleAt < began)) {
         wrong('DICT has the key, as its log has long shown');
       }
     } else if (side === 'DICT_ONLY') {
