@@ -17,6 +17,10 @@ export default activity<'fresh' | 'stale'>(async ({ run }, { settings }) => {
     const detail = { by: signal?.by };
     if (rows[0]?.fresh === true) return { outcome: 'fresh', detail };
     // What the event log told was not refuted, only outlived: the next round may ask it again.
-    return { outcome: 'stale', ...(rows[0]?.way === 'EVENT_LOG' && { context: { replayed: false } }), detail };
+    return {
+      outcome: 'stale',
+      ...(rows[0]?.way === 'EVENT_LOG' && { context: { replayed: false } }),
+      detail,
+    };
   };
 });

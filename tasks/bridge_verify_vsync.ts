@@ -29,7 +29,8 @@ export default activity<'again' | 'done'>(async ({ run, signal, log }, { pool, b
     const before = noks[keyType] ?? 0;
     // One pass over all types after the other, with a pause in between: whoever is next has been asked in this pass.
     const pauseBefore = (next: KeyType | undefined, asked: Partial<Record<KeyType, number>>) =>
-      next !== undefined && (asked[next] ?? 0) > before && { wakeAfterMs: settings.NOK_RECHECK_SECONDS * 1000 };
+      next !== undefined &&
+      (asked[next] ?? 0) > before && { wakeAfterMs: settings.NOK_RECHECK_SECONDS * 1000 };
     if (sent.answer.result === 'NOK' && before + 1 < NOKS_BELIEVED) {
       const asked = { ...noks, [keyType]: before + 1 };
       const order = [...rest, keyType];

@@ -27,7 +27,12 @@ const PAGES = 10;
 export async function readArrivals(
   db: Db,
   bridge: Bridge,
-  { runId, round, participant, keyType }: { runId: string; round: number; participant: string; keyType: KeyType },
+  {
+    runId,
+    round,
+    participant,
+    keyType,
+  }: { runId: string; round: number; participant: string; keyType: KeyType },
   call: CallOptions,
 ): Promise<Arrivals> {
   const { rows } = await db.query<{ since: Date; superseded: string[] }>(
@@ -49,13 +54,18 @@ export async function readArrivals(
   }
   const last = lastEvents(log.events);
   const added = [...last.values()].filter(({ type }) => type === 'ADDED').map(({ cid }) => cid);
-  let unsure =
-    !log.unbroken || log.truncated || superseded.some((cid) => last.get(cid)?.type !== 'REMOVED');
+  let unsure = !log.unbroken || log.truncated || superseded.some((cid) => last.get(cid)?.type !== 'REMOVED');
 
   const keys = new Set<string>();
   for (const cid of await notHere(db, participant, keyType, added)) {
     try {
-      const found = await lookUpOne(bridge, participant, keyType, { cid: parseCid(cid), side: 'DICT_ONLY' }, call);
+      const found = await lookUpOne(
+        bridge,
+        participant,
+        keyType,
+        { cid: parseCid(cid), side: 'DICT_ONLY' },
+        call,
+      );
       if (found.says === 'ENTRY') keys.add(found.entry.key);
       else if (found.says === 'REFUSED' && found.key !== undefined) keys.add(found.key);
     } catch (error) {

@@ -8,7 +8,8 @@ const database = useTestDatabase();
 const [entry, second, third] = keys(KEY_TYPE, 3) as [Entry, Entry, Entry];
 const asDict: Entry = { ...entry, name: 'João Renomeado' };
 const at = (key: Entry) => ({ participant: ISPB, key: key.key });
-const present = async () => (await stored(database.pool)).filter(({ removed }) => !removed).map(({ key }) => key);
+const present = async () =>
+  (await stored(database.pool)).filter(({ removed }) => !removed).map(({ key }) => key);
 
 describe('the local half of a key that changed at DICT since the snapshot', () => {
   it('is not removed when its DICT half is superseded, and other keys that DICT lacks are', async () => {

@@ -136,10 +136,7 @@ describe('the chain of SyncVerifiers', () => {
     [
       'its start is another set',
       (answer) => {
-        const shift = (name: string) =>
-          VSync.parse(String(answer[name]))
-            .xor(Buffer.alloc(32, 7))
-            .toHex();
+        const shift = (name: string) => VSync.parse(String(answer[name])).xor(Buffer.alloc(32, 7)).toHex();
         return {
           ...answer,
           syncVerifierStart: shift('syncVerifierStart'),

@@ -101,10 +101,7 @@ describe('seeding the buckets', () => {
   it('with what DICT says it has left', async () => {
     const { bridge } = await bridgeWithDict();
     for (let i = 0; i < 7; i++) {
-      await bridge.createSyncVerification(
-        { participant: ISPB, keyType: 'CPF', vsync: '0'.repeat(64) },
-        CALL,
-      );
+      await bridge.createSyncVerification({ participant: ISPB, keyType: 'CPF', vsync: '0'.repeat(64) }, CALL);
     }
     await seedRateLimits(database.pool, bridge, ISPB, CALL);
     const all = await buckets();
@@ -124,7 +121,8 @@ describe('seeding the buckets', () => {
     "with BACEN's published numbers when ListPolicies is %s",
     async (what) => {
       const { bridge, dict } = what === 'UNIMPLEMENTED' ? await bareBridge() : await bridgeWithDict();
-      if (what === 'UNAVAILABLE') dict?.faults.on({ kind: 'problem', operation: 'listPolicies', status: 503 });
+      if (what === 'UNAVAILABLE')
+        dict?.faults.on({ kind: 'problem', operation: 'listPolicies', status: 503 });
       if (what === 'nonsense') dict?.faults.on({ kind: 'nonsense', operation: 'listPolicies' });
       await seedRateLimits(database.pool, bridge, ISPB, CALL);
       expect(

@@ -42,7 +42,9 @@ async function expectNeverLeft({ pool }: System, cid: string): Promise<void> {
 
 /** What DICT was told and answered, oldest first. */
 async function answers({ pool }: System): Promise<string[]> {
-  const { rows } = await pool.query<{ result: string }>('select result from dict.sync_verifications order by id');
+  const { rows } = await pool.query<{ result: string }>(
+    'select result from dict.sync_verifications order by id',
+  );
   return rows.map(({ result }) => result);
 }
 
@@ -56,7 +58,7 @@ describe('a NOK is believed after three fresh reads', () => {
     meanwhile(
       system,
       'createSyncVerification',
-      () => changeLocally(system.pool, entry.key, NEW).then(local.resolve, local.reject),
+      () => void changeLocally(system.pool, entry.key, NEW).then(local.resolve, local.reject),
       2,
     );
     const run = await system.verify();
@@ -64,7 +66,9 @@ describe('a NOK is believed after three fresh reads', () => {
     await local.promise;
     expect(await answers(system)).toEqual(['NOK', 'NOK', 'OK']);
     expect(await childrenOf(system.pool, run)).toEqual({});
-    const [summary] = (await notifications(system.pool)).filter(({ type }) => type === 'verification.summary');
+    const [summary] = (await notifications(system.pool)).filter(
+      ({ type }) => type === 'verification.summary',
+    );
     expect(summary).toMatchObject({ payload: { outcome: 'IN_SYNC' } });
     // The VSync was read anew each time.
     const { rows } = await system.pool.query('select distinct vsync from dict.sync_verifications');
@@ -190,14 +194,18 @@ describe('a claim', () => {
       ({ side, round }) => side === 'LOCAL_ONLY' && round === 1,
     );
     expect(mine).toMatchObject([{ decision: 'IN_FLIGHT', key: claimed.key }]);
-    const { rows } = await system.pool.query(`select left_why from dict.cid_log where key = $1`, [claimed.key]);
+    const { rows } = await system.pool.query(`select left_why from dict.cid_log where key = $1`, [
+      claimed.key,
+    ]);
     expect(rows).toEqual([{ left_why: 'removed' }]);
   });
 
   it('the claimer gains the key: added as DICT has it, with the RequestId of the claim', async () => {
     const system = await startSystem({ participants: [ISPB, OTHER], keysPerType: 20 });
     for (const ispb of [ISPB, OTHER]) {
-      const { rows } = await system.pool.query<{ id: string }>('select dict.start_verification($1) as id', [ispb]);
+      const { rows } = await system.pool.query<{ id: string }>('select dict.start_verification($1) as id', [
+        ispb,
+      ]);
       expect(await system.waitForClosed(rows[0]!.id)).toMatchObject({ status: 'COMPLETED' });
     }
     const theirs = system.entries.find(({ participant }) => participant === OTHER)!;

@@ -46,6 +46,7 @@ export class Incarnation {
     if (!this.#dead && --this.#fuse <= 0) {
       this.#dead = true;
       for (const client of this.#clients) client.release(true);
+      this.#clients.clear();
       this.#ended.resolve('crashed');
     }
     if (this.#dead) await forever();
@@ -101,7 +102,8 @@ export class Incarnation {
     return {
       createSyncVerification: async (request, options) =>
         call(async () => bridge.createSyncVerification(request, options)),
-      createCidSetFile: async (request, options) => call(async () => bridge.createCidSetFile(request, options)),
+      createCidSetFile: async (request, options) =>
+        call(async () => bridge.createCidSetFile(request, options)),
       getCidSetFile: async (request, options) => call(async () => bridge.getCidSetFile(request, options)),
       downloadCidSetFile: (request, options) => {
         const alone = call;
@@ -114,7 +116,8 @@ export class Incarnation {
           yield* chunks;
         })();
       },
-      listCidSetEvents: async (request, options) => call(async () => bridge.listCidSetEvents(request, options)),
+      listCidSetEvents: async (request, options) =>
+        call(async () => bridge.listCidSetEvents(request, options)),
       getEntryByCid: async (request, options) => call(async () => bridge.getEntryByCid(request, options)),
       createEntry: async (request, options) => call(async () => bridge.createEntry(request, options)),
       listPolicies: async (request, options) => call(async () => bridge.listPolicies(request, options)),

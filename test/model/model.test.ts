@@ -11,6 +11,7 @@ import { foldDeltas } from '../../src/dict/vsync-store.ts';
 import { Executor } from '../../src/engine/executor.ts';
 import { storeMachines } from '../../src/engine/store-machines.ts';
 import { createLog } from '../../src/log.ts';
+import type { Services } from '../../src/services.ts';
 import { startSimulator, type Operation } from '../../src/simulator/index.ts';
 import { machines } from '../../src/workflows/index.ts';
 import { createTestDatabase } from '../support/database.ts';
@@ -51,7 +52,7 @@ class Model {
   readonly #world: World;
   readonly #settings: ReturnType<typeof readSettings>;
   readonly #bridge: Bridge;
-  #executor!: Executor<unknown>;
+  #executor!: Executor<Services>;
   #life!: Incarnation;
   readonly #limits: boolean;
   #quiet = true;
@@ -93,13 +94,21 @@ class Model {
       dict.faults.on({
         kind: 'problem',
         status: random.pick([500, 503, 503, 429]),
-        operation: random.pick<Operation>(['getEntryByCid', 'listCidSetEvents', 'createSyncVerification', 'getCidSetFile']),
+        operation: random.pick<Operation>([
+          'getEntryByCid',
+          'listCidSetEvents',
+          'createSyncVerification',
+          'getCidSetFile',
+        ]),
         times: 1 + random.below(2),
       });
       return;
     }
     if (dice < 50) {
-      dict.faults.on({ kind: random.pick(['file_error', 'file_wrong_sha256', 'file_duplicate_line']), times: 1 });
+      dict.faults.on({
+        kind: random.pick(['file_error', 'file_wrong_sha256', 'file_duplicate_line']),
+        times: 1,
+      });
       return;
     }
     await this.#step();
@@ -152,12 +161,12 @@ class Model {
     this.#executor = new Executor({
       pool: this.#life.pool,
       workerId: WORKER,
-      activities: activities as never,
+      activities,
       services: {
         pool: this.#life.pool,
         bridge: this.#limits ? limitedBridge(this.#life.bridge, this.#life.pool) : this.#life.bridge,
         settings: this.#settings,
-      } as unknown,
+      },
       log,
     });
     // Draining, it takes one step at a time.
@@ -256,9 +265,7 @@ test(
   async () => {
     const left = Array.from({ length: seeds }, (_, n) => first + n).values();
     const failed = new AbortController();
-    const lanes = await Promise.allSettled(
-      Array.from({ length: LANES }, async () => lane(left, failed)),
-    );
+    const lanes = await Promise.allSettled(Array.from({ length: LANES }, async () => lane(left, failed)));
     for (const result of lanes) if (result.status === 'rejected') throw result.reason;
   },
 );

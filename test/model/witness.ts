@@ -54,7 +54,11 @@ export class Witness {
   /** What happened, for whoever has to find out why. */
   readonly story: string[] = [];
 
-  constructor(pool: Pool, dict: SimulatedDict, scope: { participant: string; keyType: KeyType; marginMs: number }) {
+  constructor(
+    pool: Pool,
+    dict: SimulatedDict,
+    scope: { participant: string; keyType: KeyType; marginMs: number },
+  ) {
     this.#pool = pool;
     this.#dict = dict;
     this.#scope = scope;
@@ -177,11 +181,15 @@ export class Witness {
     const round = this.#rounds.get(`${decided.runId} ${decided.round}`);
     if (round === undefined || key === null) return wrong('its round or key is not known');
     const present = this.base.get(key);
-    if (describe(before) !== describe(present)) wrong(`before is ${describe(before)}, not ${describe(present)}`);
+    if (describe(before) !== describe(present))
+      wrong(`before is ${describe(before)}, not ${describe(present)}`);
     if ((decision === 'REMOVED') !== (after === null)) wrong('after does not tell what was done');
 
     const written = this.#written.get(key);
-    if (written !== undefined && (written.order > round.order || written.at > round.at - this.#scope.marginMs)) {
+    if (
+      written !== undefined &&
+      (written.order > round.order || written.at > round.at - this.#scope.marginMs)
+    ) {
       wrong('the bank changed the key after the snapshot');
     }
     const log = this.#set.list(0, Infinity, Infinity, now).events;

@@ -36,6 +36,7 @@ export class World {
   readonly #keys: Entry[];
   readonly #busy = new Set<string>();
   #due: Due[] = [];
+  #touches = 0;
 
   constructor(pool: Pool, dict: SimulatedDict, time: Driven, seed: number) {
     this.#pool = pool;
@@ -103,12 +104,15 @@ export class World {
   async act(alone: boolean): Promise<void> {
     const entry = this.random.pick(this.#keys);
     if (this.#busy.has(entry.key) || this.#busy.has(`${entry.key} claimed`)) return;
-    if (this.random.chance(0.1)) this.dict.faults.on({ kind: 'late_events', delayMs: 1 + this.random.below(LATE_MS), times: 2 });
+    if (this.random.chance(0.1))
+      this.dict.faults.on({ kind: 'late_events', delayMs: 1 + this.random.below(LATE_MS), times: 2 });
     const there = this.dict.directory.find(entry.key)?.entry;
     const here = this.witness.base.get(entry.key);
     if (there?.participant === OTHER) return this.#claimed(entry, there);
     const what = this.random.pick(
-      there === undefined ? (['create', 'create', 'touch'] as const) : (['update', 'update', 'update', 'delete', 'touch', 'lose'] as const),
+      there === undefined
+        ? (['create', 'create', 'touch'] as const)
+        : (['update', 'update', 'update', 'delete', 'touch', 'lose'] as const),
     );
     const fresh = { ...this.#changed(entry), requestId: this.random.uuid() };
     const patch = { name: this.#name(), accountNumber: String(1 + this.random.below(3)) };
@@ -122,7 +126,8 @@ export class World {
       case 'update':
         return this.#bothSides(entry.key, alone, {
           atDict: () => {
-            if (this.#ours(entry.key)) this.dict.directory.updateEntry({ participant: ISPB, key: entry.key }, patch);
+            if (this.#ours(entry.key))
+              this.dict.directory.updateEntry({ participant: ISPB, key: entry.key }, patch);
           },
           here: { ...(here ?? there ?? fresh), ...patch },
         });
@@ -141,7 +146,11 @@ export class World {
             this.dict.directory.confirmClaim({ donor: ISPB, claimer: OTHER, key: entry.key });
             this.#busy.add(`${entry.key} claimed`);
             this.#later(LAG_MS, () => {
-              this.dict.directory.completeClaim({ ...entry, participant: OTHER, requestId: this.random.uuid() });
+              this.dict.directory.completeClaim({
+                ...entry,
+                participant: OTHER,
+                requestId: this.random.uuid(),
+              });
               this.#busy.delete(`${entry.key} claimed`);
             });
           },
@@ -150,7 +159,10 @@ export class World {
       case 'touch':
         // What is no part of the CID.
         if (here !== undefined) {
-          await this.#sql('update dict.entries set opening_date = $2 where key = $1', [entry.key, new Date(this.now)]);
+          await this.#sql('update dict.entries set opening_date = $2 where key = $1', [
+            entry.key,
+            new Date(this.now + this.#touches++),
+          ]);
           this.witness.touched(entry.key);
         }
     }
@@ -230,7 +242,10 @@ export class World {
     if (entry === undefined) {
       return this.random.chance(0.5)
         ? ['delete from dict.entries where key = $1', [key]]
-        : ['update dict.entries set removed_at = workflow.now() where key = $1 and removed_at is null', [key]];
+        : [
+            'update dict.entries set removed_at = workflow.now() where key = $1 and removed_at is null',
+            [key],
+          ];
     }
     return [
       `insert into dict.entries (participant, key_type, key, request_id, owner_type, tax_id_number, name, trade_name,
