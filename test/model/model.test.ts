@@ -158,7 +158,7 @@ class Model {
 
   #beBorn(): void {
     this.#life = new Incarnation(this.#pool, this.#bridge, async () => this.#meanwhile());
-    this.#executor = new Executor({
+    this.#executor = new Executor<Services>({
       pool: this.#life.pool,
       workerId: WORKER,
       activities,
