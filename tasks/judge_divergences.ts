@@ -2,6 +2,7 @@ import { activity, type ReconciliationContext, reconciliationInput } from '../sr
 import type { CidSetEvent } from '../src/bridge/index.ts';
 import { readEventLog } from '../src/dict/event-log.ts';
 import { judgeHeld } from '../src/dict/held-keys.ts';
+import { noteThreshold } from '../src/dict/divergence-report.ts';
 import { judgeRound } from '../src/dict/in-flight.ts';
 import { freezeRound } from '../src/dict/reconciliation-log.ts';
 import { keepPlans } from '../src/dict/registration.ts';
@@ -38,6 +39,7 @@ export default activity<'nothing' | 'apply' | 'ask'>(
       const inFlight = await judgeRound(tx, run.id, round, events);
       await keepPlans(tx, run.id, round);
       const frozen = await freezeRound(tx, run.id, round);
+      await noteThreshold(tx, run.id, round, settings.MANUAL_APPROVAL_THRESHOLD);
       const needsApproval = frozen.found > settings.MANUAL_APPROVAL_THRESHOLD && frozen.unapproved > 0;
       log.info({ held, inFlight, ...frozen }, 'judged');
       const outcome = frozen.pending === 0 ? 'nothing' : needsApproval ? 'ask' : 'apply';

@@ -28,6 +28,7 @@ test('defaults: everything but where the database and the Bridge are', () => {
     FILE_POLL_SECONDS: 10,
     REPAIR_MAX_HOURS: 24,
     SCAN_MAX_AGE_HOURS: 24,
+    SYNC_DEADLINE_HOURS: 36,
     GRAPHILE_WORKER_SCHEMA: 'graphile_worker',
     WORKER_CONCURRENCY: 10,
     TEMP_DIR: join(tmpdir(), 'dict-vsync'),

@@ -12,6 +12,7 @@ import { list } from './list.ts';
 import { migrate } from './migrate.ts';
 import { reject } from './reject.ts';
 import { release } from './release.ts';
+import { report } from './report.ts';
 import { retry } from './retry.ts';
 import { simulator } from './simulator.ts';
 import { start } from './start.ts';
@@ -28,6 +29,7 @@ export function commands(): Command[] {
     start(),
     list(),
     describe(),
+    report(),
     approve(),
     reject(),
     cancel(),

@@ -1,11 +1,13 @@
 import type { Command } from 'commander';
 import type { Pool } from 'pg';
+import { type DivergenceReport, hasComparison, readDivergenceReport } from '../dict/divergence-report.ts';
 import { readReconciliation, type ReconciliationSummary } from '../dict/reconciliation-log.ts';
 import { readUndo, type UndoSummary } from '../dict/undo.ts';
 import { readRounds, readSentVSyncs, type RoundReport, type SentVSyncReport } from '../dict/run-reports.ts';
 import { findRun, historyOf, type HistoryEvent, listRuns, type RunView } from '../engine/index.ts';
 import { answer, command, type CommonOptions, withDatabase } from './cli.ts';
 import { fields, grouped, lasting, table, when } from './format.ts';
+import { shortReport } from './report-text.ts';
 import { approveCommand, childrenOf, waitsForPerson } from './run-reading.ts';
 import { timeline } from './timeline.ts';
 
@@ -18,6 +20,8 @@ interface Description {
   reconciliation: (ReconciliationSummary & { comparisons: RoundReport[] }) | null;
   /** What it put back, when it is an undo. */
   undo: UndoSummary | null;
+  /** What its last comparison found, once that has ended. */
+  report: DivergenceReport | null;
   /** The command that approves what it found, while it waits for that. */
   approve: string | null;
 }
@@ -49,16 +53,18 @@ async function read(pool: Pool, id: string): Promise<Description> {
     sentVSyncs: await readSentVSyncs(pool, id),
     reconciliation: summary === undefined ? null : { ...summary, comparisons: await readRounds(pool, id) },
     undo: (await readUndo(pool, id)) ?? null,
+    report: (await hasComparison(pool, id)) ? await readDivergenceReport(pool, id) : null,
     approve: waitsForPerson(run) ? await approveCommand(pool, id) : null,
   };
 }
 
 function show(description: Description): string {
-  const { children, sentVSyncs, reconciliation, undo, approve } = description;
+  const { children, sentVSyncs, reconciliation, undo, report, approve } = description;
   const parts = [showRun(description.run), titled('What happened', showHistory(description.history))];
   if (sentVSyncs.length > 0) parts.push(titled('VSyncs sent to DICT', showSentVSyncs(sentVSyncs)));
   if (reconciliation !== null) parts.push(titled('Reconciliation', showReconciliation(reconciliation)));
   if (undo !== null) parts.push(titled('Undo', showUndo(undo)));
+  if (report !== null) parts.push(titled('What the last comparison found', shortReport(report)));
   if (children.length > 0) parts.push(titled('Children', showChildren(children)));
   if (approve !== null) {
     const reject = approve.replace('approve', 'reject');

@@ -19,7 +19,10 @@ interface VSyncOptions extends CommonOptions {
   recalculate?: boolean;
 }
 
-type Row = { participant: string; keyType: KeyType; incomplete?: true } & (KeptVSync | (Recalculation & { wasWrong: boolean }));
+type Row = { participant: string; keyType: KeyType; incomplete?: true } & (
+  | KeptVSync
+  | (Recalculation & { wasWrong: boolean })
+);
 
 /** `dict-vsync vsync`: the VSyncs as they are kept, or recalculated from the entries and compared. */
 export function vsync(): Command {

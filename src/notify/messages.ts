@@ -1,3 +1,4 @@
+import type { DivergenceSummary } from '../dict/divergence-report.ts';
 import type { KeyType } from '../dict/key-type.ts';
 import type { ReconciliationSummary } from '../dict/reconciliation-log.ts';
 import type { AppliedChange } from '../dict/repair.ts';
@@ -34,6 +35,8 @@ export type Message =
         summary: ReconciliationSummary;
         /** For APPROVAL_NEEDED: the set to approve. */
         setHash?: string;
+        /** For APPROVAL_NEEDED: what that set is, in numbers. */
+        divergences?: DivergenceSummary;
         reason?: string;
       };
     }
@@ -41,6 +44,19 @@ export type Message =
       /** The keys a repair changed, with the entries before and after (personal data), as they were changed. */
       type: 'reconciliation.changes';
       content: { runId: string; changes: AppliedChange[] };
+    }
+  | {
+      /** No OK within the deadline; once a breach. Written by dict.check_deadlines, times in ISO 8601, UTC. */
+      type: 'sync.deadline_missed';
+      content: {
+        hours: number;
+        /** Null: there never was one; then it counts from when the participant was configured. */
+        lastOkAt: string | null;
+        countedFrom: string;
+        deadlineAt: string;
+        lastResult: 'OK' | 'NOK' | 'ERROR' | null;
+        openReconciliation: string | null;
+      };
     }
   | { type: 'reconciliation.complete'; content: { runId: string; summary: ReconciliationSummary } }
   | {

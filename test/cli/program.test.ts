@@ -33,6 +33,7 @@ describe('every command', () => {
       'start',
       'list',
       'describe',
+      'report',
       'approve',
       'reject',
       'cancel',
@@ -43,6 +44,7 @@ describe('every command', () => {
       'cid',
       'vsync',
       'import',
+      'connect',
       'simulator',
       'health',
     ]);
@@ -144,6 +146,7 @@ describe('settings and database', () => {
     const commands = [
       ['list'],
       ['describe', 'x'],
+      ['report', 'x'],
       ['start', 'verification', '--participant', '12345678'],
       ['approve', 'x', '--by', 'a', '--reason', 'b'],
       ['cancel', 'x'],

@@ -89,7 +89,10 @@ test('COPY into the bank’s table', async () => {
     [ISPB, 'EVP', key, requestId, 'F', '11122233300', 'Ana', '\\N', '1', '22', 'CACC', '\\N'].join('\t'),
   );
   const { client, end } = await transaction(pool);
-  await pipeline(Readable.from([`${lines.join('\n')}\n`]), client.query(copyFrom('copy bank.pix_keys from stdin')));
+  await pipeline(
+    Readable.from([`${lines.join('\n')}\n`]),
+    client.query(copyFrom('copy bank.pix_keys from stdin')),
+  );
   await end('commit');
   await expectFed(pool, oneTable, 2000);
 });
@@ -105,11 +108,17 @@ test('loading mends what was written past the triggers, and what was written pas
   const pool = await bank(oneTable, 12);
   const { client, end } = await transaction(pool);
   await client.query('set local session_replication_role = replica');
-  await client.query(`delete from bank.pix_keys where pix_key in (select pix_key from bank.pix_keys limit 2)`);
-  await client.query(`update bank.pix_keys set account = '99' where pix_key in (select pix_key from bank.pix_keys limit 3)`);
+  await client.query(
+    `delete from bank.pix_keys where pix_key in (select pix_key from bank.pix_keys limit 2)`,
+  );
+  await client.query(
+    `update bank.pix_keys set account = '99' where pix_key in (select pix_key from bank.pix_keys limit 3)`,
+  );
   await oneTable.write(client, keys('CPF', 4));
   await end('commit');
-  await pool.query(`update dict.entries set name = 'Alheio' where key = (select max(pix_key) from bank.pix_keys where kind = 'EMAIL')`);
+  await pool.query(
+    `update dict.entries set name = 'Alheio' where key = (select max(pix_key) from bank.pix_keys where kind = 'EMAIL')`,
+  );
   const differed = await differing(pool);
   expect(differed).toBeGreaterThanOrEqual(9);
   await expectFed(pool, oneTable, 14);
@@ -149,7 +158,9 @@ test('a table that lost a column, and one of which the row has more columns than
 test('whoever writes to the bank’s tables needs no right on ours', async () => {
   const pool = await bank(oneTable, 2);
   const { client, end } = await transaction(pool);
-  await client.query(`create role teller; grant usage on schema bank to teller; grant all on bank.pix_keys to teller`);
+  await client.query(
+    `create role teller; grant usage on schema bank to teller; grant all on bank.pix_keys to teller`,
+  );
   await client.query('set local role teller');
   await oneTable.write(client, keys('CPF', 3));
   await client.query('delete from bank.pix_keys where kind = $1', ['EMAIL']);

@@ -3,14 +3,28 @@ import { describe, expect, test } from 'vitest';
 import { KEY_TYPES } from '../../src/dict/key-type.ts';
 import { cli } from '../cli/support.ts';
 import { createMetrics } from '../../src/http/metrics.ts';
-import { bank, connect, counts, emptyBank, expectFed, incomplete, ISPB, keys, oneTable, rejects, settle } from './support.ts';
+import {
+  bank,
+  connect,
+  counts,
+  emptyBank,
+  expectFed,
+  incomplete,
+  ISPB,
+  keys,
+  oneTable,
+  rejects,
+  settle,
+} from './support.ts';
 
 const ALL = [...KEY_TYPES].sort();
 
 /** A bank with three e-mail keys, of which one, 'a@b', is about to be spoilt. */
 async function threeKeys(): Promise<Pool> {
   const pool = await bank(oneTable, 3);
-  await pool.query(`update bank.pix_keys set pix_key = 'a@b' where pix_key = (select min(pix_key) from bank.pix_keys)`);
+  await pool.query(
+    `update bank.pix_keys set pix_key = 'a@b' where pix_key = (select min(pix_key) from bank.pix_keys)`,
+  );
   return pool;
 }
 
@@ -45,7 +59,9 @@ describe('a row that cannot be used is written, shows as a reject, and is in no 
     // Loading comes to the same, and the row's end is the reject's.
     await pool.query(`delete from dict.feed_rejects; select dict.load_source('core')`);
     expect(await rejects(pool)).toEqual([found]);
-    await pool.query(`delete from bank.pix_keys where pix_key not like '%.%' or ispb <> '${ISPB}' or kind <> 'EMAIL'`);
+    await pool.query(
+      `delete from bank.pix_keys where pix_key not like '%.%' or ispb <> '${ISPB}' or kind <> 'EMAIL'`,
+    );
     expect(await rejects(pool)).toEqual([]);
     expect(await incomplete(pool)).toEqual([]);
   });
@@ -53,7 +69,9 @@ describe('a row that cannot be used is written, shows as a reject, and is in no 
 
 test('a null in the key itself', async () => {
   const pool = await threeKeys();
-  await pool.query(`alter table bank.pix_keys drop constraint pix_keys_pkey, alter pix_key drop not null, alter kind drop not null`);
+  await pool.query(
+    `alter table bank.pix_keys drop constraint pix_keys_pkey, alter pix_key drop not null, alter kind drop not null`,
+  );
   await pool.query(`update bank.pix_keys set pix_key = null where pix_key = 'a@b'`);
   expect(await rejects(pool)).toEqual([`${ISPB} EMAIL  KEY_MISSING`]);
   expect(await counts(pool)).toEqual({ EMAIL: 2 });
@@ -68,7 +86,9 @@ test('a null in the key itself', async () => {
 test('a key shown twice is not chosen from', async () => {
   const pool = await threeKeys();
   await pool.query('alter table bank.pix_keys drop constraint pix_keys_pkey');
-  await pool.query(`insert into bank.pix_keys select ispb, kind, pix_key, request_id, person, document, 'Outro' from bank.pix_keys where pix_key = 'a@b'`);
+  await pool.query(
+    `insert into bank.pix_keys select ispb, kind, pix_key, request_id, person, document, 'Outro' from bank.pix_keys where pix_key = 'a@b'`,
+  );
   expect(await rejects(pool)).toEqual([`${ISPB} EMAIL a@b KEY_TWICE`]);
   await pool.query(`delete from bank.pix_keys where full_name = 'Outro'`);
   expect(await rejects(pool)).toEqual([]);
@@ -79,9 +99,12 @@ test('a participant that the source was not connected for', async () => {
   const pool = await emptyBank();
   const [tables = '', map = ''] = oneTable.sql;
   await pool.query(tables);
-  await pool.query(map.replace('(text, jsonb, jsonb)\')', `(text, jsonb, jsonb)', array['${ISPB}'])`));
+  await pool.query(map.replace("(text, jsonb, jsonb)')", `(text, jsonb, jsonb)', array['${ISPB}'])`));
   expect(await incomplete(pool)).toEqual([]);
-  await oneTable.write(pool, [...keys('EMAIL', 2), { ...keys('EMAIL', 3)[2]!, participant: '87654321', key: 'x@y' }]);
+  await oneTable.write(pool, [
+    ...keys('EMAIL', 2),
+    { ...keys('EMAIL', 3)[2]!, participant: '87654321', key: 'x@y' },
+  ]);
   expect(await incomplete(pool), 'never loaded').toEqual(ALL);
   await pool.query(`select dict.load_source('core')`);
   expect(await rejects(pool)).toEqual(['87654321 EMAIL x@y PARTICIPANT_INVALID']);
@@ -150,9 +173,11 @@ test('VSync incomplete: said by the command and the metrics', async () => {
   await pool.query(`update bank.pix_keys set request_id = null where pix_key = 'a@b'`);
   const env = { DATABASE_URL: url.href };
   const told = await cli(['vsync', '--json'], { env });
-  expect(told.json<{ vsyncs: { keyType: string; incomplete?: true }[] }>().vsyncs.filter((row) => row.incomplete === true)).toEqual([
-    expect.objectContaining({ keyType: 'EMAIL', entries: 2 }),
-  ]);
+  expect(
+    told
+      .json<{ vsyncs: { keyType: string; incomplete?: true }[] }>()
+      .vsyncs.filter((row) => row.incomplete === true),
+  ).toEqual([expect.objectContaining({ keyType: 'EMAIL', entries: 2 })]);
   expect(told.stderr).toMatch(/^VSync incomplete: 12345678 EMAIL /m);
   expect(told.exitCode).toBe(0);
   const metrics = await createMetrics(pool).registry.metrics();
@@ -176,8 +201,13 @@ test('connecting twice, or what cannot be a mapping, is refused', async () => {
   await refused(`select dict.connect_source('other', 'bank.dict_keys', ${apply})`);
   await refused(`select dict.feed_table('core', 'bank.dict_keys', 'bank.keys_of(bank.pix_keys)')`);
   await refused(`select dict.feed_table('core', 'bank.pix_keys', 'bank.other(integer)')`);
-  await refused(`select dict.feed_table('core', 'bank.pix_keys', 'bank.keys_of(bank.pix_keys)', array['none'])`);
-  await refused(`select dict.feed_table('none', 'bank.pix_keys', 'bank.keys_of(bank.pix_keys)')`, 'DV_SOURCE_UNKNOWN');
+  await refused(
+    `select dict.feed_table('core', 'bank.pix_keys', 'bank.keys_of(bank.pix_keys)', array['none'])`,
+  );
+  await refused(
+    `select dict.feed_table('none', 'bank.pix_keys', 'bank.keys_of(bank.pix_keys)')`,
+    'DV_SOURCE_UNKNOWN',
+  );
   await refused(`select dict.load_source('none')`, 'DV_SOURCE_UNKNOWN');
   await refused(`select dict.disconnect_source('none')`, 'DV_SOURCE_UNKNOWN');
   await pool.query(`select dict.disconnect_source('core')`);
@@ -186,12 +216,17 @@ test('connecting twice, or what cannot be a mapping, is refused', async () => {
   await refused(`select dict.connect_source('core', 'bank.odd', ${apply})`);
   await refused(`select dict.connect_source('core', 'bank.dict_keys', 'bank.other(integer)')`);
   await refused(`select dict.connect_source('core', 'bank.dict_keys', null)`);
-  await refused(`select dict.connect_source('core', 'bank.dict_keys', ${apply}, array['1'])`, 'DV_ISPB_INVALID');
+  await refused(
+    `select dict.connect_source('core', 'bank.dict_keys', ${apply}, array['1'])`,
+    'DV_ISPB_INVALID',
+  );
 });
 
 test('a person without rights cannot have a mapping run as the owner', async () => {
   const pool = await bank(oneTable, 1);
-  await pool.query(`create role clerk_of_${process.pid}; grant usage on schema dict to clerk_of_${process.pid}`);
+  await pool.query(
+    `create role clerk_of_${process.pid}; grant usage on schema dict to clerk_of_${process.pid}`,
+  );
   const client = await pool.connect();
   await client.query(`begin; set local role clerk_of_${process.pid}`);
   for (const sql of [`select dict.load_source('core')`, `select dict.disconnect_source('core')`]) {
@@ -201,7 +236,9 @@ test('a person without rights cannot have a mapping run as the owner', async () 
   }
   await client.query('create temp table mine (a text)');
   await expect(
-    client.query(`create trigger t after insert on mine for each statement execute function dict.feed_changed('core', 'select 1')`),
+    client.query(
+      `create trigger t after insert on mine for each statement execute function dict.feed_changed('core', 'select 1')`,
+    ),
   ).rejects.toMatchObject({ code: '42501' });
   await client.query('rollback');
   client.release();

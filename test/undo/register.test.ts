@@ -123,8 +123,9 @@ describe('a local-only key that a person wants registered', () => {
     await approve(system, run);
     // The next round finds it with its new CID, which nobody approved.
     await expect
-      .poll(async () =>
-        (await divergences(system.pool, run)).map(({ round, decision }) => ({ round, decision })),
+      .poll(
+        async () => (await divergences(system.pool, run)).map(({ round, decision }) => ({ round, decision })),
+        { timeout: 20_000 },
       )
       .toEqual([
         { round: 1, decision: 'IN_FLIGHT' },
