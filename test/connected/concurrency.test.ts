@@ -156,7 +156,7 @@ test.each([1, 2, 3])(
     await settled(pool);
     const unusable = (await rejects(pool)).map((reject) => reject.split(' ')[2]);
     const shown = (await bankRows(pool, threeTables)) as { key: string; request_id: string | null }[];
-    expect(unusable.sort()).toEqual(
+    expect(unusable.sort((a, b) => String(a).localeCompare(String(b)))).toEqual(
       shown.flatMap(({ key, request_id }) => (request_id === null ? [key] : [])).sort(),
     );
     expect(await baseRows(pool)).toEqual(shown.filter(({ request_id }) => request_id !== null));

@@ -1,5 +1,4 @@
 import { describe, expect, it } from 'vitest';
-import type { Entry } from '../../src/dict/entry.ts';
 import { lookUp, pendingDivergences } from '../../src/dict/repair-lookup.ts';
 import { useTestDatabase } from '../support/database.ts';
 import { CALL } from '../bridge/support.ts';

@@ -58,7 +58,7 @@ describe('a NOK is believed after three fresh reads', () => {
     meanwhile(
       system,
       'createSyncVerification',
-      () => changeLocally(system.pool, entry.key, NEW).then(local.resolve, local.reject),
+      () => void changeLocally(system.pool, entry.key, NEW).then(local.resolve, local.reject),
       2,
     );
     const run = await system.verify();

@@ -234,7 +234,8 @@ describe('with a worker', () => {
         })
         .toMatchObject({ status: 'COMPLETED' });
     }
-    expect(await rowOf(database.pool, run)).toMatchObject({ status: 'WAITING', state: 'wait' });
+    // Each end nudges the parent, which looks and waits on.
+    await untilStatus(database.pool, run, 'WAITING');
     last.resolve();
     await untilStatus(database.pool, run, 'COMPLETED', 2000);
     expect(await pastOf(database.pool, run)).toContain('WOKEN wait/0 children_closed>end');

@@ -46,6 +46,7 @@ export class Incarnation {
     if (!this.#dead && --this.#fuse <= 0) {
       this.#dead = true;
       for (const client of this.#clients) client.release(true);
+      this.#clients.clear();
       this.#ended.resolve('crashed');
     }
     if (this.#dead) await forever();

@@ -11,6 +11,7 @@ import { foldDeltas } from '../../src/dict/vsync-store.ts';
 import { Executor } from '../../src/engine/executor.ts';
 import { storeMachines } from '../../src/engine/store-machines.ts';
 import { createLog } from '../../src/log.ts';
+import type { Services } from '../../src/services.ts';
 import { startSimulator, type Operation } from '../../src/simulator/index.ts';
 import { machines } from '../../src/workflows/index.ts';
 import { createTestDatabase } from '../support/database.ts';
@@ -51,7 +52,7 @@ class Model {
   readonly #world: World;
   readonly #settings: ReturnType<typeof readSettings>;
   readonly #bridge: Bridge;
-  #executor!: Executor<unknown>;
+  #executor!: Executor<Services>;
   #life!: Incarnation;
   readonly #limits: boolean;
   #quiet = true;
@@ -157,15 +158,15 @@ class Model {
 
   #beBorn(): void {
     this.#life = new Incarnation(this.#pool, this.#bridge, async () => this.#meanwhile());
-    this.#executor = new Executor({
+    this.#executor = new Executor<Services>({
       pool: this.#life.pool,
       workerId: WORKER,
-      activities: activities as never,
+      activities,
       services: {
         pool: this.#life.pool,
         bridge: this.#limits ? limitedBridge(this.#life.bridge, this.#life.pool) : this.#life.bridge,
         settings: this.#settings,
-      } as unknown,
+      },
       log,
     });
     // Draining, it takes one step at a time.

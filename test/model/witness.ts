@@ -197,7 +197,7 @@ export class Witness {
       (event) =>
         event.cid === cid &&
         event.timestamp >= round.at - this.#scope.marginMs &&
-        event.visibleAt <= (round.judgedFrom ?? 0),
+        event.visibleAt < (round.judgedFrom ?? 0),
     );
     if (named) wrong("DICT's log named it after the snapshot");
     if (decision === 'REMOVED') {

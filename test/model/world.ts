@@ -36,6 +36,7 @@ export class World {
   readonly #keys: Entry[];
   readonly #busy = new Set<string>();
   #due: Due[] = [];
+  #touches = 0;
 
   constructor(pool: Pool, dict: SimulatedDict, time: Driven, seed: number) {
     this.#pool = pool;
@@ -160,7 +161,7 @@ export class World {
         if (here !== undefined) {
           await this.#sql('update dict.entries set opening_date = $2 where key = $1', [
             entry.key,
-            new Date(this.now),
+            new Date(this.now + this.#touches++),
           ]);
           this.witness.touched(entry.key);
         }
