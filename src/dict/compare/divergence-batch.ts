@@ -3,7 +3,10 @@ import { CID_BYTES } from '../cid.ts';
 
 /** "D <cid>\n" */
 const LINE_BYTES = 2 + 2 * CID_BYTES + 1;
-const [D, L, SPACE, LF] = Buffer.from('DL \n');
+const D = 0x44;
+const L = 0x4c;
+const SPACE = 0x20;
+const LF = 0x0a;
 const HEX_DIGITS = Buffer.from('0123456789abcdef');
 
 export type DivergenceSide = 'DICT_ONLY' | 'LOCAL_ONLY';
