@@ -122,7 +122,7 @@ test('does the whole job, as the processes of an installation', async () => {
     if (found === undefined) throw new Error(`the worker serves nothing yet: ${worker.out.stderr}`);
     return found;
   }, 10_000);
-  const healthy = { ready: true, reasons: [] };
+  const healthy = { ready: true, reasons: [], warnings: [] };
   await vi.waitFor(
     async () => expect(await binary.json(['health'], { HTTP_PORT: port })).toEqual(healthy),
     10_000,

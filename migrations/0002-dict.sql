@@ -71,6 +71,7 @@ create table dict.entries (
   removed_at     timestamptz,
   changed_why    text,
   changed_xid    xid8 not null default pg_current_xact_id(),
+  came_xid       xid8 not null default pg_current_xact_id(),
   cid            bytea not null generated always as (dict.cid(
     request_id, key_type, key, tax_id_number, name, trade_name, participant, branch, account_number, account_type)) stored,
   primary key (participant, key_type, key)
@@ -81,6 +82,8 @@ comment on column dict.entries.since is 'When its CID came (a change of what is 
 comment on column dict.entries.changed_why is 'Why the row last changed, where the writer said so; kept with the CID that left.';
 comment on column dict.entries.changed_xid is
   'The transaction that last changed the row: compared with a kept snapshot it tells what changed since, which clock times cannot (now() is before commit).';
+comment on column dict.entries.came_xid is
+  'The transaction that brought its CID (a change of what is no part of the CID leaves it): tells whether a snapshot saw the CID here.';
 
 -- Lists the CIDs of a bucket range in order (a bucket is a prefix), and finds the entry of a CID.
 create index entries_cid on dict.entries (participant, key_type, cid) where removed_at is null;
@@ -177,12 +180,15 @@ begin
   if not said_why then
     new.changed_why := null;
   end if;
-  if new.since = old.since and
-     (new.participant, new.key_type, new.key, new.request_id, new.tax_id_number, new.name, coalesce(new.trade_name, ''),
+  new.came_xid := old.came_xid;
+  if (new.participant, new.key_type, new.key, new.request_id, new.tax_id_number, new.name, coalesce(new.trade_name, ''),
       coalesce(new.branch, ''), new.account_number, new.account_type, new.removed_at is null) is distinct from
      (old.participant, old.key_type, old.key, old.request_id, old.tax_id_number, old.name, coalesce(old.trade_name, ''),
       coalesce(old.branch, ''), old.account_number, old.account_type, old.removed_at is null) then
-    new.since := clock_timestamp();
+    new.came_xid := new.changed_xid;
+    if new.since = old.since then
+      new.since := clock_timestamp();
+    end if;
   end if;
   return new;
 end $$;
@@ -224,7 +230,7 @@ begin
   -- A CID left when no new row of the statement holds it for the same key.
   -- It leaves the moment its successor comes.
   insert into dict.cid_log (participant, key_type, key, cid, request_id, came_at, came_xid, left_at, left_why)
-  select o.participant, o.key_type, o.key, o.cid, o.request_id, o.since, o.changed_xid,
+  select o.participant, o.key_type, o.key, o.cid, o.request_id, o.since, o.came_xid,
     greatest(o.since, coalesce(case when n.removed_at is null then n.since end, clock_timestamp())),
     coalesce(n.changed_why, case when n.removed_at is null then 'updated' else 'removed' end)
   from old_rows o
@@ -243,7 +249,7 @@ begin
   from old_rows where removed_at is null group by 1, 2, 3;
 
   insert into dict.cid_log (participant, key_type, key, cid, request_id, came_at, came_xid, left_why)
-  select participant, key_type, key, cid, request_id, since, changed_xid, 'deleted' from old_rows where removed_at is null;
+  select participant, key_type, key, cid, request_id, since, came_xid, 'deleted' from old_rows where removed_at is null;
   return null;
 end $$;
 create trigger entries_deleted after delete on dict.entries
@@ -258,7 +264,7 @@ begin
   from dict.entries where removed_at is null group by 1, 2, 3;
 
   insert into dict.cid_log (participant, key_type, key, cid, request_id, came_at, came_xid, left_why)
-  select participant, key_type, key, cid, request_id, since, changed_xid, 'truncated' from dict.entries where removed_at is null;
+  select participant, key_type, key, cid, request_id, since, came_xid, 'truncated' from dict.entries where removed_at is null;
   return null;
 end $$;
 create trigger entries_truncated before truncate on dict.entries
@@ -449,10 +455,13 @@ comment on column dict.rounds.way is 'How the round found what differs: by repla
 comment on column dict.rounds.set_hash is
   'SHA-256 over the lines "D|L <cid>\n" in ascending CID order: what a person approves.';
 
-create function dict.in_flight(changed xid8, at timestamptz, r dict.rounds) returns boolean
-language sql volatile as $$ select dict.changed_since(changed, r.snapshot) or at > r.settled_before $$;
-comment on function dict.in_flight(xid8, timestamptz, dict.rounds) is
-  'Whether a change was made since the round''s snapshot, or within the margin before it.';
+create function dict.in_flight(changed xid8, at timestamptz, why text, r dict.rounds) returns boolean
+language sql volatile as $$
+  -- The margin is for what customers do on two sides; a load of the key base happens on one.
+  select dict.changed_since(changed, r.snapshot) or (at > r.settled_before and why is distinct from 'imported')
+$$;
+comment on function dict.in_flight(xid8, timestamptz, text, dict.rounds) is
+  'Whether a change was made since the round''s snapshot, or within the margin before it (an import only if since the snapshot).';
 
 create table dict.cid_files (
   id            uuid primary key default workflow.uuidv7(),

@@ -62,12 +62,14 @@ end $$;
 comment on function dict.take_token(text, text) is
   'Takes a token of a bucket, or says when there will be one. Called in a transaction of its own before each call; tokens are not given back.';
 
-create function dict.empty_bucket(of_participant text, of_policy text, until timestamptz) returns timestamptz
+create function dict.empty_bucket(of_participant text, of_policy text, stay_away interval) returns timestamptz
 language sql security definer set search_path = pg_catalog, dict as $$
-  -- DICT knows better: nothing until its next refill, whose phase we don't know, so a whole period from now.
-  update dict.rate_limits set tokens = 0, refilled_at = workflow.now(), blocked_until = until
+  -- DICT knows better: nothing until its next refill, whose phase we don't know, so a whole period from now. Another
+  -- call's 429 may have said longer.
+  update dict.rate_limits set tokens = 0, refilled_at = workflow.now(),
+    blocked_until = greatest(blocked_until, workflow.now() + stay_away)
   where participant = of_participant and policy = of_policy
-  returning coalesce(until, refilled_at + refill_period)
+  returning coalesce(blocked_until, refilled_at + refill_period)
 $$;
-comment on function dict.empty_bucket(text, text, timestamptz) is
-  'What a 429 does: empties the local bucket, keeps Retry-After; returns when to try again.';
+comment on function dict.empty_bucket(text, text, interval) is
+  'What a 429 does: empties the local bucket, keeps Retry-After (null: DICT said none); returns when to try again.';

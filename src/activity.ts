@@ -32,6 +32,15 @@ export function reconciliationInput(input: Record<string, unknown>): {
   };
 }
 
+/** What a run of `undo` is started with: the scope, and the reconciliation that it undoes. */
+export function undoInput(input: Record<string, unknown>): {
+  participant: string;
+  keyType: KeyType;
+  runId: string;
+} {
+  return { ...reconciliationInput(input), runId: String(input['run']) };
+}
+
 /** What a verification remembers between its steps. */
 export interface VerificationContext {
   /** Still to be recalculated from the entries before anything is sent. */

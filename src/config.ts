@@ -48,6 +48,7 @@ const schema = z.object({
   FILE_POLL_SECONDS: duration(10, 600),
   REPAIR_MAX_HOURS: duration(24, 8760),
   SCAN_MAX_AGE_HOURS: duration(24, 8760),
+  SYNC_DEADLINE_HOURS: duration(36, 8760),
   GRAPHILE_WORKER_SCHEMA: z
     .string()
     .regex(/^[a-z_][a-z0-9_]{0,62}$/, 'must be a plain lowercase schema name')

@@ -12,6 +12,8 @@ export interface DvErrorOptions {
   retryAt?: Date;
   /** DICT's or the Bridge's own correlation id, to quote in a support ticket. */
   correlationId?: string;
+  /** DICT's problem type (NotFound, EntryKeyOwnedByDifferentPerson, …), when the error is DICT's answer. */
+  problemType?: string;
   cause?: unknown;
 }
 
@@ -24,6 +26,7 @@ export class DvError extends Error {
   readonly class: ErrorClass;
   readonly retryAt: Date | undefined;
   readonly correlationId: string | undefined;
+  readonly problemType: string | undefined;
 
   constructor(code: string, message: string, options: DvErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
@@ -32,6 +35,7 @@ export class DvError extends Error {
     this.class = options.class ?? 'not_retryable';
     this.retryAt = options.retryAt;
     this.correlationId = options.correlationId;
+    this.problemType = options.problemType;
   }
 }
 

@@ -9,11 +9,18 @@ export default activity<'fresh' | 'stale'>(async ({ run }, { settings }) => {
   const { round, signal } = run.context as unknown as ReconciliationContext;
   return async (tx) => {
     await approveRound(tx, run.id, round, { by: signal?.by ?? '', reason: signal?.reason ?? '' });
-    const { rows } = await tx.query<{ fresh: boolean }>(
-      `select compared_at > workflow.now() - $3 * interval '1 minute' as fresh from dict.rounds
+    const { rows } = await tx.query<{ fresh: boolean; way: string | null }>(
+      `select compared_at > workflow.now() - $3 * interval '1 minute' as fresh, way from dict.rounds
        where run_id = $1 and round = $2`,
       [run.id, round, settings.APPROVAL_FRESH_MINUTES],
     );
-    return { outcome: rows[0]?.fresh === true ? 'fresh' : 'stale', detail: { by: signal?.by } };
+    const detail = { by: signal?.by };
+    if (rows[0]?.fresh === true) return { outcome: 'fresh', detail };
+    // What the event log told was not refuted, only outlived: the next round may ask it again.
+    return {
+      outcome: 'stale',
+      ...(rows[0]?.way === 'EVENT_LOG' && { context: { replayed: false } }),
+      detail,
+    };
   };
 });

@@ -1,5 +1,7 @@
 import { activity, type ReconciliationContext, reconciliationInput } from '../src/activity.ts';
+import { NO_ARRIVALS, readArrivals } from '../src/dict/arrivals.ts';
 import { lookUp, pendingDivergences } from '../src/dict/repair-lookup.ts';
+import { registerPlanned } from '../src/dict/registration.ts';
 import { applyFindings } from '../src/dict/repair.ts';
 import { publish } from '../src/notify/index.ts';
 
@@ -9,8 +11,8 @@ const CHUNK = 200;
 const FAILED_AGAIN_MS = 2000;
 
 /**
- * Applies the round's frozen set in chunks: asks DICT about each CID, then in one transaction decides, changes the
- * base, records before and after, and tells Core-Dict.
+ * Applies the round's frozen set in chunks: asks DICT about each CID, registers there what a person marked for it, then
+ * in one transaction decides, changes the base, records before and after, and tells Core-Dict.
  */
 export default activity<'again' | 'applied'>(async ({ run, signal, log }, { pool, bridge }) => {
   const { participant, keyType } = reconciliationInput(run.input);
@@ -19,11 +21,21 @@ export default activity<'again' | 'applied'>(async ({ run, signal, log }, { pool
   if (pending.length === 0) return { outcome: 'applied' };
   const call = { correlationId: run.correlationId, signal };
   const scope = { runId: run.id, round, participant, keyType };
-  const { findings, failed, brokenOffBy } = await lookUp(pool, bridge, scope, pending, call);
+  const lookups = await lookUp(pool, bridge, scope, pending, call);
+  const { findings, failed, brokenOffBy } = await registerPlanned(
+    pool,
+    bridge,
+    scope,
+    pending,
+    lookups,
+    call,
+  );
   // What was fetched before the limit was hit is applied; only a step that got nothing has failed.
   if (findings.length === 0 && failed === 0) throw brokenOffBy;
+  const removes = findings.some(({ side, says }) => side === 'LOCAL_ONLY' && says === 'ABSENT');
+  const arrivals = removes ? await readArrivals(pool, bridge, scope, call) : NO_ARRIVALS;
   return async (tx) => {
-    const changes = await applyFindings(tx, scope, findings);
+    const changes = await applyFindings(tx, scope, findings, arrivals);
     if (changes.length > 0) {
       await publish(tx, participant, keyType, run.id, {
         type: 'reconciliation.changes',

@@ -1,5 +1,6 @@
 import { activity, NOKS_BELIEVED, type ReconciliationContext, reconciliationInput } from '../src/activity.ts';
 import { completeSyncVerification, sendVSync } from '../src/dict/sync-verification.ts';
+import type { StepError } from '../src/engine/index.ts';
 import type { Db } from '../src/dict/vsync-store.ts';
 
 /** Comparisons before a reconciliation that DICT keeps calling NOK gives up. */
@@ -7,7 +8,7 @@ const ROUNDS = 3;
 
 /**
  * Sends the new VSync to DICT after a repair (Manual §9), read anew each time; a NOK is believed at the third. NOK
- * means start over, `still_nok` that it was in vain, `quarantined` that all is repaired but what DICT kept failing on.
+ * means start over, `still_nok` that it was in vain or that only a person can go on, `quarantined` that all is repaired but what DICT kept failing on.
  */
 export default activity<'again' | 'ok' | 'nok' | 'still_nok' | 'quarantined'>(
   async ({ run, signal, log }, { pool, bridge, settings }) => {
@@ -43,6 +44,15 @@ export default activity<'again' | 'ok' | 'nok' | 'still_nok' | 'quarantined'>(
           detail: { ...detail, ...left },
         };
       }
+      // Only a person can go on: neither a hold nor DICT's refusal gives way to another round.
+      if (left.others === 0 && left.held + left.unregistered > 0) {
+        return {
+          outcome: 'still_nok',
+          context: { noks: 0, reads: 0 },
+          detail: { ...detail, ...left },
+          error: left.held > 0 ? keysHeld(left.held) : registrationRefused(left.unregistered),
+        };
+      }
       if (noks + 1 < ROUNDS) {
         // What was in flight must come to rest before it is looked at again.
         const wait = left.inFlight > 0 ? settings.IN_FLIGHT_MARGIN_SECONDS * 1000 : 0;
@@ -67,18 +77,47 @@ export default activity<'again' | 'ok' | 'nok' | 'still_nok' | 'quarantined'>(
   },
 );
 
+function keysHeld(keys: number): StepError {
+  return {
+    code: 'DV_KEYS_HELD',
+    class: 'not_retryable',
+    message: `All is repaired but ${keys} keys that are held since an undo, so DICT says NOK. \`dict-vsync held\` lists them; release them with \`dict-vsync release\` and retry the run.`,
+  };
+}
+
+function registrationRefused(keys: number): StepError {
+  return {
+    code: 'DV_REGISTRATION_REFUSED',
+    class: 'not_retryable',
+    message: `All is repaired but ${keys} local-only keys that DICT refused to register, so DICT says NOK. dict.divergences tells DICT's reason; the next reconciliation removes them unless a person decides otherwise.`,
+  };
+}
+
+interface LeftUndone {
+  quarantined: number;
+  inFlight: number;
+  /** Keys still held. */
+  held: number;
+  /** Local-only keys that DICT refused to register. */
+  unregistered: number;
+  /** What another round may decide otherwise. */
+  others: number;
+}
+
 /** What the round's repair left alone. */
-async function leftUndone(
-  tx: Db,
-  runId: string,
-  round: number,
-): Promise<{ quarantined: number; inFlight: number; others: number }> {
-  const { rows } = await tx.query<{ quarantined: number; inFlight: number; others: number }>(
+async function leftUndone(tx: Db, runId: string, round: number): Promise<LeftUndone> {
+  const { rows } = await tx.query<LeftUndone>(
     `select count(*) filter (where decision = 'QUARANTINED')::integer as quarantined,
        count(*) filter (where decision = 'IN_FLIGHT')::integer as "inFlight",
-       count(*) filter (where decision in ('IN_FLIGHT', 'SUPERSEDED', 'REFUSED', 'HELD'))::integer as others
-     from dict.divergences where run_id = $1 and round = $2`,
+       count(distinct d.key) filter (where decision = 'HELD' and h.key is not null)::integer as held,
+       count(*) filter (where decision = 'REFUSED' and plan = 'REGISTER')::integer as unregistered,
+       count(*) filter (where decision in ('IN_FLIGHT', 'SUPERSEDED') or decision = 'REFUSED' and plan is null
+         or decision = 'HELD' and h.key is null)::integer as others
+     from dict.divergences d join dict.reconciliations n using (run_id)
+     left join dict.held_keys h on (h.participant, h.key_type, h.key) = (n.participant, n.key_type, d.key)
+       and h.released_at is null
+     where d.run_id = $1 and d.round = $2`,
     [runId, round],
   );
-  return rows[0] ?? { quarantined: 0, inFlight: 0, others: 0 };
+  return rows[0] ?? { quarantined: 0, inFlight: 0, held: 0, unregistered: 0, others: 0 };
 }

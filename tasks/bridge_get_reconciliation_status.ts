@@ -3,43 +3,50 @@ import { noteCidFile } from '../src/dict/reconciliation-log.ts';
 import { DvError } from '../src/errors.ts';
 
 /** Asks whether the CID file is there (getCidSetFile). ERROR and UNAVAILABLE are DICT's way to say: ask for another. */
-export default activity<'available' | 'refused' | 'pending'>(async ({ run, signal, log }, { bridge }) => {
-  const { participant } = reconciliationInput(run.input);
-  const { file } = run.context as unknown as ReconciliationContext;
-  if (file === undefined) throw new DvError('DV_UNEXPECTED', 'No CID file was asked for. Please report it.');
-  let state;
-  try {
-    state = await bridge.getCidSetFile(
-      { participant, id: file.id },
-      { correlationId: run.correlationId, signal },
-    );
-  } catch (error) {
-    // Keeping pace with DICT's limit is what polling is, and no failure.
-    if (!(error instanceof DvError) || error.class !== 'rate_limited' || error.retryAt === undefined)
-      throw error;
-    return {
-      outcome: 'pending',
-      wakeAfterMs: Math.max(error.retryAt.getTime() - Date.now(), 100),
-      detail: { fileId: file.id, code: error.code },
-    };
-  }
-  return async (tx) => {
-    await noteCidFile(tx, file.row, state);
-    const detail = { fileId: file.id, status: state.status };
-    switch (state.status) {
-      case 'AVAILABLE':
-        return {
-          outcome: 'available',
-          context: { file: { ...file, bytes: state.bytes, sha256: state.sha256 } },
-          detail: { ...detail, bytes: state.bytes },
-        };
-      case 'ERROR':
-      case 'UNAVAILABLE':
-        log.warn(detail, 'DICT could not make the CID file');
-        return { outcome: 'refused', detail };
-      case 'REQUESTED':
-      case 'PROCESSING':
-        return { outcome: 'pending', detail };
+export default activity<'available' | 'refused' | 'pending'>(
+  async ({ run, signal, log }, { pool, bridge }) => {
+    const { participant } = reconciliationInput(run.input);
+    const { file } = run.context as unknown as ReconciliationContext;
+    if (file === undefined)
+      throw new DvError('DV_UNEXPECTED', 'No CID file was asked for. Please report it.');
+    let state;
+    try {
+      state = await bridge.getCidSetFile(
+        { participant, id: file.id },
+        { correlationId: run.correlationId, signal },
+      );
+    } catch (error) {
+      // Keeping pace with DICT's limit is what polling is, and no failure.
+      if (!(error instanceof DvError) || error.class !== 'rate_limited' || error.retryAt === undefined)
+        throw error;
+      const { rows } = await pool.query<{ ms: number }>(
+        'select extract(epoch from $1::timestamptz - workflow.now())::float8 * 1000 as ms',
+        [error.retryAt],
+      );
+      return {
+        outcome: 'pending',
+        wakeAfterMs: Math.max(rows[0]?.ms ?? 0, 100),
+        detail: { fileId: file.id, code: error.code },
+      };
     }
-  };
-});
+    return async (tx) => {
+      await noteCidFile(tx, file.row, state);
+      const detail = { fileId: file.id, status: state.status };
+      switch (state.status) {
+        case 'AVAILABLE':
+          return {
+            outcome: 'available',
+            context: { file: { ...file, bytes: state.bytes, sha256: state.sha256 } },
+            detail: { ...detail, bytes: state.bytes },
+          };
+        case 'ERROR':
+        case 'UNAVAILABLE':
+          log.warn(detail, 'DICT could not make the CID file');
+          return { outcome: 'refused', detail };
+        case 'REQUESTED':
+        case 'PROCESSING':
+          return { outcome: 'pending', detail };
+      }
+    };
+  },
+);

@@ -1,5 +1,6 @@
 import { activity, NOKS_BELIEVED, type VerificationContext, verificationInput } from '../src/activity.ts';
 import { isIncomplete } from '../src/dict/connected.ts';
+import type { KeyType } from '../src/dict/key-type.ts';
 import { completeSyncVerification, sendVSync } from '../src/dict/sync-verification.ts';
 
 /**
@@ -25,17 +26,19 @@ export default activity<'again' | 'done'>(async ({ run, signal, log }, { pool, b
   return async (tx) => {
     await completeSyncVerification(tx, sent);
     const detail = { keyType, result: sent.answer.result };
-    const seen = (noks[keyType] ?? 0) + 1;
-    if (sent.answer.result === 'NOK' && seen < NOKS_BELIEVED) {
-      // One pass over all types after the other, with a pause in between.
-      const asked = { ...noks, [keyType]: seen };
+    const before = noks[keyType] ?? 0;
+    // One pass over all types after the other, with a pause in between: whoever is next has been asked in this pass.
+    const pauseBefore = (next: KeyType | undefined, asked: Partial<Record<KeyType, number>>) =>
+      next !== undefined &&
+      (asked[next] ?? 0) > before && { wakeAfterMs: settings.NOK_RECHECK_SECONDS * 1000 };
+    if (sent.answer.result === 'NOK' && before + 1 < NOKS_BELIEVED) {
+      const asked = { ...noks, [keyType]: before + 1 };
       const order = [...rest, keyType];
-      const pause = asked[order[0] ?? keyType] === seen;
       return {
         outcome: 'again',
         context: { todo: order, noks: asked },
         detail,
-        ...(pause && { wakeAfterMs: settings.NOK_RECHECK_SECONDS * 1000 }),
+        ...pauseBefore(order[0], asked),
       };
     }
     return {
@@ -48,6 +51,7 @@ export default activity<'again' | 'done'>(async ({ run, signal, log }, { pool, b
         },
       },
       detail,
+      ...pauseBefore(rest[0], noks),
     };
   };
 });

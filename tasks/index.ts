@@ -12,6 +12,7 @@ import log_verification from './log_verification.ts';
 import open_reconciliation from './open_reconciliation.ts';
 import publish_reconciliation_complete from './publish_reconciliation_complete.ts';
 import publish_reconciliation_notification from './publish_reconciliation_notification.ts';
+import publish_undo_done from './publish_undo_done.ts';
 import publish_verification_summary from './publish_verification_summary.ts';
 import read_all_vsyncs from './read_all_vsyncs.ts';
 import recalculate_vsync from './recalculate_vsync.ts';
@@ -21,6 +22,7 @@ import save_reconciliation_log from './save_reconciliation_log.ts';
 import skip_key_type from './skip_key_type.ts';
 import spawn_reconciliations from './spawn_reconciliations.ts';
 import start_verification from './start_verification.ts';
+import undo_reconciliation from './undo_reconciliation.ts';
 
 /** Every activity, by its name: the Graphile Worker task of that name is its file. */
 export const activities = {
@@ -38,6 +40,7 @@ export const activities = {
   open_reconciliation,
   publish_reconciliation_complete,
   publish_reconciliation_notification,
+  publish_undo_done,
   publish_verification_summary,
   read_all_vsyncs,
   recalculate_vsync,
@@ -47,6 +50,7 @@ export const activities = {
   skip_key_type,
   spawn_reconciliations,
   start_verification,
+  undo_reconciliation,
 };
 
 export type TaskActivities = typeof activities;

@@ -1,16 +1,19 @@
 import { activity, type ReconciliationContext, reconciliationInput } from '../src/activity.ts';
 import type { CidSetEvent } from '../src/bridge/index.ts';
 import { readEventLog } from '../src/dict/event-log.ts';
+import { judgeHeld } from '../src/dict/held-keys.ts';
+import { noteThreshold } from '../src/dict/divergence-report.ts';
 import { judgeRound } from '../src/dict/in-flight.ts';
 import { freezeRound } from '../src/dict/reconciliation-log.ts';
+import { keepPlans } from '../src/dict/registration.ts';
 import { DvError } from '../src/errors.ts';
 
 /** 10,000 events since the snapshot: more than any bank makes in the minutes a round lasts. */
 const PAGES = 50;
 
 /**
- * Judges what a comparison found: what a local change or DICT's event log explains is IN_FLIGHT. What is left is
- * frozen with its hash. Outcomes: `nothing` is left, `apply` (within the approval threshold, or approved already),
+ * Judges what a comparison found: what a person holds is HELD, what a local change or DICT's event log explains is
+ * IN_FLIGHT. What is left is frozen with its hash. Outcomes: `nothing` is left, `apply` (within the approval threshold, or approved already),
  * `ask` (a person decides).
  */
 export default activity<'nothing' | 'apply' | 'ask'>(
@@ -32,12 +35,15 @@ export default activity<'nothing' | 'apply' | 'ask'>(
       eventLog = error.code;
     }
     return async (tx) => {
+      const held = await judgeHeld(tx, run.id, round);
       const inFlight = await judgeRound(tx, run.id, round, events);
+      await keepPlans(tx, run.id, round);
       const frozen = await freezeRound(tx, run.id, round);
+      await noteThreshold(tx, run.id, round, settings.MANUAL_APPROVAL_THRESHOLD);
       const needsApproval = frozen.found > settings.MANUAL_APPROVAL_THRESHOLD && frozen.unapproved > 0;
-      log.info({ inFlight, ...frozen }, 'judged');
+      log.info({ held, inFlight, ...frozen }, 'judged');
       const outcome = frozen.pending === 0 ? 'nothing' : needsApproval ? 'ask' : 'apply';
-      return { outcome, detail: { round, inFlight, eventLog, ...frozen } };
+      return { outcome, detail: { round, held, inFlight, eventLog, ...frozen } };
     };
   },
 );

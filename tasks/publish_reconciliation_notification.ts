@@ -1,4 +1,5 @@
 import { activity, type ReconciliationContext, reconciliationInput } from '../src/activity.ts';
+import { readDivergenceSummary } from '../src/dict/divergence-report.ts';
 import { countReconciliation, readReconciliation } from '../src/dict/reconciliation-log.ts';
 import { publish } from '../src/notify/index.ts';
 
@@ -20,7 +21,11 @@ export default activity<'notified'>(async ({ run }) => {
           event,
           summary,
           ...(summary.reason !== null && { reason: summary.reason }),
-          ...(event === 'APPROVAL_NEEDED' && summary.setHash !== null && { setHash: summary.setHash }),
+          ...(event === 'APPROVAL_NEEDED' &&
+            summary.setHash !== null && {
+              setHash: summary.setHash,
+              divergences: await readDivergenceSummary(tx, run.id),
+            }),
         },
       });
     }

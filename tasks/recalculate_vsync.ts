@@ -9,19 +9,20 @@ import { recalculateVSync } from '../src/dict/vsync-store.ts';
  */
 export default activity<'again' | 'recalculated'>(async ({ run, log }) => {
   const participant = parseIspb(String(run.input['participant']));
+  const ofVerification = run.context['toScan'] !== undefined;
   const [keyType, ...rest] = (run.context['toScan'] ?? [run.input['keyType']]) as [KeyType, ...KeyType[]];
   return async (tx) => {
     const scan = await recalculateVSync(tx, participant, keyType);
     if (scan.mendedBuckets > 0) {
       log.warn(
-        { participant, keyType, mendedBuckets: scan.mendedBuckets },
+        { ...(ofVerification && { keyType }), mendedBuckets: scan.mendedBuckets },
         'the kept VSync was wrong and is mended: entries changed without their triggers (disabled, restored or replicated?)',
       );
     }
     const { entries, vsync, mendedBuckets } = scan;
     return {
       outcome: rest.length > 0 ? 'again' : 'recalculated',
-      ...(run.context['toScan'] !== undefined && { context: { toScan: rest } }),
+      ...(ofVerification && { context: { toScan: rest } }),
       detail: { keyType, entries, vsync, mendedBuckets },
     };
   };

@@ -22,6 +22,6 @@ export default activity<'saved'>(async ({ run, log }, { settings }) => {
 
 function countsOf(summary: Awaited<ReturnType<typeof closeReconciliation>>): Record<string, unknown> {
   if (summary === undefined) return {};
-  const { rounds, keysAdded, keysCorrected, keysRemoved, keysInFlight } = summary;
-  return { rounds, keysAdded, keysCorrected, keysRemoved, keysInFlight };
+  const { rounds, keysAdded, keysCorrected, keysRemoved, keysRegistered, keysInFlight, keysHeld } = summary;
+  return { rounds, keysAdded, keysCorrected, keysRemoved, keysRegistered, keysInFlight, keysHeld };
 }

@@ -15,12 +15,12 @@ export interface ProcessRun<T> {
 export async function runProgram(
   program: string,
   args: readonly string[],
-  environment: Record<string, string> = {},
+  environment: NodeJS.ProcessEnv = process.env,
 ): Promise<ProcessRun<string> | undefined> {
   const began = performance.now();
   const child = spawn(program, args, {
     stdio: ['ignore', 'pipe', 'inherit'],
-    env: { ...process.env, ...environment },
+    env: environment,
   });
   const output = text(child.stdout);
   try {
@@ -39,11 +39,14 @@ export async function runScript<T>(
   input: unknown,
   nodeOptions: readonly string[] = [],
 ): Promise<ProcessRun<T>> {
-  const run = await runProgram(process.execPath, [...nodeOptions, script.pathname], {
-    [INPUT]: JSON.stringify(input),
-  });
+  const run = await runProgram(process.execPath, [...nodeOptions, script.pathname], scriptEnvironment(input));
   if (run === undefined) throw new Error('Node is not there.');
   return { seconds: run.seconds, answer: JSON.parse(run.answer) as T };
+}
+
+/** The environment in which a script of ours finds what it is given. */
+export function scriptEnvironment(input: unknown): NodeJS.ProcessEnv {
+  return { ...process.env, [INPUT]: JSON.stringify(input) };
 }
 
 /** In the script: what it was given. */

@@ -88,7 +88,7 @@ const CORRELATION_ID_FORMAT = /^[0-9A-Za-z-]{1,64}$/;
 
 /**
  * A failed gRPC call as DvError: class and code by status, retryAt from the trailer retry-after (seconds from now),
- * the problem type in the text, DICT's correlation id kept.
+ * the problem type in the text too, DICT's correlation id kept.
  */
 export function bridgeError(method: BridgeMethod, error: ServiceError): DvError {
   const meaning = MEANINGS[error.code] ?? INTERNAL;
@@ -100,6 +100,7 @@ export function bridgeError(method: BridgeMethod, error: ServiceError): DvError 
     class: meaning.class,
     ...(retryAfter !== undefined && { retryAt: new Date(Date.now() + Number(retryAfter) * 1000) }),
     ...(correlationId !== undefined && { correlationId }),
+    ...(problemType !== undefined && { problemType }),
   });
 }
 

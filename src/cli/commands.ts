@@ -6,13 +6,17 @@ import { connect } from './connect.ts';
 import { demo } from './demo.ts';
 import { describe } from './describe.ts';
 import { health } from './health.ts';
+import { held } from './held.ts';
 import { importKeys } from './import.ts';
 import { list } from './list.ts';
 import { migrate } from './migrate.ts';
 import { reject } from './reject.ts';
+import { release } from './release.ts';
+import { report } from './report.ts';
 import { retry } from './retry.ts';
 import { simulator } from './simulator.ts';
 import { start } from './start.ts';
+import { undo } from './undo.ts';
 import { vsync } from './vsync.ts';
 import { worker } from './worker.ts';
 
@@ -25,10 +29,14 @@ export function commands(): Command[] {
     start(),
     list(),
     describe(),
+    report(),
     approve(),
     reject(),
     cancel(),
     retry(),
+    undo(),
+    held(),
+    release(),
     cid(),
     vsync(),
     importKeys(),

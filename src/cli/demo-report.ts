@@ -1,6 +1,7 @@
 import type { Pool } from 'pg';
 import { KEY_TYPES, type KeyType } from '../dict/key-type.ts';
 import type { SimulatedDict } from '../simulator/index.ts';
+import type { ChurnReport } from './demo-churn.ts';
 import { table } from './format.ts';
 
 /** Whose keys the demo keeps. */
@@ -28,10 +29,17 @@ export interface DemoReport {
   /** Messages delivered to Core-Dict. */
   notifications: number;
   seconds: number;
+  /** With --churn. */
+  churn?: ChurnReport;
 }
 
 /** Reads from the database what the demo did; of CIDs that were not looked up, the simulator tells the key. */
-export async function demoReport(pool: Pool, dict: SimulatedDict, seconds: number): Promise<DemoReport> {
+export async function demoReport(
+  pool: Pool,
+  dict: SimulatedDict,
+  seconds: number,
+  churn?: ChurnReport,
+): Promise<DemoReport> {
   const keyTypes = [];
   for (const keyType of KEY_TYPES) {
     const { rows } = await pool.query<{ keys: number; before: string | null; after: string | null }>(
@@ -55,6 +63,7 @@ export async function demoReport(pool: Pool, dict: SimulatedDict, seconds: numbe
     runs: runs.rows,
     notifications: notified.rows[0]?.n ?? 0,
     seconds: Math.round(seconds * 10) / 10,
+    ...(churn && { churn }),
   };
 }
 
@@ -103,6 +112,11 @@ export function showReport(report: DemoReport): string {
     report.inSync
       ? `All five key types are in sync with DICT. ${report.notifications} messages went to Core-Dict. ${report.seconds} s.`
       : `Not in sync after ${report.seconds} s.`,
+    ...(report.churn
+      ? [
+          `Customers changed keys ${report.churn.operations} times meanwhile; ${report.churn.reverted} of them were reverted.`,
+        ]
+      : []),
     ...waiting.map(
       ({ id, keyType }) =>
         `Run ${id} (${keyType}) waits for: dict-vsync approve ${id} --by NAME --reason TEXT`,

@@ -14,6 +14,7 @@ import { UsageError } from '../errors.ts';
 import { createLog } from '../log.ts';
 import { damage, generateKeyBase, startSimulator } from '../simulator/index.ts';
 import { answer, command, type CommonOptions, wholeNumber } from './cli.ts';
+import { startChurn } from './demo-churn.ts';
 import { narrator } from './demo-narration.ts';
 import { DEMO_PARTICIPANT, demoReport, showReport } from './demo-report.ts';
 import { startService } from './service.ts';
@@ -24,6 +25,7 @@ export interface DemoOptions extends CommonOptions {
   seed: number;
   database?: string;
   approve: boolean;
+  churn?: boolean;
 }
 
 /** The simulator's clock runs this much faster: a CID file takes half a second instead of ten. */
@@ -46,6 +48,7 @@ export function demo(): Command {
       1,
     )
     .option('--database <URL>', 'an empty database of yours instead of the embedded one')
+    .option('--churn', 'keys change on both sides all the while')
     .option('--no-approve', 'leave repairs over the approval threshold waiting for a person')
     .action(async (options: DemoOptions) => {
       if (options.divergent > options.keys) {
@@ -103,6 +106,16 @@ async function runDemo(options: DemoOptions): Promise<number> {
   const service = await startService({ pool, bridge, settings, log, crontab: readAsset('crontab') });
   resources.defer(async () => service.stop());
 
+  const untouched = new Set(local);
+  const churn =
+    options.churn === true
+      ? startChurn(
+          pool,
+          simulator.dict,
+          entries.filter((entry) => untouched.has(entry)),
+          options.seed,
+        )
+      : undefined;
   await pool.query('select dict.start_verification($1)', [DEMO_PARTICIPANT]);
   for (;;) {
     const { rows } = await pool.query<{ open: number; waiting: string[] }>(
@@ -127,9 +140,10 @@ async function runDemo(options: DemoOptions): Promise<number> {
   // The relay runs twice a second: what was published is to be counted as delivered.
   while (await undelivered(pool)) await new Promise((resolve) => setTimeout(resolve, POLL_MS));
 
-  const report = await demoReport(pool, simulator.dict, (performance.now() - began) / 1000);
+  const customers = await churn?.stop();
+  const report = await demoReport(pool, simulator.dict, (performance.now() - began) / 1000, customers);
   answer(options, report, () => showReport(report));
-  return report.inSync ? 0 : 1;
+  return report.inSync && (customers?.reverted ?? 0) === 0 ? 0 : 1;
 }
 
 async function embedded(temp: string, resources: AsyncDisposableStack): Promise<string> {

@@ -1,10 +1,13 @@
 import type { Command } from 'commander';
 import type { Pool } from 'pg';
+import { type DivergenceReport, hasComparison, readDivergenceReport } from '../dict/divergence-report.ts';
 import { readReconciliation, type ReconciliationSummary } from '../dict/reconciliation-log.ts';
+import { readUndo, type UndoSummary } from '../dict/undo.ts';
 import { readRounds, readSentVSyncs, type RoundReport, type SentVSyncReport } from '../dict/run-reports.ts';
 import { findRun, historyOf, type HistoryEvent, listRuns, type RunView } from '../engine/index.ts';
 import { answer, command, type CommonOptions, withDatabase } from './cli.ts';
 import { fields, grouped, lasting, table, when } from './format.ts';
+import { shortReport } from './report-text.ts';
 import { approveCommand, childrenOf, waitsForPerson } from './run-reading.ts';
 import { timeline } from './timeline.ts';
 
@@ -15,6 +18,10 @@ interface Description {
   /** The VSyncs it sent, with DICT's answers. */
   sentVSyncs: SentVSyncReport[];
   reconciliation: (ReconciliationSummary & { comparisons: RoundReport[] }) | null;
+  /** What it put back, when it is an undo. */
+  undo: UndoSummary | null;
+  /** What its last comparison found, once that has ended. */
+  report: DivergenceReport | null;
   /** The command that approves what it found, while it waits for that. */
   approve: string | null;
 }
@@ -45,15 +52,19 @@ async function read(pool: Pool, id: string): Promise<Description> {
     children: await childrenOf(pool, history),
     sentVSyncs: await readSentVSyncs(pool, id),
     reconciliation: summary === undefined ? null : { ...summary, comparisons: await readRounds(pool, id) },
+    undo: (await readUndo(pool, id)) ?? null,
+    report: (await hasComparison(pool, id)) ? await readDivergenceReport(pool, id) : null,
     approve: waitsForPerson(run) ? await approveCommand(pool, id) : null,
   };
 }
 
 function show(description: Description): string {
-  const { children, sentVSyncs, reconciliation, approve } = description;
+  const { children, sentVSyncs, reconciliation, undo, report, approve } = description;
   const parts = [showRun(description.run), titled('What happened', showHistory(description.history))];
   if (sentVSyncs.length > 0) parts.push(titled('VSyncs sent to DICT', showSentVSyncs(sentVSyncs)));
   if (reconciliation !== null) parts.push(titled('Reconciliation', showReconciliation(reconciliation)));
+  if (undo !== null) parts.push(titled('Undo', showUndo(undo)));
+  if (report !== null) parts.push(titled('What the last comparison found', shortReport(report)));
   if (children.length > 0) parts.push(titled('Children', showChildren(children)));
   if (approve !== null) {
     const reject = approve.replace('approve', 'reject');
@@ -136,6 +147,8 @@ function showReconciliation(found: ReconciliationSummary & { comparisons: RoundR
     ['keys added', count(found.keysAdded)],
     ['keys corrected', count(found.keysCorrected)],
     ['keys removed', count(found.keysRemoved)],
+    ['keys registered', `${count(found.keysRegistered)} (at DICT, by a person's decision)`],
+    ['keys held', `${count(found.keysHeld)} (since an undo, left alone)`],
     ['keys in flight', `${count(found.keysInFlight)} (changed meanwhile, left alone)`],
     ['VSync before', `${found.vsyncBefore} of ${count(found.entriesBefore)} keys`],
     ['VSync after', found.vsyncAfter && `${found.vsyncAfter} of ${count(found.entriesAfter)} keys`],
@@ -147,6 +160,7 @@ function showReconciliation(found: ReconciliationSummary & { comparisons: RoundR
       'CIDs in the file',
       'in DICT only',
       'local only',
+      'to be registered',
       'approved by',
       'hash of the frozen set',
     ],
@@ -156,11 +170,22 @@ function showReconciliation(found: ReconciliationSummary & { comparisons: RoundR
       count(round.fileCids),
       count(round.dictOnlyCids),
       count(round.localOnlyCids),
+      count(round.toRegister),
       round.approvedBy === null ? '' : `${round.approvedBy}: ${round.approvedWhy}`,
       round.setHash ?? '',
     ]),
   );
   return found.comparisons.length === 0 ? counts : `${counts}\n\n${comparisons}`;
+}
+
+function showUndo(undo: UndoSummary): string {
+  return fields([
+    ['undoes', undo.undoneRun],
+    ['asked for by', undo.by],
+    ['reason', undo.reason],
+    ['keys put back', `${grouped(undo.keysUndone)} (held until they are released)`],
+    ['keys left alone', `${grouped(undo.keysLeft)} (something newer has touched them)`],
+  ]);
 }
 
 function showChildren(children: readonly RunView[]): string {

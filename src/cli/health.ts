@@ -11,6 +11,16 @@ const PATIENCE_MS = 4000;
 const readinessSchema = z.object({
   ready: z.boolean(),
   reasons: z.array(z.object({ reason: z.string(), message: z.string() })),
+  warnings: z
+    .array(
+      z.object({
+        warning: z.string(),
+        participant: z.string(),
+        keyType: z.string(),
+        message: z.string(),
+      }),
+    )
+    .default([]),
 });
 
 type Readiness = z.output<typeof readinessSchema>;
@@ -43,10 +53,20 @@ async function ask(url: string): Promise<Readiness> {
     const response = await fetch(url, { signal: AbortSignal.timeout(PATIENCE_MS) });
     return readinessSchema.parse(await response.json());
   } catch {
-    return { ready: false, reasons: [{ reason: 'no_answer', message: `No worker answers at ${url}.` }] };
+    return {
+      ready: false,
+      reasons: [{ reason: 'no_answer', message: `No worker answers at ${url}.` }],
+      warnings: [],
+    };
   }
 }
 
-function describe({ ready, reasons }: Readiness): string {
-  return ready ? 'Ready.' : ['Not ready:', ...reasons.map(({ message }) => `- ${message}`)].join('\n');
+function describe({ ready, reasons, warnings }: Readiness): string {
+  return [
+    ready ? 'Ready.' : 'Not ready:',
+    ...reasons.map(({ message }) => `- ${message}`),
+    ...warnings.map(
+      ({ participant, keyType, message }) => `Deadline missed: ${participant} ${keyType}. ${message}`,
+    ),
+  ].join('\n');
 }

@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { type Deadline, readDeadlines } from '../dict/deadline.ts';
 import { CLOSED_STATUSES, listRuns, OPEN_STATUSES, type RunView } from '../engine/index.ts';
 import { machines } from '../workflows/index.ts';
 import { answer, command, type CommonOptions, oneOf, wholeNumber, withDatabase } from './cli.ts';
@@ -30,9 +31,17 @@ export function list(): Command {
     .action(async ({ status, machine, limit, json }: ListOptions) => {
       await withDatabase({}, async ({ pool }) => {
         const runs = await listRuns(pool, { status, machine, limit });
-        answer({ json }, { runs }, () => show(runs));
+        const deadlines = await readDeadlines(pool);
+        answer({ json }, { runs, deadlines }, () =>
+          [...deadlines.filter(({ missed }) => missed).map(showMissed), show(runs)].join('\n'),
+        );
       });
     });
+}
+
+function showMissed({ participant, keyType, lastOkAt, deadlineAt }: Deadline): string {
+  const last = lastOkAt === null ? 'there never was one' : `the last came ${when(lastOkAt)}`;
+  return `Deadline missed: ${participant} ${keyType} had no OK by ${when(deadlineAt)}; ${last}.`;
 }
 
 function show(runs: readonly RunView[]): string {

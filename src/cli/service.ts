@@ -7,6 +7,7 @@ import { randomUUID } from 'node:crypto';
 import type { Bridge } from '../bridge/index.ts';
 import type { Settings } from '../config.ts';
 import { settleFeed } from '../dict/connected.ts';
+import { checkDeadlines, configureDeadline } from '../dict/deadline.ts';
 import { limitedBridge, seedRateLimits } from '../dict/rate-limits.ts';
 import { configureParticipants, foldDeltas } from '../dict/vsync-store.ts';
 import { type AttemptReport, readCrontab, type RunningWorker, startWorker } from '../engine/index.ts';
@@ -29,6 +30,7 @@ export async function startService(options: ServiceOptions): Promise<RunningWork
   const participants = settings.PARTICIPANT_ISPB;
   const schedules = readCrontab(options.crontab);
   await configureParticipants(pool, participants);
+  await configureDeadline(pool, settings.SYNC_DEADLINE_HOURS);
   for (const participant of participants) {
     await seedRateLimits(pool, options.bridge, participant, {
       correlationId: randomUUID().replaceAll('-', ''),
@@ -52,11 +54,23 @@ export async function startService(options: ServiceOptions): Promise<RunningWork
       { name: 'relay', everyMs: 500, run: async () => void (await relayOutbox(pool, way)) },
       { name: 'fold', everyMs: 2000, run: async () => void (await foldDeltas(pool)) },
       { name: 'feed', everyMs: 1000, run: async () => void (await settleFeed(pool)) },
+      {
+        name: 'deadlines',
+        everyMs: 60_000,
+        run: async () => watchDeadlines(pool, settings.SYNC_DEADLINE_HOURS, log),
+      },
       { name: 'temp-files', everyMs: 600_000, run: async () => removeLeftFiles(pool, settings.TEMP_DIR) },
     ],
   });
   for (const participant of participants) await openSchedule(pool, participant);
   return worker;
+}
+
+/** Raises what the deadline watch finds, and says so in the log. */
+async function watchDeadlines(pool: Pool, hours: number, log: Logger): Promise<void> {
+  for (const { participant, keyType, deadlineAt } of await checkDeadlines(pool, hours)) {
+    log.warn({ participant, keyType, deadlineAt }, `DICT said no OK for ${hours} hours`);
+  }
 }
 
 /** Removes temporary folders of runs that have ended: those of a cancelled run, or of a crash. */

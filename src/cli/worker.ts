@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { readFileSync } from 'node:fs';
-import { readAsset } from '../assets.ts';
+import { listAssets, readAsset } from '../assets.ts';
 import { connectBridge } from '../bridge/index.ts';
 import { readBridgeTls, readSettings, type Settings } from '../config.ts';
 import { UsageError } from '../errors.ts';
@@ -46,14 +46,16 @@ export function worker(): Command {
         crontab: crontabOf(settings),
         onAttempt: metrics.onAttempt,
       });
+      const health = createHealth({ pool, worker: service, migrations: listAssets('migrations') });
       const http = await startHttp({
         host: settings.HTTP_HOST,
         port: settings.HTTP_PORT,
-        health: createHealth({ pool, worker: service }),
+        health,
         metrics: metrics.registry,
       });
       log.info({ http: http.address }, 'health and metrics served');
       await Promise.race([stopRequested.promise, service.ended]);
+      health.stopping();
       await service.stop();
       await http.stop();
       bridge.close();

@@ -4,7 +4,7 @@ import { listAssets, readAsset } from '../assets.ts';
 import { DvError } from '../errors.ts';
 import { describeDatabase, isConnectionLost } from './connection-error.ts';
 import { applyOurMigrations, isUpToDate, type MigrationFile } from './migrations.ts';
-import { connect } from './pool.ts';
+import { connect, createPool } from './pool.ts';
 
 const OLDEST_SERVER = 15;
 
@@ -91,10 +91,12 @@ async function checkDatabase(client: pg.Client, graphileSchema: string): Promise
 
 async function migrateGraphileWorker(connectionString: string, schema: string): Promise<void> {
   const exitCode = process.exitCode;
+  // Not its own: that one leaves a connection that breaks while it ends without a listener, which ends the process.
+  const pgPool = createPool(connectionString, { max: 1, applicationName: 'dict-vsync migrate' });
   try {
     // Its warnings would go to the console; what they say comes as an error when it matters.
     const logger = new Logger(() => () => undefined);
-    await runMigrations({ connectionString, schema, logger, maxPoolSize: 1 });
+    await runMigrations({ pgPool, schema, logger });
   } catch (error) {
     // Its way of saying that a newer version of it has changed its tables.
     if (process.exitCode !== 57) throw error;
@@ -105,6 +107,8 @@ async function migrateGraphileWorker(connectionString: string, schema: string): 
         'Use a newer dict-vsync, or give it a schema of its own.',
       { cause: error },
     );
+  } finally {
+    await pgPool.end();
   }
 }
 

@@ -144,6 +144,7 @@ export function entriesToCsvLine(entry: Entry): string {
   return `${ENTRY_CSV_COLUMNS.map((column) => quoted(values[column] ?? '')).join(',')}\n`;
 }
 
-function quoted(value: string): string {
+/** A value as a CSV cell, in double quotes where it needs them. */
+export function quoted(value: string): string {
   return /[",\r\n]/.test(value) ? `"${value.replaceAll('"', '""')}"` : value;
 }

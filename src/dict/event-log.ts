@@ -41,7 +41,11 @@ export async function readEventLog(
     );
     const first = page.events[0];
     const last = page.events.at(-1);
-    if (first === undefined || last === undefined || page.syncVerifierStart === undefined) break;
+    if (first === undefined || last === undefined || page.syncVerifierStart === undefined) {
+      // The page before said there were more: they share its timestamp, behind the 200 that can be had of it.
+      unbroken &&= pages === 0;
+      break;
+    }
 
     const vsync = VSync.parse(page.syncVerifierStart);
     unbroken &&= linksUp(first, vsync, vsyncEnd, vsyncAfter);

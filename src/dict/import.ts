@@ -29,8 +29,8 @@ const COLUMNS = `participant, key_type, key, request_id, owner_type, tax_id_numb
 
 // In key order, so that two imports, or an import and a repair, wait for each other in one direction only.
 const UPSERT = `
-  insert into dict.entries as e (${COLUMNS})
-  select ${COLUMNS} from imported order by participant, key_type, key
+  insert into dict.entries as e (${COLUMNS}, changed_why)
+  select ${COLUMNS}, 'imported' from imported order by participant, key_type, key
   on conflict (participant, key_type, key) do update set
     request_id = excluded.request_id, owner_type = excluded.owner_type, tax_id_number = excluded.tax_id_number,
     name = excluded.name, trade_name = excluded.trade_name, branch = excluded.branch,

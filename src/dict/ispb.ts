@@ -12,6 +12,6 @@ export function parseIspb(value: string): string {
   if (isIspb(value)) return value;
   throw new DvError(
     'DV_ISPB_INVALID',
-    `"${value.slice(0, 20)}" is not an ISPB. Give the participant's 8 digits, leading zeros included.`,
+    "That is not an ISPB. Give the participant's 8 digits, leading zeros included.",
   );
 }

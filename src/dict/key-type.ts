@@ -12,8 +12,5 @@ export function isKeyType(value: string): value is KeyType {
 /** The value as a KeyType, or DV_KEY_TYPE_UNKNOWN. */
 export function parseKeyType(value: string): KeyType {
   if (isKeyType(value)) return value;
-  throw new DvError(
-    'DV_KEY_TYPE_UNKNOWN',
-    `Unknown key type "${value.slice(0, 20)}". Use one of ${KEY_TYPES.join(', ')}.`,
-  );
+  throw new DvError('DV_KEY_TYPE_UNKNOWN', `Unknown key type. Use one of ${KEY_TYPES.join(', ')}.`);
 }

@@ -80,9 +80,7 @@ export function limitedBridge(bridge: Bridge, db: Db): Bridge {
     try {
       return await call();
     } catch (error) {
-      if (!(error instanceof DvError) || error.class !== 'rate_limited') throw error;
-      const retryAt = await emptyBucket(db, participant, policies.at(-1) ?? '', error.retryAt);
-      throw retryAt === undefined ? error : rateLimited(error.message, retryAt, error.correlationId);
+      throw await inEnginesTime(db, error, { participant, policy: policies.at(-1) ?? '' });
     }
   };
   return {
@@ -97,7 +95,13 @@ export function limitedBridge(bridge: Bridge, db: Db): Bridge {
         bridge.getCidSetFile(request, call),
       ),
     // The file itself comes from its Url: no bucket.
-    downloadCidSetFile: (request, call) => bridge.downloadCidSetFile(request, call),
+    downloadCidSetFile: async function* (request, call) {
+      try {
+        yield* bridge.downloadCidSetFile(request, call);
+      } catch (error) {
+        throw await inEnginesTime(db, error);
+      }
+    },
     listCidSetEvents: async (request, call) =>
       limited(request.participant, ['CIDS_EVENTS_LIST'], async () => bridge.listCidSetEvents(request, call)),
     getEntryByCid: async (request, call) =>
@@ -117,30 +121,35 @@ async function takeToken(db: Db, participant: string, policy: string): Promise<v
     ]),
   );
   if (rows[0]?.taken === false) {
-    throw rateLimited(
+    throw new DvError(
+      'DV_DICT_RATE_LIMITED',
       `The bucket ${policy} is empty; the call waits for DICT's refill.`,
-      rows[0].retry_at ?? undefined,
+      { class: 'rate_limited', ...(rows[0].retry_at && { retryAt: rows[0].retry_at }) },
     );
   }
 }
 
-async function emptyBucket(
+/**
+ * What a call failed with; the Bridge counted its retryAt from this machine's clock, the engine goes by the database's.
+ * A 429 empties the bucket that was asked.
+ */
+async function inEnginesTime(
   db: Db,
-  participant: string,
-  policy: string,
-  until: Date | undefined,
-): Promise<Date | undefined> {
+  error: unknown,
+  bucket?: { participant: string; policy: string },
+): Promise<unknown> {
+  if (!(error instanceof DvError)) return error;
+  const wait = error.retryAt === undefined ? null : error.retryAt.getTime() - Date.now();
+  if (wait === null && error.class !== 'rate_limited') return error;
+  const emptied = error.class === 'rate_limited' ? bucket : undefined;
   const { rows } = await db.query<{ retry_at: Date | null }>(
-    'select dict.empty_bucket($1, $2, $3) as retry_at',
-    [participant, policy, until ?? null],
+    `select coalesce(dict.empty_bucket($1, $2, x.wait), workflow.now() + x.wait) as retry_at
+     from (select $3 * interval '1 millisecond' as wait) x`,
+    [emptied?.participant ?? null, emptied?.policy ?? null, wait],
   );
-  return rows[0]?.retry_at ?? undefined;
-}
-
-function rateLimited(message: string, retryAt: Date | undefined, correlationId?: string): DvError {
-  return new DvError('DV_DICT_RATE_LIMITED', message, {
-    class: 'rate_limited',
-    ...(retryAt && { retryAt }),
-    ...(correlationId !== undefined && { correlationId }),
+  return new DvError(error.code, error.message, {
+    class: error.class,
+    ...(rows[0]?.retry_at && { retryAt: rows[0].retry_at }),
+    ...(error.correlationId !== undefined && { correlationId: error.correlationId }),
   });
 }

@@ -140,7 +140,7 @@ export async function recordFindings(
 
 /** What is left of a round's set once it is judged: what would be applied, and what a person must know. */
 export interface FrozenSet {
-  /** Divergent CIDs of all rounds together, each counted once: what the approval threshold looks at. */
+  /** Divergent CIDs of all rounds together, each counted once, without held keys: what the approval threshold looks at. */
   found: number;
   /** Those of this round still to be decided. */
   pending: number;
@@ -155,7 +155,7 @@ export async function freezeRound(tx: Db, runId: string, round: number): Promise
   const { rows } = await tx.query<Omit<FrozenSet, 'setHash'>>(
     `with frozen as (update dict.rounds set set_hash = $3 where run_id = $1 and round = $2)
      select
-       (select count(*) from (select distinct cid, side from dict.divergences where run_id = $1) d)::float8 as found,
+       (select count(*) from (select distinct cid, side from dict.divergences where run_id = $1 and decision <> 'HELD') d)::float8 as found,
        (select count(*) from dict.divergences where run_id = $1 and round = $2 and decision = 'PENDING')::float8 as pending,
        (select count(*) from dict.divergences d
         where run_id = $1 and round = $2 and decision = 'PENDING' and not exists (
@@ -217,7 +217,11 @@ export interface ReconciliationSummary {
   keysAdded: number;
   keysCorrected: number;
   keysRemoved: number;
+  /** Registered at DICT by a person's decision (Manual §3.3). */
+  keysRegistered: number;
   keysInFlight: number;
+  /** Keys that the last round left alone because a person holds them. */
+  keysHeld: number;
   /** CIDs that DICT kept failing on in the last round; dict.divergences has their correlation ids. */
   quarantined: number;
   approvedBy: string | null;
@@ -229,7 +233,7 @@ const SUMMARY = `
     r.vsync_after as "vsyncAfter", r.entries_before::float8 as "entriesBefore", r.entries_after::float8 as "entriesAfter",
     r.dict_only_cids::float8 as "dictOnlyCids", r.local_only_cids::float8 as "localOnlyCids",
     r.keys_added::float8 as "keysAdded", r.keys_corrected::float8 as "keysCorrected", r.keys_removed::float8 as "keysRemoved",
-    r.keys_in_flight::float8 as "keysInFlight",
+    r.keys_registered::float8 as "keysRegistered", r.keys_in_flight::float8 as "keysInFlight", r.keys_held::float8 as "keysHeld",
     r.quarantined::float8 as quarantined, r.approved_by as "approvedBy",
     (select set_hash from dict.rounds o where o.run_id = r.run_id order by round desc limit 1) as "setHash"
   from dict.reconciliations r where r.run_id = $1`;
@@ -245,14 +249,18 @@ export async function countReconciliation(tx: Db, runId: string): Promise<void> 
   await tx.query(
     `update dict.reconciliations r set
        dict_only_cids = c.dict_only, local_only_cids = c.local_only, keys_added = c.added, keys_corrected = c.corrected,
-       keys_removed = c.removed, keys_in_flight = c.in_flight, quarantined = c.quarantined
+       keys_removed = c.removed, keys_registered = c.registered, keys_in_flight = c.in_flight, keys_held = c.held,
+       quarantined = c.quarantined
      from (select
          count(distinct cid) filter (where side = 'DICT_ONLY') as dict_only,
          count(distinct cid) filter (where side = 'LOCAL_ONLY') as local_only,
          count(*) filter (where decision = 'ADDED') as added,
          count(*) filter (where decision = 'CORRECTED' and side = 'DICT_ONLY') as corrected,
          count(*) filter (where decision = 'REMOVED') as removed,
+         count(*) filter (where decision = 'REGISTERED') as registered,
          count(distinct coalesce(key, encode(cid, 'hex'))) filter (where decision = 'IN_FLIGHT') as in_flight,
+         count(distinct key) filter (where decision = 'HELD' and round = (
+           select max(round) from dict.rounds where run_id = $1)) as held,
          count(distinct cid) filter (where decision = 'QUARANTINED' and round = (
            select max(round) from dict.rounds where run_id = $1)) as quarantined
        from dict.divergences where run_id = $1) c

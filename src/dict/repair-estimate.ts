@@ -12,10 +12,14 @@ export function repairHours(divergentCids: number): number {
 export function refuseHopelessRepair(divergentCids: number, maxHours: number): void {
   const hours = repairHours(divergentCids);
   if (hours <= maxHours) return;
-  const estimate = hours >= 48 ? `${Math.round(hours / 24)} days` : `${Math.ceil(hours)} hours`;
+  const estimate = hours >= 48 ? amount(Math.round(hours / 24), 'day') : amount(Math.ceil(hours), 'hour');
   throw new DvError(
     'DV_REPAIR_TOO_LONG',
     `At least ${divergentCids} CIDs differ; at DICT's limit of ${LOOKUPS.perMinute} lookups a minute the repair would take ${estimate}. ` +
       "Load the key base from the institution's own records first (dict-vsync import), or raise REPAIR_MAX_HOURS.",
   );
+}
+
+function amount(count: number, unit: string): string {
+  return `${count} ${unit}${count === 1 ? '' : 's'}`;
 }

@@ -14,12 +14,17 @@ export interface PendingDivergence {
   finding: StoredFinding | null;
   /** How often DICT failed on it so far. */
   failures: number;
+  /** What a person wants done instead of the policy's default. */
+  plan: 'REGISTER' | null;
 }
 
 /** What DICT says of a divergent CID, just now. */
 export type Finding = { cid: Buffer; side: Side; correlationId: string | null } & (
   | { says: 'ENTRY'; entry: Entry }
-  | { says: 'ABSENT' }
+  /** `keep`: a person wants it registered, which this attempt could not try. */
+  | { says: 'ABSENT'; keep?: true }
+  /** Absent, and registered from the local entry since. */
+  | { says: 'REGISTERED' }
   /** DICT's answer cannot be applied; `why` is kept with the divergence, and `key`, when the answer named one. */
   | { says: 'REFUSED'; why: string; key?: string }
   /** DICT kept failing on this CID: put aside, with the correlation id for the support ticket. */
@@ -41,8 +46,9 @@ export async function pendingDivergences(
   limit: number,
 ): Promise<PendingDivergence[]> {
   const { rows } = await db.query<PendingDivergence>(
-    `select cid, side, failures,
-       case when found_at > workflow.now() - $4 * interval '1 second' then finding end as finding
+    `select cid, side, failures, plan,
+       case when found_at > workflow.now() - $4 * interval '1 second' or finding ->> 'says' = 'REGISTERED'
+         then finding end as finding
      from dict.divergences where run_id = $1 and round = $2 and decision = 'PENDING'
        and side = (select min(side) from dict.divergences where run_id = $1 and round = $2 and decision = 'PENDING')
      order by failures, cid limit $3`,
@@ -55,7 +61,10 @@ export async function pendingDivergences(
 const FINDING_FRESH_SECONDS = 60;
 
 /** Failures (500) on one CID, in as many steps, before it is put aside. */
-const FAILURES = 3;
+export const FAILURES = 3;
+
+/** What DICT, or the Bridge, may do for one CID for ever while the others are fine. */
+export const FAILS_ON_IT = new Set(['DV_DICT_INTERNAL', 'DV_BRIDGE_NONSENSE']);
 
 /** With no answer at all but so many failures, it is DICT that is broken, not the CIDs. */
 const OUTAGE = 10;
@@ -76,7 +85,8 @@ export interface Lookups {
 
 /**
  * Asks DICT (getEntryByCid) about each CID, several at once. What it says is written down as it comes, outside any
- * transaction, so that a crash loses none of it. A CID that DICT fails on (500) is asked about again in a later step,
+ * transaction, so that a crash loses none of it. A CID that DICT fails on (500, or an answer that
+ * cannot be) is asked about again in a later step,
  * and QUARANTINED at the third; an error that may pass (or a fired signal) ends the asking early.
  */
 export async function lookUp(
@@ -109,7 +119,7 @@ export async function lookUp(
         unwritten.push(found);
         if (unwritten.length >= FLUSH) await flush();
       } catch (error) {
-        if (error instanceof DvError && error.code === 'DV_DICT_INTERNAL') {
+        if (error instanceof DvError && FAILS_ON_IT.has(error.code)) {
           const correlationId = error.correlationId ?? null;
           if (before + 1 >= FAILURES) findings.push({ cid, side, correlationId, says: 'QUARANTINED' });
           else failures.push({ cid, correlationId });
@@ -137,7 +147,8 @@ export async function lookUp(
   return { findings, failed: failures.length, brokenOffBy };
 }
 
-async function keepFindings(
+/** Writes down what DICT said, so that a crash loses none of it. */
+export async function keepFindings(
   db: Db,
   { runId, round }: { runId: string; round: number },
   findings: readonly Finding[],
@@ -156,7 +167,8 @@ async function keepFindings(
   );
 }
 
-async function keepFailures(
+/** Counts that DICT failed (500) on these CIDs. */
+export async function keepFailures(
   db: Db,
   { runId, round }: { runId: string; round: number },
   failures: readonly { cid: Buffer; correlationId: string | null }[],
@@ -170,7 +182,8 @@ async function keepFailures(
   );
 }
 
-async function lookUpOne(
+/** Asks DICT about one CID. Errors of the Bridge, but not its 404, are thrown. */
+export async function lookUpOne(
   bridge: Bridge,
   participant: string,
   keyType: KeyType,

@@ -1,19 +1,26 @@
 import { sourceOf, writeToSource } from './connected-repair.ts';
+import type { Arrivals } from './arrivals.ts';
 import type { Entry } from './entry.ts';
+import { HELD_WHY, heldKeys } from './held-keys.ts';
 import type { KeyType } from './key-type.ts';
 import type { Finding } from './repair-lookup.ts';
 import type { Db } from './vsync-store.ts';
 
 /**
- * The repair policy, Manual Operacional do DICT §9:
+ * The repair policy, Manual Operacional do DICT §9. Both CIDs of one changed key are decided as one change, and what is
+ * left alone the next comparison finds again.
  *
  * | found                        | done                                                              |
  * | ---------------------------- | ----------------------------------------------------------------- |
  * | in DICT, not local           | ADDED exactly as DICT has it, from what was fetched this moment   |
  * | in both, with other values   | CORRECTED likewise; both its CIDs are decided as one change       |
  * | local, not in DICT           | REMOVED (softly), once DICT said 404 for the CID                  |
+ * | the same, and a person says  | REGISTERED at DICT after that 404 (Manual §3.3), the local entry  |
+ * | that it is held rightly      | untouched; never an EVP. REFUSED when DICT refuses: left alone    |
  * | changed since the snapshot   | IN_FLIGHT: left alone                                             |
- * | DICT has changed its mind    | SUPERSEDED: left alone, the next comparison tells                 |
+ * | undone by a person           | HELD: left alone until a person releases the key                  |
+ * | DICT has changed its mind    | SUPERSEDED: left alone, the next comparison tells; so is the      |
+ * |                              | other half of a key that came to DICT since the snapshot          |
  * | DICT's answer cannot be      | REFUSED: left alone, and so is the local half of the key it names |
  * | DICT keeps failing on a CID  | QUARANTINED: left alone, with DICT's correlation id               |
  */
@@ -21,7 +28,9 @@ export type Decision =
   | 'ADDED'
   | 'CORRECTED'
   | 'REMOVED'
+  | 'REGISTERED'
   | 'IN_FLIGHT'
+  | 'HELD'
   | 'SUPERSEDED'
   | 'REFUSED'
   | 'QUARANTINED';
@@ -37,9 +46,9 @@ interface Decided {
   correlationId?: string | null;
 }
 
-/** One key changed by a repair, as Core-Dict hears of it. */
+/** One key changed by a repair, as Core-Dict hears of it. REGISTERED: at DICT; before and after are the local entry. */
 export interface AppliedChange {
-  decision: 'ADDED' | 'CORRECTED' | 'REMOVED';
+  decision: 'ADDED' | 'CORRECTED' | 'REMOVED' | 'REGISTERED';
   key: string;
   before: unknown;
   after: unknown;
@@ -47,12 +56,14 @@ export interface AppliedChange {
 
 /**
  * Decides and applies what DICT said about some divergences of a round, in the caller's transaction: locks the keys,
- * looks again, leaves alone what changed since the round's snapshot. Returns the changes made.
+ * looks again, leaves alone what changed since the round's snapshot, or whose key came to DICT since (`arrivals`).
+ * Returns the changes made.
  */
 export async function applyFindings(
   tx: Db,
   round: { runId: string; round: number; participant: string; keyType: KeyType },
   findings: readonly Finding[],
+  arrivals: Arrivals,
 ): Promise<AppliedChange[]> {
   const ofSide = (asked: Finding['side']) => findings.filter(({ side }) => side === asked);
   const dict = await decideDictOnly(tx, round, ofSide('DICT_ONLY'));
@@ -63,11 +74,15 @@ export async function applyFindings(
     tx,
     round,
     ofSide('LOCAL_ONLY').filter(({ cid }) => !done.has(cid.toString('hex'))),
+    arrivals,
   );
   await record(tx, round, local);
   return [...dict, ...local].flatMap(({ decision, key, before, after, side }) =>
     key !== undefined &&
-    (decision === 'ADDED' || decision === 'REMOVED' || (decision === 'CORRECTED' && side === 'DICT_ONLY'))
+    (decision === 'ADDED' ||
+      decision === 'REMOVED' ||
+      decision === 'REGISTERED' ||
+      (decision === 'CORRECTED' && side === 'DICT_ONLY'))
       ? [{ decision, key, before: before ?? null, after: after ?? null }]
       : [],
   );
@@ -86,7 +101,7 @@ interface LocalRow {
 // Locks in key order: two repairs, or a repair and a writer of many keys, then do not wait for each other in a ring.
 const lockWhere = (condition: string) => `
   select e.key, encode(e.cid, 'hex') as cid, e.removed_at is null as present,
-    not dict.in_flight(e.changed_xid, e.since, r) and not dict.feed_missed(e.participant, e.key_type, e.key) as settled, dict.entry_json(e) as content
+    not dict.in_flight(e.changed_xid, e.since, e.changed_why, r) and not dict.feed_missed(e.participant, e.key_type, e.key) as settled, dict.entry_json(e) as content
   from dict.entries e, dict.rounds r
   where r.run_id = $1 and r.round = $2 and e.participant = $3 and e.key_type = $4 and ${condition}
   order by e.key for update of e`;
@@ -98,7 +113,7 @@ const LOCK_BY_CID = lockWhere('e.cid = any ($5) and e.removed_at is null');
 const LEFT_SINCE = `
   select distinct l.key from dict.cid_log l, dict.rounds r
   where r.run_id = $1 and r.round = $2 and l.participant = $3 and l.key_type = $4 and l.key = any ($5)
-    and dict.in_flight(l.left_xid, l.left_at, r)`;
+    and dict.in_flight(l.left_xid, l.left_at, l.left_why, r)`;
 
 /** Whose the CIDs were that are present no more. */
 const KEYS_OF_CIDS = `
@@ -128,12 +143,15 @@ async function decideDictOnly(tx: Db, round: Round, findings: readonly Finding[]
   const scope = [round.runId, round.round, round.participant, round.keyType, keys];
   const local = new Map((await tx.query<LocalRow>(LOCK_BY_KEY, scope)).rows.map((row) => [row.key, row]));
   const left = new Set((await tx.query<{ key: string }>(LEFT_SINCE, scope)).rows.map(({ key }) => key));
+  const held = await heldKeys(tx, round.participant, round.keyType, keys);
 
   const additions: Entry[] = [];
   const corrections: Entry[] = [];
   for (const [key, { entry, finding }] of fetched) {
     const row = local.get(key);
-    if (row?.settled === false || (row === undefined && left.has(key))) {
+    if (held.has(key)) {
+      decided.push(leftHeld(finding, key, row));
+    } else if (row?.settled === false || (row === undefined && left.has(key))) {
       decided.push(inFlight(finding, key, row));
     } else if (row === undefined) {
       additions.push(entry);
@@ -166,11 +184,16 @@ async function decideDictOnly(tx: Db, round: Round, findings: readonly Finding[]
   return decided;
 }
 
-async function decideLocalOnly(tx: Db, round: Round, findings: readonly Finding[]): Promise<Decided[]> {
+async function decideLocalOnly(
+  tx: Db,
+  round: Round,
+  findings: readonly Finding[],
+  arrivals: Arrivals,
+): Promise<Decided[]> {
   const { runId, participant, keyType } = round;
-  const absent = findings.filter(({ says }) => says === 'ABSENT');
+  const absent = findings.filter(({ says }) => says === 'ABSENT' || says === 'REGISTERED');
   const decided = findings
-    .filter(({ says }) => says !== 'ABSENT')
+    .filter((finding) => !absent.includes(finding))
     .map((finding) => undecidable(finding, 'DICT has this CID after all'));
   if (absent.length === 0) return decided;
   const cids = absent.map(({ cid }) => cid);
@@ -184,16 +207,32 @@ async function decideLocalOnly(tx: Db, round: Round, findings: readonly Finding[
     rows.map(({ key }) => key),
   ]);
   const refusedKeys = new Set(refused.rows.map(({ key }) => key));
+  // A CID that is present no more may be gone by an undo, which holds its key.
+  const keys = [...rows.map(({ key }) => key), ...lastKeys.values()];
+  const held = await heldKeys(tx, participant, keyType, keys);
 
   const removals: string[] = [];
   for (const finding of absent) {
     const cid = finding.cid.toString('hex');
     const row = local.get(cid);
-    if (row === undefined || !row.settled) {
-      decided.push(inFlight(finding, row?.key ?? lastKeys.get(cid), row));
+    const key = row?.key ?? lastKeys.get(cid);
+    if (finding.says === 'REGISTERED') {
+      decided.push(registered(finding, key, row));
+    } else if (key !== undefined && held.has(key)) {
+      decided.push(leftHeld(finding, key, row));
+    } else if (row === undefined || !row.settled) {
+      decided.push(inFlight(finding, key, row));
+    } else if (finding.says === 'ABSENT' && finding.keep === true) {
+      const why = 'it was to be registered at DICT and could not be at that moment';
+      decided.push({ ...base(finding), decision: 'SUPERSEDED', why, key: row.key, before: row.content });
     } else if (refusedKeys.has(row.key)) {
       const why = 'DICT has this key, with an entry that was refused';
       decided.push({ ...base(finding), decision: 'REFUSED', why, key: row.key, before: row.content });
+    } else if (arrivals.unsure || arrivals.cids.has(cid) || arrivals.keys.has(row.key)) {
+      const why = arrivals.unsure
+        ? 'DICT changed a key meanwhile, perhaps this one: the next comparison tells'
+        : 'DICT has this key, with an entry that came since the snapshot: the next comparison tells';
+      decided.push({ ...base(finding), decision: 'SUPERSEDED', why, key: row.key, before: row.content });
     } else {
       removals.push(row.key);
       decided.push({ ...base(finding), decision: 'REMOVED', key: row.key, before: row.content });
@@ -219,6 +258,22 @@ function inFlight(finding: Finding, key: string | undefined, row: LocalRow | und
     why,
     ...(key !== undefined && { key }),
     before: row?.content,
+  };
+}
+
+function leftHeld(finding: Finding, key: string, row: LocalRow | undefined): Decided {
+  return { ...base(finding), decision: 'HELD', why: HELD_WHY, key, before: row?.content };
+}
+
+/** The local entry is shown as it is now: `why` tells when it is no longer the one that was registered. */
+function registered(finding: Finding, key: string | undefined, row: LocalRow | undefined): Decided {
+  const content = { before: row?.content, after: row?.content };
+  return {
+    ...base(finding),
+    ...content,
+    decision: 'REGISTERED',
+    ...(row?.settled !== true && { why: 'the key has changed locally since it was registered' }),
+    ...(key !== undefined && { key }),
   };
 }
 
@@ -292,8 +347,8 @@ async function writeEntriesToSource(
   return rows;
 }
 
-/** Overwrites locked entries with what DICT has; a softly removed one comes back. */
-async function updateEntries(tx: Db, entries: readonly Entry[], why: string): Promise<Written[]> {
+/** Overwrites locked entries with what is given; a softly removed one comes back. */
+export async function updateEntries(tx: Db, entries: readonly Entry[], why: string): Promise<Written[]> {
   if (entries.length === 0) return [];
   const source = await sourceOf(tx, entries[0]!.participant);
   if (source !== undefined) return writeEntriesToSource(tx, source, entries, why);
@@ -335,7 +390,7 @@ async function record(tx: Db, round: Round, decided: readonly Decided[]): Promis
   if (decided.length === 0) return;
   await tx.query(
     `update dict.divergences d set decision = x.decision, why = x.why, key = x.key, before = x.before, after = x.after,
-       correlation_id = x."correlationId", decided_at = workflow.now()
+       correlation_id = x."correlationId", decided_at = workflow.now(), decided_xid = pg_current_xact_id()
      from jsonb_to_recordset($3::jsonb) as x (cid text, decision text, why text, key text, before jsonb, after jsonb,
        "correlationId" text)
      where d.run_id = $1 and d.round = $2 and d.cid = decode(x.cid, 'hex') and d.decision = 'PENDING'`,

@@ -87,7 +87,10 @@ const LOCAL_CHANGES = `
   select t.cid,
     exists (select from dict.entries e
       where e.participant = $1 and e.key_type = $2 and e.cid = t.cid and e.removed_at is null) as now,
-    exists (select from dict.cid_log l
+    exists (select from dict.entries e
+      where e.participant = $1 and e.key_type = $2 and e.cid = t.cid and e.removed_at is null
+        and pg_visible_in_snapshot(e.came_xid, $3::pg_snapshot))
+    or exists (select from dict.cid_log l
       where l.cid = t.cid and l.participant = $1 and l.key_type = $2
         and dict.changed_since(l.left_xid, $3::pg_snapshot) and pg_visible_in_snapshot(l.came_xid, $3::pg_snapshot))
     as then

@@ -33,6 +33,8 @@ export interface RoundReport {
   fileCids: number | null;
   dictOnlyCids: number | null;
   localOnlyCids: number | null;
+  /** Local-only keys of it that a person marked to be registered at DICT. */
+  toRegister: number;
   /** SHA-256 of the frozen set: what a person approves. */
   setHash: string | null;
   approvedBy: string | null;
@@ -44,8 +46,10 @@ export async function readRounds(db: Db, runId: string): Promise<RoundReport[]> 
   const { rows } = await db.query<RoundReport>(
     `select round, snapshot_at as "snapshotAt", compared_at as "comparedAt", file_cids::float8 as "fileCids",
        dict_only_cids::float8 as "dictOnlyCids", local_only_cids::float8 as "localOnlyCids", set_hash as "setHash",
-       approved_by as "approvedBy", approved_why as "approvedWhy"
-     from dict.rounds where run_id = $1 order by round`,
+       approved_by as "approvedBy", approved_why as "approvedWhy",
+       (select count(*) from dict.divergences d
+        where d.run_id = r.run_id and d.round = r.round and d.plan = 'REGISTER')::float8 as "toRegister"
+     from dict.rounds r where run_id = $1 order by round`,
     [runId],
   );
   return rows;

@@ -64,7 +64,10 @@ function readLine(line: string, number: number, timeZone: string): Schedule {
       ticks: (after, until, limit) => ticksOf(cron, after, until, limit),
     };
   } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause);
+    // The parser was given one line, and counts it as the first.
+    const why = (cause instanceof Error ? cause.message : String(cause))
+      .replace(/^Could not process line .*/, 'write five fields for the time, and the task.')
+      .replace(/ (on|in) line 1( of crontab)?/, '');
     throw new DvError('DV_CRONTAB_INVALID', `Line ${number} of the crontab cannot be read: ${why}`, {
       cause,
     });

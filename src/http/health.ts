@@ -1,4 +1,5 @@
 import type { Pool } from 'pg';
+import { type Deadline, readMissedDeadlines } from '../dict/deadline.ts';
 import { fromDatabase, type RunningWorker } from '../engine/index.ts';
 import { DvError } from '../errors.ts';
 import { quickly } from './quick.ts';
@@ -9,10 +10,23 @@ export interface Reason {
   message: string;
 }
 
+export interface Warning {
+  warning: 'deadline_missed';
+  participant: string;
+  keyType: string;
+  /** A plain sentence. */
+  message: string;
+}
+
 export interface Readiness {
   ready: boolean;
   /** Why not; empty when ready. */
   reasons: Reason[];
+  /**
+   * What a person must look at though the worker is fit to work. Never a reason: a worker taken out of service for a
+   * missed deadline could not mend it.
+   */
+  warnings: Warning[];
 }
 
 export interface Health {
@@ -45,39 +59,50 @@ export function createHealth({ pool, worker, migrations }: HealthOptions): Healt
   };
   worker.ended.then(stop, stop);
 
-  const appliedMigrations = quickly(pool, { patienceMs: 1500, limitMs: 1500 }, async (ask) => {
+  const askDatabase = quickly(pool, { patienceMs: 1500, limitMs: 1500 }, async (ask): Promise<Found> => {
     const { rows } = await ask.query<{ name: string }>(
       'select name from workflow.migrations_applied where not obsolete',
     );
-    return rows.map(({ name }) => name).sort();
+    const applied = rows.map(({ name }) => name).sort();
+    const current = shipped === undefined ? applied.length > 0 : applied.join() === shipped.join();
+    if (!current) return { reasons: [NOT_CURRENT], warnings: [] };
+    return { reasons: [], warnings: (await readMissedDeadlines(ask)).map(warningOf) };
   });
 
-  const inDatabase = async (): Promise<Reason[]> => {
+  const inDatabase = async (): Promise<Found> => {
     try {
-      const applied = await appliedMigrations();
-      const current = shipped === undefined ? applied.length > 0 : applied.join() === shipped.join();
-      return current ? [] : [NOT_CURRENT];
+      const { reasons, warnings } = await askDatabase();
+      return { reasons: [...reasons], warnings };
     } catch (error) {
-      if ((error as { code?: unknown }).code === UNDEFINED_TABLE) return [NOT_CURRENT];
+      if ((error as { code?: unknown }).code === UNDEFINED_TABLE)
+        return { reasons: [NOT_CURRENT], warnings: [] };
       const known = fromDatabase(error);
       const message = known instanceof DvError ? known.message : 'The database cannot be reached.';
-      return [{ reason: 'database_unreachable', message }];
+      return { reasons: [{ reason: 'database_unreachable', message }], warnings: [] };
     }
   };
 
   return {
     stopping: stop,
     check: async () => {
-      const reasons = await inDatabase();
+      const { reasons, warnings } = await inDatabase();
       const silentMs = Date.now() - worker.lastHeartbeat();
       if (silentMs > HEARTBEAT_MAX_MS) {
         const message = `The last heartbeat got through ${Math.round(silentMs / 1000)} s ago.`;
         reasons.push({ reason: 'heartbeat_old', message });
       }
       if (stopping) reasons.push(STOPPING);
-      return { ready: reasons.length === 0, reasons };
+      return { ready: reasons.length === 0, reasons, warnings };
     },
   };
+}
+
+type Found = Pick<Readiness, 'reasons' | 'warnings'>;
+
+function warningOf({ participant, keyType, lastOkAt, deadlineAt }: Deadline): Warning {
+  const last = lastOkAt === null ? 'there never was one' : `the last came at ${lastOkAt.toISOString()}`;
+  const message = `DICT's OK was due at ${deadlineAt.toISOString()}; ${last}.`;
+  return { warning: 'deadline_missed', participant, keyType, message };
 }
 
 const NOT_CURRENT: Reason = {

@@ -1,3 +1,10 @@
-export { createHealth, type Health, type HealthOptions, type Readiness, type Reason } from './health.ts';
+export {
+  createHealth,
+  type Health,
+  type HealthOptions,
+  type Readiness,
+  type Reason,
+  type Warning,
+} from './health.ts';
 export { createMetrics, type Metrics } from './metrics.ts';
 export { startHttp, type HttpOptions, type HttpServer } from './server.ts';

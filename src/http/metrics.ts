@@ -43,6 +43,10 @@ export function createMetrics(pool: Pool): Metrics {
     for (const { seconds, participant, keyType: key_type } of readings.lastOk) {
       lastOk.set({ participant, key_type }, seconds);
     }
+    deadlineMissed.reset();
+    for (const { missed, participant, keyType: key_type } of readings.deadlines) {
+      deadlineMissed.set({ participant, key_type }, missed ? 1 : 0);
+    }
   });
   // Each metric is asked for its values at once, and all join the one refresh.
   const collect = async () => {
@@ -98,6 +102,13 @@ export function createMetrics(pool: Pool): Metrics {
   const lastOk = new Gauge({
     name: 'dict_vsync_vsync_age_of_last_ok_seconds',
     help: `Time since DICT last answered OK; absent as long as it never did. The regulator allows 36 hours. ${SHARED}`,
+    labelNames: ['participant', 'key_type'],
+    registers,
+    collect,
+  });
+  const deadlineMissed = new Gauge({
+    name: 'dict_vsync_deadline_missed',
+    help: `1 while a configured participant's key type has had no OK for SYNC_DEADLINE_HOURS, else 0. ${SHARED}`,
     labelNames: ['participant', 'key_type'],
     registers,
     collect,

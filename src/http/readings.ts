@@ -14,6 +14,8 @@ export interface Readings {
   feedQueued: number;
   /** Seconds since DICT's last OK, for the key types that ever had one. */
   lastOk: { participant: string; keyType: string; seconds: number }[];
+  /** Whether the deadline of the next OK is missed, for the configured participants. */
+  deadlines: { participant: string; keyType: string; missed: boolean }[];
 }
 
 export const OUTBOX_MOST = 100_000;
@@ -42,8 +44,10 @@ export function createReader(): (ask: Ask) => Promise<Readings> {
       key_type: string;
       seconds: number | null;
       incomplete: number;
+      missed: boolean | null;
     }>(
-      `select participant, key_type, extract(epoch from age_of_last_ok)::float8 as seconds, incomplete::integer
+      `select participant, key_type, extract(epoch from age_of_last_ok)::float8 as seconds, incomplete::integer,
+          case when deadline_at is not null then deadline_missed end as missed
        from dict.sync_status`,
     );
     const until = uuidFrom(Date.now() - DAY_MS);
@@ -106,6 +110,9 @@ export function createReader(): (ask: Ask) => Promise<Readings> {
       feedQueued: feed.rows[0]?.count ?? 0,
       lastOk: status.rows.flatMap(({ participant, key_type, seconds }) =>
         seconds === null ? [] : [{ participant, keyType: key_type, seconds }],
+      ),
+      deadlines: status.rows.flatMap(({ participant, key_type, missed }) =>
+        missed === null ? [] : [{ participant, keyType: key_type, missed }],
       ),
     };
   };

@@ -1,6 +1,8 @@
+import type { DivergenceSummary } from '../dict/divergence-report.ts';
 import type { KeyType } from '../dict/key-type.ts';
 import type { ReconciliationSummary } from '../dict/reconciliation-log.ts';
 import type { AppliedChange } from '../dict/repair.ts';
+import type { UndoneKey, UndoSummary } from '../dict/undo.ts';
 
 /** What a verification found for one key type. */
 export interface VerifiedKeyType {
@@ -33,6 +35,8 @@ export type Message =
         summary: ReconciliationSummary;
         /** For APPROVAL_NEEDED: the set to approve. */
         setHash?: string;
+        /** For APPROVAL_NEEDED: what that set is, in numbers. */
+        divergences?: DivergenceSummary;
         reason?: string;
       };
     }
@@ -41,4 +45,23 @@ export type Message =
       type: 'reconciliation.changes';
       content: { runId: string; changes: AppliedChange[] };
     }
-  | { type: 'reconciliation.complete'; content: { runId: string; summary: ReconciliationSummary } };
+  | {
+      /** No OK within the deadline; once a breach. Written by dict.check_deadlines, times in ISO 8601, UTC. */
+      type: 'sync.deadline_missed';
+      content: {
+        hours: number;
+        /** Null: there never was one; then it counts from when the participant was configured. */
+        lastOkAt: string | null;
+        countedFrom: string;
+        deadlineAt: string;
+        lastResult: 'OK' | 'NOK' | 'ERROR' | null;
+        openReconciliation: string | null;
+      };
+    }
+  | { type: 'reconciliation.complete'; content: { runId: string; summary: ReconciliationSummary } }
+  | {
+      /** What an undo put back, and what it could not (personal data), as it did. */
+      type: 'undo.changes';
+      content: { runId: string; undoneRun: string; changes: UndoneKey[] };
+    }
+  | { type: 'undo.done'; content: { runId: string; summary: UndoSummary } };

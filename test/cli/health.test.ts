@@ -29,7 +29,7 @@ test.for(['127.0.0.1', '0.0.0.0', '::1', '::'])(
     const { health, port } = await serve(host);
     const env = { HTTP_HOST: host, HTTP_PORT: port };
     const ready = await cli(['health', '--json'], { env });
-    expect([ready.exitCode, ready.json()]).toEqual([0, { ready: true, reasons: [] }]);
+    expect([ready.exitCode, ready.json()]).toEqual([0, { ready: true, reasons: [], warnings: [] }]);
     expect(await cli(['health'], { env })).toMatchObject({ exitCode: 0, stdout: 'Ready.\n' });
 
     health.stopping();

@@ -44,6 +44,11 @@ export interface StoredEntry extends Entry {
   removed: boolean;
 }
 
+/** The entry as `stored` gives it back when it is present, byte by byte. */
+export function asStored(entry: Entry): StoredEntry {
+  return { ...entry, cid: computeCid(entry).toString('hex'), removed: false };
+}
+
 /** All rows, removed ones included. */
 export async function stored(db: Db): Promise<StoredEntry[]> {
   const { rows } = await db.query<Omit<StoredEntry, 'openingDate'> & { openingDate: Date | null }>(

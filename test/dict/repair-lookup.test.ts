@@ -9,6 +9,8 @@ import { ISPB, keys, stored } from './entries.ts';
 import { KEY_TYPE, beginRound, hex } from './repair-support.ts';
 
 const database = useTestDatabase();
+/** Nothing is known of it yet. */
+const unasked = { finding: null, failures: 0, plan: null };
 const FULL_BUCKET = 36_000;
 const NOW = Date.UTC(2026, 0, 10, 10);
 
@@ -69,9 +71,9 @@ test('what was fetched before the limit was hit is applied, the rest stays pendi
 test('an error of one lookup ends the asking, loses no other answer, and later only the rest is asked', async () => {
   const { dict, find, apply, repair } = await beginRound(database.pool, { dict: atDict, local });
   const bad = hex(atDict[7]!);
-  const fault = dict.faults.on({ kind: 'problem', status: 500, operation: 'getEntryByCid', cid: bad });
+  const fault = dict.faults.on({ kind: 'problem', status: 503, operation: 'getEntryByCid', cid: bad });
   const { findings, brokenOffBy } = await find();
-  expect(brokenOffBy).toMatchObject({ code: 'DV_DICT_INTERNAL', class: 'retryable' });
+  expect(brokenOffBy).toMatchObject({ code: 'DV_BRIDGE_UNAVAILABLE', class: 'retryable' });
   expect(findings.map(({ cid }) => cid.toString('hex'))).not.toContain(bad);
   const asked = dict.ledger.count('getEntryByCid');
   expect(findings).toHaveLength(asked - 1);
@@ -81,12 +83,36 @@ test('an error of one lookup ends the asking, loses no other answer, and later o
   expect(dict.ledger.count('getEntryByCid')).toBe(61);
 });
 
+test('as long as a CID of DICT is not looked up, no local one is removed: it may be its other half', async () => {
+  const { dict, find, apply, repair, decisions } = await beginRound(database.pool, {
+    dict: atDict.slice(0, 3),
+    local: local.slice(0, 3),
+  });
+  dict.faults.on({
+    kind: 'problem',
+    status: 503,
+    operation: 'getEntryByCid',
+    cid: hex(atDict[0]!),
+    times: 1,
+  });
+  const { findings, brokenOffBy } = await find();
+  expect(brokenOffBy).toMatchObject({ code: 'DV_BRIDGE_UNAVAILABLE' });
+  await apply(findings);
+  expect((await stored(database.pool)).filter(({ removed }) => removed)).toEqual([]);
+  await repair();
+  expect(new Set(await decisions())).toEqual(new Set(['DICT_ONLY CORRECTED', 'LOCAL_ONLY CORRECTED']));
+});
+
 test('16 are asked at once, and a signal ends the asking', async () => {
-  const { bridge, dict } = await beginRound(database.pool, { dict: atDict, local });
+  const { bridge, dict, scope } = await beginRound(database.pool, { dict: atDict, local });
   dict.faults.on({ kind: 'hang', operation: 'getEntryByCid' });
   const stop = new AbortController();
-  const asked = atDict.map((entry) => ({ cid: Buffer.from(hex(entry), 'hex'), side: 'DICT_ONLY' as const }));
-  const asking = lookUp(bridge, ISPB, KEY_TYPE, asked, { ...CALL, signal: stop.signal });
+  const asked = atDict.map((entry) => ({
+    ...unasked,
+    cid: Buffer.from(hex(entry), 'hex'),
+    side: 'DICT_ONLY' as const,
+  }));
+  const asking = lookUp(database.pool, bridge, scope, asked, { ...CALL, signal: stop.signal });
   await expect.poll(() => dict.ledger.count('getEntryByCid')).toBe(16);
   stop.abort();
   const { findings, brokenOffBy } = await asking;
@@ -96,19 +122,20 @@ test('16 are asked at once, and a signal ends the asking', async () => {
 });
 
 test('what DICT says becomes a finding: the entry, 404, or why it cannot be used', async () => {
-  const { bridge, dict } = await beginRound(database.pool, { dict: atDict.slice(0, 3), local: [] });
+  const { bridge, dict, scope } = await beginRound(database.pool, { dict: atDict.slice(0, 3), local: [] });
   const [found, mangled, otherType] = atDict.map((entry) => ({
+    ...unasked,
     cid: Buffer.from(hex(entry), 'hex'),
     side: 'DICT_ONLY' as const,
   }));
-  const absent = { cid: Buffer.from(hex(local[9]!), 'hex'), side: 'LOCAL_ONLY' as const };
+  const absent = { ...unasked, cid: Buffer.from(hex(local[9]!), 'hex'), side: 'LOCAL_ONLY' as const };
   dict.faults.on({
     kind: 'nonsense',
     cid: mangled!.cid.toString('hex'),
     change: (answer) => ({ ...answer, entry: { ...(answer['entry'] as Entry), branch: '0000' } }),
   });
   const asked = [found!, mangled!, absent];
-  const { findings, brokenOffBy } = await lookUp(bridge, ISPB, KEY_TYPE, asked, CALL);
+  const { findings, brokenOffBy } = await lookUp(database.pool, bridge, scope, asked, CALL);
   expect(brokenOffBy).toBeUndefined();
   const byCid = new Map(findings.map((finding) => [finding.cid, finding]));
   expect(byCid.get(found!.cid)).toMatchObject({
@@ -119,15 +146,24 @@ test('what DICT says becomes a finding: the entry, 404, or why it cannot be used
   expect(byCid.get(mangled!.cid)).toMatchObject({ says: 'REFUSED', key: atDict[1]!.key });
   expect(byCid.get(absent.cid)).toMatchObject({ says: 'ABSENT', correlationId: expect.any(String) });
 
-  const asEvp = await lookUp(bridge, ISPB, 'EVP', [otherType!], CALL);
+  const asEvp = await lookUp(database.pool, bridge, { ...scope, keyType: 'EVP' }, [otherType!], CALL);
   expect(asEvp.findings).toMatchObject([
     { says: 'REFUSED', why: 'the entry DICT sent belongs to another participant or key type' },
   ]);
 });
 
-test('an answer that cannot be at all ends the asking as an error of the Bridge', async () => {
-  const { dict, find, decisions } = await beginRound(database.pool, { dict: atDict.slice(0, 1), local: [] });
-  dict.faults.on({ kind: 'nonsense', operation: 'getEntryByCid' });
-  expect(await find()).toMatchObject({ findings: [], brokenOffBy: { code: 'DV_BRIDGE_NONSENSE' } });
-  expect(await decisions()).toEqual(['DICT_ONLY PENDING']);
+test('a CID with an answer that cannot be is put aside at the third asking, the rest is repaired', async () => {
+  const { dict, find, apply, decisions } = await beginRound(database.pool, {
+    dict: atDict.slice(0, 3),
+    local: [],
+  });
+  dict.faults.on({ kind: 'nonsense', operation: 'getEntryByCid', cid: hex(atDict[1]!) });
+  const first = await find();
+  expect(first).toMatchObject({ failed: 1, brokenOffBy: undefined });
+  await apply(first.findings);
+  expect(await find()).toMatchObject({ findings: [], failed: 1 });
+  const third = await find();
+  expect(third).toMatchObject({ findings: [{ says: 'QUARANTINED' }], failed: 0 });
+  await apply(third.findings);
+  expect((await decisions()).sort()).toEqual(['DICT_ONLY ADDED', 'DICT_ONLY ADDED', 'DICT_ONLY QUARANTINED']);
 });

@@ -1,10 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import type { Pool } from 'pg';
 import type { Bridge } from '../../src/bridge/index.ts';
+import { NO_ARRIVALS, readArrivals, type Arrivals } from '../../src/dict/arrivals.ts';
 import { computeCid } from '../../src/dict/cid.ts';
 import type { Entry } from '../../src/dict/entry.ts';
 import { addDivergences, openReconciliation, openRound } from '../../src/dict/reconciliation-log.ts';
-import { lookUp, pendingDivergences, type Finding } from '../../src/dict/repair-lookup.ts';
+import { lookUp, type Lookups, pendingDivergences, type Finding } from '../../src/dict/repair-lookup.ts';
 import { applyFindings, type AppliedChange } from '../../src/dict/repair.ts';
 import { inTransaction } from '../../src/engine/index.ts';
 import type { SimulatedDict } from '../../src/simulator/index.ts';
@@ -29,11 +30,14 @@ export interface Divergence {
 export interface RepairRound {
   bridge: Bridge;
   dict: SimulatedDict;
+  scope: Parameters<typeof applyFindings>[1];
   runId: string;
   round: number;
   /** Asks DICT about what is pending, of one side. */
-  find(): Promise<{ findings: Finding[]; brokenOffBy: unknown }>;
-  apply(findings: readonly Finding[]): Promise<AppliedChange[]>;
+  find(): Promise<Lookups>;
+  apply(findings: readonly Finding[], arrivals?: Arrivals): Promise<AppliedChange[]>;
+  /** Reads DICT's event log again. */
+  arrivals(): Promise<Arrivals>;
   /** Finds and applies until nothing is pending; throws what broke a lookup off. */
   repair(): Promise<AppliedChange[]>;
   /** In order of key and side. */
@@ -60,7 +64,7 @@ export async function beginRound(
 }
 
 async function roundOf(pool: Pool, bridge: Bridge, dict: SimulatedDict, runId: string): Promise<RepairRound> {
-  const round = await inTransaction(pool, async (tx) => openRound(tx, runId));
+  const round = await inTransaction(pool, async (tx) => openRound(tx, runId, 0));
   const here = new Set((await stored(pool)).filter(({ removed }) => !removed).map(({ cid }) => cid));
   const there = new Set(dict.directory.set(ISPB, KEY_TYPE).cids());
   await addDivergences(pool, runId, round, [
@@ -72,11 +76,12 @@ async function roundOf(pool: Pool, bridge: Bridge, dict: SimulatedDict, runId: s
       .map((cid) => ({ side: 'LOCAL_ONLY', cid: Buffer.from(cid, 'hex') })),
   ]);
 
-  const scope = { runId, round, participant: ISPB, keyType: KEY_TYPE } as const;
+  const scope: RepairRound['scope'] = { runId, round, participant: ISPB, keyType: KEY_TYPE };
   const find = async () =>
-    lookUp(bridge, ISPB, KEY_TYPE, await pendingDivergences(pool, runId, round, 200), CALL);
-  const apply = async (findings: readonly Finding[]) =>
-    inTransaction(pool, async (tx) => applyFindings(tx, scope, findings));
+    lookUp(pool, bridge, scope, await pendingDivergences(pool, runId, round, 200), CALL);
+  const apply = async (findings: readonly Finding[], arrivals?: Arrivals) =>
+    inTransaction(pool, async (tx) => applyFindings(tx, scope, findings, arrivals ?? NO_ARRIVALS));
+  const arrivals = async () => readArrivals(pool, bridge, scope, CALL);
   const divergences = async () => {
     const { rows } = await pool.query<Divergence>(
       `select side, encode(cid, 'hex') as cid, key, decision, why, before, after, correlation_id as "correlationId"
@@ -88,17 +93,20 @@ async function roundOf(pool: Pool, bridge: Bridge, dict: SimulatedDict, runId: s
   return {
     bridge,
     dict,
+    scope,
     runId,
     round,
     find,
     apply,
+    arrivals,
     async repair() {
       const changes: AppliedChange[] = [];
       for (;;) {
         const { findings, brokenOffBy } = await find();
         if (brokenOffBy !== undefined) throw brokenOffBy;
         if (findings.length === 0) return changes;
-        changes.push(...(await apply(findings)));
+        const removes = findings.some(({ side, says }) => side === 'LOCAL_ONLY' && says === 'ABSENT');
+        changes.push(...(await apply(findings, removes ? await arrivals() : undefined)));
       }
     },
     divergences,

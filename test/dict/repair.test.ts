@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { NO_ARRIVALS } from '../../src/dict/arrivals.ts';
 import type { Entry } from '../../src/dict/entry.ts';
 import {
   addDivergences,
@@ -10,7 +11,7 @@ import { readVSync } from '../../src/dict/vsync-store.ts';
 import { inTransaction } from '../../src/engine/index.ts';
 import { damage } from '../../src/simulator/index.ts';
 import { useTestDatabase } from '../support/database.ts';
-import { ISPB, keys, stored } from './entries.ts';
+import { ISPB, asStored, keys, stored } from './entries.ts';
 import { KEY_TYPE, beginRound, content, hex, shown } from './repair-support.ts';
 
 const database = useTestDatabase();
@@ -36,10 +37,10 @@ test('in DICT, not local: added exactly as DICT has it', async () => {
     before: null,
   });
   expect(content(row!.after)).toEqual(shown(entry));
-  expect(row!.correlationId).toBe(dict.ledger.calls().at(-1)!.correlationId);
+  expect(row!.correlationId).toBe(dict.ledger.calls('getEntryByCid').at(-1)!.correlationId);
   expect(changes).toEqual([{ decision: 'ADDED', key: entry.key, before: null, after: row!.after }]);
   const [added] = (await stored(database.pool)).filter(({ key }) => key === entry.key);
-  expect(added).toEqual({ ...(shown(entry) as object), removed: false });
+  expect(added).toEqual(asStored(entry));
 });
 
 test('local, not in DICT: removed softly after DICT said 404', async () => {
@@ -51,7 +52,7 @@ test('local, not in DICT: removed softly after DICT said 404', async () => {
   const [row] = await divergences();
   expect(row).toMatchObject({ side: 'LOCAL_ONLY', key: entry.key, decision: 'REMOVED', after: null });
   expect(content(row!.before)).toEqual(shown(entry));
-  expect(row!.correlationId).toBe(dict.ledger.calls().at(-1)!.correlationId);
+  expect(row!.correlationId).toBe(dict.ledger.calls('getEntryByCid').at(-1)!.correlationId);
   expect(changes).toEqual([{ decision: 'REMOVED', key: entry.key, before: row!.before, after: null }]);
   expect(await present()).toEqual([hex(second)]);
   expect(await stored(database.pool)).toHaveLength(2);
@@ -101,13 +102,13 @@ test('a damaged base becomes what DICT has, and the log counts keys by kind', as
   const changes = await repair();
   expect(changes).toHaveLength(90);
   expect(new Set((await stored(database.pool)).filter(({ removed }) => !removed))).toEqual(
-    new Set(dictHas.map((entry) => ({ ...(shown(entry) as object), removed: false }))),
+    new Set(dictHas.map(asStored)),
   );
   expect((await readVSync(database.pool, ISPB, KEY_TYPE)).vsync).toBe(
     dict.directory.set(ISPB, KEY_TYPE).vsync(),
   );
   await countReconciliation(database.pool, runId);
-  const { dictOnly, localOnly, changed } = plan[KEY_TYPE]!;
+  const { dictOnly, localOnly, changed } = plan[KEY_TYPE];
   expect(await readReconciliation(database.pool, runId)).toMatchObject({
     dictOnlyCids: dictOnly + changed,
     localOnlyCids: localOnly + changed,
@@ -207,8 +208,8 @@ test('twice within one transaction too', async () => {
   const { findings } = await find();
   const scope = { runId, round, participant: ISPB, keyType: KEY_TYPE } as const;
   await inTransaction(database.pool, async (tx) => {
-    expect(await applyFindings(tx, scope, findings)).toHaveLength(1);
-    expect(await applyFindings(tx, scope, findings)).toEqual([]);
+    expect(await applyFindings(tx, scope, findings, NO_ARRIVALS)).toHaveLength(1);
+    expect(await applyFindings(tx, scope, findings, NO_ARRIVALS)).toEqual([]);
   });
   expect(await decisions()).toEqual(['DICT_ONLY CORRECTED', 'LOCAL_ONLY CORRECTED']);
 });
@@ -234,7 +235,7 @@ test('a transaction that is rolled back leaves base, log and divergences as they
   const { findings } = await find();
   const scope = { runId, round, participant: ISPB, keyType: KEY_TYPE } as const;
   const failing = inTransaction(database.pool, async (tx) => {
-    await applyFindings(tx, scope, findings);
+    await applyFindings(tx, scope, findings, NO_ARRIVALS);
     throw new Error('the step fails');
   });
   await expect(failing).rejects.toThrow('the step fails');

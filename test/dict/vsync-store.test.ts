@@ -1,4 +1,7 @@
 import { beforeEach, expect, test } from 'vitest';
+import { computeCid } from '../../src/dict/cid.ts';
+import { bucketOf } from '../../src/dict/compare/buckets.ts';
+import type { Entry } from '../../src/dict/entry.ts';
 import { KEY_TYPES } from '../../src/dict/key-type.ts';
 import {
   configureParticipants,
@@ -130,6 +133,22 @@ test('writers that commit while a recalculation is under way stay counted', asyn
   });
   await expectRight();
   expect(await recalculateVSync(database.pool, ISPB, 'EMAIL')).toMatchObject({ mendedBuckets: 0 });
+});
+
+test('a content whose new CID falls into the bucket of its old one counts, and is mended, all the same', async () => {
+  const [entry] = entries as [Entry];
+  const bucket = bucketOf(computeCid(entry));
+  const accountNumber = Array.from({ length: 100_000 }, (_, n) => String(n)).find(
+    (accountNumber) => bucketOf(computeCid({ ...entry, accountNumber })) === bucket,
+  );
+  expect(accountNumber).toBeDefined();
+  const set = (value: string) =>
+    `update dict.entries set account_number = '${value}' where key = '${entry.key}'`;
+  await database.pool.query(set(accountNumber!));
+  await expectRight();
+  await behind(set(entry.accountNumber));
+  expect(await recalculateVSync(database.pool, ISPB, 'EMAIL')).toMatchObject({ mendedBuckets: 1 });
+  await expectRight();
 });
 
 test('two recalculations at once mend once', async () => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Entry } from '../../src/dict/entry.ts';
-import { fromDatabase, historyOf } from '../../src/engine/index.ts';
+import { cancelRun, fromDatabase, historyOf } from '../../src/engine/index.ts';
 import {
   dictBase,
   expectBase,
@@ -159,6 +159,16 @@ describe('over the threshold', () => {
     ]);
     const signalled = (await historyOf(system.pool, run)).find(({ event }) => event === 'SIGNALLED');
     expect(signalled).toMatchObject({ outcome: 'reject', detail: { by: 'bia', reason: 'looks wrong' } });
+  });
+
+  it('cancelled, it changes nothing and takes no decision any more', async () => {
+    const { system, run } = await waiting();
+    await cancelRun(system.pool, run, 'bia', 'not tonight');
+    expect(await system.waitForClosed(run)).toMatchObject({ status: 'CANCELLED' });
+    await expect(decide(system, 'approve', run, 'ana', 'fine')).rejects.toMatchObject({
+      code: 'DV_RUN_NOT_WAITING',
+    });
+    await expectBase(system, system.local);
   });
 
   it('counts the divergences of all rounds together', async () => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { capturedLog } from '../support/log.ts';
-import { childrenOf, expectBaseLikeDict } from '../support/inspect.ts';
+import { childrenOf, expectBaseLikeDict, reconciliation } from '../support/inspect.ts';
 import { ISPB, startSystem, type System } from '../support/system.ts';
 
 /** Changes entries as a restore or a replication does: past the triggers, so that the kept VSync is wrong. */
@@ -60,17 +60,21 @@ describe('a kept VSync that is wrong', () => {
     await expectBaseLikeDict(system);
   });
 
-  it('is mended by a reconciliation before it is sent as the proof', async () => {
-    const system = await startSystem({ divergent: 3 });
-    // The bucket is wrong, the entry is not: nothing differs but the kept VSync.
-    await system.pool.query(
-      `insert into dict.vsync_deltas (participant, key_type, bucket, count_change, xor)
+  it.each([0, 3])(
+    'is mended by a reconciliation of %i keys before it is sent as the proof',
+    async (divergent) => {
+      const system = await startSystem({ divergent });
+      // A bucket is wrong without any entry being so.
+      await system.pool.query(
+        `insert into dict.vsync_deltas (participant, key_type, bucket, count_change, xor)
        values ($1, 'CPF', 7, 1, ('x' || repeat('ab', 32))::bit(256))`,
-      [ISPB],
-    );
-    const run = await system.reconcile();
-    expect(await system.waitForClosed(run)).toMatchObject({ status: 'COMPLETED' });
-    expect(await scans(system)).toEqual([{ key_type: 'CPF', entries: 60, mended: 1 }]);
-    await expectBaseLikeDict(system);
-  });
+        [ISPB],
+      );
+      const run = await system.reconcile();
+      expect(await system.waitForClosed(run)).toMatchObject({ status: 'COMPLETED' });
+      expect(await scans(system)).toEqual([{ key_type: 'CPF', entries: 60, mended: 1 }]);
+      expect(await reconciliation(system.pool, run)).toMatchObject({ rounds: 1 });
+      await expectBaseLikeDict(system);
+    },
+  );
 });

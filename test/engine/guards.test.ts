@@ -1,7 +1,8 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import { machineOver, retryRun, startRun, storeMachines } from '../../src/engine/index.ts';
 import { useTestDatabase } from '../support/database.ts';
-import { executorOf, rowOf, Script, scripted } from './support.ts';
+import { Script, scripted } from './script.ts';
+import { executorOf, rowOf } from './support.ts';
 
 const activities = { work: scripted<'done' | 'skip'>('done') };
 const steps = machineOver<typeof activities>()({

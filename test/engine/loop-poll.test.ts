@@ -3,7 +3,8 @@ import type { Executor } from '../../src/engine/executor.ts';
 import { machineOver, startRun } from '../../src/engine/index.ts';
 import { DvError } from '../../src/errors.ts';
 import { useTestDatabase } from '../support/database.ts';
-import { advanceClock, executorOf, pastOf, rowOf, Script, scripted } from './support.ts';
+import { Script, scripted } from './script.ts';
+import { advanceClock, executorOf, pastOf, rowOf } from './support.ts';
 
 const activities = {
   chunk: scripted<'again' | 'through'>('through'),

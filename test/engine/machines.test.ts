@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { machineOver, storeMachines, type Machine } from '../../src/engine/index.ts';
 import { fingerprint } from '../../src/engine/store-machines.ts';
 import { useTestDatabase } from '../support/database.ts';
-import { scripted } from './support.ts';
+import { scripted } from './script.ts';
 
 const activities = {
   work: scripted<'done' | 'other'>('done'),

@@ -3,7 +3,8 @@ import type { Executor } from '../../src/engine/executor.ts';
 import { historyOf, machineOver, startRun } from '../../src/engine/index.ts';
 import { DvError } from '../../src/errors.ts';
 import { useTestDatabase } from '../support/database.ts';
-import { advanceClock, captureLog, executorOf, pastOf, rowOf, Script, scripted } from './support.ts';
+import { Script, scripted } from './script.ts';
+import { advanceClock, captureLog, executorOf, pastOf, rowOf } from './support.ts';
 
 const activities = { work: scripted<'done'>('done'), mourn: scripted<'done'>('done') };
 const machineOf = machineOver<typeof activities>();

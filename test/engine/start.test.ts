@@ -1,7 +1,8 @@
 import { beforeAll, expect, test } from 'vitest';
 import { cancelRun, findRun, machineOver, startRun, storeMachines } from '../../src/engine/index.ts';
 import { useTestDatabase } from '../support/database.ts';
-import { pastOf, rowOf, scripted } from './support.ts';
+import { scripted } from './script.ts';
+import { pastOf, rowOf } from './support.ts';
 
 const activities = { work: scripted<'done'>('done') };
 const one = machineOver<typeof activities>()({

@@ -2,17 +2,8 @@ import { beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { Executor } from '../../src/engine/executor.ts';
 import { historyOf, machineOver, startRun } from '../../src/engine/index.ts';
 import { useTestDatabase } from '../support/database.ts';
-import {
-  executorOf,
-  gate,
-  pastOf,
-  rowOf,
-  Script,
-  scripted,
-  silence,
-  untilStatus,
-  workerOf,
-} from './support.ts';
+import { Script, scripted } from './script.ts';
+import { executorOf, pastOf, rowOf, untilStatus, workerOf } from './support.ts';
 
 const activities = { work: scripted<'done'>('done'), finish: scripted<'done'>('done') };
 const chain = machineOver<typeof activities>()({
@@ -126,8 +117,9 @@ describe('a step', () => {
   test('is told what it works on', async () => {
     const run = await startRun(database.pool, 'chain', 'told', { participant: '12345678' }, 'test');
     let seen: unknown;
-    script.on('told', 'one', ({ signal: _, log: __, enteredAt, ...step }) => {
-      seen = { ...step, late: Math.abs(enteredAt.getTime() - Date.now()) > 60_000 };
+    script.on('told', 'one', ({ run: of, state, task, attempt, repetitions, enteredAt }) => {
+      const late = Math.abs(enteredAt.getTime() - Date.now()) > 60_000;
+      seen = { run: of, state, task, attempt, repetitions, late };
       return { outcome: 'done' };
     });
     await executor.advance(run);
@@ -165,88 +157,5 @@ describe('a step', () => {
     await worker.stop();
     expect(jobs[0]).toMatchObject([{ waits: false }]);
     expect(jobs).toEqual([jobs[0], jobs[0], jobs[0]]);
-  });
-});
-
-describe('fencing', () => {
-  test('the late effect of a worker taken for dead is rolled back whole; the run goes on with the other', async () => {
-    const run = await start('zombie');
-    const [inWork, goOn] = [gate(), gate()];
-    script.on('zombie', 'one', ({ attempt }) => async (tx) => {
-      await tx.query(`insert into public.effects values ('zombie', $1)`, [`attempt ${attempt}`]);
-      if (attempt === 1) {
-        inWork.resolve();
-        await goOn.promise;
-      }
-      return { outcome: 'done', context: { by: attempt } };
-    });
-    const late = executor.advance(run);
-    await inWork.promise;
-    await silence(database.pool, 'first');
-    const second = await executorOf(bench(), script, 'second');
-    await second.advance(run);
-    expect(await rowOf(database.pool, run)).toMatchObject({ status: 'COMPLETED', context: { by: 2 } });
-    const past = await pastOf(database.pool, run);
-    goOn.resolve();
-    await late;
-    expect(await effectsOf('zombie')).toEqual(['attempt 2']);
-    expect(await pastOf(database.pool, run)).toEqual(past);
-    expect(past.slice(1, 5)).toEqual([
-      'STARTED one/1',
-      'ABANDONED one/1',
-      'STARTED one/2',
-      'COMPLETED one/2 done>two',
-    ]);
-  });
-
-  test('a late failure changes nothing either', async () => {
-    const run = await start('late failure');
-    const [inWork, goOn] = [gate(), gate()];
-    script.on('late failure', 'one', async ({ attempt }) => {
-      if (attempt > 1) return { outcome: 'done' };
-      inWork.resolve();
-      await goOn.promise;
-      throw new Error('late');
-    });
-    const late = executor.advance(run);
-    await inWork.promise;
-    await silence(database.pool, 'first');
-    await (await executorOf(bench(), script, 'second')).advance(run);
-    const before = await rowOf(database.pool, run);
-    goOn.resolve();
-    await late;
-    expect(await rowOf(database.pool, run)).toEqual(before);
-  });
-
-  test('a run that a living worker holds is not taken', async () => {
-    const run = await start('held');
-    const [inWork, goOn] = [gate(), gate()];
-    script.on('held', 'one', async () => {
-      inWork.resolve();
-      await goOn.promise;
-      return { outcome: 'done' };
-    });
-    const first = executor.advance(run);
-    await inWork.promise;
-    await (await executorOf(bench(), script, 'second')).advance(run);
-    expect(await rowOf(database.pool, run)).toMatchObject({ state: 'one', claimed_by: 'first', version: 1 });
-    goOn.resolve();
-    await first;
-    expect(script.count('held', 'one')).toBe(1);
-  });
-
-  test('the closing of a run while its step works throws the step away', async () => {
-    const run = await start('closed under it');
-    script.on('closed under it', 'one', () => async (tx) => {
-      await tx.query(`insert into public.effects values ('closed under it', 'x')`);
-      await database.pool.query(
-        `select workflow.close_run(r, 'TERMINATED') from workflow.runs r where id = $1`,
-        [run],
-      );
-      return { outcome: 'done' };
-    });
-    await executor.advance(run);
-    expect(await effectsOf('closed under it')).toEqual([]);
-    expect(await rowOf(database.pool, run)).toMatchObject({ status: 'TERMINATED', state: 'one' });
   });
 });

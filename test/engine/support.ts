@@ -2,41 +2,13 @@ import { Writable } from 'node:stream';
 import type { Pool } from 'pg';
 import { pino, type Logger } from 'pino';
 import { expect } from 'vitest';
-import type { Activities, Activity, Effect, Json, Result, Step } from '../../src/engine/activity.ts';
+import type { Activities, Json } from '../../src/engine/activity.ts';
 import { Executor } from '../../src/engine/executor.ts';
 import { historyOf } from '../../src/engine/index.ts';
 import type { Machine } from '../../src/engine/machine.ts';
 import { storeMachines } from '../../src/engine/store-machines.ts';
 import { startWorker, type RunningWorker, type WorkerOptions } from '../../src/engine/worker.ts';
-
-type Behaviour = (step: Step) => Result | Promise<Result | Effect>;
-
-/** What the activities of a test do: by `<workflow key> <state>`, decided by the test. */
-export class Script {
-  readonly #behaviours = new Map<string, Behaviour>();
-  /** `<workflow key> <state> <attempt>` of every step begun. */
-  readonly begun: string[] = [];
-
-  on(key: string, state: string, behaviour: Behaviour): void {
-    this.#behaviours.set(`${key} ${state}`, behaviour);
-  }
-
-  async act(step: Step, otherwise: string): Promise<Result | Effect> {
-    this.begun.push(`${step.run.workflowKey} ${step.state} ${step.attempt}`);
-    const behaviour = this.#behaviours.get(`${step.run.workflowKey} ${step.state}`);
-    return behaviour === undefined ? { outcome: otherwise } : behaviour(step);
-  }
-
-  /** How often a run's state was begun. */
-  count(key: string, state: string): number {
-    return this.begun.filter((step) => step.startsWith(`${key} ${state} `)).length;
-  }
-}
-
-/** An activity that does what the script says, else ends at once with `otherwise`. */
-export function scripted<O extends string>(otherwise: NoInfer<O>): Activity<O, Script> {
-  return async (step, script) => script.act(step, otherwise) as Promise<Result<O> | Effect<O>>;
-}
+import type { Script } from './script.ts';
 
 export interface CapturedLog {
   log: Logger;
@@ -161,7 +133,7 @@ export function gate<T = void>() {
 }
 
 /** Until a signal fires; rejects as an activity's own abort would. */
-export async function untilAborted(signal: AbortSignal): Promise<never> {
+export function untilAborted(signal: AbortSignal): Promise<never> {
   return new Promise((_resolve, reject) => {
     signal.addEventListener('abort', () => reject(new Error('broken off')), { once: true });
   });

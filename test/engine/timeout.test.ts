@@ -2,7 +2,8 @@ import { beforeAll, beforeEach, expect, test } from 'vitest';
 import type { Executor } from '../../src/engine/executor.ts';
 import { machineOver, startRun } from '../../src/engine/index.ts';
 import { useTestDatabase } from '../support/database.ts';
-import { advanceClock, executorOf, gate, pastOf, rowOf, Script, scripted, untilAborted } from './support.ts';
+import { Script, scripted } from './script.ts';
+import { advanceClock, executorOf, gate, pastOf, rowOf, untilAborted } from './support.ts';
 
 const activities = { work: scripted<'done'>('done') };
 const hasty = machineOver<typeof activities>()({
@@ -119,3 +120,38 @@ test('a hanging effect between two statements cannot write any more', async () =
   await goesOnAfterTimeout(run);
   expect((await database.pool.query('select n from public.things where n = 100')).rowCount).toBe(0);
 });
+
+test.each([
+  ['stop', 'RELEASED work/1', { status: 'RUNNING', attempt: 0, error: null }],
+  ['cancel', 'FAILED work/1 cancelled', { status: 'CANCELLED', error: { code: 'DV_RUN_CANCELLED' } }],
+  ['time', 'FAILED work/1 retry', { status: 'RUNNING', attempt: 1, error: { code: 'DV_TIMEOUT' } }],
+])(
+  'what an activity throws when broken off (%s) is not taken for a failure of its own',
+  async (why, event, row) => {
+    const run = await start(`broken off: ${why}`);
+    const begun = gate();
+    const quick = await executorOf(
+      {
+        pool: database.pool,
+        machines: [hasty],
+        activities: {
+          // Not async: it rejects before anybody else hears of the abort.
+          work: ({ signal }) => {
+            begun.resolve();
+            return untilAborted(signal);
+          },
+        },
+      },
+      script,
+      'quick',
+    );
+    const advance = quick.advance(run);
+    await begun.promise;
+    if (why === 'cancel') await database.pool.query('select workflow.cancel($1)', [run]);
+    if (why === 'stop') quick.abortAll();
+    if (why === 'cancel') quick.abortCancelled(run);
+    await advance;
+    expect(await pastOf(database.pool, run)).toContain(event);
+    expect(await rowOf(database.pool, run)).toMatchObject(row);
+  },
+);

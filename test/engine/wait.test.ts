@@ -2,16 +2,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Executor } from '../../src/engine/executor.ts';
 import { machineOver, signalRun, startRun, type RunningWorker } from '../../src/engine/index.ts';
 import { useTestDatabase } from '../support/database.ts';
-import {
-  advanceClock,
-  executorOf,
-  pastOf,
-  rowOf,
-  Script,
-  scripted,
-  untilStatus,
-  workerOf,
-} from './support.ts';
+import { Script, scripted } from './script.ts';
+import { advanceClock, executorOf, pastOf, rowOf, untilStatus, workerOf } from './support.ts';
 
 const activities = { work: scripted<'done'>('done') };
 const machineOf = machineOver<typeof activities>();
@@ -177,6 +169,27 @@ describe('a wait', () => {
     );
     expect(rows).toEqual([{ consumed: 2 }]);
   });
+});
+
+test('a job that comes while this process still has the run in hand is not lost', async () => {
+  const run = await start('decision', 'in hand');
+  // Between the commit that made the run wait and its answer comes a signal, and the job of that signal.
+  const held = new Proxy(database.pool, {
+    get(pool, property) {
+      if (property !== 'query') return Reflect.get(pool, property) as unknown;
+      return async (sql: string, values: unknown[]) => {
+        const answer = await pool.query(sql, values);
+        if (sql.includes('complete_step') && script.count('in hand', 'after') === 0) {
+          await signal(run, 'approve');
+          await slow.advance(run);
+        }
+        return answer;
+      };
+    },
+  });
+  const slow = await executorOf({ ...bench(), pool: held }, script, 'slow');
+  await slow.advance(run);
+  expect(await rowOf(database.pool, run)).toMatchObject({ status: 'WAITING', state: 'wait_again' });
 });
 
 describe('with a worker', () => {

@@ -25,7 +25,7 @@ const reasonsOf = async (health: ReturnType<typeof createHealth>) =>
 
 describe('a worker', () => {
   test('is ready when the database answers, is migrated and its heartbeat gets through', async () => {
-    expect(await healthOf().check()).toEqual({ ready: true, reasons: [] });
+    expect(await healthOf().check()).toEqual({ ready: true, reasons: [], warnings: [] });
   });
 
   test('is not ready once it is told to stop, and after it has stopped by itself', async () => {
@@ -34,6 +34,7 @@ describe('a worker', () => {
     expect(await told.check()).toEqual({
       ready: false,
       reasons: [{ reason: 'worker_stopping', message: 'The worker is stopping or has stopped.' }],
+      warnings: [],
     });
     const untold = healthOf();
     await worker.stop();
@@ -48,6 +49,7 @@ describe('a worker', () => {
     expect(await healthOf().check()).toEqual({
       ready: false,
       reasons: [{ reason: 'heartbeat_old', message: 'The last heartbeat got through 16 s ago.' }],
+      warnings: [],
     });
     await expect.poll(() => reasonsOf(healthOf()), { timeout: 10_000 }).toEqual([]);
   });

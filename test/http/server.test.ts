@@ -39,7 +39,7 @@ test('/livez is 200 while the process serves, whatever the readiness', async () 
 test('/readyz is 200, and 503 with the reasons as JSON', async () => {
   const { address, health } = await start();
   const ready = await fetch(`${address}/readyz?probe=1`);
-  expect([ready.status, await ready.json()]).toEqual([200, { ready: true, reasons: [] }]);
+  expect([ready.status, await ready.json()]).toEqual([200, { ready: true, reasons: [], warnings: [] }]);
   expect(ready.headers.get('content-type')).toBe('application/json');
   health.stopping();
   const not = await fetch(`${address}/readyz`);

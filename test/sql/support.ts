@@ -64,12 +64,23 @@ export function useSql() {
       [run, ISPB],
     );
     await query(
-      `insert into dict.rounds (run_id, round, snapshot, snapshot_at, set_hash)
-       values ($1, 1, pg_current_snapshot(), now(), repeat('cd', 32)), ($1, 2, pg_current_snapshot(), now(), $2)`,
+      `insert into dict.rounds (run_id, round, snapshot, snapshot_at, settled_before, set_hash)
+       values ($1, 1, pg_current_snapshot(), now(), now(), repeat('cd', 32)),
+         ($1, 2, pg_current_snapshot(), now(), now(), $2)`,
       [run, setHash],
     );
     let version = await claim(run);
-    for (const outcome of ['opened', 'kept', 'requested', 'available', 'complete', 'ask', 'notified']) {
+    for (const outcome of [
+      'opened',
+      'kept',
+      'use_file',
+      'requested',
+      'available',
+      'complete',
+      'different',
+      'ask',
+      'notified',
+    ]) {
       const [row] = await query<{ next: { version: number } | null }>(
         `select workflow.complete_step($1, $2, 'test', $3, true) as next`,
         [run, version, JSON.stringify({ outcome })],

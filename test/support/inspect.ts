@@ -135,11 +135,12 @@ export async function notifications(pool: Pool): Promise<Notification[]> {
   return rows;
 }
 
-/** The notifications of one run as "type event", in order. */
+/** The notifications of one run as "type event", in order; the changes of several chunks as one. */
 export async function heard(pool: Pool, runId: string): Promise<string[]> {
   return (await notifications(pool))
     .filter(({ payload }) => payload['runId'] === runId)
-    .map(({ type, payload }) => [type, payload['event']].filter((part) => part !== undefined).join(' '));
+    .map(({ type, payload }) => [type, payload['event']].filter((part) => part !== undefined).join(' '))
+    .filter((message, at, all) => message !== 'reconciliation.changes' || message !== all[at - 1]);
 }
 
 /** Local entries as the bank's own system changes them: other columns of one key. */

@@ -7,6 +7,7 @@ import { onTestFinished, vi } from 'vitest';
 import { connectBridge } from '../../src/bridge/index.ts';
 import { startService } from '../../src/cli/service.ts';
 import { readSettings } from '../../src/config.ts';
+import { recordHistories } from './histories.ts';
 import { createPool } from '../../src/database/pool.ts';
 import type { Entry } from '../../src/dict/entry.ts';
 import { importEntries } from '../../src/dict/import.ts';
@@ -102,6 +103,7 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
   undo.defer(() => database.drop());
   const pool = createPool(database.url, { max: 16 });
   undo.defer(() => pool.end());
+  if (process.env['RECORD_HISTORIES'] === '1') undo.defer(() => recordHistories(pool));
   const temp = await mkdtemp(join(tmpdir(), 'dict-vsync-e2e-'));
   undo.defer(() => rm(temp, { recursive: true, force: true }));
 

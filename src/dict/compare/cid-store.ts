@@ -4,7 +4,9 @@ import { join } from 'node:path';
 import { DvError } from '../../errors.ts';
 import { CID_BYTES } from '../cid.ts';
 
+/** Bytes a write, fewer when there are so many partitions that their buffers would grow with the file. */
 const WRITE_BYTES = 1 << 16;
+const BUFFERED_BYTES = 1 << 22;
 
 /** Where a partition lies among all CIDs to be stored, and how many bytes it gets: known before the first comes. */
 export interface Partition {
@@ -39,14 +41,18 @@ export function memoryStore(bytes: number): CidStore {
 }
 
 /**
- * A store in one temporary file in `tempDir` (made when missing), in memory of 64 KiB a partition besides the one
- * being read. The file is removed from its folder as soon as it is open, so nothing stays behind whatever becomes of
- * the process. DV_TEMP_FILE_FAILED when the file system refuses.
+ * A store in one temporary file in `tempDir` (made when missing), in memory of a few MiB besides the partition being
+ * read, however many there are. The file is removed from its folder as soon as it is open, so nothing stays behind
+ * whatever becomes of the process. DV_TEMP_FILE_FAILED when the file system refuses.
  */
 export async function tempFileStore(tempDir: string, partitions: readonly Partition[]): Promise<CidStore> {
   const handle = await failing(openUnlinked(tempDir));
+  const writeBytes = Math.min(
+    WRITE_BYTES,
+    CID_BYTES * Math.max(1, Math.floor(BUFFERED_BYTES / CID_BYTES / partitions.length)),
+  );
   const writers = partitions.map(({ from }) => ({
-    buffer: Buffer.allocUnsafeSlow(WRITE_BYTES),
+    buffer: Buffer.allocUnsafeSlow(writeBytes),
     filled: 0,
     position: from,
   }));
@@ -59,11 +65,11 @@ export async function tempFileStore(tempDir: string, partitions: readonly Partit
       const writer = writers[partition]!;
       writer.buffer.set(cid, writer.filled);
       writer.filled += CID_BYTES;
-      if (writer.filled < WRITE_BYTES) return;
-      full.push({ buffer: writer.buffer, bytes: WRITE_BYTES, position: writer.position });
-      writer.buffer = free.pop() ?? Buffer.allocUnsafeSlow(WRITE_BYTES);
+      if (writer.filled < writeBytes) return;
+      full.push({ buffer: writer.buffer, bytes: writeBytes, position: writer.position });
+      writer.buffer = free.pop() ?? Buffer.allocUnsafeSlow(writeBytes);
       writer.filled = 0;
-      writer.position += WRITE_BYTES;
+      writer.position += writeBytes;
     },
     async flush(isLast) {
       for (const { buffer, bytes, position } of full.splice(0)) {

@@ -18,7 +18,7 @@ export interface LocalCids {
 export interface CompareOptions {
   /** Folder for the temporary file, needed when the differing buckets hold more CIDs than `partitionLimit`. */
   tempDir: string;
-  /** CIDs of the file sorted in memory at a time; default 262,144. */
+  /** CIDs of the file sorted in memory at a time; default 131,072. */
   partitionLimit?: number;
   /** Divergences a call of the sink; default 1,000. */
   batchSize?: number;
@@ -62,7 +62,7 @@ export async function compareCids(
   let duplicates = 0;
   const fileCids = listFileCids(file, buckets, {
     tempDir: options.tempDir,
-    partitionLimit: options.partitionLimit ?? 262_144,
+    partitionLimit: options.partitionLimit ?? 131_072,
     signal: options.signal,
     onDuplicate: (cid) => {
       duplicates++;

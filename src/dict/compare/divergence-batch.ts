@@ -1,6 +1,14 @@
 import { createHash, type Hash } from 'node:crypto';
 import { CID_BYTES } from '../cid.ts';
 
+/** "D <cid>\n" */
+const LINE_BYTES = 2 + 2 * CID_BYTES + 1;
+const D = 0x44;
+const L = 0x4c;
+const SPACE = 0x20;
+const LF = 0x0a;
+const HEX_DIGITS = Buffer.from('0123456789abcdef');
+
 export type DivergenceSide = 'DICT_ONLY' | 'LOCAL_ONLY';
 
 export interface Divergence {
@@ -18,6 +26,7 @@ export class DivergenceBatch {
   readonly #sink: DivergenceSink;
   readonly #size: number;
   readonly #hash: Hash = createHash('sha256');
+  readonly #lines: Buffer;
   #bytes: Buffer;
   #batch: Divergence[] = [];
 
@@ -25,6 +34,7 @@ export class DivergenceBatch {
     this.#sink = sink;
     this.#size = size;
     this.#bytes = Buffer.allocUnsafeSlow(size * CID_BYTES);
+    this.#lines = Buffer.allocUnsafeSlow(size * LINE_BYTES);
   }
 
   get isFull(): boolean {
@@ -35,20 +45,29 @@ export class DivergenceBatch {
   add(side: DivergenceSide, source: Buffer, at: number): void {
     const to = this.#batch.length * CID_BYTES;
     source.copy(this.#bytes, to, at, at + CID_BYTES);
+    this.#line(this.#batch.length * LINE_BYTES, side, source, at);
     this.#batch.push({ side, cid: this.#bytes.subarray(to, to + CID_BYTES) });
     if (side === 'DICT_ONLY') this.dictOnly++;
     else this.localOnly++;
+  }
+
+  /** Writes the line to be hashed: by bytes, as strings would be most of the comparison's garbage. */
+  #line(to: number, side: DivergenceSide, source: Buffer, at: number): void {
+    const lines = this.#lines;
+    lines[to++] = side === 'DICT_ONLY' ? D : L;
+    lines[to++] = SPACE;
+    for (let i = at; i < at + CID_BYTES; i++) {
+      lines[to++] = HEX_DIGITS[source[i]! >> 4]!;
+      lines[to++] = HEX_DIGITS[source[i]! & 15]!;
+    }
+    lines[to] = LF;
   }
 
   /** Hands the batch to the sink, if there is anything in it. */
   async flush(): Promise<void> {
     const batch = this.#batch;
     if (batch.length === 0) return;
-    const hex = this.#bytes.toString('hex');
-    const lines = batch.map(
-      ({ side }, i) => `${side === 'DICT_ONLY' ? 'D' : 'L'} ${hex.slice(i * 64, i * 64 + 64)}\n`,
-    );
-    this.#hash.update(lines.join(''));
+    this.#hash.update(this.#lines.subarray(0, batch.length * LINE_BYTES));
     this.#batch = [];
     this.#bytes = Buffer.allocUnsafeSlow(this.#size * CID_BYTES);
     await this.#sink(batch);

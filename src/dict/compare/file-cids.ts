@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { DvError } from '../../errors.ts';
 import { CID_BYTES } from '../cid.ts';
 import { BUCKETS } from './buckets.ts';
@@ -6,6 +5,8 @@ import { memoryStore, tempFileStore, type CidStore, type Partition } from './cid
 import { HEX_PAIRS, readCidLines, type LineVisitor } from './cid-lines.ts';
 import type { CidFileScan } from './scan.ts';
 import { CidSorter } from './sort.ts';
+
+const WORDS = CID_BYTES / 4;
 
 /** A CID file and what one pass over it told. */
 export interface ScannedFile {
@@ -40,7 +41,7 @@ export async function* listFileCids(
   const store =
     partitions.length === 1 ? memoryStore(largest) : await tempFileStore(options.tempDir, partitions);
   try {
-    await fill(store, file, partitionOf, options.signal);
+    await fill(store, file, buckets, partitionOf, options.signal);
     const sorter = new CidSorter(largest / CID_BYTES);
     for (const partition of partitions.keys()) {
       options.signal?.throwIfAborted();
@@ -72,12 +73,16 @@ function plan(scan: CidFileScan, buckets: readonly number[], limit: number) {
 async function fill(
   store: CidStore,
   { path, scan }: ScannedFile,
+  buckets: readonly number[],
   partitionOf: Int32Array,
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  const hash = createHash('sha256');
+  // What the scan saw and this pass did not, by bucket: nothing at its end. That is as good as hashing the whole file
+  // again, of which only these CIDs are used, and takes a third of the time.
   const left = scan.buckets.counts.slice();
+  const leftXor = new Int32Array(scan.buckets.xors.slice().buffer);
   const cid = new Uint8Array(CID_BYTES);
+  const words = new Int32Array(cid.buffer);
   const visit: LineVisitor = (bytes, at) => {
     for (let i = 0; i < CID_BYTES; i++, at += 2) {
       const byte = HEX_PAIRS[(bytes[at]! << 8) | bytes[at + 1]!]!;
@@ -88,15 +93,14 @@ async function fill(
     const bucket = (cid[0]! << 4) | (cid[1]! >> 4);
     // More than the scan counted would run into the next partition's place.
     if (left[bucket]!-- === 0) return false;
+    for (let i = 0; i < WORDS; i++) leftXor[bucket * WORDS + i]! ^= words[i]!;
     store.append(partitionOf[bucket]!, cid);
     return true;
   };
-  await readCidLines(path, visit, {
-    signal,
-    onBytes: (bytes) => hash.update(bytes),
-    afterChunk: () => store.flush(false),
-  });
-  if (hash.digest('hex') !== scan.sha256) {
+  await readCidLines(path, visit, { signal, afterChunk: () => store.flush(false) });
+  const isSame = (bucket: number) =>
+    left[bucket] === 0 && leftXor.subarray(bucket * WORDS, (bucket + 1) * WORDS).every((word) => word === 0);
+  if (!buckets.every(isSame)) {
     throw new DvError(
       'DV_FILE_CHANGED',
       'The CID file changed while it was being compared. Nothing of it was used: have it downloaded again.',

@@ -1,0 +1,90 @@
+import type { Command } from 'commander';
+import type { Pool } from 'pg';
+import { KEY_TYPES } from '../../src/dict/key-type.ts';
+import { benchmark, type Bench, type Findings } from '../support/benchmark.ts';
+import { PARTICIPANT } from '../support/entries.ts';
+import { count } from '../support/flags.ts';
+import { alone, type Row } from '../support/rows.ts';
+import { completed, secondsIn, serve, startSystem } from '../support/system.ts';
+
+interface Options {
+  keys: number;
+  divergent: number;
+}
+
+/** Manual de Tempos leaves 36 hours; the habit we came from took this long at most. */
+const VERIFICATION_SECONDS = 300;
+const RECONCILIATION_SECONDS = 600;
+
+/** `bench night`: what happens every night, from end to end. */
+export function night(): Command {
+  return benchmark<Options>(
+    'night',
+    'Five key types at once: verification and reconciliations end to end, DICT at its real speed and limits.',
+    (command) =>
+      command
+        .option('--keys <N>', 'keys a type', count(4), 1_000_000)
+        .option('--divergent <N>', 'divergent keys a type; 75 make 100 divergent CIDs', count(0), 75),
+    measure,
+  );
+}
+
+async function measure({ keys, divergent }: Options, bench: Bench): Promise<Findings> {
+  const system = await startSystem(bench, {
+    keyTypes: KEY_TYPES,
+    keysPerType: keys,
+    divergent,
+    options: { speed: 1, limits: 'real', fileGenerationMs: 10_000 },
+  });
+  const { pool } = system.database;
+  await serve(system, bench.resources);
+  bench.say('verification');
+  const { rows } = await pool.query<{ id: string }>('select dict.start_verification($1) as id', [
+    PARTICIPANT,
+  ]);
+  const verification = await completed(pool, rows[0]!.id);
+  const reconciliations = await spawned(pool);
+  const found: Row[] = [];
+  for (const { id, keyType } of reconciliations) {
+    bench.say(`reconciliation of ${keyType}`);
+    const run = await completed(pool, id);
+    found.push(
+      alone({ what: `reconciliation of ${keyType}`, unit: 's', ours: [run.seconds] }, RECONCILIATION_SECONDS),
+      alone({ what: `  of it, comparing`, unit: 's', ours: [await secondsIn(pool, id, 'compare')] }),
+      alone({ what: `  of it, applying`, unit: 's', ours: [await secondsIn(pool, id, 'apply')] }),
+    );
+  }
+  const divergences = await divergentCids(pool);
+  const { limited } = await system.simulator.stop();
+  return {
+    sizes: { keys, divergent, divergences: divergences.join() },
+    database: system.database,
+    rows: [
+      alone(
+        { what: 'verification of five types', unit: 's', ours: [verification.seconds] },
+        VERIFICATION_SECONDS,
+      ),
+      ...found,
+      alone({ what: 'calls that DICT refused for its limits', unit: '', ours: [limited] }),
+    ],
+    notes: [
+      "DICT: the simulator in a process of its own, BACEN's token buckets, 10 s a CID file. Reconciliations run at the same time, in one worker; each ends with DICT's OK. Default settings, but for the approval threshold.",
+    ],
+  };
+}
+
+/** The reconciliations that the verification started. */
+async function spawned(pool: Pool): Promise<{ id: string; keyType: string }[]> {
+  const { rows } = await pool.query<{ id: string; keyType: string }>(
+    `select id, input ->> 'keyType' as "keyType" from workflow.runs where machine = 'reconciliation' order by 2`,
+  );
+  return rows;
+}
+
+/** Divergent CIDs found, a number a reconciliation. */
+async function divergentCids(pool: Pool): Promise<number[]> {
+  const { rows } = await pool.query<{ n: number }>(
+    'select (dict_only_cids + local_only_cids)::integer as n from dict.reconciliations order by key_type',
+  );
+  return rows.map(({ n }) => n);
+}

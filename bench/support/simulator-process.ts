@@ -1,0 +1,60 @@
+import { once } from 'node:events';
+import { createPool } from '../../src/database/pool.ts';
+import { importEntries } from '../../src/dict/import.ts';
+import type { KeyType } from '../../src/dict/key-type.ts';
+import {
+  damage,
+  generateKeyBase,
+  type SimulatedDictOptions,
+  startSimulator,
+} from '../../src/simulator/index.ts';
+import { scriptInput, tell } from './child.ts';
+import { PARTICIPANT } from './entries.ts';
+
+/** What a simulator process is given. */
+export interface SimulatorInput {
+  /** Where the local base is imported. */
+  url: string;
+  keyTypes: readonly KeyType[];
+  keysPerType: number;
+  /** Keys of each type that differ locally, a third each missing, extra and changed. */
+  divergent: number;
+  options: SimulatedDictOptions;
+}
+
+/** What it says first, once DICT can be called and the local base is loaded. */
+export interface SimulatorReady {
+  address: string;
+}
+
+/** What it says last: how often DICT was asked for an entry, and how often it refused for its limits. */
+export interface SimulatorCalls {
+  lookups: number;
+  limited: number;
+}
+
+/** A DICT in a process of its own, with the local base that belongs to it; ends with its standard input. */
+async function main({ url, keyTypes, keysPerType, divergent, options }: SimulatorInput): Promise<void> {
+  const simulator = await startSimulator(options);
+  const pool = createPool(url, { max: 1 });
+  for (const keyType of keyTypes) {
+    // Type by type, so that no more than one type's local base is in memory beside DICT's.
+    const entries = [
+      ...generateKeyBase({ participant: PARTICIPANT, keyTypes: [keyType], keysPerType, seed: 1 }),
+    ];
+    simulator.dict.directory.seed(entries);
+    await importEntries(pool, damage(entries, { perType: divergent, seed: 1 }).local);
+  }
+  await pool.end();
+  tell({ address: simulator.address } satisfies SimulatorReady);
+  process.stdin.resume();
+  await once(process.stdin, 'end');
+  const { ledger } = simulator.dict;
+  await simulator.stop();
+  tell({
+    lookups: ledger.count('getEntryByCid'),
+    limited: ledger.calls().filter(({ status }) => status === 429).length,
+  } satisfies SimulatorCalls);
+}
+
+await main(scriptInput());

@@ -1,0 +1,57 @@
+import { once } from 'node:events';
+import type { Command } from 'commander';
+import type { Pool } from 'pg';
+import { divergencesCsv } from '../dict/divergence-csv.ts';
+import { hasComparison, readDivergenceReport, reportMissing } from '../dict/divergence-report.ts';
+import { findRun, listRuns } from '../engine/index.ts';
+import { UsageError } from '../errors.ts';
+import { answer, command, type CommonOptions, wholeNumber, withDatabase } from './cli.ts';
+import { fullReport } from './report-text.ts';
+import { approveCommand, waitsForPerson } from './run-reading.ts';
+
+interface ReportOptions extends CommonOptions {
+  csv?: boolean;
+  round?: number;
+}
+
+/** `dict-vsync report`: what a reconciliation found, for the person who approves. */
+export function report(): Command {
+  return command(
+    'report',
+    'Reports what a reconciliation found: by kind, day and branch, with a sample of keys and what would be done.',
+    [
+      'report reconciliation:12345678:CPF',
+      'report 01a2b3c4-d5e6-7f80-9a1b-2c3d4e5f6071 --csv > divergences.csv',
+    ],
+  )
+    .argument('<RUN>', "the run's id or workflow key")
+    .option('--csv', 'every divergence as a line of CSV (of all comparisons, or of --round)')
+    .option('--round <N>', 'of this comparison (default: the last one)', wholeNumber('--round', 1, 1_000_000))
+    .action(async (name: string, options: ReportOptions) => {
+      if (options.csv === true && options.json === true) {
+        throw new UsageError('DV_USAGE', 'Give --csv or --json, not both.');
+      }
+      await withDatabase({}, async ({ pool }) => {
+        const id = await findRun(pool, name);
+        if (options.csv === true) await printCsv(pool, id, options.round);
+        else await printReport(pool, id, options);
+      });
+    });
+}
+
+async function printReport(pool: Pool, id: string, options: ReportOptions): Promise<void> {
+  const found = await readDivergenceReport(pool, id, options.round);
+  const [run] = await listRuns(pool, { ids: [id] });
+  const approve = run !== undefined && waitsForPerson(run) ? await approveCommand(pool, id) : null;
+  answer(options, { report: found, approve }, () =>
+    [fullReport(found), ...(approve === null ? [] : [`To repair what it found:  ${approve}`])].join('\n\n'),
+  );
+}
+
+/** At the reader's pace: it may be many. */
+async function printCsv(pool: Pool, id: string, round: number | undefined): Promise<void> {
+  if (!(await hasComparison(pool, id, round))) throw reportMissing(id, round);
+  for await (const part of divergencesCsv(pool, id, round)) {
+    if (!process.stdout.write(part)) await once(process.stdout, 'drain');
+  }
+}

@@ -1,0 +1,19 @@
+import { activity, undoInput } from '../src/activity.ts';
+import { closeUndo } from '../src/dict/undo.ts';
+import { publish } from '../src/notify/index.ts';
+
+/** Ends the undo's row and tells Core-Dict what it came to. The changes themselves were told as they were made. */
+export default activity<'published'>(async ({ run, log }) => {
+  const { participant, keyType } = undoInput(run.input);
+  return async (tx) => {
+    const summary = await closeUndo(tx, run.id);
+    if (summary !== undefined) {
+      await publish(tx, participant, keyType, run.id, {
+        type: 'undo.done',
+        content: { runId: run.id, summary },
+      });
+      log.info({ undone: summary.keysUndone, left: summary.keysLeft }, 'undo ended');
+    }
+    return { outcome: 'published' };
+  };
+});

@@ -1,0 +1,26 @@
+import { activity, undoInput } from '../src/activity.ts';
+import { undoChanges } from '../src/dict/undo.ts';
+import { publish } from '../src/notify/index.ts';
+
+/** Keys put back a step: each its own transaction, none long. */
+const CHUNK = 200;
+
+/**
+ * Puts back what a reconciliation changed, in chunks: in one transaction the keys, what became of each, their hold, and
+ * what Core-Dict hears of it.
+ */
+export default activity<'again' | 'undone'>(async ({ run, log }) => {
+  const { participant, keyType, runId } = undoInput(run.input);
+  return async (tx) => {
+    const keys = await undoChanges(tx, { undoRunId: run.id, runId, participant, keyType }, CHUNK);
+    if (keys.length === 0) return { outcome: 'undone' };
+    await publish(tx, participant, keyType, run.id, {
+      type: 'undo.changes',
+      content: { runId: run.id, undoneRun: runId, changes: keys },
+    });
+    const undone = keys.filter(({ result }) => result === 'UNDONE').length;
+    const detail = { undone, left: keys.length - undone };
+    log.info(detail, 'undid a chunk');
+    return { outcome: 'again', detail };
+  };
+});

@@ -1,0 +1,181 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
+
+/** Each rule and edge case of the domain (BACEN's DICT API 2.6.1 and Manual, section 9), and the tests that hold us to it. */
+const COVERED: Record<string, Record<string, readonly [file: string, ...names: string[]][]>> = {
+  'CID and VSync': {
+    "BACEN's own vectors": [
+      ['dict/cid.test.ts', "BACEN's vector: message and CID"],
+      ['dict/cid-sql.test.ts', "the column has BACEN's own CID"],
+      ['dict/vsync.test.ts', "BACEN's vector"],
+    ],
+    'null is ""': [['dict/cid.test.ts', 'a null is an empty text']],
+    'byte-exact: no trimming, case folding or normalisation; zeros count': [
+      ['dict/cid.test.ts', 'every attribute counts, byte by byte'],
+      ['dict/csv.test.ts', 'NFD stays NFD'],
+      ['dict/import.test.ts', 'odd characters arrive byte by byte'],
+      ['dict/cid-sql.test.ts', 'the column equals computeCid for any text'],
+    ],
+    'the opening date is not part of it': [
+      ['dict/cid.test.ts', 'the opening date, the owner type and the case of the RequestId do not'],
+      ['dict/replay-source.test.ts', 'what is no part of the CID changed'],
+    ],
+    'updateEntry keeps the RequestId; a claim brings another': [
+      ['simulator/directory.test.ts', 'updateEntry keeps the RequestId, changes the CID'],
+      ['e2e/while-keys-change.test.ts', 'the claimer gains the key'],
+    ],
+    'a CID can come back (A → B → A)': [
+      ['dict/cid-log.test.ts', 'a content that comes back (A → B → A)'],
+      ['dict/event-log.test.ts', 'the last event of a CID tells (A → B → A)'],
+      ['dict/replay-source.test.ts', 'A → B → A: A was there and is there'],
+      ['dict/in-flight.test.ts', 'A → B → A since the snapshot'],
+    ],
+    'the empty set is 64 zeros': [
+      ['dict/vsync.test.ts', 'the empty set is 64 zeros'],
+      ['e2e/verification.test.ts', 'is in sync where neither side has a key'],
+    ],
+    'an ISPB is 8 digits, leading zeros count': [
+      ['dict/entry-validation.test.ts', 'an ISPB is 8 digits, leading zeros included'],
+    ],
+    'indirect participants: one installation serves several ISPBs': [
+      ['e2e/verification.test.ts', 'of all configured participants is one run each'],
+      ['dict/rate-limits.test.ts', "participants don't share"],
+    ],
+    'keep every CID ever generated': [
+      ['dict/cid-log.test.ts', 'soft removal, return, deletion and truncation each say why'],
+      ['dict/vsync-model.test.ts', 'every CID is logged once as it leaves'],
+    ],
+  },
+  'the five operations and their limits': {
+    'DICT answers OK or NOK only; a NOK is believed after three fresh reads': [
+      ['e2e/while-keys-change.test.ts', 'a key on its way between two reads', 'apart in time'],
+    ],
+    'createCidSetFile and createSyncVerification take no idempotency key': [
+      ['dict/sync-verification.test.ts', ''],
+      ['model/model.test.ts', 'whatever happens in whatever order'],
+    ],
+    'token buckets per participant, refilled by whole periods': [
+      [
+        'dict/rate-limits.test.ts',
+        'two workers share the buckets',
+        'refills by whole periods',
+        'with what DICT says it has left',
+      ],
+    ],
+    'an empty bucket: 429 without Retry-After; 503 carries one': [
+      ['simulator/limits.test.ts', '429 of an empty bucket has no Retry-After, 503 has one'],
+      ['dict/rate-limits.test.ts', 'empties the local bucket', 'keeps Retry-After', 'a 503’s Retry-After'],
+    ],
+    'file polling: 10 a minute for all five types together': [
+      ['dict/rate-limits.test.ts', 'stays within 10 in any 60 seconds'],
+      ['e2e/cid-file.test.ts', 'is polled after 1, 2, 4, … seconds'],
+    ],
+    'files stuck in REQUESTED, in ERROR or UNAVAILABLE': [
+      ['e2e/cid-file.test.ts', 'is waited for 10 minutes', 'an unusable CID file is refused whole'],
+    ],
+    'AVAILABLE files whose Url gives 404': [
+      ['e2e/cid-file.test.ts', 'gone (%i) when it is to be downloaded'],
+    ],
+    'Bytes and Sha256 before one line is believed': [
+      ['dict/compare/scan.test.ts', 'a wrong size or hash is what is told, whatever the lines are'],
+      ['e2e/cid-file.test.ts', 'wrong Sha256'],
+    ],
+    'lowercase or uppercase hex, no order': [
+      ['dict/compare/scan.test.ts', 'any legal spelling of the lines gives the same buckets'],
+      ['e2e/cid-file.test.ts', 'upper case'],
+    ],
+    'a CID twice in the file': [['e2e/cid-file.test.ts', 'a CID twice: warned of and counted once']],
+    'a file of zero CIDs is legal': [
+      ['e2e/reconciliation.test.ts', 'nothing where both sides are empty', 'a base that DICT has nothing of'],
+    ],
+    'events: both ends inclusive, pages overlap, repeats are dropped': [
+      ['dict/event-log.test.ts', 'both ends are inclusive', 'pages overlap by their last timestamp'],
+    ],
+    'a whole page, and more than a page, at one timestamp': [
+      [
+        'dict/event-log.test.ts',
+        'a whole page at one timestamp is stepped over',
+        'more than a page at one timestamp cannot be had',
+      ],
+    ],
+    'SyncVerifierStart is the VSync after the first event, End = Start XOR the others': [
+      ['dict/event-log.test.ts', 'a page that does not link up is noticed'],
+      ['simulator/events.test.ts', 'the log, read page by page'],
+    ],
+    'events up to 5 s late': [
+      ['dict/event-log.test.ts', 'events that show late are left out', 'comes to show behind us'],
+      ['dict/arrivals.test.ts', 'when the log does not show the change yet'],
+      ['e2e/event-log.test.ts', 'an event was late'],
+    ],
+    'between confirmClaim and completeClaim the key is in nobody’s set': [
+      [
+        'e2e/while-keys-change.test.ts',
+        'the donor loses the key: gone with confirmClaim',
+        'confirmed while a reconciliation runs',
+      ],
+    ],
+    '404 for a listed CID: superseded, the events are read again': [
+      ['dict/repair.test.ts', 'DICT no longer has the CID: superseded'],
+      ['dict/arrivals.test.ts', 'is not removed when its DICT half is superseded'],
+      ['e2e/rounds.test.ts', 'is no reason to remove or to forget'],
+    ],
+    '403: configuration, not retried': [
+      ['e2e/bridge-failures.test.ts', 'for want of permission is not asked about again'],
+    ],
+    'a permanent 500 for one CID: put aside with its correlation id': [
+      ['dict/lookups-resumed.test.ts', 'on one CID: asked three times', 'on all of them: that is an outage'],
+      ['e2e/while-keys-change.test.ts', 'beside every kind of divergence'],
+    ],
+  },
+  'who is right, and what is corrected': {
+    'in DICT, not local: added exactly as DICT has it, its CID recomputed': [
+      [
+        'dict/repair.test.ts',
+        'in DICT, not local: added exactly as DICT has it',
+        'an entry with another CID than asked for is refused',
+      ],
+    ],
+    'local, not in DICT: removed': [['dict/repair.test.ts', 'local, not in DICT: removed softly']],
+    'in both with other values: two divergences, one change': [
+      ['dict/repair.test.ts', 'corrected, both CIDs decided as one change'],
+    ],
+    'after correcting, the VSync is computed again from the local base; still NOK means start over': [
+      ['e2e/rounds.test.ts', 'once, for something new in DICT', 'always, though nothing differs'],
+    ],
+    'a verification computed from DICT’s own events proves nothing about the base': [
+      [
+        'e2e/event-log.test.ts',
+        'when the replay does not add up',
+        'when DICT says NOK to what the replay led to',
+      ],
+      ['e2e/kept-vsync.test.ts', 'is mended before the first verification sends it'],
+    ],
+    'nothing is removed that appeared locally, or in DICT’s events, after the snapshot': [
+      ['dict/in-flight.test.ts', 'a key changed since the snapshot', "a CID that DICT's log names"],
+      ['e2e/in-flight.test.ts', 'added locally and on its way to DICT: not removed'],
+      ['model/model.test.ts', 'whatever happens in whatever order'],
+    ],
+    'a transaction under way at the snapshot': [
+      ['dict/replay-source.test.ts', 'a transaction under way at the snapshot'],
+      ['dict/in-flight.test.ts', 'by a transaction that the snapshot does not see'],
+    ],
+    'key operations are never blocked': [
+      ['dict/vsync-concurrency.test.ts', ''],
+      ['dict/import.test.ts', 'an import does not wait for a writer of other keys'],
+    ],
+    'homologation: 1,000 keys, BACEN changing by itself, claims arriving, OK reached': [
+      ['e2e/homologation.test.ts', 'the homologation test'],
+    ],
+  },
+};
+
+for (const [chapter, rules] of Object.entries(COVERED)) {
+  describe(chapter, () => {
+    test.each(Object.entries(rules))('%s', (_, tests) => {
+      for (const [file, ...names] of tests) {
+        const text = readFileSync(new URL(file, import.meta.url), 'utf8');
+        for (const name of names) expect(text, `${file} has no test "${name}"`).toContain(name);
+      }
+    });
+  });
+}
