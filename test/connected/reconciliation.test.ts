@@ -185,3 +185,21 @@ test('once disconnected, repairs are written to the key base, and the tables are
   await expectBaseLikeDict(system);
   expect(await bankRows(system.pool, oneTable)).toEqual(before.slice(1));
 });
+
+test.each([
+  ['one table', oneTable],
+  ['three tables', threeTables],
+])('an undo puts the bank’s tables back: %s', async (_, mapping) => {
+  const system = await connected(mapping, { divergent: 9 });
+  const before = await bankRows(system.pool, mapping);
+  const run = await system.reconcile();
+  expect(await system.waitForClosed(run)).toMatchObject({ status: 'COMPLETED' });
+  expect(await bankRows(system.pool, mapping)).not.toEqual(before);
+  const { rows } = await system.pool.query<{ id: string }>(
+    `select dict.start_undo($1, 'a test', 'see what happens') as id`,
+    [run],
+  );
+  expect(await system.waitForClosed(rows[0]!.id)).toMatchObject({ status: 'COMPLETED' });
+  expect(await bankRows(system.pool, mapping)).toEqual(before);
+  await expectFed(system.pool, mapping, before.length);
+});
