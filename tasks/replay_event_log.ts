@@ -1,3 +1,4 @@
+import type { Pool } from 'pg';
 import { activity, type ReconciliationContext, reconciliationInput } from '../src/activity.ts';
 import { parseCid } from '../src/dict/cid.ts';
 import { DivergenceBatch } from '../src/dict/compare/divergence-batch.ts';
@@ -14,13 +15,16 @@ const PAGES = 20;
 /** Events show up to 5 s late, and two clocks differ: the replay begins this long before the OK. */
 const OVERLAP_MS = 10_000;
 
+/** How long it waits for DICT's limit before it asks for the file. */
+const PATIENCE_SECONDS = 300;
+
 /**
  * Tries to tell what differs without a CID file (DICT gives 40 a day): both logs are replayed from the last OK. The
  * result counts only if local VSync XOR divergences = DICT's SyncVerifierEnd; else the file is asked for. The choice
  * and its reason go into the history and dict.rounds.
  */
 export default activity<'identical' | 'different' | 'use_file'>(
-  async ({ run, signal, log }, { pool, bridge, settings }) => {
+  async ({ run, enteredAt, signal, log }, { pool, bridge, settings }) => {
     const { participant, keyType } = reconciliationInput(run.input);
     const { round, replayed } = run.context as unknown as ReconciliationContext;
     const useFile = (reason: string) => ({
@@ -41,7 +45,11 @@ export default activity<'identical' | 'different' | 'use_file'>(
       const scope = { participant, keyType, from, maxPages: PAGES };
       events = await readEventLog(bridge, scope, { correlationId: run.correlationId, signal });
     } catch (error) {
-      if (!(error instanceof DvError) || error.class !== 'not_retryable') throw error;
+      if (!(error instanceof DvError)) throw error;
+      // Each try begins at the first page: five key types that all want many pages could keep one another from it.
+      const waitedEnough =
+        error.class === 'rate_limited' && (await isPast(pool, enteredAt, PATIENCE_SECONDS));
+      if (error.class !== 'not_retryable' && !waitedEnough) throw error;
       return useFile(`the event log cannot be read (${error.code})`);
     }
     if (events.vsyncEnd === undefined) return useFile('DICT has no event since the last OK');
@@ -86,3 +94,12 @@ export default activity<'identical' | 'different' | 'use_file'>(
     }
   },
 );
+
+/** Whether it is that long after the time, by the engine's clock. */
+async function isPast(pool: Pool, time: Date, seconds: number): Promise<boolean> {
+  const { rows } = await pool.query<{ past: boolean }>(
+    `select workflow.now() > $1::timestamptz + $2 * interval '1 second' as past`,
+    [time, seconds],
+  );
+  return rows[0]?.past === true;
+}

@@ -136,6 +136,13 @@ const COVERED: Record<string, Record<string, readonly [file: string, ...names: s
       ],
     ],
     'local, not in DICT: removed': [['dict/repair.test.ts', 'local, not in DICT: removed softly']],
+    'the exception of §3.3: registered at DICT by a person’s decision, never an EVP': [
+      ['undo/register.test.ts', 'EVP'],
+    ],
+    'all five types, at most 36 hours apart': [
+      ['e2e/schedule.test.ts', 'starts one verification of all types a tick'],
+      ['deadline/deadline.test.ts', '36'],
+    ],
     'in both with other values: two divergences, one change': [
       ['dict/repair.test.ts', 'corrected, both CIDs decided as one change'],
     ],

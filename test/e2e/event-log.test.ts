@@ -3,7 +3,7 @@ import type { Entry } from '../../src/dict/entry.ts';
 import { historyOf } from '../../src/engine/index.ts';
 import { generateKeyBase } from '../../src/simulator/index.ts';
 import { changeLocally, divergences, expectBaseLikeDict } from '../support/inspect.ts';
-import { ISPB, startSystem, type System, type SystemOptions } from '../support/system.ts';
+import { ISPB, isClosed, startSystem, type System, type SystemOptions } from '../support/system.ts';
 
 const files = ({ dict }: System) => dict.ledger.count('createCidSetFile');
 const fresh = (count: number): Entry[] => [
@@ -194,6 +194,27 @@ describe('the CID file is asked for', () => {
     update(system, system.entries[0]!);
     system.dict.faults.on({ kind: 'problem', operation: 'listCidSetEvents', status: 403 });
     await byFile(system, 'the event log cannot be read (DV_DICT_FORBIDDEN)');
+  });
+
+  it('when the log’s limit is used up for minutes', async () => {
+    const system = await confirmed();
+    update(system, system.entries[0]!);
+    const limit = system.dict.faults.on({ kind: 'problem', operation: 'listCidSetEvents', status: 429 });
+    const run = await system.reconcile();
+    await system.hurryToRun(
+      run,
+      ({ state }) => state !== 'replay' && state !== 'open' && state !== 'snapshot',
+    );
+    limit.off();
+    expect(await system.hurryToRun(run, isClosed)).toMatchObject({ status: 'COMPLETED' });
+    await expectBaseLikeDict(system);
+    expect(await ways(system, run)).toEqual([
+      { way: 'FILE', reason: 'the event log cannot be read (DV_DICT_RATE_LIMITED)' },
+    ]);
+    // It asked once a minute, and not for ever.
+    const refused = system.dict.ledger.calls('listCidSetEvents').filter(({ status }) => status === 429);
+    expect(refused.length).toBeGreaterThanOrEqual(4);
+    expect(refused.length).toBeLessThanOrEqual(7);
   });
 
   it('when DICT says NOK to what the replay led to: an event was late', async () => {

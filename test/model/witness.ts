@@ -162,7 +162,7 @@ export class Witness {
 
   async #noteRounds(state: string, began: number, now: number): Promise<void> {
     const { rows } = await this.#pool.query<{ id: string; way: string | null; reason: string | null }>(
-      `select run_id || ' ' || round as id, way, way_reason as reason from dict.rounds`,
+      `select run_id || ' ' || round as id, way, way_reason as reason from dict.rounds order by run_id, round`,
     );
     for (const { id, way, reason } of rows) {
       const known = this.#rounds.get(id);
