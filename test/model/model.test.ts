@@ -17,6 +17,7 @@ import { machines } from '../../src/workflows/index.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { drive, EPOCH, forgetEverything, setClock } from './database.ts';
 import { Incarnation } from './incarnation.ts';
+import { Person } from './person.ts';
 import { ISPB, KEY_TYPE, MARGIN_SECONDS, World } from './world.ts';
 
 // A thread costs a tenth of a second to start, and its own tests show that it answers the same.
@@ -52,6 +53,7 @@ class Model {
   readonly #world: World;
   readonly #settings: ReturnType<typeof readSettings>;
   readonly #bridge: Bridge;
+  readonly #person: Person;
   #executor!: Executor<Services>;
   #life!: Incarnation;
   readonly #limits: boolean;
@@ -61,6 +63,7 @@ class Model {
     this.#pool = pool;
     this.#world = world;
     this.#bridge = bridge;
+    this.#person = new Person(pool, world);
     this.#limits = options.limits;
     this.#settings = readSettings({
       PARTICIPANT_ISPB: ISPB,
@@ -90,7 +93,8 @@ class Model {
     if (dice < 38) return this.#world.pass(random.below(random.pick([50, 5000, 40_000])));
     if (dice < 40) return void (await foldDeltas(this.#pool, 5));
     if (dice < 44) return this.#startSomething();
-    if (dice < 48) {
+    if (dice < 46) return this.#person.act();
+    if (dice < 49) {
       dict.faults.on({
         kind: 'problem',
         status: random.pick([500, 503, 503, 429]),
@@ -104,7 +108,7 @@ class Model {
       });
       return;
     }
-    if (dice < 50) {
+    if (dice < 51) {
       dict.faults.on({
         kind: random.pick(['file_error', 'file_wrong_sha256', 'file_duplicate_line']),
         times: 1,
@@ -125,20 +129,19 @@ class Model {
     const { rows } = await this.#pool.query<OpenRun>(
       `select id, state, status, coalesce(wake_at <= workflow.now(), false) as due,
          coalesce(ceil(extract(epoch from wake_at - workflow.now()) * 1000), 0)::float8 as wakes
-       from workflow.runs where closed_at is null order by id`,
+       from workflow.runs where closed_at is null order by created_at, machine`,
     );
     if (rows.length === 0) return false;
     const run = random.pick(rows);
     if (run.status === 'WAITING') {
-      this.#tell(`approve ${run.state}`);
-      await this.#pool.query(`select dict.approve_reconciliation($1, 'ana', 'fine')`, [run.id]);
+      await this.#person.decide(run.id, this.#quiet);
       return true;
     }
     if (!run.due) {
       await this.#world.pass(this.#quiet ? run.wakes : Math.min(run.wakes, random.below(20_000)));
       return true;
     }
-    if (run.state === 'apply') await this.#world.letGo();
+    if (run.state === 'apply' || run.state === 'undo') await this.#world.letGo();
     await this.#takeStep(run);
     return true;
   }
@@ -188,21 +191,42 @@ class Model {
     this.#life.light(Infinity);
     await this.#world.letGo();
     await this.#world.settle();
-    for (let steps = 0; await this.#step(); steps++) if (steps > 500) throw new Error('a run never ends');
+    await this.#finish();
+    if (await this.#person.undoesLast()) await this.#finish();
     await this.#world.settle();
+    if (witness.undo.held.size > 0) {
+      await this.#reconcileLast();
+      await this.#person.release();
+    }
+    await this.#reconcileLast();
+    expect(witness.differing()).toEqual([]);
+  }
+
+  async #finish(): Promise<void> {
+    for (let steps = 0; await this.#step(); steps++) if (steps > 500) throw new Error('a run never ends');
+  }
+
+  /** Nothing moves any more: both sides end equal, but for what a person holds. */
+  async #reconcileLast(): Promise<void> {
+    const { witness } = this.#world;
     this.#tell('last reconciliation');
     const { rows } = await this.#pool.query<{ id: string }>(
       `select dict.start_reconciliation($1, array['${KEY_TYPE}']) as id`,
       [ISPB],
     );
-    for (let steps = 0; await this.#step(); steps++) if (steps > 500) throw new Error('a run never ends');
+    await this.#finish();
     const run = await this.#pool.query<{ status: string; code: string | null }>(
       `select status, error ->> 'code' as code from workflow.runs where id = $1`,
       [rows[0]?.id],
     );
-    expect(run.rows[0]).toEqual({ status: 'COMPLETED', code: null });
     await witness.expectBase();
-    witness.expectInSync();
+    const differing = witness.differing();
+    expect(differing.filter((key) => !witness.undo.held.has(key))).toEqual([]);
+    expect(run.rows[0]).toEqual(
+      differing.length === 0
+        ? { status: 'COMPLETED', code: null }
+        : { status: 'FAILED', code: 'DV_KEYS_HELD' },
+    );
   }
 
   #tell(what: string): void {

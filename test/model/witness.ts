@@ -5,8 +5,8 @@ import type { KeyType } from '../../src/dict/key-type.ts';
 import { VSync } from '../../src/dict/vsync.ts';
 import type { SimulatedDict } from '../../src/simulator/index.ts';
 import { EPOCH } from './database.ts';
-
-export const hex = (entry: Entry) => computeCid(entry).toString('hex');
+import { describe, hex } from './describe.ts';
+import { UndoWitness } from './undo-witness.ts';
 
 /** A moment of the model: milliseconds since 1970, and the order of what happens within one. */
 export interface Moment {
@@ -41,6 +41,7 @@ const FRESH_MS = 60_000;
 export class Witness {
   /** The local base as it must be, by key. */
   readonly base = new Map<string, Entry>();
+  readonly undo: UndoWitness;
   /** The bank's last write of each key. */
   readonly #written = new Map<string, Moment>();
   readonly #rounds = new Map<string, Moment & { judgedFrom?: number }>();
@@ -62,6 +63,7 @@ export class Witness {
     this.#pool = pool;
     this.#dict = dict;
     this.#scope = scope;
+    this.undo = new UndoWitness(pool);
   }
 
   tell(at: number, what: string): void {
@@ -71,6 +73,16 @@ export class Witness {
   /** The bank's own system has written a key (undefined: it is gone). What changed nothing is no write. */
   wrote(at: number, key: string, entry: Entry | undefined): void {
     if (describe(entry) === describe(this.base.get(key))) return;
+    this.#changed(at, key, entry);
+    this.undo.bankChanged(key);
+  }
+
+  /** It has deleted the row of a key, even if that was removed softly before: there is nothing to put back in. */
+  deleted(key: string): void {
+    this.undo.bankChanged(key);
+  }
+
+  #changed(at: number, key: string, entry: Entry | undefined): void {
     this.#written.set(key, { at, order: ++this.#order });
     if (entry === undefined) this.base.delete(key);
     else this.base.set(key, entry);
@@ -79,6 +91,7 @@ export class Witness {
   /** It has written what is no part of a CID: the margin before a snapshot goes by when the CID came. */
   touched(key: string): void {
     this.#written.set(key, { at: this.#written.get(key)?.at ?? 0, order: ++this.#order });
+    this.undo.bankChanged(key);
   }
 
   /** DICT has changed. */
@@ -99,7 +112,10 @@ export class Witness {
   /** A step of a run is over (or its worker crashed in it); it began at `began`. */
   async afterStep(state: string, began: number, now: number): Promise<void> {
     if (state === 'snapshot' || state === 'judge') await this.#noteRounds(state, began, now);
+    if (state === 'undo' || state === 'publish') return this.#afterUndo(now);
     if (state !== 'apply' && state !== 'judge') return;
+    // What was registered there.
+    this.dictChanged(now);
     const { rows } = await this.#pool.query<Decided>(
       `select d.run_id as "runId", d.round, encode(d.cid, 'hex') as cid, d.side, d.decision, d.key, d.before, d.after
        from dict.divergences d where d.decision <> 'PENDING' order by d.side, d.cid`,
@@ -113,13 +129,23 @@ export class Witness {
       );
       this.#judge(decided, began, now);
     }
-    for (const { decision, key, after } of fresh) {
+    for (const { runId, decision, key, before, after } of fresh) {
       if (key === null) continue;
+      if (decision === 'ADDED' || decision === 'CORRECTED' || decision === 'REMOVED')
+        this.undo.repaired(runId, key, decision, before ?? undefined);
       if (decision === 'REMOVED') this.base.delete(key);
       else if ((decision === 'ADDED' || decision === 'CORRECTED') && after !== null) {
         const { cid: _, ...entry } = after;
         this.base.set(key, entry);
       }
+    }
+    await this.expectBase();
+  }
+
+  async #afterUndo(now: number): Promise<void> {
+    for (const { key, entry } of await this.undo.afterStep(this.base)) {
+      this.tell(now, `    put back ${key} ${describe(entry)}`);
+      this.#changed(now, key, entry);
     }
     await this.expectBase();
   }
@@ -153,11 +179,12 @@ export class Witness {
     }
   }
 
-  /** Both sides hold the same CIDs. */
-  expectInSync(): void {
-    const here = [...this.base.values()].map(hex).sort();
-    const there = [...this.#set.cids()].sort();
-    if (here.join() !== there.join()) throw new Error('the run says OK, but the base is not what DICT has');
+  /** The keys that the two sides do not both hold with the same CID. */
+  differing(): string[] {
+    const here = new Map([...this.base].map(([key, entry]) => [key, hex(entry)]));
+    const there = new Map([...this.#set.entries()].map(({ cid, entry }) => [entry.key, cid]));
+    const keys = new Set([...here.keys(), ...there.keys()]);
+    return [...keys].filter((key) => here.get(key) !== there.get(key));
   }
 
   async #noteRounds(state: string, began: number, now: number): Promise<void> {
@@ -177,6 +204,9 @@ export class Witness {
     const wrong = (why: string) => {
       throw new Error(`${side} ${cid.slice(0, 8)} of key ${key} was ${decision}, but ${why}`);
     };
+    const objection = this.undo.objection(decision, key);
+    if (objection !== undefined) wrong(objection);
+    if (decision === 'REGISTERED' && !this.#stays.has(cid)) wrong('DICT never had it');
     if (decision !== 'ADDED' && decision !== 'CORRECTED' && decision !== 'REMOVED') return;
     const round = this.#rounds.get(`${decided.runId} ${decided.round}`);
     if (round === undefined || key === null) return wrong('its round or key is not known');
@@ -220,10 +250,4 @@ export class Witness {
   get #set() {
     return this.#dict.directory.set(this.#scope.participant, this.#scope.keyType);
   }
-}
-
-/** An entry in a line; opening dates are no part of the CID, and DICT's may differ. */
-function describe(entry: Entry | null | undefined): string {
-  if (entry === null || entry === undefined) return 'nothing';
-  return `${entry.name}/${entry.accountNumber}/${entry.requestId.slice(0, 8)} (${hex(entry).slice(0, 8)})`;
 }

@@ -216,7 +216,8 @@ export class World {
   async #slowly(key: string, entry: Entry | undefined, done: () => void): Promise<void> {
     const client = await this.#pool.connect();
     await client.query('begin');
-    await client.query(...this.#statement(entry, key));
+    const [text, values] = this.#statement(entry, key);
+    await client.query(text, values);
     const commits = this.random.chance(0.8);
     const wrote = this.now;
     this.#later(
@@ -225,7 +226,7 @@ export class World {
         await client.query(commits ? 'commit' : 'rollback');
         client.release();
         this.witness.tell(this.now, `  ${commits ? 'committed' : 'rolled back'} ${key}`);
-        if (commits) this.witness.wrote(wrote, key, entry);
+        if (commits) this.#wrote(wrote, key, entry, text);
         done();
       },
       true,
@@ -233,9 +234,15 @@ export class World {
   }
 
   async #put(entry: Entry | undefined, key = entry?.key ?? ''): Promise<void> {
-    await this.#sql(...this.#statement(entry, key));
+    const [text, values] = this.#statement(entry, key);
+    await this.#sql(text, values);
     this.witness.tell(this.now, `  here ${key} ${entry === undefined ? 'gone' : entry.name}`);
-    this.witness.wrote(this.now, key, entry);
+    this.#wrote(this.now, key, entry, text);
+  }
+
+  #wrote(at: number, key: string, entry: Entry | undefined, text: string): void {
+    this.witness.wrote(at, key, entry);
+    if (text.startsWith('delete')) this.witness.deleted(key);
   }
 
   #statement(entry: Entry | undefined, key: string): [string, unknown[]] {
