@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { DvError } from '../errors.ts';
 import type { Bridge, CallOptions } from '../bridge/index.ts';
 import { computeCid } from './cid.ts';
@@ -66,9 +67,6 @@ export const FAILURES = 3;
 /** What DICT, or the Bridge, may do for one CID for ever while the others are fine. */
 export const FAILS_ON_IT = new Set(['DV_DICT_INTERNAL', 'DV_BRIDGE_NONSENSE']);
 
-/** With no answer at all but so many failures, it is DICT that is broken, not the CIDs. */
-const OUTAGE = 10;
-
 /** Findings written at a time: what a crash may cost again. */
 const FLUSH = 25;
 
@@ -87,7 +85,9 @@ export interface Lookups {
  * Asks DICT (getEntryByCid) about each CID, several at once. What it says is written down as it comes, outside any
  * transaction, so that a crash loses none of it. A CID that DICT fails on (500, or an answer that
  * cannot be) is asked about again in a later step,
- * and QUARANTINED at the third; an error that may pass (or a fired signal) ends the asking early.
+ * and QUARANTINED at the third; an error that may pass (or a fired signal) ends the asking early. Where DICT answered
+ * nothing at all it is asked about another CID: failing on that too it is down, DV_DICT_INTERNAL (retryable), and the
+ * failures are not the CIDs'.
  */
 export async function lookUp(
   db: Db,
@@ -131,20 +131,43 @@ export async function lookUp(
   };
   await Promise.all(Array.from({ length: Math.min(CONCURRENCY, divergences.length) }, worker));
   await flush();
-  const answered = findings.some(({ says }) => says !== 'QUARANTINED');
-  const inVain = findings.length + failures.length;
-  if (!answered && inVain >= OUTAGE) {
-    throw new DvError(
-      'DV_DICT_INTERNAL',
-      `DICT failed on ${inVain} lookups of ${inVain}. They are tried again.`,
-      {
-        class: 'retryable',
-        ...(failures[0]?.correlationId && { correlationId: failures[0].correlationId }),
-      },
-    );
+  const inVain = failures.length + findings.filter(({ says }) => says === 'QUARANTINED').length;
+  if (inVain > 0 && inVain === failures.length + findings.length) {
+    if (brokenOffBy !== undefined) throw brokenOffBy;
+    await expectAnswerToAnother(db, bridge, round, call);
   }
   await keepFailures(db, round, failures);
   return { findings, failed: failures.length, brokenOffBy };
+}
+
+/**
+ * Expects DICT to answer, be it 404, about a CID that is no divergence: a local one, else one that nobody has.
+ * DV_DICT_INTERNAL (retryable) when it fails on that too.
+ */
+async function expectAnswerToAnother(
+  db: Db,
+  bridge: Bridge,
+  { runId, round, participant, keyType }: Parameters<typeof lookUp>[2],
+  call: CallOptions,
+): Promise<void> {
+  // Some, not all: it must not be a scan where everything differs.
+  const { rows } = await db.query<{ cid: Buffer }>(
+    `select e.cid from (select cid from dict.entries
+       where participant = $3 and key_type = $4 and removed_at is null limit 1000) e
+     where not exists (select from dict.divergences d where d.run_id = $1 and d.round = $2 and d.cid = e.cid)
+     limit 1`,
+    [runId, round, participant, keyType],
+  );
+  const cid = rows[0]?.cid ?? randomBytes(32);
+  try {
+    await lookUpOne(bridge, participant, keyType, { cid, side: 'LOCAL_ONLY' }, call);
+  } catch (error) {
+    if (!(error instanceof DvError) || !FAILS_ON_IT.has(error.code)) throw error;
+    throw new DvError('DV_DICT_INTERNAL', 'DICT fails on every lookup. They are tried again.', {
+      class: 'retryable',
+      ...(error.correlationId !== undefined && { correlationId: error.correlationId }),
+    });
+  }
 }
 
 /** Writes down what DICT said, so that a crash loses none of it. */

@@ -111,6 +111,35 @@ describe('DICT fails with 500', () => {
     expect(new Set(await decisions())).toEqual(new Set(['DICT_ONLY ADDED']));
   });
 
+  it('on the few that are pending and on every other CID: an outage likewise, however few they are', async () => {
+    const [missing, ...both] = keys(KEY_TYPE, 3);
+    const { dict, find, repair, decisions } = await beginRound(database.pool, {
+      dict: [missing!, ...both],
+      local: both,
+    });
+    const outage = dict.faults.on(fail);
+    for (let attempt = 0; attempt < 4; attempt++) {
+      await expect(find()).rejects.toMatchObject({ code: 'DV_DICT_INTERNAL', class: 'retryable' });
+    }
+    const asked = dict.ledger.calls('getEntryByCid').map(({ cid }) => cid);
+    expect(asked.filter((cid) => cid !== hex(missing!)).every((cid) => both.map(hex).includes(cid!))).toBe(
+      true,
+    );
+    outage.off();
+    expect(await repair()).toHaveLength(1);
+    expect(await decisions()).toEqual(['DICT_ONLY ADDED']);
+  });
+
+  it('on all that are pending, but not on others: put aside', async () => {
+    const [bad, good] = keys(KEY_TYPE, 2);
+    for (const local of [[good!], []]) {
+      const { dict, repair, decisions } = await beginRound(database.pool, { dict: [bad!, ...local], local });
+      dict.faults.on({ ...fail, cid: hex(bad!) });
+      await repeatedly(repair);
+      expect(await decisions()).toEqual(['DICT_ONLY QUARANTINED']);
+    }
+  });
+
   it('on one CID, twice: the third answer counts', async () => {
     const { dict, repair, decisions } = await beginRound(database.pool, { dict: atDict, local: [] });
     dict.faults.on({ ...fail, cid: hex(atDict[3]!), times: 2 });
