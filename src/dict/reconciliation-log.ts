@@ -127,7 +127,8 @@ export async function recordFindings(
       found.duplicates ?? null,
     ],
   );
-  if (rows[0]?.written !== found.dictOnly + found.localOnly) {
+  const written = rows[0]?.written ?? 0;
+  if (written !== found.dictOnly + found.localOnly) {
     throw new DvError(
       'DV_COMPARISON_DISTURBED',
       'Another attempt wrote into this comparison. It is made anew.',
@@ -136,7 +137,14 @@ export async function recordFindings(
       },
     );
   }
+  if (written >= MANY) await tx.query('select dict.analyze_divergences()');
 }
+
+/**
+ * Divergences of a round that the planner must hear of: its statistics know earlier runs only, so it takes these for a
+ * handful, and 8,000 already took it minutes.
+ */
+const MANY = 1000;
 
 /** What is left of a round's set once it is judged: what would be applied, and what a person must know. */
 export interface FrozenSet {
@@ -228,45 +236,18 @@ export interface ReconciliationSummary {
   setHash: string | null;
 }
 
-const SUMMARY = `
-  select r.participant, r.key_type as "keyType", r.outcome, r.reason, r.rounds, r.vsync_before as "vsyncBefore",
-    r.vsync_after as "vsyncAfter", r.entries_before::float8 as "entriesBefore", r.entries_after::float8 as "entriesAfter",
-    r.dict_only_cids::float8 as "dictOnlyCids", r.local_only_cids::float8 as "localOnlyCids",
-    r.keys_added::float8 as "keysAdded", r.keys_corrected::float8 as "keysCorrected", r.keys_removed::float8 as "keysRemoved",
-    r.keys_registered::float8 as "keysRegistered", r.keys_in_flight::float8 as "keysInFlight", r.keys_held::float8 as "keysHeld",
-    r.quarantined::float8 as quarantined, r.approved_by as "approvedBy",
-    (select set_hash from dict.rounds o where o.run_id = r.run_id order by round desc limit 1) as "setHash"
-  from dict.reconciliations r where r.run_id = $1`;
-
 /** The summary of a reconciliation; undefined before it opened. */
 export async function readReconciliation(db: Db, runId: string): Promise<ReconciliationSummary | undefined> {
-  const { rows } = await db.query<ReconciliationSummary>(SUMMARY, [runId]);
-  return rows[0];
+  const { rows } = await db.query<{ summary: ReconciliationSummary | null }>(
+    'select dict.reconciliation_summary($1) as summary',
+    [runId],
+  );
+  return rows[0]?.summary ?? undefined;
 }
 
 /** Counts what is known so far into the log row: each CID once, however many rounds found it. */
 export async function countReconciliation(tx: Db, runId: string): Promise<void> {
-  await tx.query(
-    `update dict.reconciliations r set
-       dict_only_cids = c.dict_only, local_only_cids = c.local_only, keys_added = c.added, keys_corrected = c.corrected,
-       keys_removed = c.removed, keys_registered = c.registered, keys_in_flight = c.in_flight, keys_held = c.held,
-       quarantined = c.quarantined
-     from (select
-         count(distinct cid) filter (where side = 'DICT_ONLY') as dict_only,
-         count(distinct cid) filter (where side = 'LOCAL_ONLY') as local_only,
-         count(*) filter (where decision = 'ADDED') as added,
-         count(*) filter (where decision = 'CORRECTED' and side = 'DICT_ONLY') as corrected,
-         count(*) filter (where decision = 'REMOVED') as removed,
-         count(*) filter (where decision = 'REGISTERED') as registered,
-         count(distinct coalesce(key, encode(cid, 'hex'))) filter (where decision = 'IN_FLIGHT') as in_flight,
-         count(distinct key) filter (where decision = 'HELD' and round = (
-           select max(round) from dict.rounds where run_id = $1)) as held,
-         count(distinct cid) filter (where decision = 'QUARANTINED' and round = (
-           select max(round) from dict.rounds where run_id = $1)) as quarantined
-       from dict.divergences where run_id = $1) c
-     where r.run_id = $1`,
-    [runId],
-  );
+  await tx.query('select dict.count_reconciliation($1)', [runId]);
 }
 
 /** Ends the log row with its outcome, the VSync as it is now, and the reason of a failure. */
@@ -276,13 +257,6 @@ export async function closeReconciliation(
   outcome: string,
   reason: string | null,
 ): Promise<ReconciliationSummary | undefined> {
-  await countReconciliation(tx, runId);
-  await tx.query(
-    `update dict.reconciliations r set ended_at = workflow.now(), outcome = $2, reason = $3,
-       vsync_after = v.vsync, entries_after = v.entries
-     from dict.reconciliations o, dict.vsync(o.participant, o.key_type) v
-     where r.run_id = $1 and o.run_id = r.run_id`,
-    [runId, outcome, reason],
-  );
+  await tx.query('select dict.close_reconciliation($1, $2, $3)', [runId, outcome, reason]);
   return readReconciliation(tx, runId);
 }

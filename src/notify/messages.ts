@@ -31,7 +31,15 @@ export type Message =
       type: 'reconciliation.notification';
       content: {
         runId: string;
-        event: 'STARTED' | 'APPROVAL_NEEDED' | 'REJECTED' | 'FAILED';
+        /** CANCELLED, TERMINATED and POISONED are written by the trigger on workflow.runs. */
+        event:
+          | 'STARTED'
+          | 'APPROVAL_NEEDED'
+          | 'REJECTED'
+          | 'FAILED'
+          | 'CANCELLED'
+          | 'TERMINATED'
+          | 'POISONED';
         summary: ReconciliationSummary;
         /** For APPROVAL_NEEDED: the set to approve. */
         setHash?: string;

@@ -258,6 +258,25 @@ describe("DICT's 429", () => {
     expect(await bucket('CIDS_EVENTS_LIST')).toMatchObject({ tokens: 19 });
   });
 
+  it('of createCidSetFile, 40 a day, waits for one token: 36 minutes, not the day', async () => {
+    const { bridge, dict } = await bridgeWithDict({ limits: 'off' });
+    await seedRateLimits(database.pool, bridge, ISPB, CALL);
+    const limited = limitedBridge(bridge, database.pool);
+    const create = async () => limited.createCidSetFile({ participant: ISPB, keyType: 'CPF' }, CALL);
+    dict.faults.on({ kind: 'problem', operation: 'createCidSetFile', status: 429, times: 1 });
+    expect(await secondsUntil((await failure(create())).retryAt)).toBeCloseTo(36 * 60, -1);
+    await advance('35 minutes');
+    expect(await secondsUntil((await failure(create())).retryAt)).toBeLessThan(61);
+    expect(dict.ledger.count('createCidSetFile')).toBe(1);
+    await advance('1 minute');
+    await create();
+    // The one is used up; then they come one by one, and never more than a day's.
+    expect(await secondsUntil((await failure(create())).retryAt)).toBeCloseTo(36 * 60, -1);
+    await advance('1 day');
+    await create();
+    expect(await bucket('CIDS_FILES_WRITE')).toMatchObject({ tokens: 39 });
+  });
+
   it('keeps Retry-After, also on a clock that is not this machine’s', async () => {
     await advance('5 hours');
     const { bridge, dict } = await bridgeWithDict({ limits: 'off' });

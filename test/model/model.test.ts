@@ -200,6 +200,10 @@ class Model {
     }
     await this.#reconcileLast();
     expect(witness.differing()).toEqual([]);
+    const { rowCount: unended } = await this.#pool.query(
+      'select from dict.reconciliations where ended_at is null or outcome is null',
+    );
+    expect(unended).toBe(0);
   }
 
   async #finish(): Promise<void> {

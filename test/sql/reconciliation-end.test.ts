@@ -1,0 +1,83 @@
+import { beforeEach, expect, test } from 'vitest';
+import { ISPB, useSql } from './support.ts';
+
+const { query, start, waitingReconciliation } = useSql();
+const HASH = 'ab'.repeat(32);
+
+beforeEach(async () => query('delete from dict.outbox'));
+
+const rowOf = async (run: string) =>
+  (
+    await query<{ outcome: string | null; reason: string | null; ended: boolean; found: number }>(
+      `select outcome, reason, ended_at is not null as ended, dict_only_cids::integer as found
+       from dict.reconciliations where run_id = $1`,
+      [run],
+    )
+  )[0];
+
+const told = async () =>
+  (
+    await query<{ payload: Record<string, unknown> }>(
+      `select payload from dict.outbox where type = 'reconciliation.notification' order by sequence`,
+    )
+  ).map(({ payload }) => payload);
+
+test('cancelling a reconciliation ends its row and tells Core-Dict who and why', async () => {
+  const run = await waitingReconciliation(HASH);
+  await query(
+    `insert into dict.divergences (run_id, round, cid, side) values ($1, 2, '\\xab', 'DICT_ONLY')`,
+    [run],
+  );
+  await query(`select workflow.cancel($1, 'Ana', 'wrong night')`, [run]);
+  expect(await rowOf(run)).toEqual({
+    outcome: 'CANCELLED',
+    reason: 'by Ana: wrong night',
+    ended: true,
+    found: 1,
+  });
+  expect(await told()).toEqual([
+    {
+      runId: run,
+      event: 'CANCELLED',
+      reason: 'by Ana: wrong night',
+      summary: expect.objectContaining({
+        participant: ISPB,
+        keyType: 'CPF',
+        outcome: 'CANCELLED',
+        dictOnlyCids: 1,
+        approvedBy: null,
+        setHash: HASH,
+      }) as unknown,
+    },
+  ]);
+});
+
+test('so does terminating it with its parent', async () => {
+  const run = await waitingReconciliation(HASH);
+  await query(`select workflow.close_run(r, 'TERMINATED') from workflow.runs r where id = $1`, [run]);
+  expect(await rowOf(run)).toMatchObject({ outcome: 'TERMINATED', reason: null, ended: true });
+  expect(await told()).toMatchObject([{ runId: run, event: 'TERMINATED' }]);
+});
+
+test('and failing where not even its log could be saved; the reason is the error', async () => {
+  const run = await waitingReconciliation(HASH);
+  const error = { code: 'DV_UNEXPECTED', class: 'not_retryable', message: 'No.' };
+  await query(`select workflow.close_run(r, 'FAILED', $2) from workflow.runs r where id = $1`, [run, error]);
+  expect(await rowOf(run)).toMatchObject({ outcome: 'FAILED', reason: 'DV_UNEXPECTED: No.', ended: true });
+  expect(await told()).toMatchObject([{ runId: run, event: 'FAILED', reason: 'DV_UNEXPECTED: No.' }]);
+});
+
+test('what has ended its own row is not told twice', async () => {
+  const run = await waitingReconciliation(HASH);
+  await query(`select dict.close_reconciliation($1, 'FAILED', 'DV_FILE_LATE: …')`, [run]);
+  await query(`select workflow.close_run(r, 'FAILED') from workflow.runs r where id = $1`, [run]);
+  expect(await rowOf(run)).toMatchObject({ outcome: 'FAILED', reason: 'DV_FILE_LATE: …' });
+  expect(await told()).toEqual([]);
+});
+
+test('a reconciliation cancelled before it opened has no row, and nothing is told', async () => {
+  const [run = ''] = await start('reconciliation', ISPB, ['CPF']);
+  await query('select workflow.cancel($1)', [run]);
+  expect(await rowOf(run)).toBeUndefined();
+  expect(await told()).toEqual([]);
+});
