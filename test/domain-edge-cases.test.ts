@@ -51,7 +51,11 @@ const COVERED: Record<string, Record<string, readonly [file: string, ...names: s
       ['e2e/while-keys-change.test.ts', 'a key on its way between two reads', 'apart in time'],
     ],
     'createCidSetFile and createSyncVerification take no idempotency key': [
-      ['dict/sync-verification.test.ts', ''],
+      [
+        'dict/sync-verification.test.ts',
+        'the intent is there while DICT is asked, and stays when no answer comes',
+      ],
+      ['dict/reconciliation-log.test.ts', 'each CID file is noted before it is asked for'],
       ['model/model.test.ts', 'whatever happens in whatever order'],
     ],
     'token buckets per participant, refilled by whole periods': [
@@ -64,7 +68,13 @@ const COVERED: Record<string, Record<string, readonly [file: string, ...names: s
     ],
     'an empty bucket: 429 without Retry-After; 503 carries one': [
       ['simulator/limits.test.ts', '429 of an empty bucket has no Retry-After, 503 has one'],
-      ['dict/rate-limits.test.ts', 'empties the local bucket', 'keeps Retry-After', 'a 503’s Retry-After'],
+      [
+        'dict/rate-limits.test.ts',
+        'empties the local bucket',
+        'waits for one token: 36 minutes, not the day',
+        'keeps Retry-After',
+        'a 503’s Retry-After',
+      ],
     ],
     'file polling: 10 a minute for all five types together': [
       ['dict/rate-limits.test.ts', 'stays within 10 in any 60 seconds'],
@@ -123,7 +133,13 @@ const COVERED: Record<string, Record<string, readonly [file: string, ...names: s
       ['e2e/bridge-failures.test.ts', 'for want of permission is not asked about again'],
     ],
     'a permanent 500 for one CID: put aside with its correlation id': [
-      ['dict/lookups-resumed.test.ts', 'on one CID: asked three times', 'on all of them: that is an outage'],
+      [
+        'dict/lookups-resumed.test.ts',
+        'on one CID: asked three times',
+        'on all of them: that is an outage',
+        'on the few that are pending and on every other CID: an outage likewise',
+        'on all that are pending, but not on others: put aside',
+      ],
       ['e2e/while-keys-change.test.ts', 'beside every kind of divergence'],
     ],
   },
@@ -137,11 +153,11 @@ const COVERED: Record<string, Record<string, readonly [file: string, ...names: s
     ],
     'local, not in DICT: removed': [['dict/repair.test.ts', 'local, not in DICT: removed softly']],
     'the exception of §3.3: registered at DICT by a person’s decision, never an EVP': [
-      ['undo/register.test.ts', 'EVP'],
+      ['undo/register.test.ts', 'is registered at DICT as it is here', 'for an EVP'],
     ],
     'all five types, at most 36 hours apart': [
       ['e2e/schedule.test.ts', 'starts one verification of all types a tick'],
-      ['deadline/deadline.test.ts', '36'],
+      ['deadline/deadline.test.ts', 'an OK is good for 36 hours, to the second'],
     ],
     'in both with other values: two divergences, one change': [
       ['dict/repair.test.ts', 'corrected, both CIDs decided as one change'],
@@ -167,7 +183,7 @@ const COVERED: Record<string, Record<string, readonly [file: string, ...names: s
       ['dict/in-flight.test.ts', 'by a transaction that the snapshot does not see'],
     ],
     'key operations are never blocked': [
-      ['dict/vsync-concurrency.test.ts', ''],
+      ['dict/vsync-concurrency.test.ts', 'wait neither for each other nor for an open import, nor a fold'],
       ['dict/import.test.ts', 'an import does not wait for a writer of other keys'],
     ],
     'homologation: 1,000 keys, BACEN changing by itself, claims arriving, OK reached': [
@@ -181,6 +197,9 @@ for (const [chapter, rules] of Object.entries(COVERED)) {
     test.each(Object.entries(rules))('%s', (_, tests) => {
       for (const [file, ...names] of tests) {
         const text = readFileSync(new URL(file, import.meta.url), 'utf8');
+        expect(names, `which tests of ${file}`).not.toEqual([]);
+        // A test's name, or enough of it to be no other's.
+        for (const name of names) expect(name.length, `"${name}" of ${file}`).toBeGreaterThan(8);
         for (const name of names) expect(text, `${file} has no test "${name}"`).toContain(name);
       }
     });

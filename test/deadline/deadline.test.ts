@@ -1,3 +1,4 @@
+import { readSettings } from '../../src/config.ts';
 import { randomUUID } from 'node:crypto';
 import { beforeEach, expect, test } from 'vitest';
 import { checkDeadlines, configureDeadline, readDeadlines } from '../../src/dict/deadline.ts';
@@ -73,6 +74,15 @@ test('raised once a breach, and again only after an OK came and was missed again
   await advance('37 hours');
   expect(await raised()).toEqual(['CPF']);
   expect(await raised()).toEqual([]);
+});
+
+test('an OK is good for 36 hours, to the second, where no setting says otherwise', async () => {
+  const { SYNC_DEADLINE_HOURS } = readSettings({ PARTICIPANT_ISPB: ISPB });
+  await answer('OK');
+  await advance('35 hours 59 minutes 58 seconds');
+  expect(await raised(SYNC_DEADLINE_HOURS)).toEqual([]);
+  await advance('2 seconds');
+  expect(await raised(SYNC_DEADLINE_HOURS)).toEqual(ALL);
 });
 
 test('without any OK it counts from when the participant was configured', async () => {
