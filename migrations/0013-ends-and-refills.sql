@@ -3,7 +3,7 @@
 -- A reconciliation that is ended from outside ends its row of the log too, and Core-Dict hears of it ----------------------------
 
 create function dict.count_reconciliation(run uuid) returns void
-language sql security definer set search_path = pg_catalog, dict as $$
+language sql set search_path = pg_catalog, dict as $$
   update dict.reconciliations r set
     dict_only_cids = c.dict_only, local_only_cids = c.local_only, keys_added = c.added, keys_corrected = c.corrected,
     keys_removed = c.removed, keys_registered = c.registered, keys_in_flight = c.in_flight, keys_held = c.held,
@@ -26,7 +26,7 @@ comment on function dict.count_reconciliation(uuid) is
   'Counts what is known so far into the log row of a reconciliation: each CID once, however many rounds found it.';
 
 create function dict.reconciliation_summary(run uuid) returns jsonb
-language sql stable security definer set search_path = pg_catalog, dict as $$
+language sql stable set search_path = pg_catalog, dict as $$
   select jsonb_build_object(
     'participant', participant, 'keyType', key_type, 'outcome', outcome, 'reason', reason, 'rounds', rounds,
     'vsyncBefore', vsync_before, 'vsyncAfter', vsync_after, 'entriesBefore', entries_before, 'entriesAfter', entries_after,
@@ -40,7 +40,7 @@ comment on function dict.reconciliation_summary(uuid) is
   'A reconciliation as messages to Core-Dict and the CLI show it; null before it opened.';
 
 create function dict.close_reconciliation(run uuid, ended_as text, why text) returns void
-language sql security definer set search_path = pg_catalog, dict, workflow as $$
+language sql set search_path = pg_catalog, dict, workflow as $$
   select dict.count_reconciliation(run);
   update dict.reconciliations r set ended_at = workflow.now(), outcome = ended_as, reason = why,
     vsync_after = v.vsync, entries_after = v.entries
