@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import type { Pool } from 'pg';
 import { KEY_TYPES } from '../../src/dict/key-type.ts';
+import { UsageError } from '../../src/errors.ts';
 import { benchmark, type Bench, type Findings } from '../support/benchmark.ts';
 import { PARTICIPANT } from '../support/entries.ts';
 import { count } from '../support/flags.ts';
@@ -30,6 +31,12 @@ export function night(): Command {
 }
 
 async function measure({ keys, divergent }: Options, bench: Bench): Promise<Findings> {
+  if (divergent > keys) {
+    throw new UsageError(
+      'DV_USAGE',
+      `--divergent ${divergent} is more than --keys ${keys}: not more than all can differ.`,
+    );
+  }
   const system = await startSystem(bench, {
     keyTypes: KEY_TYPES,
     keysPerType: keys,
