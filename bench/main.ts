@@ -1,4 +1,4 @@
-import { Command } from 'commander';
+import { programOf, runCli } from '../src/cli/program.ts';
 import { compare } from './compare/benchmark.ts';
 import { night } from './night/benchmark.ts';
 import { repair } from './repair/benchmark.ts';
@@ -6,11 +6,9 @@ import { trigger } from './trigger/benchmark.ts';
 import { vsync } from './vsync/benchmark.ts';
 
 /** `npm run bench -- NAME [flags]`: ours beside what one would take instead, in one run, on the same data. */
-await new Command('bench')
-  .description('Measures ours beside what one would take instead, alternately, in one run, on the same data.')
-  .addCommand(compare())
-  .addCommand(vsync())
-  .addCommand(trigger())
-  .addCommand(repair())
-  .addCommand(night())
-  .parseAsync();
+const program = programOf(
+  'bench',
+  'Measures ours beside what one would take instead, alternately, in one run, on the same data.',
+  [compare(), vsync(), trigger(), repair(), night()],
+);
+process.exitCode = await runCli(process.argv.slice(2), program);

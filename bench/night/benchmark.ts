@@ -1,11 +1,12 @@
 import type { Command } from 'commander';
 import type { Pool } from 'pg';
 import { KEY_TYPES } from '../../src/dict/key-type.ts';
+import { UsageError } from '../../src/errors.ts';
 import { benchmark, type Bench, type Findings } from '../support/benchmark.ts';
 import { PARTICIPANT } from '../support/entries.ts';
 import { count } from '../support/flags.ts';
 import { alone, type Row } from '../support/rows.ts';
-import { completed, secondsIn, serve, startSystem } from '../support/system.ts';
+import { completed, foundDivergences, secondsIn, serve, startSystem } from '../support/system.ts';
 
 interface Options {
   keys: number;
@@ -30,6 +31,12 @@ export function night(): Command {
 }
 
 async function measure({ keys, divergent }: Options, bench: Bench): Promise<Findings> {
+  if (divergent > keys) {
+    throw new UsageError(
+      'DV_USAGE',
+      `--divergent ${divergent} is more than --keys ${keys}: not more than all can differ.`,
+    );
+  }
   const system = await startSystem(bench, {
     keyTypes: KEY_TYPES,
     keysPerType: keys,
@@ -45,16 +52,17 @@ async function measure({ keys, divergent }: Options, bench: Bench): Promise<Find
   const verification = await completed(pool, rows[0]!.id);
   const reconciliations = await spawned(pool);
   const found: Row[] = [];
+  const divergences: number[] = [];
   for (const { id, keyType } of reconciliations) {
     bench.say(`reconciliation of ${keyType}`);
     const run = await completed(pool, id);
+    divergences.push(await foundDivergences(system, id));
     found.push(
       alone({ what: `reconciliation of ${keyType}`, unit: 's', ours: [run.seconds] }, RECONCILIATION_SECONDS),
       alone({ what: `  of it, comparing`, unit: 's', ours: [await secondsIn(pool, id, 'compare')] }),
       alone({ what: `  of it, applying`, unit: 's', ours: [await secondsIn(pool, id, 'apply')] }),
     );
   }
-  const divergences = await divergentCids(pool);
   const { limited } = await system.simulator.stop();
   return {
     sizes: { keys, divergent, divergences: divergences.join() },
@@ -79,12 +87,4 @@ async function spawned(pool: Pool): Promise<{ id: string; keyType: string }[]> {
     `select id, input ->> 'keyType' as "keyType" from workflow.runs where machine = 'reconciliation' order by 2`,
   );
   return rows;
-}
-
-/** Divergent CIDs found, a number a reconciliation. */
-async function divergentCids(pool: Pool): Promise<number[]> {
-  const { rows } = await pool.query<{ n: number }>(
-    'select (dict_only_cids + local_only_cids)::integer as n from dict.reconciliations order by key_type',
-  );
-  return rows.map(({ n }) => n);
 }

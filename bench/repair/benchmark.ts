@@ -3,7 +3,7 @@ import { KEY_TYPES, type KeyType } from '../../src/dict/key-type.ts';
 import { benchmark, type Bench, type Findings } from '../support/benchmark.ts';
 import { count } from '../support/flags.ts';
 import { alone, type Row } from '../support/rows.ts';
-import { completed, reconcile, secondsIn, serve, startSystem } from '../support/system.ts';
+import { completed, foundDivergences, reconcile, secondsIn, serve, startSystem } from '../support/system.ts';
 import { decided, startWorkerProcess } from './killed-worker.ts';
 
 interface Options {
@@ -71,6 +71,7 @@ async function unlimited(
   for (const keyType of keyTypes) {
     bench.say(`${divergences} divergences of ${keyType}`);
     const run = await completed(pool, await reconcile(pool, keyType));
+    await foundDivergences(system, run.id);
     applied.push(await secondsIn(pool, run.id, 'apply'));
     whole.push(run.seconds);
   }
@@ -100,6 +101,7 @@ async function withinLimits(many: number, outer: Bench): Promise<Row[]> {
   await first.kill();
   await startWorkerProcess(system, resources);
   await completed(pool, run);
+  await foundDivergences(system, run);
   const took = await secondsIn(pool, run, 'apply');
   const { lookups, limited } = await system.simulator.stop();
   return [

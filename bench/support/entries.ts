@@ -46,6 +46,8 @@ export async function loadEntries(pool: Pool, counts: Partial<Record<KeyType, nu
   for (const keyType of Object.keys(counts)) await recalculateVSync(pool, PARTICIPANT, keyType as KeyType);
   await pool.query('select dict.fold_vsync_deltas(1000000)');
   await pool.query('vacuum analyze dict.vsync_deltas, dict.vsync_buckets');
+  // What was loaded is written back now, not while something is measured.
+  await pool.query('checkpoint');
 }
 
 /** Works on a connection on which no trigger fires. */

@@ -1,12 +1,13 @@
 import { InvalidArgumentError } from 'commander';
 
-/** A parser of a flag's whole number, at least `least`; "10m" and "20k" are understood. */
-export function count(least: number): (value: string) => number {
+/** A parser of a flag's whole number from `least` to `most`; "10m" and "20k" are understood. */
+export function count(least: number, most = Number.MAX_SAFE_INTEGER): (value: string) => number {
   return (value) => {
     const [, digits, unit] = /^([0-9]+)([km]?)$/.exec(value.toLowerCase().replaceAll('_', '')) ?? [];
     const number = Number(digits) * (unit === 'm' ? 1e6 : unit === 'k' ? 1e3 : 1);
-    if (Number.isSafeInteger(number) && number >= least) return number;
-    throw new InvalidArgumentError(`Give a whole number from ${least} on, e.g. 20000, 20k or 10m.`);
+    if (number >= least && number <= most) return number;
+    const range = most === Number.MAX_SAFE_INTEGER ? `from ${least} on` : `from ${least} to ${most}`;
+    throw new InvalidArgumentError(`Give a whole number ${range}, e.g. 20000, 20k or 10m.`);
   };
 }
 

@@ -25,6 +25,9 @@ const SETTINGS: Record<string, string> = {
   max_connections: '100',
 };
 
+/** Of the pool. */
+export const CONNECTIONS = 30;
+
 /** Starts a throwaway Postgres under `directory` with our migrations; ends with `resources`. */
 export async function startDatabase(
   directory: string,
@@ -35,7 +38,7 @@ export async function startDatabase(
   const server = await startEmbeddedPostgres({ directory: join(directory, 'postgres'), settings });
   resources.defer(async () => server.stop());
   await migrate(server.url);
-  const pool = createPool(server.url, { max: 30, applicationName: 'bench' });
+  const pool = createPool(server.url, { max: CONNECTIONS, applicationName: 'bench' });
   resources.defer(async () => pool.end());
   const { rows } = await pool.query<{ version: string }>(
     "select current_setting('server_version') as version",

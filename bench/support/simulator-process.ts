@@ -25,6 +25,8 @@ export interface SimulatorInput {
 /** What it says first, once DICT can be called and the local base is loaded. */
 export interface SimulatorReady {
   address: string;
+  /** CIDs that only one side has, of each type; a changed key makes two. */
+  divergentCids: Partial<Record<KeyType, number>>;
 }
 
 /** What it says last: how often DICT was asked for an entry, and how often it refused for its limits. */
@@ -37,16 +39,20 @@ export interface SimulatorCalls {
 async function main({ url, keyTypes, keysPerType, divergent, options }: SimulatorInput): Promise<void> {
   const simulator = await startSimulator(options);
   const pool = createPool(url, { max: 1 });
+  const divergentCids: SimulatorReady['divergentCids'] = {};
   for (const keyType of keyTypes) {
     // Type by type, so that no more than one type's local base is in memory beside DICT's.
     const entries = [
       ...generateKeyBase({ participant: PARTICIPANT, keyTypes: [keyType], keysPerType, seed: 1 }),
     ];
     simulator.dict.directory.seed(entries);
-    await importEntries(pool, damage(entries, { perType: divergent, seed: 1 }).local);
+    const { local, plan } = damage(entries, { perType: divergent, seed: 1 });
+    await importEntries(pool, local);
+    const { dictOnly, localOnly, changed } = plan[keyType];
+    divergentCids[keyType] = dictOnly + localOnly + 2 * changed;
   }
   await pool.end();
-  tell({ address: simulator.address } satisfies SimulatorReady);
+  tell({ address: simulator.address, divergentCids } satisfies SimulatorReady);
   process.stdin.resume();
   await once(process.stdin, 'end');
   const { ledger } = simulator.dict;

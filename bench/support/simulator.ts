@@ -4,8 +4,7 @@ import { scriptEnvironment } from './child.ts';
 import type { SimulatorCalls, SimulatorInput, SimulatorReady } from './simulator-process.ts';
 
 /** A DICT simulator in a process of its own, so that it takes nothing from the service that is measured. */
-export interface SimulatorProcess {
-  address: string;
+export interface SimulatorProcess extends SimulatorReady {
   /** Ends it; its calls. */
   stop(): Promise<SimulatorCalls>;
 }
@@ -27,9 +26,8 @@ export async function startSimulatorProcess(
     if (line.done === true) throw new Error('The simulator ended before it answered.');
     return JSON.parse(line.value) as T;
   };
-  const { address } = await next<SimulatorReady>();
   return {
-    address,
+    ...(await next<SimulatorReady>()),
     async stop() {
       child.stdin.end();
       return next<SimulatorCalls>();

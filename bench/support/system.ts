@@ -25,7 +25,7 @@ export interface System {
   environment: Record<string, string>;
 }
 
-/** Starts database and simulator, loads the local base, and waits until no key counts as just changed. */
+/** Starts database and simulator and loads the local base: an import, which never counts as just changed by a customer. */
 export async function startSystem(
   { directory, resources, say }: Bench,
   dict: Omit<SimulatorInput, 'url'>,
@@ -43,9 +43,6 @@ export async function startSystem(
     // No person is here to approve.
     MANUAL_APPROVAL_THRESHOLD: '1000000',
   };
-  const margin = readSettings(environment).IN_FLIGHT_MARGIN_SECONDS;
-  say(`waiting ${margin} s: keys changed just before the snapshot count as in flight`);
-  await delay(margin * 1000);
   return { database, simulator, environment };
 }
 
@@ -91,6 +88,19 @@ export async function completed(pool: Pool, id: string): Promise<RunView> {
     }
     await delay(POLL_MS);
   }
+}
+
+/** The divergent CIDs a reconciliation found, its rounds together; throws when they are not those that were made. */
+export async function foundDivergences({ database, simulator }: System, id: string): Promise<number> {
+  const { rows } = await database.pool.query<{ keyType: KeyType; found: number }>(
+    `select key_type as "keyType", (dict_only_cids + local_only_cids)::integer as found
+     from dict.reconciliations where run_id = $1`,
+    [id],
+  );
+  const { keyType, found } = rows[0]!;
+  const made = simulator.divergentCids[keyType];
+  if (found !== made) throw new Error(`Run ${id} found ${found} divergent CIDs instead of ${made}.`);
+  return found;
 }
 
 /** Seconds a run spent in a state, from the first claim of it to the last step's end. */

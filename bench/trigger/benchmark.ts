@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { join } from 'node:path';
 import { benchmark, type Bench, type Findings } from '../support/benchmark.ts';
 import { count } from '../support/flags.ts';
-import { startDatabase } from '../support/postgres.ts';
+import { CONNECTIONS, startDatabase } from '../support/postgres.ts';
 import { against, alone, type Row } from '../support/rows.ts';
 import { bulkInserts } from './bulk.ts';
 import { LOCK_WAIT_SETTINGS, lockWaits, LOGGED_WAIT_MS } from './lock-waits.ts';
@@ -21,6 +21,8 @@ interface Options {
 }
 
 const KEYS_PER_WRITER = 10_000;
+/** The connections there are, but for the import's, the fold's and one to spare. */
+const MOST_WRITERS = CONNECTIONS - 3;
 
 /** `bench trigger`: what the triggers on the key base cost those who write keys. */
 export function trigger(): Command {
@@ -39,7 +41,7 @@ export function trigger(): Command {
           1_000_000,
         )
         .option('--rounds <N>', 'rounds of bulk inserts, and of writers beside an import', count(1), 3)
-        .option('--writers <N>', 'writers at once', count(1), 8)
+        .option('--writers <N>', 'writers at once', count(1, MOST_WRITERS), 8)
         .option('--writer-keys <N>', 'keys a writer changes a transaction', count(1), 20),
     measure,
   );

@@ -3,13 +3,13 @@ import { explain, tell } from './cli.ts';
 import { commands } from './commands.ts';
 import { VERSION } from './version.ts';
 
-/** Runs the program with its arguments (without node and script) and answers the exit code: 0, 1 or 2. */
-export async function runCli(args: readonly string[]): Promise<number> {
+/** Runs a program with its arguments (without node and script) and answers the exit code: 0, 1 or 2. */
+export async function runCli(args: readonly string[], program = createProgram()): Promise<number> {
   // Commands say by it that they answered, and the answer is bad news; it is the caller's to set the process's.
   const before = process.exitCode;
   process.exitCode = undefined;
   try {
-    await createProgram().parseAsync(args, { from: 'user' });
+    await program.parseAsync(args, { from: 'user' });
     return exitCode();
   } catch (error) {
     if (error instanceof CommanderError) return usageExit(error, args);
@@ -27,16 +27,21 @@ function exitCode(): number {
   return Number(process.exitCode ?? 0);
 }
 
-/** The program with all its commands, which throw instead of ending the process. */
+/** The program with all its commands. */
 export function createProgram(): Command {
-  const program = new Command('dict-vsync')
-    .description("Keeps a participant's Pix keys identical to BACEN's DICT.")
+  return programOf('dict-vsync', "Keeps a participant's Pix keys identical to BACEN's DICT.", commands());
+}
+
+/** A program of these commands, which throw instead of ending the process. */
+export function programOf(name: string, description: string, itsCommands: readonly Command[]): Command {
+  const program = new Command(name)
+    .description(description)
     .version(VERSION)
     .exitOverride()
     .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'DV_USAGE: ')) })
     .showHelpAfterError('(--help shows how it is used)')
     .addHelpText('after', '\nExit codes: 0 success, 1 the job failed, 2 wrong usage or configuration.');
-  for (const command of commands()) program.addCommand(command);
+  for (const command of itsCommands) program.addCommand(command);
   inheritSettings(program);
   return program;
 }
