@@ -5,5 +5,11 @@ export type { NotifyContent } from './personal-data.ts';
 export { CHANNEL, postgresWay } from './postgres-way.ts';
 export { relayOutbox, type RelayOptions } from './relay.ts';
 export { expireMessages } from './retention.ts';
-export { listUndelivered, readTroubledStreams, retryDead, type TroubledStream, type Undelivered } from './undelivered.ts';
+export {
+  listUndelivered,
+  readTroubledStreams,
+  retryDead,
+  type TroubledStream,
+  type Undelivered,
+} from './undelivered.ts';
 export type { Delivery, OutboxMessage, Way } from './way.ts';
