@@ -80,7 +80,7 @@ export type Message =
   | {
       type: 'reconciliation.complete';
       /** How many pages and changes reconciliation.changes has told. */
-      content: { runId: string; summary: ReconciliationSummary; pages: number; changes: number };
+      content: { runId: string; summary: ReconciliationSummary; pageCount: number; changeCount: number };
     }
   | {
       /** What an undo put back, and what it could not (personal data), as it did. */
@@ -89,5 +89,5 @@ export type Message =
     }
   | {
       type: 'undo.done';
-      content: { runId: string; summary: UndoSummary; pages: number; changes: number };
+      content: { runId: string; summary: UndoSummary; pageCount: number; changeCount: number };
     };

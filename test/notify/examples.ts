@@ -73,7 +73,7 @@ const EXAMPLES: { [T in Message['type']]: Extract<Message, { type: T }>['content
     Message,
     { type: 'reconciliation.changes' }
   >['content'],
-  'reconciliation.complete': { runId, summary, pages: 1, changes: 2 },
+  'reconciliation.complete': { runId, summary, pageCount: 1, changeCount: 2 },
   'sync.deadline_missed': {
     ...{ hours: 36, lastOkAt: null, countedFrom: AT.toISOString(), deadlineAt: AT.toISOString() },
     ...{ lastResult: 'NOK', openReconciliation: runId },
@@ -90,7 +90,7 @@ const EXAMPLES: { [T in Message['type']]: Extract<Message, { type: T }>['content
     })),
   },
   'undo.done': {
-    ...{ runId, pages: 1, changes: 1 },
+    ...{ runId, pageCount: 1, changeCount: 1 },
     summary: {
       ...{ participant: ISPB, keyType: 'CPF', undoneRun: randomUUID(), by: 'Ana Souza', reason: 'a mistake' },
       ...{ keysUndone: 1, keysLeft: 0, askedAt: AT, endedAt: AT },

@@ -78,7 +78,7 @@ describe('the pages of a run', () => {
       Array.from({ length: 251 }, (_, n) => `key ${n}`),
     );
     const told = await inTransaction(database.pool, async (tx) => readTold(tx, runId));
-    expect(told).toEqual({ pages: 4, changes: 251 });
+    expect(told).toEqual({ pageCount: 4, changeCount: 251 });
   });
 
   test('are within 256 KB each, whatever is in them', async () => {
