@@ -52,6 +52,9 @@ export type Message =
         divergences?: DivergenceSummary;
         /** For QUARANTINED: the first 100 CIDs that DICT kept failing on, with its own correlation ids. */
         quarantined?: QuarantinedCid[];
+        /** For REJECTED and FAILED: how many pages and changes reconciliation.changes has told before. */
+        pageCount?: number;
+        changeCount?: number;
         /** For FAILED: the error's code. */
         code?: string;
         /** For FAILED the error's sentence, for REJECTED a person's. */

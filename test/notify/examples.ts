@@ -46,6 +46,7 @@ const EXAMPLES: { [T in Message['type']]: Extract<Message, { type: T }>['content
   },
   'reconciliation.notification': {
     ...{ runId, event: 'APPROVAL_NEEDED', summary, setHash: HASH, code: 'DV_FILE_LATE', reason: 'Too many' },
+    ...{ pageCount: 1, changeCount: 2 },
     divergences: {
       ...{
         round: 1,

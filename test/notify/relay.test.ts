@@ -95,7 +95,7 @@ async function streamsLocked(): Promise<number> {
   return rows[0]!.n;
 }
 
-test('whatever relays, failures, refusals and publishers come together: in order, by stable ids, each stream of its own', async () => {
+test('whatever relays, failures and publishers come together: in order, by stable ids, each stream of its own', async () => {
   await fc.assert(
     fc.asyncProperty(
       fc.array(fc.constantFrom('all', 'all', 'part', 'away', 'throws'), { maxLength: 12 }),
@@ -240,6 +240,19 @@ test('an error that a way throws is kept by its name only, and nothing is lost',
   expectInOrder(got, 1);
 });
 
+test('a way that never answers is away, and holds up its own stream only', async () => {
+  await publishMany(2);
+  const { way, got } = keepingWay(async (messages) =>
+    streamOf(messages[0]!).startsWith(OTHER) ? new Promise<undefined>(() => undefined) : undefined,
+  );
+  expect(await relayOutbox(database.pool, way, { patienceMs: 50 })).toBe(1);
+  expect(await backoffs()).toMatchObject([{ name: `${OTHER}/EMAIL`, error_code: 'DV_NOTIFY_TIMEOUT' }]);
+  await passBackoff(database.pool);
+  const later = keepingWay();
+  expect(await relayOutbox(database.pool, later.way)).toBe(1);
+  expectInOrder([...got, ...later.got], 2);
+});
+
 test('what a way writes in the transaction of the relay goes when it fails', async () => {
   await publishMany(3);
   const postgres = postgresWay();
@@ -259,15 +272,17 @@ test('what a way writes in the transaction of the relay goes when it fails', asy
 
 test('while the way works, the relay holds no snapshot and no transaction id', async () => {
   await publishMany(1);
+  let held: unknown;
   const { way } = keepingWay(async () => {
     const { rows } = await database.pool.query(
       `select a.state, a.backend_xid, a.backend_xmin from pg_locks l join pg_stat_activity a using (pid)
        where l.locktype = 'advisory' and l.classid = (hashtext('dict-vsync relay')::bigint & 4294967295)::oid
          and l.database = (select oid from pg_database where datname = current_database())`,
     );
-    expect(rows).toEqual([{ state: 'idle in transaction', backend_xid: null, backend_xmin: null }]);
+    held = rows;
   });
   expect(await relayOutbox(database.pool, way)).toBe(1);
+  expect(held).toEqual([{ state: 'idle in transaction', backend_xid: null, backend_xmin: null }]);
 });
 
 test('a message refused for good is put aside after three tries, and its stream goes on', async () => {
