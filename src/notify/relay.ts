@@ -26,21 +26,29 @@ const PATIENCE_MS = 30_000;
 /**
  * Delivers what waits in the outbox: in order within a stream (a participant and key type), streams independent of each
  * other; one relay at a time a stream, however many workers. When a way fails, its stream backs off. A message that the
- * way refuses for good is put aside after three tries. Returns how many messages were delivered.
+ * way refuses for good is put aside after three tries. Returns how many messages were delivered. Throws what is not the
+ * way's doing, when all streams have had their turn.
  */
 export async function relayOutbox(pool: Pool, way: Way, options: RelayOptions = {}): Promise<number> {
   let delivered = 0;
   for (;;) {
     const streams = await dueStreams(pool);
     const before = delivered;
+    const broken: unknown[] = [];
     const next = async (): Promise<void> => {
       for (let stream = streams.shift(); stream !== undefined; stream = streams.shift()) {
-        // Not `+= await`: that reads before it waits, and the others' counts were lost.
-        const count = await relayStream(pool, way, stream, options);
-        delivered += count;
+        try {
+          // Not `+= await`: that reads before it waits, and the others' counts were lost.
+          const count = await relayStream(pool, way, stream, options);
+          delivered += count;
+        } catch (error) {
+          // Not the way's: Postgres', say. The other streams have their turn nevertheless.
+          broken.push(error);
+        }
       }
     };
     await Promise.all(Array.from({ length: STREAMS }, next));
+    if (broken.length > 0) throw broken[0];
     if (delivered === before) return delivered;
   }
 }

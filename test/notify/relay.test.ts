@@ -171,6 +171,22 @@ test('a relay killed between sending and marking: sent again, the same messages 
   expectInOrder(again.got, 5);
 });
 
+test('a stream that Postgres fails on holds up no other', async () => {
+  await publishMany(6);
+  await database.pool.query(`create function public.refuse_row() returns trigger language plpgsql as $$
+    begin raise exception 'refused by the test'; end $$;
+    create trigger refuse_row before update on dict.outbox for each row when (new.participant = '${OTHER}')
+      execute function public.refuse_row()`);
+  const { way } = keepingWay();
+  await expect(relayOutbox(database.pool, way)).rejects.toThrow('refused by the test');
+  await database.pool.query('drop trigger refuse_row on dict.outbox');
+  const rows = await outbox(database.pool);
+  expect(rows.filter(({ delivered }) => delivered).map(({ participant }) => participant)).toEqual(
+    Array.from({ length: 3 }, () => ISPB),
+  );
+  expect(await relayOutbox(database.pool, way)).toBe(3);
+});
+
 test('a way that is away: its stream backs off, longer each time up to 30 s, and recovers; the others go on', async () => {
   await publishMany(6);
   const { log, lines } = await capturedLog('info');
