@@ -67,7 +67,8 @@ begin
     nullif(concat_ws(': ', 'by ' || (asked ->> 'by'), asked ->> 'reason'), ''),
     nullif(concat_ws(': ', new.error ->> 'code', new.error ->> 'message'), '')));
   perform dict.publish(scope.participant, scope.key_type, 'reconciliation.notification',
-    jsonb_strip_nulls(jsonb_build_object('runId', new.id, 'event', new.status,
+    jsonb_strip_nulls(jsonb_build_object('runId', new.id, 'event', new.status, 'code', new.error ->> 'code',
+      'pageCount', scope.pages_told, 'changeCount', scope.changes_told,
       'reason', (select reason from dict.reconciliations where run_id = new.id)))
     || jsonb_build_object('summary', dict.reconciliation_summary(new.id)), new.id);
   return null;

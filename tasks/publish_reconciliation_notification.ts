@@ -1,7 +1,7 @@
 import { activity, type ReconciliationContext, reconciliationInput } from '../src/activity.ts';
 import { readDivergenceSummary } from '../src/dict/divergence-report.ts';
 import { countReconciliation, readReconciliation } from '../src/dict/reconciliation-log.ts';
-import { publish } from '../src/notify/index.ts';
+import { publish, readTold } from '../src/notify/index.ts';
 
 /** Tells Core-Dict where a reconciliation stands that did not simply succeed: approval needed, rejected, failed. */
 export default activity<'notified'>(async ({ run }) => {
@@ -14,12 +14,15 @@ export default activity<'notified'>(async ({ run }) => {
       // Not run.error: that may be the error of this step's own last attempt.
       const failed = run.failedState !== null;
       const event = failed ? 'FAILED' : signal?.name === 'reject' ? 'REJECTED' : 'APPROVAL_NEEDED';
+      const code = failed ? /^(DV_[A-Z_0-9]+): /.exec(summary.reason ?? '')?.[1] : undefined;
       await publish(tx, participant, keyType, run.id, {
         type: 'reconciliation.notification',
         content: {
           runId: run.id,
           event,
           summary,
+          ...(event !== 'APPROVAL_NEEDED' && (await readTold(tx, run.id))),
+          ...(code !== undefined && { code }),
           ...(summary.reason !== null && { reason: summary.reason }),
           ...(event === 'APPROVAL_NEEDED' &&
             summary.setHash !== null && {
