@@ -62,6 +62,8 @@ const schema = z.object({
     .string()
     .regex(/^postgres:$/, 'knows only "postgres:" so far')
     .default('postgres:'),
+  NOTIFY_CONTENT: z.enum(['full', 'references']).default('full'),
+  OUTBOX_RETENTION_DAYS: duration(30, 3650),
   LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
 });
 

@@ -11,7 +11,7 @@ import { checkDeadlines, configureDeadline } from '../dict/deadline.ts';
 import { limitedBridge, seedRateLimits } from '../dict/rate-limits.ts';
 import { configureParticipants, foldDeltas } from '../dict/vsync-store.ts';
 import { type AttemptReport, readCrontab, type RunningWorker, startWorker } from '../engine/index.ts';
-import { postgresWay, relayOutbox } from '../notify/index.ts';
+import { expireMessages, postgresWay, relayOutbox } from '../notify/index.ts';
 import { machines, openSchedule, tickVerificationSchedules } from '../workflows/index.ts';
 
 export interface ServiceOptions {
@@ -51,7 +51,16 @@ export async function startService(options: ServiceOptions): Promise<RunningWork
     logFields: ({ input }) => ({ participant: input['participant'], keyType: input['keyType'] }),
     ...(options.onAttempt && { onAttempt: options.onAttempt }),
     chores: [
-      { name: 'relay', everyMs: 500, run: async () => void (await relayOutbox(pool, way)) },
+      {
+        name: 'relay',
+        everyMs: 500,
+        run: async () => void (await relayOutbox(pool, way, { content: settings.NOTIFY_CONTENT, log })),
+      },
+      {
+        name: 'message-retention',
+        everyMs: 600_000,
+        run: async () => void (await expireMessages(pool, settings.OUTBOX_RETENTION_DAYS)),
+      },
       { name: 'fold', everyMs: 2000, run: async () => void (await foldDeltas(pool)) },
       { name: 'feed', everyMs: 1000, run: async () => void (await settleFeed(pool)) },
       {
