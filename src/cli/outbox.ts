@@ -51,7 +51,10 @@ function retry(): Command {
         throw new UsageError('DV_USAGE', 'Name the messages to send again, or say --all.');
       }
       if (!ids.every((id) => /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(id))) {
-        throw new UsageError('DV_USAGE', 'The id of a message is a UUID: `dict-vsync outbox list --dead` shows them.');
+        throw new UsageError(
+          'DV_USAGE',
+          'The id of a message is a UUID: `dict-vsync outbox list --dead` shows them.',
+        );
       }
       await withDatabase({}, async ({ pool }) => {
         const again = await retryDead(pool, options.all === true ? undefined : ids);

@@ -58,10 +58,7 @@ export async function publishUndone(
 }
 
 /** How many pages and changes a reconciliation or an undo has told. */
-export async function readTold(
-  tx: Transaction,
-  runId: string,
-): Promise<{ pages: number; changes: number }> {
+export async function readTold(tx: Transaction, runId: string): Promise<{ pages: number; changes: number }> {
   const { rows } = await tx.query<{ pages: number; changes: number }>(
     `select pages_told as pages, changes_told::float8 as changes from dict.reconciliations where run_id = $1
      union all

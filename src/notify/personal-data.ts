@@ -18,10 +18,7 @@ export const PERSONAL_DATA: Record<Message['type'], readonly string[]> = {
 };
 
 /** The content without its personal data, and whether there was some. Of a type unknown here nothing is left. */
-export function withoutPersonalData(
-  type: string,
-  content: unknown,
-): { content: unknown; personal: boolean } {
+export function withoutPersonalData(type: string, content: unknown): { content: unknown; personal: boolean } {
   if (!isKnown(type)) return { content: {}, personal: true };
   const copy = structuredClone(content);
   // Each is taken out, so not some().

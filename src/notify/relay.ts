@@ -112,14 +112,23 @@ async function fail(
   const refused = error.class === 'not_retryable';
   const { dead, failures } = await noteFailure(tx, stream, { id, code: error.code, refused, progress });
   const fields = { ...stream, way: way.name, error: error.code };
-  if (dead) log?.error({ ...fields, message: id }, 'a message to Core-Dict is put aside: it was refused for good');
+  if (dead)
+    log?.error({ ...fields, message: id }, 'a message to Core-Dict is put aside: it was refused for good');
   else if (failures === 1) log?.warn(fields, 'the way to Core-Dict fails; it is tried again');
   return dead;
 }
 
 function toMessage(row: Outboxed, content: NotifyContent): OutboxMessage {
   const { id, participant, keyType, sequence, type, createdAt } = row;
-  return { id, participant, keyType, sequence, type, createdAt, body: JSON.stringify(cloudEvent(row, content)) };
+  return {
+    id,
+    participant,
+    keyType,
+    sequence,
+    type,
+    createdAt,
+    body: JSON.stringify(cloudEvent(row, content)),
+  };
 }
 
 async function deliver(way: Way, messages: readonly OutboxMessage[], tx: Transaction): Promise<Delivery> {
