@@ -13,10 +13,12 @@ export const addon: boolean = await import('pulsar-client').then(
   () => false,
 );
 
+type Urls = Pick<Broker, 'serviceUrl' | 'webSocketUrl'>;
+
 /** The ways to a broker, with what NOTIFY_URL is for each; the native one where its addon is installed. */
-export const WAYS: readonly (readonly [name: string, url: (broker: Broker) => string])[] = [
-  ['websocket', (broker) => broker.webSocketUrl],
-  ...(addon ? ([['native', (broker: Broker) => broker.serviceUrl]] as const) : []),
+export const WAYS: readonly (readonly [name: string, url: (at: Urls) => string])[] = [
+  ['websocket', ({ webSocketUrl }) => webSocketUrl],
+  ...(addon ? [['native', ({ serviceUrl }: Urls) => serviceUrl] as const] : []),
 ];
 
 /** A way that is closed with the test. */

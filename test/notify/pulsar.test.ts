@@ -20,9 +20,7 @@ await describeWithPulsar('through Pulsar', (broker) => {
   });
   afterAll(() => namespace.remove());
 
-  test.skipIf(addon)('the native client: not installed here, so not tested', ({ skip }) => {
-    skip('the addon of pulsar-client is not installed');
-  });
+  test.skipIf(addon)('by native: skipped, the addon of pulsar-client is not installed', ({ skip }) => skip());
 
   describe.each(WAYS)('by %s', (name, url) => {
     let topics = 0;
