@@ -7,6 +7,9 @@ import type { OutboxMessage } from './way.ts';
 /** Nothing acknowledged for so long although something was sent: the broker is away. */
 const ACK_MS = 10_000;
 
+/** How long the broker may take to close its side. */
+const CLOSE_MS = 2000;
+
 /** WebSocket's "message too big". */
 const TOO_BIG = 1009;
 
@@ -77,7 +80,9 @@ export async function openWebSocketProducer(
       const closed = new Promise((resolve) => socket.once('close', resolve));
       if (waiting.size > 0) socket.terminate();
       else socket.close();
+      const late = setTimeout(() => socket.terminate(), CLOSE_MS);
       await closed;
+      clearTimeout(late);
     },
   };
 }

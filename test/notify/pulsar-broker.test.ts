@@ -98,6 +98,10 @@ await describeWithJava('a Pulsar with TLS and tokens, which is killed', () => {
       const way = await open({ tokenFile });
       await publishSmall(database.pool, 2);
       expect(await relayOutbox(database.pool, way)).toBe(0);
+      rmSync(tokenFile);
+      await passBackoff(database.pool);
+      expect(await relayOutbox(database.pool, way)).toBe(0);
+      expect(await failing(database.pool)).toBe('DV_NOTIFY_UNAUTHORIZED');
       writeFileSync(tokenFile, `${token('dict-vsync')}\n`);
       await passBackoff(database.pool);
       expect(await relayOutbox(database.pool, way)).toBe(2);
