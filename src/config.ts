@@ -61,7 +61,7 @@ const schema = z.object({
   NOTIFY_URL: z
     .string()
     .regex(
-      /^(postgres:|(pulsar|pulsar\+ssl|wss?):\/\/[^\s/@]+\/?[^\s?#]*)$/,
+      /^(postgres:|(pulsar|pulsar\+ssl|wss?):\/\/[^\s/@?#]+(\/[^\s?#]*)?)$/,
       'must be postgres:, or pulsar://HOST:PORT, pulsar+ssl://, ws:// or wss:// (a token belongs in NOTIFY_TOKEN)',
     )
     .default('postgres:'),
