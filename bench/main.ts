@@ -1,6 +1,7 @@
 import { programOf, runCli } from '../src/cli/program.ts';
 import { compare } from './compare/benchmark.ts';
 import { night } from './night/benchmark.ts';
+import { outbox } from './outbox/benchmark.ts';
 import { repair } from './repair/benchmark.ts';
 import { trigger } from './trigger/benchmark.ts';
 import { vsync } from './vsync/benchmark.ts';
@@ -9,6 +10,6 @@ import { vsync } from './vsync/benchmark.ts';
 const program = programOf(
   'bench',
   'Measures ours beside what one would take instead, alternately, in one run, on the same data.',
-  [compare(), vsync(), trigger(), repair(), night()],
+  [compare(), vsync(), trigger(), repair(), night(), outbox()],
 );
 process.exitCode = await runCli(process.argv.slice(2), program);

@@ -11,7 +11,7 @@ import { checkDeadlines, configureDeadline } from '../dict/deadline.ts';
 import { limitedBridge, seedRateLimits } from '../dict/rate-limits.ts';
 import { configureParticipants, foldDeltas } from '../dict/vsync-store.ts';
 import { type AttemptReport, readCrontab, type RunningWorker, startWorker } from '../engine/index.ts';
-import { expireMessages, postgresWay, relayOutbox } from '../notify/index.ts';
+import { expireMessages, openWay, relayOutbox, type PulsarSettings } from '../notify/index.ts';
 import { machines, openSchedule, tickVerificationSchedules } from '../workflows/index.ts';
 
 export interface ServiceOptions {
@@ -37,7 +37,7 @@ export async function startService(options: ServiceOptions): Promise<RunningWork
       timeoutMs: 5000,
     });
   }
-  const way = postgresWay();
+  const way = await openWay(pulsarSettings(settings));
   const worker = await startWorker({
     pool,
     log,
@@ -72,7 +72,25 @@ export async function startService(options: ServiceOptions): Promise<RunningWork
     ],
   });
   for (const participant of participants) await openSchedule(pool, participant);
-  return worker;
+  return {
+    ...worker,
+    async stop() {
+      await worker.stop();
+      await way.close();
+    },
+  };
+}
+
+function pulsarSettings(settings: Settings): PulsarSettings {
+  return {
+    url: settings.NOTIFY_URL,
+    topic: settings.NOTIFY_TOPIC,
+    token: settings.NOTIFY_TOKEN,
+    tokenFile: settings.NOTIFY_TOKEN_FILE,
+    tlsCa: settings.NOTIFY_TLS_CA,
+    tlsCert: settings.NOTIFY_TLS_CERT,
+    tlsKey: settings.NOTIFY_TLS_KEY,
+  };
 }
 
 /** Raises what the deadline watch finds, and says so in the log. */
