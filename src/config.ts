@@ -62,6 +62,18 @@ const schema = z.object({
     .string()
     .regex(/^postgres:$/, 'knows only "postgres:" so far')
     .default('postgres:'),
+  KEY_EVENTS_URL: z
+    .string()
+    .regex(/^(wss?|pulsar|pulsar\+ssl):\/\/[^/]/, 'must begin with ws://, wss://, pulsar:// or pulsar+ssl://')
+    .optional(),
+  KEY_EVENTS_TOPIC: z.string().optional(),
+  KEY_EVENTS_SUBSCRIPTION: z
+    .string()
+    .regex(/^[\w.-]{1,100}$/, 'must be letters, digits, ".", "_" and "-"')
+    .default('dict-vsync'),
+  KEY_EVENTS_DEAD_LETTER_TOPIC: z.string().optional(),
+  KEY_EVENTS_TOKEN: z.string().optional(),
+  KEY_EVENTS_RETENTION_DAYS: duration(30, 3650),
   LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
 });
 
@@ -90,6 +102,9 @@ export function readSettings(environment: Record<string, string | undefined>): S
   }
   if (given['BRIDGE_TLS_SERVER_NAME'] !== undefined && given['BRIDGE_TLS_CA'] === undefined) {
     problems.push('BRIDGE_TLS_SERVER_NAME: has no meaning without BRIDGE_TLS_CA');
+  }
+  if (given['KEY_EVENTS_URL'] !== undefined && given['KEY_EVENTS_TOPIC'] === undefined) {
+    problems.push('KEY_EVENTS_TOPIC: needed with KEY_EVENTS_URL');
   }
   if (!parsed.success || problems.length > 0) {
     throw new UsageError('DV_SETTINGS_INVALID', `The settings are not usable. ${problems.join('. ')}.`);

@@ -35,6 +35,8 @@ test('defaults: everything but where the database and the Bridge are', () => {
     HTTP_HOST: '127.0.0.1',
     HTTP_PORT: 9464,
     NOTIFY_URL: 'postgres:',
+    KEY_EVENTS_SUBSCRIPTION: 'dict-vsync',
+    KEY_EVENTS_RETENTION_DAYS: 30,
     LOG_LEVEL: 'info',
   });
 });
@@ -91,6 +93,9 @@ test('all problems are reported at once, each by its name', () => {
     WORKER_CONCURRENCY: '1.5',
     HTTP_PORT: '65536',
     NOTIFY_URL: 'pulsar://x',
+    KEY_EVENTS_URL: 'http://x',
+    KEY_EVENTS_SUBSCRIPTION: 'a/b',
+    KEY_EVENTS_RETENTION_DAYS: '0',
     LOG_LEVEL: 'loud',
   });
   expect(error.code).toBe('DV_SETTINGS_INVALID');
@@ -108,6 +113,10 @@ test('all problems are reported at once, each by its name', () => {
     'WORKER_CONCURRENCY: ',
     'HTTP_PORT: ',
     'NOTIFY_URL: ',
+    'KEY_EVENTS_URL: must begin with ws://',
+    'KEY_EVENTS_TOPIC: needed with KEY_EVENTS_URL',
+    'KEY_EVENTS_SUBSCRIPTION: ',
+    'KEY_EVENTS_RETENTION_DAYS: ',
     'LOG_LEVEL: ',
   ]) {
     expect(error.message).toContain(name);
