@@ -1,0 +1,55 @@
+import { missingForJava } from './classpath.ts';
+import { startContainer } from './container.ts';
+import { startStandalone } from './standalone.ts';
+
+/** A Pulsar to test against. */
+export interface Broker {
+  /** `pulsar://host:port` */
+  serviceUrl: string;
+  /** `ws://host:port` */
+  webSocketUrl: string;
+  /** `http://host:port` of the admin API. */
+  adminUrl: string;
+  /** The same with TLS, where it was asked for. */
+  tls?: { serviceUrl: string; webSocketUrl: string };
+  /** A super user's token, where one is needed. */
+  token?: string;
+  stop(): Promise<void>;
+}
+
+/**
+ * A real Pulsar: the one of PULSAR_URL (its admin API and WebSocket at PULSAR_HTTP_URL, default port 8080 of the same
+ * host); else one in a container, where a Docker engine answers; else one on this machine's Java from Maven Central.
+ * Answers with the reason, a string, where none can be had. With REQUIRE_PULSAR=1 that is an error.
+ */
+export async function startBroker(): Promise<Broker | string> {
+  const url = process.env['PULSAR_URL'] ?? '';
+  if (url !== '') return given(url);
+  const java = await missingForJava();
+  const required = process.env['REQUIRE_PULSAR'] === '1';
+  const reasons: string[] = [];
+  for (const start of [startContainer, ...(java === undefined ? [startStandalone] : [])]) {
+    try {
+      const broker = await start();
+      if (broker !== undefined) return broker;
+      reasons.push('no Docker engine');
+    } catch (error) {
+      if (required) throw error;
+      reasons.push(String(error).split('\n')[0]!);
+    }
+  }
+  const reason = ['no PULSAR_URL', ...reasons, ...(java === undefined ? [] : [java])].join(', ');
+  if (required) throw new Error(`REQUIRE_PULSAR=1, but there is no Pulsar: ${reason}`);
+  return reason;
+}
+
+function given(url: string): Broker {
+  const host = new URL(url).hostname;
+  const adminUrl = (process.env['PULSAR_HTTP_URL'] ?? `http://${host}:8080`).replace(/\/$/, '');
+  return {
+    serviceUrl: url,
+    adminUrl,
+    webSocketUrl: adminUrl.replace(/^http/, 'ws'),
+    stop: async () => undefined,
+  };
+}
