@@ -62,6 +62,8 @@ const schema = z.object({
     .string()
     .regex(/^postgres:$/, 'knows only "postgres:" so far')
     .default('postgres:'),
+  NOTIFY_CONTENT: z.enum(['full', 'references']).default('full'),
+  OUTBOX_RETENTION_DAYS: duration(30, 3650),
   KEY_EVENTS_URL: z
     .string()
     .regex(/^(wss?|pulsar|pulsar\+ssl):\/\/[^/]/, 'must begin with ws://, wss://, pulsar:// or pulsar+ssl://')

@@ -3,7 +3,7 @@ import { NO_ARRIVALS, readArrivals } from '../src/dict/arrivals.ts';
 import { lookUp, pendingDivergences } from '../src/dict/repair-lookup.ts';
 import { registerPlanned } from '../src/dict/registration.ts';
 import { applyFindings } from '../src/dict/repair.ts';
-import { publish } from '../src/notify/index.ts';
+import { publishChanges } from '../src/notify/index.ts';
 
 /** CIDs looked up and applied a step: each its own transaction, none long. */
 const CHUNK = 200;
@@ -36,12 +36,7 @@ export default activity<'again' | 'applied'>(async ({ run, signal, log }, { pool
   const arrivals = removes ? await readArrivals(pool, bridge, scope, call) : NO_ARRIVALS;
   return async (tx) => {
     const changes = await applyFindings(tx, scope, findings, arrivals);
-    if (changes.length > 0) {
-      await publish(tx, participant, keyType, run.id, {
-        type: 'reconciliation.changes',
-        content: { runId: run.id, changes },
-      });
-    }
+    await publishChanges(tx, scope, changes);
     const detail = { lookedUp: findings.length, changed: changes.length, failed };
     log.info(detail, 'repaired a chunk');
     // Only those that DICT fails on are left: a pause may help it.

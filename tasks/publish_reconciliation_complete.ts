@@ -1,16 +1,29 @@
 import { activity, reconciliationInput } from '../src/activity.ts';
-import { readReconciliation } from '../src/dict/reconciliation-log.ts';
-import { publish } from '../src/notify/index.ts';
+import { readQuarantined, readReconciliation } from '../src/dict/reconciliation-log.ts';
+import { publish, readTold } from '../src/notify/index.ts';
 
-/** Tells Core-Dict that the key type is in sync again, with what it took. The changes themselves were told as they were made. */
+/** CIDs put aside that are named in the notification; dict.divergences has them all. */
+const NAMED = 100;
+
+/**
+ * Tells Core-Dict that a reconciliation is complete, with what it took; before that, which CIDs it had to put aside. The
+ * changes themselves were told as they were made.
+ */
 export default activity<'published'>(async ({ run }) => {
   const { participant, keyType } = reconciliationInput(run.input);
   return async (tx) => {
     const summary = await readReconciliation(tx, run.id);
     if (summary !== undefined) {
+      if (summary.quarantined > 0) {
+        const quarantined = await readQuarantined(tx, run.id, NAMED);
+        await publish(tx, participant, keyType, run.id, {
+          type: 'reconciliation.notification',
+          content: { runId: run.id, event: 'QUARANTINED', summary, quarantined },
+        });
+      }
       await publish(tx, participant, keyType, run.id, {
         type: 'reconciliation.complete',
-        content: { runId: run.id, summary },
+        content: { runId: run.id, summary, ...(await readTold(tx, run.id)) },
       });
     }
     return { outcome: 'published' };

@@ -14,12 +14,14 @@ export default activity<'notified'>(async ({ run }) => {
       // Not run.error: that may be the error of this step's own last attempt.
       const failed = run.failedState !== null;
       const event = failed ? 'FAILED' : signal?.name === 'reject' ? 'REJECTED' : 'APPROVAL_NEEDED';
+      const code = failed ? /^(DV_[A-Z_0-9]+): /.exec(summary.reason ?? '')?.[1] : undefined;
       await publish(tx, participant, keyType, run.id, {
         type: 'reconciliation.notification',
         content: {
           runId: run.id,
           event,
           summary,
+          ...(code !== undefined && { code }),
           ...(summary.reason !== null && { reason: summary.reason }),
           ...(event === 'APPROVAL_NEEDED' &&
             summary.setHash !== null && {

@@ -1,6 +1,6 @@
 import { activity, undoInput } from '../src/activity.ts';
 import { closeUndo } from '../src/dict/undo.ts';
-import { publish } from '../src/notify/index.ts';
+import { publish, readTold } from '../src/notify/index.ts';
 
 /** Ends the undo's row and tells Core-Dict what it came to. The changes themselves were told as they were made. */
 export default activity<'published'>(async ({ run, log }) => {
@@ -10,7 +10,7 @@ export default activity<'published'>(async ({ run, log }) => {
     if (summary !== undefined) {
       await publish(tx, participant, keyType, run.id, {
         type: 'undo.done',
-        content: { runId: run.id, summary },
+        content: { runId: run.id, summary, ...(await readTold(tx, run.id)) },
       });
       log.info({ undone: summary.keysUndone, left: summary.keysLeft }, 'undo ended');
     }

@@ -1,5 +1,6 @@
 import { activity, outcomeOf, type VerificationContext, verificationInput } from '../src/activity.ts';
 import type { KeyType } from '../src/dict/key-type.ts';
+import { readVerificationTimes } from '../src/dict/sync-verification.ts';
 import { publish } from '../src/notify/index.ts';
 
 /** Tells Core-Dict what the verification found and which reconciliations it started. */
@@ -18,12 +19,22 @@ export default activity<'in_sync' | 'out_of_sync' | 'incomplete'>(async ({ run }
       ],
     );
     const outcome = outcomeOf(results);
+    const logged = await readVerificationTimes(tx, run.id);
+    if (logged === undefined) throw new Error('a verification is logged before it is told');
+    const { byKeyType, ...times } = logged;
+    const keyTypes = Object.fromEntries(
+      Object.entries(results).map(([keyType, result]) => {
+        const seconds = byKeyType[keyType as KeyType];
+        return [keyType, { ...result, ...(seconds !== undefined && { seconds }) }];
+      }),
+    );
     await publish(tx, participant, 'ALL', run.id, {
       type: 'verification.summary',
       content: {
         runId: run.id,
         outcome,
-        keyTypes: results,
+        ...times,
+        keyTypes,
         reconciliations: Object.fromEntries(rows.map(({ keyType, id }) => [keyType, id])),
       },
     });

@@ -1,6 +1,6 @@
 import { activity, undoInput } from '../src/activity.ts';
 import { undoChanges } from '../src/dict/undo.ts';
-import { publish } from '../src/notify/index.ts';
+import { publishUndone } from '../src/notify/index.ts';
 
 /** Keys put back a step: each its own transaction, none long. */
 const CHUNK = 200;
@@ -14,10 +14,7 @@ export default activity<'again' | 'undone'>(async ({ run, log }) => {
   return async (tx) => {
     const keys = await undoChanges(tx, { undoRunId: run.id, runId, participant, keyType }, CHUNK);
     if (keys.length === 0) return { outcome: 'undone' };
-    await publish(tx, participant, keyType, run.id, {
-      type: 'undo.changes',
-      content: { runId: run.id, undoneRun: runId, changes: keys },
-    });
+    await publishUndone(tx, { runId: run.id, undoneRun: runId, participant, keyType }, keys);
     const undone = keys.filter(({ result }) => result === 'UNDONE').length;
     const detail = { undone, left: keys.length - undone };
     log.info(detail, 'undid a chunk');

@@ -35,6 +35,8 @@ test('defaults: everything but where the database and the Bridge are', () => {
     HTTP_HOST: '127.0.0.1',
     HTTP_PORT: 9464,
     NOTIFY_URL: 'postgres:',
+    NOTIFY_CONTENT: 'full',
+    OUTBOX_RETENTION_DAYS: 30,
     KEY_EVENTS_SUBSCRIPTION: 'dict-vsync',
     KEY_EVENTS_RETENTION_DAYS: 30,
     LOG_LEVEL: 'info',

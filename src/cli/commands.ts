@@ -10,6 +10,7 @@ import { held } from './held.ts';
 import { importKeys } from './import.ts';
 import { list } from './list.ts';
 import { migrate } from './migrate.ts';
+import { outbox } from './outbox.ts';
 import { reject } from './reject.ts';
 import { release } from './release.ts';
 import { report } from './report.ts';
@@ -37,6 +38,7 @@ export function commands(): Command[] {
     undo(),
     held(),
     release(),
+    outbox(),
     cid(),
     vsync(),
     importKeys(),

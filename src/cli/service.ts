@@ -12,7 +12,13 @@ import { limitedBridge, seedRateLimits } from '../dict/rate-limits.ts';
 import { configureParticipants, foldDeltas } from '../dict/vsync-store.ts';
 import { type AttemptReport, readCrontab, type RunningWorker, startWorker } from '../engine/index.ts';
 import { forgetKeyEvents, refuseConnected } from '../dict/key-events.ts';
-import { consumeKeyEvents, postgresWay, relayOutbox, type Subscription } from '../notify/index.ts';
+import {
+  consumeKeyEvents,
+  expireMessages,
+  postgresWay,
+  relayOutbox,
+  type Subscription,
+} from '../notify/index.ts';
 import { machines, openSchedule, tickVerificationSchedules } from '../workflows/index.ts';
 
 export interface ServiceOptions {
@@ -56,7 +62,16 @@ export async function startService(options: ServiceOptions): Promise<RunningWork
     logFields: ({ input }) => ({ participant: input['participant'], keyType: input['keyType'] }),
     ...(options.onAttempt && { onAttempt: options.onAttempt }),
     chores: [
-      { name: 'relay', everyMs: 500, run: async () => void (await relayOutbox(pool, way)) },
+      {
+        name: 'relay',
+        everyMs: 500,
+        run: async () => void (await relayOutbox(pool, way, { content: settings.NOTIFY_CONTENT, log })),
+      },
+      {
+        name: 'message-retention',
+        everyMs: 600_000,
+        run: async () => void (await expireMessages(pool, settings.OUTBOX_RETENTION_DAYS)),
+      },
       { name: 'fold', everyMs: 2000, run: async () => void (await foldDeltas(pool)) },
       { name: 'feed', everyMs: 1000, run: async () => void (await settleFeed(pool)) },
       {

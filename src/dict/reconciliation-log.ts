@@ -244,6 +244,23 @@ export async function readReconciliation(db: Db, runId: string): Promise<Reconci
   return rows[0];
 }
 
+/** A CID that DICT kept failing on, with DICT's correlation id. */
+export interface QuarantinedCid {
+  cid: string;
+  correlationId: string | null;
+}
+
+/** The first CIDs that the last round put aside. */
+export async function readQuarantined(db: Db, runId: string, limit: number): Promise<QuarantinedCid[]> {
+  const { rows } = await db.query<QuarantinedCid>(
+    `select encode(cid, 'hex') as cid, correlation_id as "correlationId" from dict.divergences
+     where run_id = $1 and decision = 'QUARANTINED' and round = (select max(round) from dict.rounds where run_id = $1)
+     order by cid limit $2`,
+    [runId, limit],
+  );
+  return rows;
+}
+
 /** Counts what is known so far into the log row: each CID once, however many rounds found it. */
 export async function countReconciliation(tx: Db, runId: string): Promise<void> {
   await tx.query(

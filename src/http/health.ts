@@ -2,6 +2,7 @@ import type { Pool } from 'pg';
 import { type Deadline, readMissedDeadlines } from '../dict/deadline.ts';
 import { fromDatabase, type RunningWorker } from '../engine/index.ts';
 import { DvError } from '../errors.ts';
+import { readTroubledStreams, type TroubledStream } from '../notify/index.ts';
 import { quickly } from './quick.ts';
 
 export interface Reason {
@@ -11,8 +12,9 @@ export interface Reason {
 }
 
 export interface Warning {
-  warning: 'deadline_missed';
+  warning: 'deadline_missed' | 'messages_dead' | 'messages_late';
   participant: string;
+  /** Or ALL, of messages. */
   keyType: string;
   /** A plain sentence. */
   message: string;
@@ -66,7 +68,8 @@ export function createHealth({ pool, worker, migrations }: HealthOptions): Healt
     const applied = rows.map(({ name }) => name).sort();
     const current = shipped === undefined ? applied.length > 0 : applied.join() === shipped.join();
     if (!current) return { reasons: [NOT_CURRENT], warnings: [] };
-    return { reasons: [], warnings: (await readMissedDeadlines(ask)).map(warningOf) };
+    const late = (await readMissedDeadlines(ask)).map(warningOf);
+    return { reasons: [], warnings: [...late, ...(await readTroubledStreams(ask)).flatMap(warningsOf)] };
   });
 
   const inDatabase = async (): Promise<Found> => {
@@ -103,6 +106,16 @@ function warningOf({ participant, keyType, lastOkAt, deadlineAt }: Deadline): Wa
   const last = lastOkAt === null ? 'there never was one' : `the last came at ${lastOkAt.toISOString()}`;
   const message = `DICT's OK was due at ${deadlineAt.toISOString()}; ${last}.`;
   return { warning: 'deadline_missed', participant, keyType, message };
+}
+
+function warningsOf({ participant, keyType, dead, waitingSince, errorCode }: TroubledStream): Warning[] {
+  const stream = { participant, keyType };
+  const late = `Messages to Core-Dict have waited since ${waitingSince?.toISOString()}${errorCode === null ? '' : `: ${errorCode}`}.`;
+  const aside = `${dead} messages to Core-Dict are put aside: see dict-vsync outbox list --dead.`;
+  return [
+    ...(dead > 0 ? [{ warning: 'messages_dead' as const, ...stream, message: aside }] : []),
+    ...(waitingSince !== null ? [{ warning: 'messages_late' as const, ...stream, message: late }] : []),
+  ];
 }
 
 const NOT_CURRENT: Reason = {

@@ -34,6 +34,8 @@ export function createMetrics(pool: Pool): Metrics {
     runs.reset();
     for (const { count, machine, status } of readings.runs) runs.set({ machine, status }, count);
     outbox.set(readings.outboxPending);
+    outboxDead.set(readings.outboxDead);
+    outboxOldest.set(readings.outboxOldestSeconds);
     feedQueued.set(readings.feedQueued);
     incomplete.reset();
     for (const { value, participant, keyType: key_type } of readings.incomplete) {
@@ -82,7 +84,19 @@ export function createMetrics(pool: Pool): Metrics {
   });
   const outbox = new Gauge({
     name: 'dict_vsync_outbox_pending',
-    help: `Messages to Core-Dict not delivered yet, counted up to ${OUTBOX_MOST}. ${SHARED}`,
+    help: `Messages to Core-Dict that wait to be delivered, counted up to ${OUTBOX_MOST}. ${SHARED}`,
+    registers,
+    collect,
+  });
+  const outboxDead = new Gauge({
+    name: 'dict_vsync_outbox_dead',
+    help: `Messages to Core-Dict put aside because they were refused for good: dict-vsync outbox retry. ${SHARED}`,
+    registers,
+    collect,
+  });
+  const outboxOldest = new Gauge({
+    name: 'dict_vsync_outbox_oldest_age_seconds',
+    help: `How long the oldest message to Core-Dict has waited, without those put aside; 0: none waits. ${SHARED}`,
     registers,
     collect,
   });

@@ -8,6 +8,9 @@ export interface Readings {
   runs: { machine: string; status: string; count: number }[];
   /** Messages to Core-Dict not delivered yet, counted up to OUTBOX_MOST. */
   outboxPending: number;
+  /** Messages put aside, and how long the oldest one not put aside has waited; 0: none. */
+  outboxDead: number;
+  outboxOldestSeconds: number;
   /** Participants and key types whose VSync lacks keys of connected tables (1) or does not (0). */
   incomplete: { participant: string; keyType: string; value: number }[];
   /** Keys of connected tables to be looked at again, counted up to OUTBOX_MOST. */
@@ -73,7 +76,12 @@ export function createReader(): (ask: Ask) => Promise<Readings> {
     );
     const outbox = await ask.query<{ count: number }>(
       `select count(*)::float8 as count
-       from (select from dict.outbox where delivered_at is null limit ${OUTBOX_MOST}) o`,
+       from (select from dict.outbox where delivered_at is null and dead_at is null limit ${OUTBOX_MOST}) o`,
+    );
+    const streams = await ask.query<{ dead: number; oldest: number }>(
+      `select coalesce(sum(dead), 0)::float8 as dead,
+         coalesce(extract(epoch from workflow.now() - min(oldest_waiting_at)), 0)::float8 as oldest
+       from dict.outbox_streams`,
     );
 
     const feed = await ask.query<{ count: number }>(
@@ -102,6 +110,8 @@ export function createReader(): (ask: Ask) => Promise<Readings> {
       }),
       runs: runs.rows,
       outboxPending: outbox.rows[0]?.count ?? 0,
+      outboxDead: streams.rows[0]?.dead ?? 0,
+      outboxOldestSeconds: streams.rows[0]?.oldest ?? 0,
       incomplete: status.rows.map(({ participant, key_type, incomplete }) => ({
         participant,
         keyType: key_type,

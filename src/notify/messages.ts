@@ -1,6 +1,6 @@
 import type { DivergenceSummary } from '../dict/divergence-report.ts';
 import type { KeyType } from '../dict/key-type.ts';
-import type { ReconciliationSummary } from '../dict/reconciliation-log.ts';
+import type { QuarantinedCid, ReconciliationSummary } from '../dict/reconciliation-log.ts';
 import type { AppliedChange } from '../dict/repair.ts';
 import type { UndoneKey, UndoSummary } from '../dict/undo.ts';
 
@@ -15,7 +15,16 @@ export interface VerifiedKeyType {
   code?: string;
 }
 
-/** A message to Core-Dict: its type and what it says. Published once per participant and key type, in order. */
+/** CIDs of a changed key before and after, beside its content (cid of `before` and of `after`): they may always be told. */
+interface Cids {
+  cidBefore: string | null;
+  cidAfter: string | null;
+}
+
+/**
+ * A message to Core-Dict: its type and what it says (the `data` of its CloudEvent). The schemas in docs/schemas say the
+ * same, and which of it is personal data.
+ */
 export type Message =
   | {
       /** One a verification. Key type "ALL". */
@@ -23,7 +32,11 @@ export type Message =
       content: {
         runId: string;
         outcome: 'IN_SYNC' | 'OUT_OF_SYNC' | 'INCOMPLETE';
-        keyTypes: Partial<Record<KeyType, VerifiedKeyType>>;
+        startedAt: Date;
+        endedAt: Date;
+        seconds: number;
+        /** `seconds`: from the first time the VSync was sent to the last answer; absent if it never was. */
+        keyTypes: Partial<Record<KeyType, VerifiedKeyType & { seconds?: number }>>;
         reconciliations: Partial<Record<KeyType, string>>;
       };
     }
@@ -31,19 +44,25 @@ export type Message =
       type: 'reconciliation.notification';
       content: {
         runId: string;
-        event: 'STARTED' | 'APPROVAL_NEEDED' | 'REJECTED' | 'FAILED';
+        event: 'STARTED' | 'APPROVAL_NEEDED' | 'REJECTED' | 'FAILED' | 'QUARANTINED';
         summary: ReconciliationSummary;
         /** For APPROVAL_NEEDED: the set to approve. */
         setHash?: string;
         /** For APPROVAL_NEEDED: what that set is, in numbers. */
         divergences?: DivergenceSummary;
+        /** For QUARANTINED: the first 100 CIDs that DICT kept failing on, with its own correlation ids. */
+        quarantined?: QuarantinedCid[];
+        /** For FAILED: the error's code. */
+        code?: string;
+        /** For FAILED the error's sentence, for REJECTED a person's. */
         reason?: string;
       };
     }
   | {
       /** The keys a repair changed, with the entries before and after (personal data), as they were changed. */
       type: 'reconciliation.changes';
-      content: { runId: string; changes: AppliedChange[] };
+      /** Pages count from 1 in each run; the run's reconciliation.complete says how many there were. */
+      content: { runId: string; page: number; changes: (AppliedChange & Cids)[] };
     }
   | {
       /** No OK within the deadline; once a breach. Written by dict.check_deadlines, times in ISO 8601, UTC. */
@@ -58,10 +77,17 @@ export type Message =
         openReconciliation: string | null;
       };
     }
-  | { type: 'reconciliation.complete'; content: { runId: string; summary: ReconciliationSummary } }
+  | {
+      type: 'reconciliation.complete';
+      /** How many pages and changes reconciliation.changes has told. */
+      content: { runId: string; summary: ReconciliationSummary; pages: number; changes: number };
+    }
   | {
       /** What an undo put back, and what it could not (personal data), as it did. */
       type: 'undo.changes';
-      content: { runId: string; undoneRun: string; changes: UndoneKey[] };
+      content: { runId: string; undoneRun: string; page: number; changes: (UndoneKey & Cids)[] };
     }
-  | { type: 'undo.done'; content: { runId: string; summary: UndoSummary } };
+  | {
+      type: 'undo.done';
+      content: { runId: string; summary: UndoSummary; pages: number; changes: number };
+    };

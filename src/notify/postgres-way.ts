@@ -12,14 +12,16 @@ export function postgresWay(): Way {
       await tx.query(
         `with delivered as (
            insert into dict.notifications (id, participant, key_type, sequence, type, payload, created_at)
-           select id, participant, key_type, sequence, type, payload, created_at from dict.outbox where id = any ($1)
+           select o.id, o.participant, o.key_type, o.sequence, o.type, m.body, o.created_at
+           from unnest($1::uuid[], $2::jsonb[]) m (id, body) join dict.outbox o using (id)
            on conflict (id) do nothing
            returning id, participant, key_type, sequence, type)
-         select pg_notify($2, json_build_object('id', id, 'participant', participant, 'keyType', key_type,
+         select pg_notify($3, json_build_object('id', id, 'participant', participant, 'keyType', key_type,
            'sequence', sequence, 'type', type)::text)
-         from (select * from delivered order by participant, key_type, sequence) d`,
-        [messages.map(({ id }) => id), CHANNEL],
+         from (select * from delivered order by sequence) d`,
+        [messages.map(({ id }) => id), messages.map(({ body }) => body), CHANNEL],
       );
+      return { delivered: messages.length };
     },
     close: async () => undefined,
   };

@@ -1,56 +1,152 @@
 import type { Pool } from 'pg';
-import { inTransaction } from '../engine/index.ts';
+import type { Logger } from 'pino';
+import { inTransaction, type Transaction } from '../engine/index.ts';
 import { DvError } from '../errors.ts';
-import type { OutboxMessage, Way } from './way.ts';
+import { cloudEvent, type Outboxed } from './envelope.ts';
+import type { NotifyContent } from './personal-data.ts';
+import { dueStreams, markDelivered, noteFailure, noteSuccess, readStream, type Stream } from './streams.ts';
+import type { Delivery, OutboxMessage, Way } from './way.ts';
 
-const BATCH = 100;
+export interface RelayOptions {
+  /** Default: full. */
+  content?: NotifyContent;
+  log?: Logger;
+}
+
+/** Streams at once: each holds a connection while it waits for the way. */
+const STREAMS = 4;
+
+/** Batches of a stream before others have their turn. */
+const BATCHES = 10;
+
+/** A way that answers nothing for so long is away. */
+const DELIVER_MS = 30_000;
 
 /**
- * Delivers what is in the outbox, oldest first per participant and key type; one relay at a time, however many
- * workers. Returns how many were delivered. When the way fails, the attempt is counted and the error thrown on.
+ * Delivers what waits in the outbox: in order within a stream (a participant and key type), streams independent of each
+ * other; one relay at a time a stream, however many workers. When a way fails, its stream backs off. A message that the
+ * way refuses for good is put aside after three tries. Returns how many messages were delivered.
  */
-export async function relayOutbox(pool: Pool, way: Way): Promise<number> {
+export async function relayOutbox(pool: Pool, way: Way, options: RelayOptions = {}): Promise<number> {
   let delivered = 0;
   for (;;) {
-    const n = await relayBatch(pool, way);
-    delivered += n;
-    if (n < BATCH) return delivered;
+    const streams = await dueStreams(pool);
+    const before = delivered;
+    const next = async (): Promise<void> => {
+      for (let stream = streams.shift(); stream !== undefined; stream = streams.shift()) {
+        delivered += await relayStream(pool, way, stream, options);
+      }
+    };
+    await Promise.all(Array.from({ length: STREAMS }, next));
+    if (delivered === before) return delivered;
   }
 }
 
-async function relayBatch(pool: Pool, way: Way): Promise<number> {
-  let ids: string[] = [];
+async function relayStream(pool: Pool, way: Way, stream: Stream, options: RelayOptions): Promise<number> {
+  let delivered = 0;
+  for (let n = 0; n < BATCHES; n++) {
+    const batch = await relayBatch(pool, way, stream, options);
+    delivered += batch.delivered;
+    if (!batch.more) break;
+  }
+  return delivered;
+}
+
+/** How a batch ended; `more`: the stream may have more to deliver at once. */
+interface Batch {
+  delivered: number;
+  more: boolean;
+}
+
+/**
+ * One batch in one transaction, which has read only and waits between two statements while the way works: so it holds
+ * no snapshot and has no transaction id, and keeps nobody's vacuum waiting (READ COMMITTED).
+ */
+async function relayBatch(pool: Pool, way: Way, stream: Stream, options: RelayOptions): Promise<Batch> {
+  const { content = 'full', log } = options;
+  let thrown: { error: unknown; first: string } | undefined;
   try {
     return await inTransaction(pool, async (tx) => {
-      const lock = await tx.query<{ mine: boolean }>(
-        `select pg_try_advisory_xact_lock(hashtext('dict-vsync relay')) as mine`,
+      const rows = await readStream(tx, stream);
+      const [first] = rows;
+      if (first === undefined) return { delivered: 0, more: false };
+      const messages = rows.map((row) => toMessage(row, content));
+      const delivery = await deliver(way, messages, tx).catch((error: unknown) => {
+        thrown = { error, first: first.id };
+        throw error;
+      });
+      const delivered = Math.min(delivery.delivered, rows.length);
+      await markDelivered(
+        tx,
+        rows.slice(0, delivered).map(({ id }) => id),
       );
-      if (lock.rows[0]?.mine !== true) return 0;
-      const { rows } = await tx.query<OutboxMessage>(
-        `select id, participant, key_type as "keyType", sequence, type, payload, created_at as "createdAt"
-         from dict.outbox where delivered_at is null order by participant, key_type, sequence limit $1`,
-        [BATCH],
-      );
-      if (rows.length === 0) return 0;
-      ids = rows.map(({ id }) => id);
-      await way.deliver(rows, tx);
-      await tx.query(
-        'update dict.outbox set delivered_at = workflow.now(), attempts = attempts + 1 where id = any ($1)',
-        [ids],
-      );
-      return rows.length;
+      const failed = rows[delivered];
+      if (failed === undefined || delivery.error === undefined) {
+        const recovered = await noteSuccess(tx, stream);
+        if (recovered) log?.info({ ...stream, way: way.name }, 'the way to Core-Dict is back');
+        // Nothing delivered and no error would come round for ever.
+        return { delivered, more: delivered > 0 };
+      }
+      const more = await fail(tx, stream, failed.id, delivery.error, delivered > 0, way, log);
+      return { delivered, more };
     });
   } catch (error) {
-    // A code or a name only: an error's text may hold what the message holds.
-    const code = error instanceof DvError ? error.code : error instanceof Error ? error.name : 'unknown';
-    if (ids.length > 0) await countAttempt(pool, ids, code).catch(() => undefined);
-    throw error;
+    if (thrown === undefined) throw error;
+    const { first } = thrown;
+    const met = asDvError(thrown.error);
+    await inTransaction(pool, async (tx) => fail(tx, stream, first, met, false, way, log));
+    return { delivered: 0, more: false };
   }
 }
 
-async function countAttempt(pool: Pool, ids: readonly string[], code: string): Promise<void> {
-  await pool.query('update dict.outbox set attempts = attempts + 1, last_error = $2 where id = any ($1)', [
-    ids,
-    code,
-  ]);
+/** Notes a failure and says so in the log; whether the stream goes on at once. */
+async function fail(
+  tx: Transaction,
+  stream: Stream,
+  id: string,
+  error: DvError,
+  progress: boolean,
+  way: Way,
+  log: Logger | undefined,
+): Promise<boolean> {
+  const refused = error.class === 'not_retryable';
+  const { dead, failures } = await noteFailure(tx, stream, { id, code: error.code, refused, progress });
+  const fields = { ...stream, way: way.name, error: error.code };
+  if (dead)
+    log?.error({ ...fields, message: id }, 'a message to Core-Dict is put aside: it was refused for good');
+  else if (failures === 1) log?.warn(fields, 'the way to Core-Dict fails; it is tried again');
+  return dead;
+}
+
+function toMessage(row: Outboxed, content: NotifyContent): OutboxMessage {
+  const { id, participant, keyType, sequence, type, createdAt } = row;
+  return {
+    id,
+    participant,
+    keyType,
+    sequence,
+    type,
+    createdAt,
+    body: JSON.stringify(cloudEvent(row, content)),
+  };
+}
+
+async function deliver(way: Way, messages: readonly OutboxMessage[], tx: Transaction): Promise<Delivery> {
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(() => {
+    const text = `The way to Core-Dict did not answer within ${DELIVER_MS / 1000} s. It is tried again.`;
+    late.reject(new DvError('DV_NOTIFY_TIMEOUT', text, { class: 'retryable' }));
+  }, DELIVER_MS);
+  try {
+    return await Promise.race([way.deliver(messages, tx), late.promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Of an error that a way threw, rather than answered: it says nothing about a message, so the way is away. */
+function asDvError(error: unknown): DvError {
+  // A code or a name only: an error's text may hold what the message holds.
+  const code = error instanceof DvError ? error.code : error instanceof Error ? error.name : 'unknown';
+  return new DvError(code, 'The way to Core-Dict failed.', { class: 'retryable', cause: error });
 }

@@ -1,25 +1,29 @@
 import type { Transaction } from '../engine/index.ts';
+import type { DvError } from '../errors.ts';
 
 /** A message as the relay hands it to a way out. */
 export interface OutboxMessage {
   /** Stable: the same at each attempt, so that a receiver can tell a repetition. */
   id: string;
   participant: string;
-  keyType: string;
-  /** Without gaps per participant and key type. */
+  keyType: string; // or 'ALL'
+  /** Rises per participant and key type (the stream). Without gaps but for messages put aside. */
   sequence: string;
   type: string;
-  payload: unknown;
+  /** The CloudEvent, serialised as JSON. */
+  body: string;
   createdAt: Date;
 }
 
-/** A way to Core-Dict. */
+/** How far a batch got: the first `delivered` messages have arrived for good; `error` is what the next one met. */
+export interface Delivery {
+  delivered: number;
+  error?: DvError;
+}
+
 export interface Way {
   name: string;
-  /**
-   * Delivers messages, in order per participant and key type; throws when it can't, and all are tried again. `tx` is
-   * the relay's transaction, which then marks them as delivered.
-   */
-  deliver(messages: readonly OutboxMessage[], tx: Transaction): Promise<void>;
+  /** Delivers messages of ONE stream, in order, and stops at the first that fails. An error of class not_retryable means that message can never be delivered this way; any other means the way is away for now. `tx` is the relay's transaction, which then marks what was delivered. */
+  deliver(messages: readonly OutboxMessage[], tx: Transaction): Promise<Delivery>;
   close(): Promise<void>;
 }

@@ -3,6 +3,7 @@ import { expect, vi } from 'vitest';
 import { computeCid } from '../../src/dict/cid.ts';
 import type { Entry } from '../../src/dict/entry.ts';
 import { KEY_TYPES, type KeyType } from '../../src/dict/key-type.ts';
+import { expectValidEvent } from './schemas.ts';
 import { ISPB, type System } from './system.ts';
 
 /** A key as both sides can show it. */
@@ -116,10 +117,11 @@ export interface Notification {
   keyType: string;
   sequence: number;
   type: string;
+  /** The event's data. */
   payload: Record<string, never>;
 }
 
-/** What Core-Dict reads, in order, once the relay has delivered all of it. */
+/** What Core-Dict reads, in order, once the relay has delivered all of it. Each is checked against its schema. */
 export async function notifications(pool: Pool): Promise<Notification[]> {
   await vi.waitFor(
     async () => {
@@ -128,11 +130,14 @@ export async function notifications(pool: Pool): Promise<Notification[]> {
     },
     { timeout: 10_000, interval: 30 },
   );
-  const { rows } = await pool.query<Notification>(
-    `select participant, key_type as "keyType", sequence::integer, type, payload from dict.notifications
-     order by participant, key_type, sequence`,
+  const { rows } = await pool.query<Notification & { event: unknown }>(
+    `select participant, key_type as "keyType", sequence::integer, type, payload as event, payload -> 'data' as payload
+     from dict.notifications order by participant, key_type, sequence`,
   );
-  return rows;
+  return rows.map(({ event, ...notification }) => {
+    expectValidEvent(event);
+    return notification;
+  });
 }
 
 /** The notifications of one run as "type event", in order; the changes of several chunks as one. */
