@@ -23,12 +23,11 @@ export function subscribeNatively(options: SubscriptionOptions): Subscription {
         { cause },
       );
     });
+    const token = options.credentials?.token;
     const client = new Pulsar.Client({
       serviceUrl: options.url,
       logLevel: Pulsar.LogLevel.ERROR,
-      ...(options.token !== undefined && {
-        authentication: new Pulsar.AuthenticationToken({ token: options.token }),
-      }),
+      ...(token !== undefined && { authentication: new Pulsar.AuthenticationToken({ token }) }),
     });
     try {
       await consume(client, options, stopping);

@@ -1,3 +1,5 @@
+import type { Credentials } from './web-socket.ts';
+
 /** A message as a subscription hands it over. */
 export interface ReceivedMessage {
   /** The broker's id, opaque. */
@@ -21,7 +23,7 @@ export interface SubscriptionOptions {
   /** Short, or persistent://tenant/namespace/name. */
   topic: string;
   subscription: string;
-  token?: string | undefined;
+  credentials?: Credentials;
   /**
    * Takes messages as they come, at most BATCH at once and never two batches at the same time. Throws only when it is
    * stopped (`stopping`): then none of them is done, and all come again.

@@ -1,3 +1,4 @@
+import { WebSocket } from 'ws';
 import { DvError } from '../errors.ts';
 import {
   AGAIN_MS,
@@ -32,7 +33,7 @@ export function subscribeByWebSocket(options: SubscriptionOptions): Subscription
   });
 }
 
-async function open({ url, topic, subscription, token }: SubscriptionOptions): Promise<WebSocket> {
+async function open({ url, topic, subscription, credentials }: SubscriptionOptions): Promise<WebSocket> {
   return openSocket(
     url,
     ['consumer', 'persistent', topicPath(topic), encodeURIComponent(subscription)],
@@ -41,7 +42,7 @@ async function open({ url, topic, subscription, token }: SubscriptionOptions): P
       receiverQueueSize: String(QUEUE),
       negativeAckRedeliveryDelay: String(AGAIN_MS),
     },
-    token,
+    credentials,
   );
 }
 
@@ -121,20 +122,27 @@ async function answer(
 
 /** A topic without a subscription forgets its messages. */
 async function keepDeadLetters(
-  { url, subscription, token }: SubscriptionOptions,
+  { url, subscription, credentials }: SubscriptionOptions,
   topic: string,
 ): Promise<void> {
   const path = ['consumer', 'persistent', topicPath(topic), encodeURIComponent(subscription)];
-  await closeSocket(await openSocket(url, path, { subscriptionType: 'Shared', pullMode: 'true' }, token));
+  await closeSocket(
+    await openSocket(url, path, { subscriptionType: 'Shared', pullMode: 'true' }, credentials),
+  );
 }
 
 async function sendDeadLetter(
-  { url, topic, token }: SubscriptionOptions,
+  { url, topic, credentials }: SubscriptionOptions,
   deadLetterTopic: string,
   message: ReceivedMessage,
   reason: string,
 ): Promise<void> {
-  const socket = await openSocket(url, ['producer', 'persistent', topicPath(deadLetterTopic)], {}, token);
+  const socket = await openSocket(
+    url,
+    ['producer', 'persistent', topicPath(deadLetterTopic)],
+    {},
+    credentials,
+  );
   const answered = Promise.withResolvers<string>();
   socket.addEventListener('message', ({ data }) =>
     answered.resolve((JSON.parse(String(data)) as { result: string }).result),

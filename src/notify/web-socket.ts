@@ -1,3 +1,4 @@
+import { WebSocket } from 'ws';
 import { DvError } from '../errors.ts';
 
 /** `tenant/namespace/name` of a topic, as Pulsar's clients read its short forms. DV_TOPIC_INVALID. */
@@ -14,38 +15,55 @@ export function topicPath(topic: string): string {
   );
 }
 
-/** A socket of Pulsar's WebSocket API, open. */
+/** How a connection shows who it is, and whom it trusts. */
+export interface Credentials {
+  token?: string | undefined;
+  /** PEM: another CA than the system's, a certificate of our own. */
+  tls?: { ca?: Buffer; cert?: Buffer; key?: Buffer } | undefined;
+}
+
+const HANDSHAKE_MS = 15_000;
+
+/** A socket of Pulsar's WebSocket API, open. DV_PULSAR_UNREACHABLE, DV_PULSAR_FORBIDDEN. */
 export async function openSocket(
   url: string,
   path: readonly string[],
   parameters: Record<string, string>,
-  token?: string,
+  { token, tls }: Credentials = {},
 ): Promise<WebSocket> {
   const address = new URL(`${url.replace(/\/$/, '')}/ws/v2/${path.join('/')}`);
   address.search = new URLSearchParams(parameters).toString();
-  // Node's own has headers, as browsers' have not.
-  const init = { headers: token === undefined ? {} : { authorization: `Bearer ${token}` } };
-  const socket = new WebSocket(address, init);
+  const socket = new WebSocket(address, {
+    ...tls,
+    headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
+    handshakeTimeout: HANDSHAKE_MS,
+  });
   const opened = Promise.withResolvers<void>();
-  socket.addEventListener('open', () => opened.resolve(), { once: true });
-  socket.addEventListener(
-    'close',
-    () =>
-      opened.reject(
-        new DvError(
-          'DV_PULSAR_UNREACHABLE',
-          'Pulsar did not open the connection. Look at the URL, the token and the topic’s rights.',
-          {
-            class: 'retryable',
-          },
-        ),
-      ),
-    { once: true },
-  );
-  // What went wrong comes as the close.
-  socket.addEventListener('error', () => undefined);
+  socket.once('open', opened.resolve);
+  socket.on('unexpected-response', (request, response) => {
+    opened.reject(refused(response.statusCode ?? 0));
+    request.destroy();
+  });
+  // Once it is open, the close tells.
+  socket.on('error', (cause) => opened.reject(refused(0, cause)));
   await opened.promise;
   return socket;
+}
+
+function refused(status: number, cause?: Error): DvError {
+  if (status === 401 || status === 403) {
+    return new DvError(
+      'DV_PULSAR_FORBIDDEN',
+      `Pulsar refused us (HTTP ${status}). Look at the token, and at its rights to the topic.`,
+      { class: 'retryable' },
+    );
+  }
+  const how = status > 0 ? ` (HTTP ${status})` : '';
+  return new DvError(
+    'DV_PULSAR_UNREACHABLE',
+    `Pulsar did not open the connection${how}. Look at the URL, its TLS, and whether the topic may be used.`,
+    { class: 'retryable', cause },
+  );
 }
 
 /** Closes a socket, with all that was sent before; settles when it is closed. */
