@@ -74,7 +74,6 @@ const schema = z.object({
     .regex(/^[\w.-]{1,100}$/, 'must be letters, digits, ".", "_" and "-"')
     .default('dict-vsync'),
   KEY_EVENTS_DEAD_LETTER_TOPIC: z.string().optional(),
-  KEY_EVENTS_TOKEN: z.string().optional(),
   KEY_EVENTS_RETENTION_DAYS: duration(30, 3650),
   LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
 });

@@ -110,7 +110,6 @@ function hearKeyEvents({ pool, settings, log }: ServiceOptions): Subscription | 
     subscription,
     // As Pulsar's own clients name it.
     deadLetterTopic: settings.KEY_EVENTS_DEAD_LETTER_TOPIC ?? `${topic}-${subscription}-DLQ`,
-    credentials: { token: settings.KEY_EVENTS_TOKEN },
   });
 }
 

@@ -118,7 +118,7 @@ describe('what fails goes to the dead-letter topic at its third try, and stops n
     await pool.query(
       `create sequence tries;
        create function refuse() returns trigger language plpgsql as $$ begin
-         if new.key = '${second.key}' then perform nextval('tries'); raise 'no'; end if; return new; end $$;
+         if new.key = '${second.key}' then perform nextval('public.tries'); raise 'no'; end if; return new; end $$;
        create trigger refuse before insert on dict.entries for each row execute function refuse()`,
     );
     await publish(topic, ...[first, second, third].map((entry) => keyEvent('key.created', entry, at(1))));
@@ -142,7 +142,7 @@ test('as long as the database is away, nothing is a dead letter', async () => {
   await pool.query(
     `create sequence tries;
      create function away() returns trigger language plpgsql as $$ begin
-       perform nextval('tries'); raise 'away' using errcode = '57P03'; end $$;
+       perform nextval('public.tries'); raise 'away' using errcode = '57P03'; end $$;
      create trigger away before insert on dict.key_events for each row execute function away()`,
   );
   await publish(topic, keyEvent('key.created', first, at(1)));
