@@ -60,8 +60,23 @@ const schema = z.object({
   HTTP_PORT: flag(9464, 0, 65_535),
   NOTIFY_URL: z
     .string()
-    .regex(/^postgres:$/, 'knows only "postgres:" so far')
+    .regex(
+      /^(postgres:|(pulsar|pulsar\+ssl|wss?):\/\/[^\s/@]+\/?[^\s?#]*)$/,
+      'must be postgres:, or pulsar://HOST:PORT, pulsar+ssl://, ws:// or wss:// (a token belongs in NOTIFY_TOKEN)',
+    )
     .default('postgres:'),
+  NOTIFY_TOPIC: z
+    .string()
+    .regex(
+      /^(non-)?persistent:\/\/([\w=:.-]|\{participant\}|\{keyType\})+(\/([\w=:.-]|\{participant\}|\{keyType\})+){2}$/,
+      'must be persistent://TENANT/NAMESPACE/TOPIC, with {participant} and {keyType} where they are wanted',
+    )
+    .default('persistent://public/default/dict-vsync'),
+  NOTIFY_TOKEN: z.string().optional(),
+  NOTIFY_TOKEN_FILE: z.string().optional(),
+  NOTIFY_TLS_CA: z.string().optional(),
+  NOTIFY_TLS_CERT: z.string().optional(),
+  NOTIFY_TLS_KEY: z.string().optional(),
   NOTIFY_CONTENT: z.enum(['full', 'references']).default('full'),
   OUTBOX_RETENTION_DAYS: duration(30, 3650),
   KEY_EVENTS_URL: z
@@ -104,6 +119,7 @@ export function readSettings(environment: Record<string, string | undefined>): S
   if (given['BRIDGE_TLS_SERVER_NAME'] !== undefined && given['BRIDGE_TLS_CA'] === undefined) {
     problems.push('BRIDGE_TLS_SERVER_NAME: has no meaning without BRIDGE_TLS_CA');
   }
+  problems.push(...notifyProblems(given));
   if (given['KEY_EVENTS_URL'] !== undefined && given['KEY_EVENTS_TOPIC'] === undefined) {
     problems.push('KEY_EVENTS_TOPIC: needed with KEY_EVENTS_URL');
   }
@@ -111,6 +127,21 @@ export function readSettings(environment: Record<string, string | undefined>): S
     throw new UsageError('DV_SETTINGS_INVALID', `The settings are not usable. ${problems.join('. ')}.`);
   }
   return parsed.data;
+}
+
+/** What is wrong with the settings of the way to Core-Dict together. */
+function notifyProblems(given: Record<string, string | undefined>): string[] {
+  const problems: string[] = [];
+  const has = (name: string): boolean => given[`NOTIFY_${name}`] !== undefined;
+  if (has('TOKEN') && has('TOKEN_FILE'))
+    problems.push('NOTIFY_TOKEN and NOTIFY_TOKEN_FILE: give one of them');
+  if (has('TLS_CERT') !== has('TLS_KEY'))
+    problems.push('NOTIFY_TLS_CERT and NOTIFY_TLS_KEY: give both or neither');
+  const tls = ['NOTIFY_URL', 'KEY_EVENTS_URL'].some((name) => /^(wss|pulsar\+ssl):/.test(given[name] ?? ''));
+  if (has('TLS_CA') && !tls) {
+    problems.push('NOTIFY_TLS_CA: has no meaning unless NOTIFY_URL is wss:// or pulsar+ssl://');
+  }
+  return problems;
 }
 
 /** The Bridge's TLS material, read from the files the settings name; undefined without TLS. DV_SETTINGS_INVALID. */

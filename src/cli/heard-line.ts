@@ -22,7 +22,7 @@ export function heardLine(message: unknown): string {
   const said = Object.entries(data).flatMap(([name, value]) => {
     if (Array.isArray(value)) return [`${name}=${value.length}`];
     if (typeof value === 'string') return CODE.test(value) ? [`${name}=${value}`] : [];
-    return typeof value === 'object' ? [] : [`${name}=${String(value)}`];
+    return typeof value === 'number' || typeof value === 'boolean' ? [`${name}=${value}`] : [];
   });
   const short = type.replace(/^br\.dict-vsync\./, '').replace(/\.v\d+$/, '');
   return [time, subject.padEnd(14), `#${Number(sequence)}`.padEnd(5), short, ...said].join(' ');

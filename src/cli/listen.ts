@@ -1,8 +1,10 @@
 import type { Command } from 'commander';
-import { type Settings } from '../config.ts';
-import { hearDatabase, subscribe, topicsOf } from '../notify/index.ts';
+import type { Settings } from '../config.ts';
+import { KEY_TYPES } from '../dict/key-type.ts';
+import { hearDatabase, subscribe } from '../notify/index.ts';
 import { ambient, command, type CommonOptions, tell, wholeNumber, withDatabase } from './cli.ts';
 import { heardLine } from './heard-line.ts';
+import { pulsarSettings } from './pulsar-settings.ts';
 
 interface ListenOptions extends CommonOptions {
   subscription: string;
@@ -61,9 +63,9 @@ async function fromPulsar(
   take: (event: unknown) => void,
   stopping: AbortSignal,
 ): Promise<void> {
-  const subscriptions = topicsOf(settings).map((topic) =>
+  const subscribing = topicsOf(settings).map(async (topic) =>
     subscribe({
-      ...pulsarOf(settings),
+      ...pulsarSettings(settings),
       topic,
       subscription,
       take: async (messages) => {
@@ -74,9 +76,20 @@ async function fromPulsar(
         tell(problem === undefined ? `Listening to ${topic}.` : `${problem}: trying again.`),
     }),
   );
+  const subscriptions = await Promise.all(subscribing);
   await new Promise<void>((resolve) => {
     if (stopping.aborted) resolve();
     stopping.addEventListener('abort', () => resolve());
   });
   await Promise.all(subscriptions.map(async (running) => running.close()));
+}
+
+/** The topics of all streams: one, or one each where NOTIFY_TOPIC names participant or key type. */
+function topicsOf({ NOTIFY_TOPIC, PARTICIPANT_ISPB }: Settings): string[] {
+  const topics = PARTICIPANT_ISPB.flatMap((participant) =>
+    [...KEY_TYPES, 'ALL'].map((keyType) =>
+      NOTIFY_TOPIC.replaceAll('{participant}', participant).replaceAll('{keyType}', keyType),
+    ),
+  );
+  return topics.length === 0 ? [NOTIFY_TOPIC] : [...new Set(topics)];
 }

@@ -15,10 +15,11 @@ import { forgetKeyEvents, refuseConnected } from '../dict/key-events.ts';
 import {
   consumeKeyEvents,
   expireMessages,
-  postgresWay,
+  openWay,
   relayOutbox,
   type Subscription,
 } from '../notify/index.ts';
+import { pulsarSettings } from './pulsar-settings.ts';
 import { machines, openSchedule, tickVerificationSchedules } from '../workflows/index.ts';
 
 export interface ServiceOptions {
@@ -48,7 +49,8 @@ export async function startService(options: ServiceOptions): Promise<RunningWork
       timeoutMs: 5000,
     });
   }
-  const way = postgresWay();
+  const way = await openWay(pulsarSettings(settings));
+  const keyEvents = await hearKeyEvents(options);
   const worker = await startWorker({
     pool,
     log,
@@ -88,21 +90,22 @@ export async function startService(options: ServiceOptions): Promise<RunningWork
     ],
   });
   for (const participant of participants) await openSchedule(pool, participant);
-  const keyEvents = hearKeyEvents(options);
   return {
     ...worker,
-    stop: async () => {
+    async stop() {
       await keyEvents?.close();
       await worker.stop();
+      await way.close();
     },
   };
 }
 
 /** Subscribes to the core system's key events, where that is configured. */
-function hearKeyEvents({ pool, settings, log }: ServiceOptions): Subscription | undefined {
+async function hearKeyEvents({ pool, settings, log }: ServiceOptions): Promise<Subscription | undefined> {
   const { KEY_EVENTS_URL: url, KEY_EVENTS_TOPIC: topic, KEY_EVENTS_SUBSCRIPTION: subscription } = settings;
   if (url === undefined || topic === undefined) return undefined;
   return consumeKeyEvents({
+    ...pulsarSettings(settings),
     pool,
     log,
     url,

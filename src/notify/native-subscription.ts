@@ -1,5 +1,4 @@
 import type { Client, Consumer, Message } from 'pulsar-client';
-import { DvError } from '../errors.ts';
 import {
   AGAIN_MS,
   BATCH,
@@ -8,27 +7,16 @@ import {
   type SubscriptionOptions,
 } from './subscription.ts';
 import { keepSubscribed } from './keep-subscribed.ts';
-import { topicPath } from './web-socket.ts';
+import { byResult, connect, loadClient } from './pulsar-way.ts';
+import { topicPath } from './websocket.ts';
 
 /** How long a batch waits for more messages, and a stop at the most for an empty one. */
 const LINGER_MS = 50;
 
-/** A subscription by the official client, a native addon (DV_PULSAR_CLIENT_MISSING where that is not installed). */
+/** A subscription by the official client, a native addon (DV_NOTIFY_ADDON_MISSING where that is not installed). */
 export function subscribeNatively(options: SubscriptionOptions): Subscription {
   return keepSubscribed(options, async (stopping) => {
-    const { default: Pulsar } = await import('pulsar-client').catch((cause: unknown) => {
-      throw new DvError(
-        'DV_PULSAR_CLIENT_MISSING',
-        'The native Pulsar client is not installed here. Install pulsar-client with its addon, or use Pulsar’s WebSocket API: ws:// or wss://.',
-        { cause },
-      );
-    });
-    const token = options.credentials?.token;
-    const client = new Pulsar.Client({
-      serviceUrl: options.url,
-      logLevel: Pulsar.LogLevel.ERROR,
-      ...(token !== undefined && { authentication: new Pulsar.AuthenticationToken({ token }) }),
-    });
+    const client = connect(await loadClient(), options);
     try {
       await consume(client, options, stopping);
     } finally {
@@ -54,8 +42,8 @@ async function consume(client: Client, options: SubscriptionOptions, stopping: A
   await consumer.close();
 }
 
-function persistent(topic: string): string {
-  return `persistent://${topicPath(topic)}`;
+function fullName(topic: string): string {
+  return decodeURIComponent(topicPath(topic).replace('/', '://'));
 }
 
 async function open(client: Client, options: SubscriptionOptions): Promise<Consumer> {
@@ -63,22 +51,18 @@ async function open(client: Client, options: SubscriptionOptions): Promise<Consu
   try {
     if (deadLetterTopic !== undefined) {
       // A topic without a subscription forgets its messages.
-      const kept = { topic: persistent(deadLetterTopic), subscription, subscriptionType: 'Shared' } as const;
+      const kept = { topic: fullName(deadLetterTopic), subscription, subscriptionType: 'Shared' } as const;
       await (await client.subscribe(kept)).close();
     }
     return await client.subscribe({
-      topic: persistent(topic),
+      topic: fullName(topic),
       subscription,
       subscriptionType: 'KeyShared',
       nAckRedeliverTimeoutMs: AGAIN_MS,
       batchReceivePolicy: { maxNumMessages: BATCH, timeoutMs: LINGER_MS },
     });
-  } catch (cause) {
-    throw new DvError(
-      'DV_PULSAR_UNREACHABLE',
-      'Pulsar did not take the subscription. Look at the URL, the token and the topic’s rights.',
-      { class: 'retryable', cause },
-    );
+  } catch (error) {
+    throw byResult(error);
   }
 }
 
@@ -89,7 +73,7 @@ async function sendDeadLetter(
   reason: string,
 ): Promise<void> {
   if (deadLetterTopic === undefined) return;
-  const producer = await client.createProducer({ topic: persistent(deadLetterTopic) });
+  const producer = await client.createProducer({ topic: fullName(deadLetterTopic) });
   await producer.send({
     data: message.getData(),
     properties: { reason, topic, messageId: message.getMessageId().toString() },

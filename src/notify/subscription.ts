@@ -1,4 +1,4 @@
-import type { Credentials } from './web-socket.ts';
+import type { PulsarSettings } from './pulsar-settings.ts';
 
 /** A message as a subscription hands it over. */
 export interface ReceivedMessage {
@@ -17,13 +17,9 @@ export interface ReceivedMessage {
  */
 export type Verdict = 'ack' | 'again' | { deadLetter: string };
 
-export interface SubscriptionOptions {
-  /** pulsar://, pulsar+ssl://, ws:// or wss:// */
-  url: string;
-  /** Short, or persistent://tenant/namespace/name. */
-  topic: string;
+/** The topic, in short or whole, and whose place in it is kept. */
+export interface SubscriptionOptions extends PulsarSettings {
   subscription: string;
-  credentials?: Credentials;
   /**
    * Takes messages as they come, at most BATCH at once and never two batches at the same time. Throws only when it is
    * stopped (`stopping`): then none of them is done, and all come again.

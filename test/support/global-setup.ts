@@ -6,6 +6,7 @@ import pg from 'pg';
 import type { TestProject } from 'vitest/node';
 import { startEmbeddedPostgres, THROWAWAY_SETTINGS } from '../../src/database/embedded.ts';
 import { migrate } from '../../src/database/migrate.ts';
+import { servePulsar } from './pulsar/starter.ts';
 
 declare module 'vitest' {
   export interface ProvidedContext {
@@ -17,6 +18,8 @@ declare module 'vitest' {
       /** A migrated database to copy. */
       template: string;
     };
+    /** Where to ask for the Pulsar of all tests (test/support/pulsar/describe.ts). */
+    pulsar: string;
   }
 }
 
@@ -34,6 +37,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   const prefix = `dv_test_${randomBytes(4).toString('hex')}_`;
   const template = `${prefix}template`;
   const client = new pg.Client({ connectionString: server.url });
+  const pulsar = await servePulsar();
   const teardown = async (): Promise<void> => {
     const { rows } = await client.query<{ datname: string }>(
       'select datname from pg_database where starts_with(datname, $1)',
@@ -42,6 +46,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
     for (const { datname } of rows) await client.query(`drop database ${datname} with (force)`);
     await client.end();
     await server.stop();
+    await pulsar.stop();
   };
   await client.connect();
   try {
@@ -54,6 +59,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
     throw error;
   }
   project.provide('postgres', { url: server.url, prefix, template });
+  project.provide('pulsar', pulsar.url);
   return teardown;
 }
 

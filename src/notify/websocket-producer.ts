@@ -1,0 +1,131 @@
+import type { WebSocket } from 'ws';
+import type { DvError } from '../errors.ts';
+import type { Producer } from './producers.ts';
+import { pulsarError } from './pulsar-errors.ts';
+import type { OutboxMessage } from './way.ts';
+
+/** Nothing acknowledged for so long although something was sent: the broker is away. */
+const ACK_MS = 10_000;
+
+/** WebSocket's "message too big". */
+const TOO_BIG = 1009;
+
+/** What Pulsar answers to each message; `context` is what was sent with it. */
+interface Ack {
+  result: string;
+  context?: string | null;
+  errorCode?: number;
+  errorMsg?: string;
+}
+
+/** Pulsar's error codes that speak of the message itself: not JSON, not Base64. */
+const UNREADABLE: ReadonlySet<number | undefined> = new Set([3, 7]);
+
+/** Makes a producer of a WebSocket that is connecting; `write` makes the text of a message. Throws a DvError. */
+export async function openWebSocketProducer(
+  socket: WebSocket,
+  write: (message: OutboxMessage, context: string) => string,
+): Promise<Producer> {
+  await opened(socket);
+  const waiting = new Map<string, PromiseWithResolvers<void>>();
+  let sent = 0;
+  let over: DvError | undefined;
+  let timer: NodeJS.Timeout | undefined;
+
+  const finish = (error: DvError): void => {
+    over ??= error;
+    clearTimeout(timer);
+    for (const { reject } of waiting.values()) reject(over);
+    waiting.clear();
+    socket.terminate();
+  };
+  const watch = (): void => {
+    clearTimeout(timer);
+    if (waiting.size > 0) timer = setTimeout(() => finish(pulsarError.timeout()), ACK_MS);
+  };
+  socket.on('message', (data: Buffer) => {
+    const ack = JSON.parse(data.toString('utf8')) as Ack;
+    // Without context it could not read what we sent.
+    if (ack.context === undefined || ack.context === null) return finish(refusal(ack));
+    const waiter = waiting.get(ack.context);
+    waiting.delete(ack.context);
+    if (ack.result === 'ok') waiter?.resolve();
+    else waiter?.reject(refusal(ack));
+    watch();
+  });
+  socket.on('error', (error) => finish(pulsarError.away('the connection failed', error)));
+  socket.on('close', (code) => {
+    finish(
+      code === TOO_BIG ? pulsarError.tooLarge() : pulsarError.away(`it closed the connection, code ${code}`),
+    );
+  });
+
+  return {
+    send(message) {
+      if (over !== undefined) return Promise.reject(over);
+      const context = String(sent++);
+      const answer = Promise.withResolvers<void>();
+      waiting.set(context, answer);
+      if (waiting.size === 1) watch();
+      socket.send(write(message, context));
+      return answer.promise;
+    },
+    async close() {
+      over ??= pulsarError.away('we closed the connection');
+      if (socket.readyState === socket.CLOSED) return;
+      // Until the broker has closed its side, it keeps the producer's name for us.
+      const closed = new Promise((resolve) => socket.once('close', resolve));
+      if (waiting.size > 0) socket.terminate();
+      else socket.close();
+      await closed;
+    },
+  };
+}
+
+/** Waits until a connecting WebSocket is open; takes all listeners off it. Throws a DvError. */
+export function opened(socket: WebSocket): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const fail = (error: DvError): void => {
+      // Ending a socket that is still connecting is an error of its own.
+      socket.removeAllListeners();
+      socket.on('error', () => undefined);
+      socket.terminate();
+      reject(error);
+    };
+    socket.once('open', () => {
+      socket.removeAllListeners();
+      resolve();
+    });
+    socket.once('unexpected-response', (_, { statusCode = 0 }) => fail(byStatus(statusCode)));
+    socket.once('error', (error) => fail(byError(error)));
+  });
+}
+
+/** What the HTTP status says with which the WebSocket service refuses to open a producer. */
+function byStatus(status: number): DvError {
+  switch (status) {
+    case 401:
+    case 403:
+      return pulsarError.unauthorized();
+    case 400:
+    case 404:
+      return pulsarError.topic();
+    case 409:
+      return pulsarError.busy();
+    default:
+      return pulsarError.away(`HTTP status ${status}`);
+  }
+}
+
+function byError(error: NodeJS.ErrnoException): DvError {
+  const code = error.code ?? '';
+  if (/TLS|SSL|CERT|SELF_SIGNED|UNABLE_TO_|EPROTO|HOSTNAME/.test(code)) return pulsarError.tls(code, error);
+  return code === '' ? pulsarError.timeout(error) : pulsarError.away(code, error);
+}
+
+function refusal({ errorCode, errorMsg = '' }: Ack): DvError {
+  if (/message size|bigger than|exceeds/i.test(errorMsg)) return pulsarError.tooLarge();
+  return UNREADABLE.has(errorCode)
+    ? pulsarError.refused()
+    : pulsarError.away(`it answered with error ${errorCode}`);
+}
