@@ -68,10 +68,12 @@ async function fromPulsar(
       ...pulsarSettings(settings),
       topic,
       subscription,
-      take: async (messages) => {
-        for (const { body } of messages) take(JSON.parse(body.toString('utf8')));
-        return messages.map(() => 'ack');
-      },
+      take: async (messages) =>
+        messages.map(({ body }) => {
+          if (stopping.aborted) return 'again';
+          take(JSON.parse(body.toString('utf8')));
+          return 'ack';
+        }),
       onConnection: (problem) =>
         tell(problem === undefined ? `Listening to ${topic}.` : `${problem}: trying again.`),
     }),
