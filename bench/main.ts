@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { compare } from './compare/benchmark.ts';
 import { night } from './night/benchmark.ts';
+import { outbox } from './outbox/benchmark.ts';
 import { repair } from './repair/benchmark.ts';
 import { trigger } from './trigger/benchmark.ts';
 import { vsync } from './vsync/benchmark.ts';
@@ -13,4 +14,5 @@ await new Command('bench')
   .addCommand(trigger())
   .addCommand(repair())
   .addCommand(night())
+  .addCommand(outbox())
   .parseAsync();

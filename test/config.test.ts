@@ -35,6 +35,7 @@ test('defaults: everything but where the database and the Bridge are', () => {
     HTTP_HOST: '127.0.0.1',
     HTTP_PORT: 9464,
     NOTIFY_URL: 'postgres:',
+    NOTIFY_TOPIC: 'persistent://public/default/dict-vsync',
     NOTIFY_CONTENT: 'full',
     OUTBOX_RETENTION_DAYS: 30,
     KEY_EVENTS_SUBSCRIPTION: 'dict-vsync',
@@ -56,6 +57,31 @@ test.each([
   'postgres://bank@[::1]:5432/x',
 ])('DATABASE_URL may be %s', (url) => {
   expect(readSettings({ DATABASE_URL: url }).DATABASE_URL).toBe(url);
+});
+
+test.each([
+  'postgres:',
+  'pulsar://pulsar.example:6650',
+  'pulsar+ssl://a.example:6651,b.example:6651',
+  'ws://[::1]:8080',
+  'wss://proxy.example/pulsar/',
+])('NOTIFY_URL may be %s', (url) => {
+  expect(readSettings({ NOTIFY_URL: url }).NOTIFY_URL).toBe(url);
+});
+
+test.each(['postgres://db', 'ws:', 'ws://token@host', 'wss://host?token=x', 'http://host:8080'])(
+  'NOTIFY_URL may not be %s',
+  (url) => {
+    expect(refusal({ NOTIFY_URL: url }).message).toContain('NOTIFY_URL: must be');
+  },
+);
+
+test('NOTIFY_TOPIC may hold the participant and the key type, and nothing else in braces', () => {
+  const topic = 'persistent://bank/dict-{participant}/vsync.{keyType}';
+  expect(readSettings({ NOTIFY_TOPIC: topic }).NOTIFY_TOPIC).toBe(topic);
+  expect(refusal({ NOTIFY_TOPIC: 'persistent://bank/dict/{key}' }).message).toContain(
+    'NOTIFY_TOPIC: must be',
+  );
 });
 
 test('numbers are read as numbers', () => {
@@ -94,7 +120,12 @@ test('all problems are reported at once, each by its name', () => {
     GRAPHILE_WORKER_SCHEMA: 'a; drop',
     WORKER_CONCURRENCY: '1.5',
     HTTP_PORT: '65536',
-    NOTIFY_URL: 'pulsar://x',
+    NOTIFY_URL: 'kafka://x',
+    NOTIFY_TOPIC: 'dict-vsync',
+    NOTIFY_TLS_CA: 'ca.pem',
+    NOTIFY_TLS_KEY: 'key.pem',
+    NOTIFY_TOKEN: 'secret',
+    NOTIFY_TOKEN_FILE: 'token',
     KEY_EVENTS_URL: 'http://x',
     KEY_EVENTS_SUBSCRIPTION: 'a/b',
     KEY_EVENTS_RETENTION_DAYS: '0',
@@ -114,7 +145,11 @@ test('all problems are reported at once, each by its name', () => {
     'GRAPHILE_WORKER_SCHEMA: must be a plain lowercase schema name',
     'WORKER_CONCURRENCY: ',
     'HTTP_PORT: ',
-    'NOTIFY_URL: ',
+    'NOTIFY_URL: must be postgres:, or pulsar://HOST:PORT',
+    'NOTIFY_TOPIC: must be persistent://',
+    'NOTIFY_TOKEN and NOTIFY_TOKEN_FILE: give one of them',
+    'NOTIFY_TLS_CERT and NOTIFY_TLS_KEY: give both or neither',
+    'NOTIFY_TLS_CA: has no meaning unless NOTIFY_URL is wss://',
     'KEY_EVENTS_URL: must begin with ws://',
     'KEY_EVENTS_TOPIC: needed with KEY_EVENTS_URL',
     'KEY_EVENTS_SUBSCRIPTION: ',

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Transaction } from '../engine/index.ts';
 import { DvError } from '../errors.ts';
+import { pulsarError } from './pulsar-errors.ts';
 import type { Delivery, OutboxMessage, Way } from './way.ts';
 
 /** What a producer of one stream is opened with. */
@@ -122,14 +123,19 @@ class Line {
   async #send(messages: readonly OutboxMessage[]): Promise<Delivery> {
     let delivered = 0;
     let window = WINDOW;
+    let hungUpOn: OutboxMessage | undefined;
     while (delivered < messages.length) {
       const sent = await this.#sendSome(messages.slice(delivered), window);
       delivered += sent.delivered;
       if (sent.error === undefined) continue;
       await this.#shut().catch(() => undefined);
+      const failed = messages[delivered]!;
+      const hungUp = sent.error.code === 'DV_NOTIFY_AWAY' && sent.inFlight === 1 && isLarge(failed);
       // Which of them was too large, the broker does not say when it hangs up: one by one it shows.
       if (sent.error.class === 'not_retryable' && sent.inFlight > 1) window = 1;
-      else return { delivered, error: sent.error };
+      // Its reason is lost when it hangs up while we write; that it does so on this message only, is one.
+      else if (hungUp && hungUpOn !== failed) hungUpOn = failed;
+      else return { delivered, error: hungUp ? pulsarError.tooLarge(sent.error) : sent.error };
     }
     return { delivered };
   }
@@ -154,7 +160,7 @@ class Line {
       const open = await this.#ready(BigInt(messages[0]!.sequence));
       for (const message of messages) {
         if (BigInt(message.sequence) !== open.next) break;
-        const large = message.body.length > LARGE;
+        const large = isLarge(message);
         await settle(large ? 0 : window - 1);
         if (error !== undefined) break;
         open.next++;
@@ -188,6 +194,10 @@ class Line {
       }
     }
   }
+}
+
+function isLarge({ body }: OutboxMessage): boolean {
+  return body.length > LARGE;
 }
 
 function asDvError(error: unknown): DvError {

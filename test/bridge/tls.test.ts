@@ -1,38 +1,18 @@
-import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { connectBridge } from '../../src/bridge/index.ts';
 import { UsageError } from '../../src/errors.ts';
+import { canMakeCertificates, makeCertificate } from '../support/certificate.ts';
 import { CALL, ISPB, bridgeWithDict, failure } from './support.ts';
 
-function openssl(...args: string[]): boolean {
-  try {
-    execFileSync('openssl', args, { stdio: 'ignore' });
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-describe.skipIf(!openssl('version'))('TLS', () => {
+describe.skipIf(!canMakeCertificates)('TLS', () => {
   const folder = mkdtempSync(join(tmpdir(), 'dv-tls-'));
   afterAll(() => rmSync(folder, { recursive: true }));
 
   function certificate(name: string) {
-    const [key, cert] = [join(folder, `${name}.key`), join(folder, `${name}.pem`)];
-    openssl(
-      ...'req -x509 -newkey rsa:2048 -nodes -days 1'.split(' '),
-      '-keyout',
-      key,
-      '-out',
-      cert,
-      '-subj',
-      `/CN=${name}`,
-      '-addext',
-      `subjectAltName=DNS:${name}`,
-    );
+    const { key, cert } = makeCertificate(folder, name);
     return { key: readFileSync(key), cert: readFileSync(cert) };
   }
   type Pair = ReturnType<typeof certificate>;

@@ -59,7 +59,7 @@ export async function outbox(pool: Pool): Promise<Outboxed[]> {
 
 export async function emptyOutbox(pool: Pool): Promise<void> {
   await pool.query(
-    'truncate dict.outbox, dict.outbox_sequences, dict.outbox_backoffs, dict.notifications; update workflow.clock set offset_by = interval \'0\'',
+    "truncate dict.outbox, dict.outbox_sequences, dict.outbox_backoffs, dict.notifications; update workflow.clock set offset_by = interval '0'",
   );
 }
 

@@ -46,7 +46,9 @@ export function problemsOf(event: unknown): string[] {
     [validator(name), data],
   ] as const) {
     if (validate(value) === true) continue;
-    problems.push(...(validate.errors ?? []).map(({ instancePath, message }) => `${instancePath} ${message}`));
+    problems.push(
+      ...(validate.errors ?? []).map(({ instancePath, message }) => `${instancePath} ${message}`),
+    );
   }
   return problems;
 }

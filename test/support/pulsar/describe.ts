@@ -1,5 +1,6 @@
 import { describe, inject, test } from 'vitest';
 import type { Broker } from './broker.ts';
+import { missingForJava, pulsarClasspath } from '../../../src/broker/classpath.ts';
 import type { Answer } from './starter.ts';
 
 /** Tests on the one Pulsar of all test files; reported as skipped, with the reason, where none can be had. */
@@ -8,4 +9,17 @@ export async function describeWithPulsar(name: string, tests: (broker: Broker) =
   if ('error' in answer) throw new Error(answer.error);
   if ('broker' in answer) describe(name, () => tests(answer.broker));
   else describe(name, () => test.skip(`needs a Pulsar: ${answer.reason}`, () => undefined));
+}
+
+/** Tests that start, kill and configure a broker of their own: on this machine's Java, or skipped with the reason. */
+export async function describeWithJava(name: string, tests: () => void): Promise<void> {
+  const missing =
+    (await missingForJava()) ??
+    (await pulsarClasspath().then(
+      () => undefined,
+      (error: unknown) => `Pulsar cannot be fetched: ${String(error).split('\n')[0]}`,
+    ));
+  if (missing === undefined) return void describe(name, tests);
+  if (process.env['REQUIRE_PULSAR'] === '1') throw new Error(`REQUIRE_PULSAR=1, but ${missing}`);
+  describe(name, () => test.skip(`needs a Pulsar of its own: ${missing}`, () => undefined));
 }
