@@ -1,7 +1,7 @@
 import { activity, type ReconciliationContext, reconciliationInput } from '../src/activity.ts';
 import { readDivergenceSummary } from '../src/dict/divergence-report.ts';
 import { countReconciliation, readReconciliation } from '../src/dict/reconciliation-log.ts';
-import { publish } from '../src/notify/index.ts';
+import { publish, readTold } from '../src/notify/index.ts';
 
 /** Tells Core-Dict where a reconciliation stands that did not simply succeed: approval needed, rejected, failed. */
 export default activity<'notified'>(async ({ run }) => {
@@ -21,6 +21,7 @@ export default activity<'notified'>(async ({ run }) => {
           runId: run.id,
           event,
           summary,
+          ...(event !== 'APPROVAL_NEEDED' && (await readTold(tx, run.id))),
           ...(code !== undefined && { code }),
           ...(summary.reason !== null && { reason: summary.reason }),
           ...(event === 'APPROVAL_NEEDED' &&

@@ -66,7 +66,8 @@ function describe({ ready, reasons, warnings }: Readiness): string {
     ready ? 'Ready.' : 'Not ready:',
     ...reasons.map(({ message }) => `- ${message}`),
     ...warnings.map(
-      ({ participant, keyType, message }) => `Deadline missed: ${participant} ${keyType}. ${message}`,
+      ({ warning, participant, keyType, message }) =>
+        `${warning === 'deadline_missed' ? 'Deadline missed' : 'Look at'}: ${participant} ${keyType}. ${message}`,
     ),
   ].join('\n');
 }

@@ -52,6 +52,9 @@ export type Message =
         divergences?: DivergenceSummary;
         /** For QUARANTINED: the first 100 CIDs that DICT kept failing on, with its own correlation ids. */
         quarantined?: QuarantinedCid[];
+        /** For REJECTED and FAILED: how many pages and changes reconciliation.changes has told before. */
+        pageCount?: number;
+        changeCount?: number;
         /** For FAILED: the error's code. */
         code?: string;
         /** For FAILED the error's sentence, for REJECTED a person's. */
@@ -80,7 +83,7 @@ export type Message =
   | {
       type: 'reconciliation.complete';
       /** How many pages and changes reconciliation.changes has told. */
-      content: { runId: string; summary: ReconciliationSummary; pages: number; changes: number };
+      content: { runId: string; summary: ReconciliationSummary; pageCount: number; changeCount: number };
     }
   | {
       /** What an undo put back, and what it could not (personal data), as it did. */
@@ -89,5 +92,5 @@ export type Message =
     }
   | {
       type: 'undo.done';
-      content: { runId: string; summary: UndoSummary; pages: number; changes: number };
+      content: { runId: string; summary: UndoSummary; pageCount: number; changeCount: number };
     };

@@ -58,14 +58,17 @@ export async function publishUndone(
 }
 
 /** How many pages and changes a reconciliation or an undo has told. */
-export async function readTold(tx: Transaction, runId: string): Promise<{ pages: number; changes: number }> {
-  const { rows } = await tx.query<{ pages: number; changes: number }>(
-    `select pages_told as pages, changes_told::float8 as changes from dict.reconciliations where run_id = $1
+export async function readTold(
+  tx: Transaction,
+  runId: string,
+): Promise<{ pageCount: number; changeCount: number }> {
+  const { rows } = await tx.query<{ pageCount: number; changeCount: number }>(
+    `select pages_told as "pageCount", changes_told::float8 as "changeCount" from dict.reconciliations where run_id = $1
      union all
      select pages_told, changes_told::float8 from dict.undos where undo_run_id = $1`,
     [runId],
   );
-  return rows[0] ?? { pages: 0, changes: 0 };
+  return rows[0] ?? { pageCount: 0, changeCount: 0 };
 }
 
 const COUNT_RECONCILIATION = `

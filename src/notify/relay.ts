@@ -11,6 +11,8 @@ export interface RelayOptions {
   /** Default: full. */
   content?: NotifyContent;
   log?: Logger;
+  /** A way that answers nothing for so long is away. Default: 30 s. */
+  patienceMs?: number;
 }
 
 /** Streams at once: each holds a connection while it waits for the way. */
@@ -19,25 +21,34 @@ const STREAMS = 4;
 /** Batches of a stream before others have their turn. */
 const BATCHES = 10;
 
-/** A way that answers nothing for so long is away. */
-const DELIVER_MS = 30_000;
+const PATIENCE_MS = 30_000;
 
 /**
  * Delivers what waits in the outbox: in order within a stream (a participant and key type), streams independent of each
  * other; one relay at a time a stream, however many workers. When a way fails, its stream backs off. A message that the
- * way refuses for good is put aside after three tries. Returns how many messages were delivered.
+ * way refuses for good is put aside after three tries. Returns how many messages were delivered. Throws what is not the
+ * way's doing, when all streams have had their turn.
  */
 export async function relayOutbox(pool: Pool, way: Way, options: RelayOptions = {}): Promise<number> {
   let delivered = 0;
   for (;;) {
     const streams = await dueStreams(pool);
     const before = delivered;
+    const broken: unknown[] = [];
     const next = async (): Promise<void> => {
       for (let stream = streams.shift(); stream !== undefined; stream = streams.shift()) {
-        delivered += await relayStream(pool, way, stream, options);
+        try {
+          // Not `+= await`: that reads before it waits, and the others' counts were lost.
+          const count = await relayStream(pool, way, stream, options);
+          delivered += count;
+        } catch (error) {
+          // Not the way's: Postgres', say. The other streams have their turn nevertheless.
+          broken.push(error);
+        }
       }
     };
     await Promise.all(Array.from({ length: STREAMS }, next));
+    if (broken.length > 0) throw broken[0];
     if (delivered === before) return delivered;
   }
 }
@@ -63,7 +74,7 @@ interface Batch {
  * no snapshot and has no transaction id, and keeps nobody's vacuum waiting (READ COMMITTED).
  */
 async function relayBatch(pool: Pool, way: Way, stream: Stream, options: RelayOptions): Promise<Batch> {
-  const { content = 'full', log } = options;
+  const { content = 'full', log, patienceMs = PATIENCE_MS } = options;
   let thrown: { error: unknown; first: string } | undefined;
   try {
     return await inTransaction(pool, async (tx) => {
@@ -71,7 +82,7 @@ async function relayBatch(pool: Pool, way: Way, stream: Stream, options: RelayOp
       const [first] = rows;
       if (first === undefined) return { delivered: 0, more: false };
       const messages = rows.map((row) => toMessage(row, content));
-      const delivery = await deliver(way, messages, tx).catch((error: unknown) => {
+      const delivery = await deliver(way, messages, tx, patienceMs).catch((error: unknown) => {
         thrown = { error, first: first.id };
         throw error;
       });
@@ -131,12 +142,17 @@ function toMessage(row: Outboxed, content: NotifyContent): OutboxMessage {
   };
 }
 
-async function deliver(way: Way, messages: readonly OutboxMessage[], tx: Transaction): Promise<Delivery> {
+async function deliver(
+  way: Way,
+  messages: readonly OutboxMessage[],
+  tx: Transaction,
+  patienceMs: number,
+): Promise<Delivery> {
   const late = Promise.withResolvers<never>();
   const timer = setTimeout(() => {
-    const text = `The way to Core-Dict did not answer within ${DELIVER_MS / 1000} s. It is tried again.`;
+    const text = `The way to Core-Dict did not answer within ${patienceMs / 1000} s. It is tried again.`;
     late.reject(new DvError('DV_NOTIFY_TIMEOUT', text, { class: 'retryable' }));
-  }, DELIVER_MS);
+  }, patienceMs);
   try {
     return await Promise.race([way.deliver(messages, tx), late.promise]);
   } finally {

@@ -51,6 +51,8 @@ export async function readStream(tx: Transaction, { participant, keyType }: Stre
      order by sequence limit ${BATCH}`,
     [participant, keyType],
   );
+  // A statement with parameters leaves its portal open, and with it its snapshot, until the next one; one without does not.
+  await tx.query('select');
   return rows;
 }
 

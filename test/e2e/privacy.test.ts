@@ -3,7 +3,7 @@ import { expect, it } from 'vitest';
 import type { Entry } from '../../src/dict/entry.ts';
 import { KEY_TYPES } from '../../src/dict/key-type.ts';
 import { retryRun } from '../../src/engine/index.ts';
-import { childrenOf, notifications } from '../support/inspect.ts';
+import { childrenOf, heard, notifications } from '../support/inspect.ts';
 import { capturedLog } from '../support/log.ts';
 import { isClosed, startSystem } from '../support/system.ts';
 
@@ -90,4 +90,45 @@ it('no personal data is in the log, down to trace, nor in the engine’s tables'
     .filter((line) => JSON.stringify(JSON.parse(line)) !== line)
     .map((line) => (JSON.parse(line) as { msg: string }).msg);
   expect([...new Set(repeated)]).toEqual([]);
+});
+
+it('by reference, no message holds personal data, and each says what to ask for', async () => {
+  const system = await startSystem({
+    keyTypes: KEY_TYPES,
+    divergent: 6,
+    settings: { NOTIFY_CONTENT: 'references', MANUAL_APPROVAL_THRESHOLD: '5' },
+  });
+  const verification = await system.verify();
+  await system.waitForClosed(verification);
+  const children = await childrenOf(system.pool, verification);
+  for (const [keyType, run] of Object.entries(children)) {
+    await system.waitForRun(run, ({ status }) => status === 'WAITING');
+    const decision = keyType === 'EVP' ? 'reject' : 'approve';
+    await system.pool.query(`select dict.${decision}_reconciliation($1, 'Ana Souza', 'João asked for it')`, [
+      run,
+    ]);
+    await system.waitForClosed(run);
+  }
+  await system.pool.query(`select dict.start_undo($1, 'Ana Souza', 'João asked for it')`, [children.CPF]);
+  await expect
+    .poll(async () => (await notifications(system.pool)).map(({ type }) => type))
+    .toEqual(expect.arrayContaining(['undo.changes', 'undo.done']));
+  expect(await heard(system.pool, children.EVP!)).toContain('reconciliation.notification REJECTED');
+  const { rows } = await system.pool.query<{ payload: { personaldata: boolean } }>(
+    'select payload from dict.notifications',
+  );
+  const text = JSON.stringify(rows);
+  expect(personalIn(text, [...system.entries, ...system.local])).toEqual([]);
+  expect(text).not.toMatch(/Ana Souza|João/);
+  expect(rows.filter(({ payload }) => payload.personaldata)).toEqual([]);
+
+  // What docs/core-dict.md asks by.
+  const asked = await system.pool.query(
+    `select c ->> 'decision' = k.decision and k.key is not null as found
+     from dict.notifications n cross join jsonb_array_elements(n.payload -> 'data' -> 'changes') c
+     left join dict.key_changes k on k.run_id::text = n.payload #>> '{data,runId}' and
+       (k.local_cid = c ->> 'cidBefore' or k.dict_cid = c ->> 'cidAfter')
+     where n.type = 'reconciliation.changes'`,
+  );
+  expect(asked.rows).toEqual(Array.from({ length: 4 * 6 }, () => ({ found: true })));
 });

@@ -6,6 +6,7 @@ import {
   expectBaseLikeDict,
   heard,
   localBase,
+  notifications,
   reconciliation,
 } from '../support/inspect.ts';
 import { isClosed, startSystem, type System } from '../support/system.ts';
@@ -225,6 +226,14 @@ describe('a CID that DICT keeps failing on', () => {
     );
     const ids = system.dict.ledger.calls('getEntryByCid').map(({ correlationId }) => correlationId);
     expect(ids).toContain(rows[0]?.correlation_id);
+    expect(await heard(system.pool, run)).toEqual([
+      'reconciliation.notification STARTED',
+      'reconciliation.changes',
+      'reconciliation.notification QUARANTINED',
+      'reconciliation.complete',
+    ]);
+    const told = (await notifications(system.pool)).find(({ payload }) => payload['event'] === 'QUARANTINED');
+    expect(told?.payload['quarantined']).toEqual([{ cid, correlationId: rows[0]?.correlation_id }]);
     broken.off();
     const next = await system.reconcile();
     expect(await system.waitForClosed(next)).toMatchObject({ status: 'COMPLETED' });

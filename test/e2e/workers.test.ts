@@ -50,7 +50,8 @@ describe('two services on one database', () => {
     expect(new Set(once).size).toBe(once.length);
     expect(once).toHaveLength(1 + 5 * 2);
     const { rows: changed } = await system.pool.query<{ key: string }>(
-      `select c ->> 'key' as key from dict.notifications, jsonb_array_elements(payload -> 'changes') c`,
+      `select c ->> 'key' as key from dict.notifications, jsonb_array_elements(payload -> 'data' -> 'changes') c
+       where type = 'reconciliation.changes'`,
     );
     expect(changed).toHaveLength(5 * 12);
     expect(new Set(changed.map(({ key }) => key)).size).toBe(changed.length);

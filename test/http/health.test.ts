@@ -135,3 +135,21 @@ describe('the database', () => {
     expect(await reasonsOf(healthOf())).toEqual([]);
   });
 });
+
+describe('messages to Core-Dict', () => {
+  test('put aside, or waiting for more than ten minutes, are warnings and leave the worker ready', async () => {
+    const { pool } = database;
+    for (const keyType of ['CPF', 'EVP', 'ALL']) {
+      await pool.query("select dict.publish('12345678', $1, 'test', '{}', null)", [keyType]);
+    }
+    await pool.query(`update dict.outbox set created_at = workflow.now() - interval '11 minutes' where key_type <> 'ALL';
+      update dict.outbox set dead_at = workflow.now() where key_type = 'EVP'`);
+    const { ready, warnings } = await healthOf().check();
+    expect(ready).toBe(true);
+    expect(warnings.map(({ warning, keyType }) => [warning, keyType])).toEqual([
+      ['messages_late', 'CPF'],
+      ['messages_dead', 'EVP'],
+    ]);
+    await pool.query('truncate dict.outbox, dict.outbox_sequences');
+  });
+});

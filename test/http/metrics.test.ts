@@ -102,17 +102,24 @@ test('the age of the last OK, absent where there never was one', async () => {
 test('runs by machine and status, and what waits in the outbox', async () => {
   const metrics = createMetrics(database.pool);
   await database.pool.query('select dict.start_verification($1)', [ISPB]);
-  await database.pool.query("select dict.publish($1, 'CPF', 'test', '{}', null)", [ISPB]);
+  const publish = "select dict.publish($1, $2, 'test', '{}', null)";
+  for (const keyType of ['CPF', 'EVP']) await database.pool.query(publish, [ISPB, keyType]);
+  await database.pool.query(`update dict.outbox set created_at = workflow.now() - interval '1 hour';
+    update dict.outbox set dead_at = workflow.now(), created_at = workflow.now() - interval '2 hours' where key_type = 'EVP'`);
   const pending = 'dict_vsync_runs{machine="verification",status="PENDING"}';
   const cancelled = 'dict_vsync_runs{machine="verification",status="CANCELLED"}';
   const before = await scrape(metrics);
   expect([before.get(pending), before.get(cancelled)]).toEqual([1, undefined]);
   expect(before.get('dict_vsync_outbox_pending')).toBe(1);
+  expect(before.get('dict_vsync_outbox_dead')).toBe(1);
+  expect(before.get('dict_vsync_outbox_oldest_age_seconds')).toBeGreaterThan(3600 - 1);
+  expect(before.get('dict_vsync_outbox_oldest_age_seconds')).toBeLessThan(3660);
   await database.pool.query('select workflow.cancel(id) from workflow.runs');
   await database.pool.query('update dict.outbox set delivered_at = now()');
   const after = await scrape(metrics);
   expect([after.get(pending), after.get(cancelled)]).toEqual([undefined, 1]);
   expect(after.get('dict_vsync_outbox_pending')).toBe(0);
+  expect(after.get('dict_vsync_outbox_oldest_age_seconds')).toBe(0);
 });
 
 test('two in one process do not mix', async () => {

@@ -45,7 +45,7 @@ export function problemsOf(event: unknown): string[] {
     [validator('cloudevent.v1.json'), event],
     [validator(name), data],
   ] as const) {
-    if (validate(value) === true) continue;
+    if (validate(value)) continue;
     problems.push(
       ...(validate.errors ?? []).map(({ instancePath, message }) => `${instancePath} ${message}`),
     );

@@ -186,9 +186,12 @@ describe('undo', () => {
     expect(await undone(system, id)).toHaveLength(700);
     expect(await stateOf(system)).toEqual(before);
     const told = (await notifications(system.pool)).filter(({ type }) => type === 'undo.changes');
-    expect(told.map(({ payload }) => (payload['changes'] as unknown as unknown[]).length)).toEqual([
-      200, 200, 200, 100,
-    ]);
+    expect(
+      told.map(({ payload }) => [payload['page'], (payload['changes'] as unknown as unknown[]).length]),
+    ).toEqual([1, 2, 3, 4, 5, 6, 7].map((page) => [page, 100]));
+    expect((await notifications(system.pool)).at(-1)?.payload).toMatchObject({
+      ...{ runId: id, pageCount: 7, changeCount: 700 },
+    });
   });
 
   it('goes on where a cancelled one broke off', async () => {
