@@ -8,6 +8,9 @@ const flag = (fallback: number, min: number, max: number) =>
   z.coerce.number().int().min(min).max(max).default(fallback);
 const duration = (fallback: number, max: number) => z.coerce.number().positive().max(max).default(fallback);
 
+/** Where a Pulsar is: no user, no query, so that it holds no secret. */
+const BROKER_URL = /^(?:pulsar|pulsar\+ssl|wss?):\/\/[^\s/@?#]+(?:\/[^\s@?#]*)?$/;
+
 /** Every setting: environment variable, check, default. The README's table says what each means. */
 const schema = z.object({
   DATABASE_URL: z
@@ -61,7 +64,7 @@ const schema = z.object({
   NOTIFY_URL: z
     .string()
     .regex(
-      /^(postgres:|(pulsar|pulsar\+ssl|wss?):\/\/[^\s/@]+\/?[^\s?#]*)$/,
+      new RegExp(`^postgres:$|${BROKER_URL.source}`),
       'must be postgres:, or pulsar://HOST:PORT, pulsar+ssl://, ws:// or wss:// (a token belongs in NOTIFY_TOKEN)',
     )
     .default('postgres:'),
@@ -81,7 +84,10 @@ const schema = z.object({
   OUTBOX_RETENTION_DAYS: duration(30, 3650),
   KEY_EVENTS_URL: z
     .string()
-    .regex(/^(wss?|pulsar|pulsar\+ssl):\/\/[^/]/, 'must begin with ws://, wss://, pulsar:// or pulsar+ssl://')
+    .regex(
+      BROKER_URL,
+      'must be ws://HOST:PORT, wss://, pulsar:// or pulsar+ssl:// (a token belongs in NOTIFY_TOKEN)',
+    )
     .optional(),
   KEY_EVENTS_TOPIC: z.string().optional(),
   KEY_EVENTS_SUBSCRIPTION: z

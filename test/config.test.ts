@@ -150,7 +150,7 @@ test('all problems are reported at once, each by its name', () => {
     'NOTIFY_TOKEN and NOTIFY_TOKEN_FILE: give one of them',
     'NOTIFY_TLS_CERT and NOTIFY_TLS_KEY: give both or neither',
     'NOTIFY_TLS_CA: has no meaning unless NOTIFY_URL is wss://',
-    'KEY_EVENTS_URL: must begin with ws://',
+    'KEY_EVENTS_URL: must be ws://HOST:PORT',
     'KEY_EVENTS_TOPIC: needed with KEY_EVENTS_URL',
     'KEY_EVENTS_SUBSCRIPTION: ',
     'KEY_EVENTS_RETENTION_DAYS: ',

@@ -4,6 +4,7 @@ import { applyKeyEvents } from '../../src/dict/key-events.ts';
 import { readKeyEvent } from '../../src/dict/key-event.ts';
 import { createLog } from '../../src/log.ts';
 import { consumeKeyEvents, subscribe, type Subscription } from '../../src/notify/index.ts';
+import { connect, oneTable } from '../connected/support.ts';
 import { keptVSyncs, naiveVSyncs } from '../dict/entries.ts';
 import {
   at,
@@ -16,6 +17,7 @@ import {
 } from '../key-events/support.ts';
 import { describeWithPulsar } from '../support/pulsar/describe.ts';
 import { createNamespace, type Namespace } from '../support/pulsar/namespace.ts';
+import { startSystem } from '../support/system.ts';
 import { backlog, byWebSocket, publishAll } from './support.ts';
 
 const SUBSCRIPTION = 'dict-vsync';
@@ -192,6 +194,25 @@ await describeWithPulsar('key events', (broker) => {
     await expect.poll(() => received(pool)).toHaveLength(400);
     await allDone(topic);
     expect(await present(pool)).toEqual(entries.map(({ key }) => `${key} Nome ${'x'.repeat(19)}`).sort());
+  });
+
+  test('the worker hears them where it is configured to, and not where the keys come from tables of the bank', async () => {
+    const namespace = await createNamespace(broker);
+    onTestFinished(() => namespace.remove());
+    const topic = namespace.topic('keys');
+    const settings = {
+      KEY_EVENTS_URL: broker.webSocketUrl,
+      KEY_EVENTS_TOPIC: topic,
+      ...(broker.token !== undefined && { NOTIFY_TOKEN: broker.token }),
+    };
+    const system = await startSystem({ keysPerType: 1, settings });
+    await expect.poll(() => backlog(broker, topic, SUBSCRIPTION)).toBe(0);
+    await publish(topic, keyEvent('key.created', first, at(1)));
+    await expect.poll(() => present(system.pool)).toContain(`${first.key} ${first.name}`);
+    await allDone(topic);
+    await system.stopService();
+    await connect(system.pool, oneTable);
+    await expect(system.restartService()).rejects.toMatchObject({ code: 'DV_KEY_EVENTS_CONNECTED' });
   });
 });
 
