@@ -1,7 +1,7 @@
 import { build, type Plugin } from 'rolldown';
 
 /** Left out: addons, which are optional and loaded only when used, and a parser of a kind of file we don't have. */
-const EXTERNAL = ['pg-native', 'pulsar-client', 'typescript'];
+const EXTERNAL = ['bufferutil', 'pg-native', 'pulsar-client', 'typescript', 'utf-8-validate'];
 
 /** The thread that reads a CID file is a bundle of its own; the program's bundle finds it beside itself. */
 const threadBesideBundle: Plugin = {

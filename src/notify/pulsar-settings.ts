@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { UsageError } from '../errors.ts';
+import { pulsarError } from './pulsar-errors.ts';
 import type { OutboxMessage } from './way.ts';
 
 /** How a Pulsar is reached, whichever way. */
@@ -17,9 +18,15 @@ export interface PulsarSettings {
   tlsKey?: string | undefined;
 }
 
-/** The token to show, if there is one. DV_SETTINGS_INVALID when its file cannot be read. */
+/** The token to show, if there is one. DV_NOTIFY_UNAUTHORIZED when its file cannot be read: it may be back soon. */
 export function readToken({ token, tokenFile }: PulsarSettings): string | undefined {
-  return tokenFile === undefined ? token : readNamed('NOTIFY_TOKEN_FILE', tokenFile).toString('utf8').trim();
+  try {
+    return tokenFile === undefined
+      ? token
+      : readNamed('NOTIFY_TOKEN_FILE', tokenFile).toString('utf8').trim();
+  } catch (error) {
+    throw pulsarError.unauthorized(error);
+  }
 }
 
 /** The file that a setting names. DV_SETTINGS_INVALID when it cannot be read. */

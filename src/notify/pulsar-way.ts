@@ -5,9 +5,6 @@ import { pulsarError } from './pulsar-errors.ts';
 import { labels, type PulsarSettings, readToken, topicOf } from './pulsar-settings.ts';
 import type { OutboxMessage, Way } from './way.ts';
 
-/** Not a literal: the single binary has no addons, and its bundler looks for none. */
-const PACKAGE: string = 'pulsar-client';
-
 /** The client takes 0 for "not set", and its default is 30 s. */
 const FOR_EVER_MS = 2 ** 31 - 1;
 
@@ -48,7 +45,7 @@ export async function nativePulsarWay(settings: PulsarSettings): Promise<Way> {
 /** The official client, a native addon. DV_NOTIFY_ADDON_MISSING when it is not installed. */
 export async function loadClient(): Promise<typeof Pulsar> {
   try {
-    return ((await import(PACKAGE)) as { default: typeof Pulsar }).default;
+    return ((await import('pulsar-client')) as unknown as { default: typeof Pulsar }).default;
   } catch (cause) {
     throw new UsageError(
       'DV_NOTIFY_ADDON_MISSING',

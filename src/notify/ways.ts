@@ -1,6 +1,6 @@
 import { postgresWay } from './postgres-way.ts';
 import { nativePulsarWay } from './pulsar-way.ts';
-import type { PulsarSettings } from './pulsar-settings.ts';
+import { type PulsarSettings, readNamed } from './pulsar-settings.ts';
 import { webSocketWay } from './websocket-way.ts';
 import type { Way } from './way.ts';
 
@@ -9,6 +9,7 @@ import type { Way } from './way.ts';
  * without the native client, DV_SETTINGS_INVALID when a file cannot be read.
  */
 export async function openWay(settings: PulsarSettings): Promise<Way> {
+  if (settings.tokenFile !== undefined) readNamed('NOTIFY_TOKEN_FILE', settings.tokenFile);
   switch (settings.url.slice(0, settings.url.indexOf(':'))) {
     case 'ws':
     case 'wss':

@@ -7,6 +7,9 @@ import type { OutboxMessage } from './way.ts';
 /** Nothing acknowledged for so long although something was sent: the broker is away. */
 const ACK_MS = 10_000;
 
+/** How long the broker may take to close its side. */
+const CLOSE_MS = 2000;
+
 /** WebSocket's "message too big". */
 const TOO_BIG = 1009;
 
@@ -44,9 +47,11 @@ export async function openWebSocketProducer(
     if (waiting.size > 0) timer = setTimeout(() => finish(pulsarError.timeout()), ACK_MS);
   };
   socket.on('message', (data: Buffer) => {
-    const ack = JSON.parse(data.toString('utf8')) as Ack;
+    const ack = read(data);
     // Without context it could not read what we sent.
-    if (ack.context === undefined || ack.context === null) return finish(refusal(ack));
+    if (typeof ack?.context !== 'string') {
+      return finish(ack === undefined ? pulsarError.away('its answer cannot be read') : refusal(ack));
+    }
     const waiter = waiting.get(ack.context);
     waiting.delete(ack.context);
     if (ack.result === 'ok') waiter?.resolve();
@@ -77,7 +82,9 @@ export async function openWebSocketProducer(
       const closed = new Promise((resolve) => socket.once('close', resolve));
       if (waiting.size > 0) socket.terminate();
       else socket.close();
+      const late = setTimeout(() => socket.terminate(), CLOSE_MS);
       await closed;
+      clearTimeout(late);
     },
   };
 }
@@ -121,6 +128,14 @@ function byError(error: NodeJS.ErrnoException): DvError {
   const code = error.code ?? '';
   if (/TLS|SSL|CERT|SELF_SIGNED|UNABLE_TO_|EPROTO|HOSTNAME/.test(code)) return pulsarError.tls(code, error);
   return code === '' ? pulsarError.timeout(error) : pulsarError.away(code, error);
+}
+
+function read(data: Buffer): Ack | undefined {
+  try {
+    return JSON.parse(data.toString('utf8')) as Ack;
+  } catch {
+    return undefined;
+  }
 }
 
 function refusal({ errorCode, errorMsg = '' }: Ack): DvError {

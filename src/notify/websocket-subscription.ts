@@ -9,19 +9,11 @@ import {
   type SubscriptionOptions,
   type Verdict,
 } from './subscription.ts';
-import { closeSocket, openSocket, topicPath } from './websocket.ts';
+import { closeSocket, onAnswer, openSocket, topicPath } from './websocket.ts';
 
 /** Messages on their way to us beyond the batch that is worked on. */
 const QUEUE = 500;
 const PING_MS = 20_000;
-
-/** What Pulsar sends a consumer. */
-interface Delivered {
-  messageId: string;
-  payload: string;
-  key?: string;
-  redeliveryCount?: number;
-}
 
 /** A subscription by Pulsar's WebSocket API: no native addon. */
 export function subscribeByWebSocket(options: SubscriptionOptions): Subscription {
@@ -68,18 +60,13 @@ class Inbox {
 
   listenTo(socket: WebSocket): void {
     let alive = true;
-    socket.on('message', (data: Buffer) => {
-      const {
-        messageId,
-        payload,
-        key = '',
-        redeliveryCount = 0,
-      } = JSON.parse(data.toString('utf8')) as Delivered;
+    onAnswer(socket, ({ messageId, payload, key, redeliveryCount }) => {
+      if (typeof messageId !== 'string') return;
       this.#waiting.push({
         id: messageId,
-        body: Buffer.from(payload, 'base64'),
-        key,
-        tries: redeliveryCount + 1,
+        body: Buffer.from(typeof payload === 'string' ? payload : '', 'base64'),
+        key: typeof key === 'string' ? key : '',
+        tries: Number(redeliveryCount ?? 0) + 1,
       });
       this.#rouse();
     });
@@ -156,11 +143,9 @@ async function sendDeadLetter(
   message: ReceivedMessage,
   reason: string,
 ): Promise<void> {
-  const answered = Promise.withResolvers<string>();
+  const answered = Promise.withResolvers<unknown>();
   const socket = await openSocket(options, `producer/${topicPath(deadLetterTopic)}`, {}, (opening) => {
-    opening.on('message', (data: Buffer) =>
-      answered.resolve((JSON.parse(data.toString('utf8')) as { result: string }).result),
-    );
+    onAnswer(opening, ({ result }) => answered.resolve(result));
     opening.on('close', () => answered.resolve('closed'));
   });
   socket.send(

@@ -4,6 +4,7 @@ import { type PulsarSettings, readNamed, readToken } from './pulsar-settings.ts'
 import { opened } from './websocket-producer.ts';
 
 const OPEN_MS = 10_000;
+const CLOSE_MS = 2000;
 
 /** `persistent/tenant/namespace/name` of a topic, which may be given in short: NAME. DV_TOPIC_INVALID. */
 export function topicPath(topic: string): string {
@@ -51,10 +52,26 @@ export async function openSocket(
   return socket;
 }
 
-/** Closes a socket, with all that was sent before; settles when it is closed. */
+/** Closes a socket, with all that was sent before; settles when it is closed, or the broker doesn't answer. */
 export async function closeSocket(socket: WebSocket): Promise<void> {
   if (socket.readyState === WebSocket.CLOSED) return;
   const closed = new Promise((resolve) => socket.once('close', resolve));
+  const late = setTimeout(() => socket.terminate(), CLOSE_MS);
   socket.close();
   await closed;
+  clearTimeout(late);
+}
+
+/** Hands over the answers of a socket; ends the connection at one that is no JSON object. */
+export function onAnswer(socket: WebSocket, take: (answer: Record<string, unknown>) => void): void {
+  socket.on('message', (data: Buffer) => {
+    let answer: unknown;
+    try {
+      answer = JSON.parse(data.toString('utf8'));
+    } catch {
+      // It is no Pulsar that says such a thing.
+    }
+    if (typeof answer === 'object' && answer !== null) take(answer as Record<string, unknown>);
+    else socket.terminate();
+  });
 }

@@ -136,11 +136,8 @@ await describeWithPulsar('through Pulsar', (broker) => {
       onTestFinished(() => way.close());
       expect(await relayOutbox(database.pool, way)).toBe(0);
       expect(await failing(database.pool)).toBe('DV_NOTIFY_TOPIC');
-      await namespace.admin('PUT', `namespaces/${missing}`, {});
-      await namespace.admin('POST', `namespaces/${missing}/retention`, {
-        retentionTimeInMinutes: -1,
-        retentionSizeInMB: -1,
-      });
+      const later = await createNamespace(broker, missing);
+      onTestFinished(() => later.remove());
       await passBackoff(database.pool);
       expect(await relayOutbox(database.pool, way)).toBe(3);
       await expectReceived(database.pool, await namespace.read(`persistent://${missing}/t`));

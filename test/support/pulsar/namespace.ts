@@ -24,8 +24,11 @@ export interface Namespace {
   remove(): Promise<void>;
 }
 
-/** Makes a namespace. Input: the answer of describeWithPulsar, or a broker of the test's own. */
-export async function createNamespace(broker: Broker): Promise<Namespace> {
+/** Makes a namespace, which keeps what nobody reads. */
+export async function createNamespace(
+  broker: Broker,
+  name = `public/dv-${randomBytes(5).toString('hex')}`,
+): Promise<Namespace> {
   const headers = { ...(broker.token !== undefined && { authorization: `Bearer ${broker.token}` }) };
   const admin: Namespace['admin'] = async (method, path, body) => {
     const answer = await fetch(`${broker.adminUrl}/admin/v2/${path}`, {
@@ -36,7 +39,6 @@ export async function createNamespace(broker: Broker): Promise<Namespace> {
     if (answer.ok || answer.status === 404) return answer;
     throw new Error(`${method} ${path}: ${answer.status} ${await answer.text()}`);
   };
-  const name = `public/dv-${randomBytes(5).toString('hex')}`;
   await admin('PUT', `namespaces/${name}`, {});
   await admin('POST', `namespaces/${name}/deduplication`, true);
   await admin('POST', `namespaces/${name}/retention`, { retentionTimeInMinutes: -1, retentionSizeInMB: -1 });
