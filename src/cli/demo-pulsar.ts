@@ -18,7 +18,6 @@ export interface DemoCoreDict {
 /** Names of the settings by which a broker of the user's is reached. */
 const REACHED_BY = [
   'NOTIFY_URL',
-  'NOTIFY_TOPIC',
   'NOTIFY_TOKEN',
   'NOTIFY_TOKEN_FILE',
   'NOTIFY_TLS_CA',
@@ -78,8 +77,10 @@ async function reachedBy(
   resources: AsyncDisposableStack,
   say: (line: string) => void,
 ): Promise<Record<string, string>> {
-  // Of its own: what other demos left in the topic is not this one's.
-  const topic = `persistent://public/default/dict-vsync-demo-${randomBytes(4).toString('hex')}`;
+  // Of its own, where NOTIFY_TOPIC would be: what other demos left in a topic is not this one's.
+  const [, namespace = 'public/default'] =
+    /^persistent:\/\/([^/{]+\/[^/{]+)\//.exec(process.env['NOTIFY_TOPIC'] ?? '') ?? [];
+  const topic = `persistent://${namespace}/dict-vsync-demo-${randomBytes(4).toString('hex')}`;
   if (/^(ws|pulsar)/.test(process.env['NOTIFY_URL'] ?? '')) {
     const given = REACHED_BY.flatMap((name) => {
       const value = process.env[name] ?? '';
