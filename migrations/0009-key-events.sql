@@ -149,3 +149,4 @@ language sql security definer set search_path = pg_catalog, dict, workflow, pg_t
 $$;
 comment on function dict.forget_key_events(double precision, integer) is
   'Forgets received key events older than so many days, at most `most`; returns how many. What is newest of each key stays in dict.key_event_order.';
+revoke execute on function dict.forget_key_events(double precision, integer) from public;
