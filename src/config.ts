@@ -8,6 +8,9 @@ const flag = (fallback: number, min: number, max: number) =>
   z.coerce.number().int().min(min).max(max).default(fallback);
 const duration = (fallback: number, max: number) => z.coerce.number().positive().max(max).default(fallback);
 
+/** Where a Pulsar is: no user, no query, so that it holds no secret. */
+const BROKER_URL = /^(?:pulsar|pulsar\+ssl|wss?):\/\/[^\s/@?#]+(?:\/[^\s@?#]*)?$/;
+
 /** Every setting: environment variable, check, default. The README's table says what each means. */
 const schema = z.object({
   DATABASE_URL: z
@@ -61,7 +64,7 @@ const schema = z.object({
   NOTIFY_URL: z
     .string()
     .regex(
-      /^(postgres:|(pulsar|pulsar\+ssl|wss?):\/\/[^\s/@?#]+(\/[^\s?#]*)?)$/,
+      new RegExp(`^postgres:$|${BROKER_URL.source}`),
       'must be postgres:, or pulsar://HOST:PORT, pulsar+ssl://, ws:// or wss:// (a token belongs in NOTIFY_TOKEN)',
     )
     .default('postgres:'),
@@ -79,6 +82,20 @@ const schema = z.object({
   NOTIFY_TLS_KEY: z.string().optional(),
   NOTIFY_CONTENT: z.enum(['full', 'references']).default('full'),
   OUTBOX_RETENTION_DAYS: duration(30, 3650),
+  KEY_EVENTS_URL: z
+    .string()
+    .regex(
+      BROKER_URL,
+      'must be ws://HOST:PORT, wss://, pulsar:// or pulsar+ssl:// (a token belongs in NOTIFY_TOKEN)',
+    )
+    .optional(),
+  KEY_EVENTS_TOPIC: z.string().optional(),
+  KEY_EVENTS_SUBSCRIPTION: z
+    .string()
+    .regex(/^[\w.-]{1,100}$/, 'must be letters, digits, ".", "_" and "-"')
+    .default('dict-vsync'),
+  KEY_EVENTS_DEAD_LETTER_TOPIC: z.string().optional(),
+  KEY_EVENTS_RETENTION_DAYS: duration(30, 3650),
   LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
 });
 
@@ -109,6 +126,9 @@ export function readSettings(environment: Record<string, string | undefined>): S
     problems.push('BRIDGE_TLS_SERVER_NAME: has no meaning without BRIDGE_TLS_CA');
   }
   problems.push(...notifyProblems(given));
+  if (given['KEY_EVENTS_URL'] !== undefined && given['KEY_EVENTS_TOPIC'] === undefined) {
+    problems.push('KEY_EVENTS_TOPIC: needed with KEY_EVENTS_URL');
+  }
   if (!parsed.success || problems.length > 0) {
     throw new UsageError('DV_SETTINGS_INVALID', `The settings are not usable. ${problems.join('. ')}.`);
   }
@@ -123,7 +143,8 @@ function notifyProblems(given: Record<string, string | undefined>): string[] {
     problems.push('NOTIFY_TOKEN and NOTIFY_TOKEN_FILE: give one of them');
   if (has('TLS_CERT') !== has('TLS_KEY'))
     problems.push('NOTIFY_TLS_CERT and NOTIFY_TLS_KEY: give both or neither');
-  if (has('TLS_CA') && !/^(wss|pulsar\+ssl):/.test(given['NOTIFY_URL'] ?? '')) {
+  const tls = ['NOTIFY_URL', 'KEY_EVENTS_URL'].some((name) => /^(wss|pulsar\+ssl):/.test(given[name] ?? ''));
+  if (has('TLS_CA') && !tls) {
     problems.push('NOTIFY_TLS_CA: has no meaning unless NOTIFY_URL is wss:// or pulsar+ssl://');
   }
   return problems;

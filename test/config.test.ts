@@ -38,6 +38,8 @@ test('defaults: everything but where the database and the Bridge are', () => {
     NOTIFY_TOPIC: 'persistent://public/default/dict-vsync',
     NOTIFY_CONTENT: 'full',
     OUTBOX_RETENTION_DAYS: 30,
+    KEY_EVENTS_SUBSCRIPTION: 'dict-vsync',
+    KEY_EVENTS_RETENTION_DAYS: 30,
     LOG_LEVEL: 'info',
   });
 });
@@ -124,6 +126,9 @@ test('all problems are reported at once, each by its name', () => {
     NOTIFY_TLS_KEY: 'key.pem',
     NOTIFY_TOKEN: 'secret',
     NOTIFY_TOKEN_FILE: 'token',
+    KEY_EVENTS_URL: 'http://x',
+    KEY_EVENTS_SUBSCRIPTION: 'a/b',
+    KEY_EVENTS_RETENTION_DAYS: '0',
     LOG_LEVEL: 'loud',
   });
   expect(error.code).toBe('DV_SETTINGS_INVALID');
@@ -145,6 +150,10 @@ test('all problems are reported at once, each by its name', () => {
     'NOTIFY_TOKEN and NOTIFY_TOKEN_FILE: give one of them',
     'NOTIFY_TLS_CERT and NOTIFY_TLS_KEY: give both or neither',
     'NOTIFY_TLS_CA: has no meaning unless NOTIFY_URL is wss://',
+    'KEY_EVENTS_URL: must be ws://HOST:PORT',
+    'KEY_EVENTS_TOPIC: needed with KEY_EVENTS_URL',
+    'KEY_EVENTS_SUBSCRIPTION: ',
+    'KEY_EVENTS_RETENTION_DAYS: ',
     'LOG_LEVEL: ',
   ]) {
     expect(error.message).toContain(name);

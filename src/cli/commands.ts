@@ -8,7 +8,9 @@ import { describe } from './describe.ts';
 import { health } from './health.ts';
 import { held } from './held.ts';
 import { importKeys } from './import.ts';
+import { keyEvents } from './key-events.ts';
 import { list } from './list.ts';
+import { listen } from './listen.ts';
 import { migrate } from './migrate.ts';
 import { outbox } from './outbox.ts';
 import { reject } from './reject.ts';
@@ -43,6 +45,8 @@ export function commands(): Command[] {
     vsync(),
     importKeys(),
     connect(),
+    keyEvents(),
+    listen(),
     simulator(),
     health(),
   ];

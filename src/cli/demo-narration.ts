@@ -18,6 +18,7 @@ export function narrator(options: DemoOptions): {
   ready(database: string): void;
   seeded(): void;
   follow(pool: Pool): Promise<void>;
+  line(text: string): void;
 } {
   const began = performance.now();
   let lastSeen = '0';
@@ -28,6 +29,7 @@ export function narrator(options: DemoOptions): {
   };
   const count = (n: number) => n.toLocaleString('en-US');
   return {
+    line: say,
     ready: (database) => say(`${database} is ready and migrated`),
     seeded: () =>
       say(

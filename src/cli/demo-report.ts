@@ -1,8 +1,10 @@
 import type { Pool } from 'pg';
 import { KEY_TYPES, type KeyType } from '../dict/key-type.ts';
+import type { CloudEvent } from '../notify/index.ts';
 import type { SimulatedDict } from '../simulator/index.ts';
 import type { ChurnReport } from './demo-churn.ts';
 import { table } from './format.ts';
+import { heardLine } from './heard-line.ts';
 
 /** Whose keys the demo keeps. */
 export const DEMO_PARTICIPANT = '12345678';
@@ -31,14 +33,19 @@ export interface DemoReport {
   seconds: number;
   /** With --churn. */
   churn?: ChurnReport;
+  /** With --pulsar: what Core-Dict received, in its order. */
+  coreDict?: CloudEvent[];
 }
 
 /** Reads from the database what the demo did; of CIDs that were not looked up, the simulator tells the key. */
 export async function demoReport(
   pool: Pool,
   dict: SimulatedDict,
-  seconds: number,
-  churn?: ChurnReport,
+  {
+    seconds,
+    churn,
+    heard,
+  }: { seconds: number; churn?: ChurnReport | undefined; heard?: CloudEvent[] | undefined },
 ): Promise<DemoReport> {
   const keyTypes = [];
   for (const keyType of KEY_TYPES) {
@@ -56,15 +63,23 @@ export async function demoReport(
     `select id, machine, input ->> 'keyType' as "keyType", status from workflow.runs
      where machine <> 'verification_schedule' order by id`,
   );
-  const notified = await pool.query<{ n: number }>('select count(*)::integer as n from dict.notifications');
   return {
     inSync: keyTypes.every(({ after }) => after === 'OK'),
     keyTypes,
     runs: runs.rows,
-    notifications: notified.rows[0]?.n ?? 0,
+    notifications: await deliveredMessages(pool),
     seconds: Math.round(seconds * 10) / 10,
     ...(churn && { churn }),
+    ...(heard && { coreDict: heard }),
   };
+}
+
+/** How many messages to Core-Dict are delivered, whatever the way. */
+export async function deliveredMessages(pool: Pool): Promise<number> {
+  const { rows } = await pool.query<{ n: number }>(
+    'select count(*)::integer as n from dict.outbox where delivered_at is not null',
+  );
+  return rows[0]?.n ?? 0;
 }
 
 async function foundKeys(
@@ -116,6 +131,9 @@ export function showReport(report: DemoReport): string {
       ? [
           `Customers changed keys ${report.churn.operations} times meanwhile; ${report.churn.reverted} of them were reverted.`,
         ]
+      : []),
+    ...(report.coreDict
+      ? ['', 'Core-Dict received over Pulsar:', ...report.coreDict.map((event) => `  ${heardLine(event)}`)]
       : []),
     ...waiting.map(
       ({ id, keyType }) =>

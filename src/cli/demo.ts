@@ -16,7 +16,8 @@ import { damage, generateKeyBase, startSimulator } from '../simulator/index.ts';
 import { answer, command, type CommonOptions, wholeNumber } from './cli.ts';
 import { startChurn } from './demo-churn.ts';
 import { narrator } from './demo-narration.ts';
-import { DEMO_PARTICIPANT, demoReport, showReport } from './demo-report.ts';
+import { demoCoreDict } from './demo-pulsar.ts';
+import { deliveredMessages, DEMO_PARTICIPANT, demoReport, showReport } from './demo-report.ts';
 import { startService } from './service.ts';
 
 export interface DemoOptions extends CommonOptions {
@@ -26,18 +27,21 @@ export interface DemoOptions extends CommonOptions {
   database?: string;
   approve: boolean;
   churn?: boolean;
+  pulsar?: boolean;
 }
 
 /** The simulator's clock runs this much faster: a CID file takes half a second instead of ten. */
 const SPEED = 20;
 const POLL_MS = 50;
+/** How long Core-Dict may take to hear what Pulsar has taken. */
+const HEAR_MS = 20_000;
 
 /** `dict-vsync demo`: the whole job on real parts, from nothing. */
 export function demo(): Command {
   return command(
     'demo',
     'The whole job on real parts: an embedded Postgres, a DICT simulator behind a gRPC Bridge, a verification, its reconciliations, the repair, the proof.',
-    ['demo', 'demo --keys 20000 --divergent 60 --json', 'demo --divergent 150 --no-approve'],
+    ['demo', 'demo --keys 20000 --divergent 60 --json', 'demo --divergent 150 --no-approve', 'demo --pulsar'],
   )
     .option('--keys <N>', 'keys of each type', wholeNumber('--keys', 1, 1_000_000), 1000)
     .option('--divergent <N>', 'keys of each type that differ', wholeNumber('--divergent', 0, 1_000_000), 7)
@@ -49,6 +53,10 @@ export function demo(): Command {
     )
     .option('--database <URL>', 'an empty database of yours instead of the embedded one')
     .option('--churn', 'keys change on both sides all the while')
+    .option(
+      '--pulsar',
+      "with a real Pulsar (that of NOTIFY_URL or PULSAR_URL, else one on this machine's Java): prints what Core-Dict received",
+    )
     .option('--no-approve', 'leave repairs over the approval threshold waiting for a person')
     .action(async (options: DemoOptions) => {
       if (options.divergent > options.keys) {
@@ -68,6 +76,8 @@ async function runDemo(options: DemoOptions): Promise<number> {
   await using resources = new AsyncDisposableStack();
   resources.defer(async () => rm(temp, { recursive: true, force: true }));
 
+  const coreDict = options.pulsar === true ? await demoCoreDict(resources, say.line) : undefined;
+  if (coreDict !== undefined) say.line(`Core-Dict listens at Pulsar, ${coreDict.settings['NOTIFY_TOPIC']}`);
   const url = options.database ?? (await embedded(temp, resources));
   if (options.database !== undefined) await expectEmpty(options.database);
   await migrate(url);
@@ -90,8 +100,9 @@ async function runDemo(options: DemoOptions): Promise<number> {
   await importEntries(pool, local);
   say.seeded();
 
-  // Nothing of the environment but the log's level: a demo must not meet a real Bridge or a real base.
+  // Nothing of the environment but the log's level and, if asked for, Pulsar: a demo must not meet a real Bridge or base.
   const settings = readSettings({
+    ...coreDict?.settings,
     PARTICIPANT_ISPB: DEMO_PARTICIPANT,
     TEMP_DIR: temp,
     // The base was loaded a second ago, and the simulator's clock runs fast.
@@ -139,11 +150,21 @@ async function runDemo(options: DemoOptions): Promise<number> {
   }
   // The relay runs twice a second: what was published is to be counted as delivered.
   while (await undelivered(pool)) await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+  const sent = await deliveredMessages(pool);
+  const patience = performance.now() + HEAR_MS;
+  const heardAll = () => coreDict === undefined || coreDict.heard.length >= sent;
+  while (!heardAll() && performance.now() < patience)
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
 
   const customers = await churn?.stop();
-  const report = await demoReport(pool, simulator.dict, (performance.now() - began) / 1000, customers);
+  const seconds = (performance.now() - began) / 1000;
+  const report = await demoReport(pool, simulator.dict, {
+    seconds,
+    churn: customers,
+    heard: coreDict?.heard,
+  });
   answer(options, report, () => showReport(report));
-  return report.inSync && (customers?.reverted ?? 0) === 0 ? 0 : 1;
+  return report.inSync && (customers?.reverted ?? 0) === 0 && heardAll() ? 0 : 1;
 }
 
 async function embedded(temp: string, resources: AsyncDisposableStack): Promise<string> {

@@ -11,7 +11,15 @@ import { checkDeadlines, configureDeadline } from '../dict/deadline.ts';
 import { limitedBridge, seedRateLimits } from '../dict/rate-limits.ts';
 import { configureParticipants, foldDeltas } from '../dict/vsync-store.ts';
 import { type AttemptReport, readCrontab, type RunningWorker, startWorker } from '../engine/index.ts';
-import { expireMessages, openWay, relayOutbox, type PulsarSettings } from '../notify/index.ts';
+import { forgetKeyEvents, refuseConnected } from '../dict/key-events.ts';
+import {
+  consumeKeyEvents,
+  expireMessages,
+  openWay,
+  relayOutbox,
+  type Subscription,
+} from '../notify/index.ts';
+import { pulsarSettings } from './pulsar-settings.ts';
 import { machines, openSchedule, tickVerificationSchedules } from '../workflows/index.ts';
 
 export interface ServiceOptions {
@@ -24,11 +32,15 @@ export interface ServiceOptions {
   onAttempt?: (report: AttemptReport) => void;
 }
 
-/** The service: worker, cron, relay to Core-Dict and the chores of the key base. Stops as the worker stops. */
+/**
+ * The service: worker, cron, relay to Core-Dict, key events in and the chores of the key base. Stops as the worker stops.
+ * DV_KEY_EVENTS_CONNECTED, DV_TOPIC_INVALID.
+ */
 export async function startService(options: ServiceOptions): Promise<RunningWorker> {
   const { pool, settings, log } = options;
   const participants = settings.PARTICIPANT_ISPB;
   const schedules = readCrontab(options.crontab);
+  if (settings.KEY_EVENTS_URL !== undefined) await refuseConnected(pool, participants);
   await configureParticipants(pool, participants);
   await configureDeadline(pool, settings.SYNC_DEADLINE_HOURS);
   for (const participant of participants) {
@@ -38,6 +50,7 @@ export async function startService(options: ServiceOptions): Promise<RunningWork
     });
   }
   const way = await openWay(pulsarSettings(settings));
+  const keyEvents = await hearKeyEvents(options);
   const worker = await startWorker({
     pool,
     log,
@@ -68,6 +81,11 @@ export async function startService(options: ServiceOptions): Promise<RunningWork
         everyMs: 60_000,
         run: async () => watchDeadlines(pool, settings.SYNC_DEADLINE_HOURS, log),
       },
+      {
+        name: 'key-events',
+        everyMs: 600_000,
+        run: async () => void (await forgetKeyEvents(pool, settings.KEY_EVENTS_RETENTION_DAYS)),
+      },
       { name: 'temp-files', everyMs: 600_000, run: async () => removeLeftFiles(pool, settings.TEMP_DIR) },
     ],
   });
@@ -75,22 +93,27 @@ export async function startService(options: ServiceOptions): Promise<RunningWork
   return {
     ...worker,
     async stop() {
+      await keyEvents?.close();
       await worker.stop();
       await way.close();
     },
   };
 }
 
-function pulsarSettings(settings: Settings): PulsarSettings {
-  return {
-    url: settings.NOTIFY_URL,
-    topic: settings.NOTIFY_TOPIC,
-    token: settings.NOTIFY_TOKEN,
-    tokenFile: settings.NOTIFY_TOKEN_FILE,
-    tlsCa: settings.NOTIFY_TLS_CA,
-    tlsCert: settings.NOTIFY_TLS_CERT,
-    tlsKey: settings.NOTIFY_TLS_KEY,
-  };
+/** Subscribes to the core system's key events, where that is configured. */
+async function hearKeyEvents({ pool, settings, log }: ServiceOptions): Promise<Subscription | undefined> {
+  const { KEY_EVENTS_URL: url, KEY_EVENTS_TOPIC: topic, KEY_EVENTS_SUBSCRIPTION: subscription } = settings;
+  if (url === undefined || topic === undefined) return undefined;
+  return consumeKeyEvents({
+    ...pulsarSettings(settings),
+    pool,
+    log,
+    url,
+    topic,
+    subscription,
+    // As Pulsar's own clients name it.
+    deadLetterTopic: settings.KEY_EVENTS_DEAD_LETTER_TOPIC ?? `${topic}-${subscription}-DLQ`,
+  });
 }
 
 /** Raises what the deadline watch finds, and says so in the log. */

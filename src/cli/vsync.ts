@@ -50,7 +50,7 @@ export function vsync(): Command {
         for (const { participant, keyType, incomplete } of vsyncs) {
           if (incomplete !== true) continue;
           tell(
-            `VSync incomplete: ${participant} ${keyType} lacks keys of the connected tables. \`dict-vsync connect rejects\` tells which and why.`,
+            `VSync incomplete: ${participant} ${keyType} may lack keys. \`dict-vsync connect rejects\` and \`dict-vsync key-events\` tell which and why.`,
           );
         }
         for (const { participant, keyType } of wrong) {

@@ -11,7 +11,8 @@ const PHONE = /^\+[1-9][0-9]{1,14}$/;
 const EMAIL =
   /^[a-z0-9.!#$'*+/=?^_`{|}~-]+@[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*$/;
 const EVP = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
-const KEY_MAX_LENGTH = 77;
+/** DICT API 2.6.1, tag Key: characters of the longest key. */
+export const KEY_MAX_LENGTH = 77;
 const BRANCH = /^[0-9]{1,4}$/;
 const ACCOUNT_NUMBER = /^[0-9]{1,20}$/;
 const ACCOUNT_TYPES = ['CACC', 'TRAN', 'SLRY', 'SVGS'];
@@ -65,7 +66,7 @@ function ownerProblems(entry: Entry): string[] {
 }
 
 /** A date-time with its offset (RFC 3339) of a day that exists; hours to seconds are bound by the pattern. */
-function isDateTime(value: string): boolean {
+export function isDateTime(value: string): boolean {
   const [, year, month, day] = DATE_TIME.exec(value) ?? [];
   if (day === undefined) return false;
   const date = new Date(Date.UTC(Number(year), Number(month) - 1, Number(day)));

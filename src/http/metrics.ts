@@ -108,7 +108,7 @@ export function createMetrics(pool: Pool): Metrics {
   });
   const incomplete = new Gauge({
     name: 'dict_vsync_vsync_incomplete',
-    help: `1 when the VSync lacks keys that connected tables have (dict.feed_rejects). ${SHARED}`,
+    help: `1 when the VSync may lack keys: of connected tables (dict.feed_rejects) or of key events (dict.key_event_rejects). ${SHARED}`,
     labelNames: ['participant', 'key_type'],
     registers,
     collect,

@@ -15,3 +15,7 @@ export {
 } from './undelivered.ts';
 export { openWay } from './ways.ts';
 export type { Delivery, OutboxMessage, Way } from './way.ts';
+export { hearDatabase } from './database-messages.ts';
+export { consumeKeyEvents } from './key-events.ts';
+export { subscribe } from './subscribe.ts';
+export type { ReceivedMessage, Subscription, SubscriptionOptions, Verdict } from './subscription.ts';

@@ -42,7 +42,8 @@ export async function nativePulsarWay(settings: PulsarSettings): Promise<Way> {
   );
 }
 
-async function loadClient(): Promise<typeof Pulsar> {
+/** The official client, a native addon. DV_NOTIFY_ADDON_MISSING when it is not installed. */
+export async function loadClient(): Promise<typeof Pulsar> {
   try {
     return ((await import('pulsar-client')) as unknown as { default: typeof Pulsar }).default;
   } catch (cause) {
@@ -55,7 +56,8 @@ async function loadClient(): Promise<typeof Pulsar> {
   }
 }
 
-function connect(pulsar: typeof Pulsar, settings: PulsarSettings): Pulsar.Client {
+/** A client with the settings' credentials; it connects when it is used. */
+export function connect(pulsar: typeof Pulsar, settings: PulsarSettings): Pulsar.Client {
   const { url, tlsCa, tlsCert, tlsKey } = settings;
   const withToken = settings.token !== undefined || settings.tokenFile !== undefined;
   const authentication = withToken
@@ -107,8 +109,8 @@ function wrap(producer: Pulsar.Producer): Producer {
   };
 }
 
-/** The client's errors end with the name of its C++ result. */
-function byResult(error: unknown): DvError {
+/** What the client threw, as a DvError: its errors end with the name of its C++ result. */
+export function byResult(error: unknown): DvError {
   const result = /(\w+)\W*$/.exec(error instanceof Error ? error.message : '')?.[1] ?? 'unknown';
   switch (result) {
     case 'MessageTooBig':

@@ -89,7 +89,8 @@ export async function openWebSocketProducer(
   };
 }
 
-function opened(socket: WebSocket): Promise<void> {
+/** Waits until a connecting WebSocket is open; takes all listeners off it. Throws a DvError. */
+export function opened(socket: WebSocket): Promise<void> {
   return new Promise((resolve, reject) => {
     const fail = (error: DvError): void => {
       // Ending a socket that is still connecting is an error of its own.

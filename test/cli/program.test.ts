@@ -46,6 +46,8 @@ describe('every command', () => {
       'vsync',
       'import',
       'connect',
+      'key-events',
+      'listen',
       'simulator',
       'health',
     ]);

@@ -6,6 +6,7 @@ import { Ajv } from 'ajv';
 import addFormats from 'ajv-formats';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
+import { KEY_EVENT_TYPES } from '../../src/dict/key-event.ts';
 import { cloudEvent, type Outboxed } from '../../src/notify/envelope.ts';
 import type { Message } from '../../src/notify/messages.ts';
 import { PERSONAL_DATA } from '../../src/notify/personal-data.ts';
@@ -139,7 +140,7 @@ describe('the AsyncAPI document', () => {
       Object.values(document.components.messages)
         .map(({ name }) => name)
         .sort(),
-    ).toEqual([...TYPES].sort());
+    ).toEqual([...TYPES, ...KEY_EVENT_TYPES].sort());
     const referred = [...text.matchAll(/\.\/(schemas\/\S+)/g)].map(([, path = '']) =>
       path.replace('schemas/', ''),
     );

@@ -9,7 +9,7 @@ import { canMakeCertificates, makeCertificate } from '../support/certificate.ts'
 import { useTestDatabase } from '../support/database.ts';
 import { describeWithJava } from '../support/pulsar/describe.ts';
 import { createNamespace, type Namespace } from '../support/pulsar/namespace.ts';
-import { type Standalone, startStandalone } from '../support/pulsar/standalone.ts';
+import { type Standalone, startStandalone } from '../../src/broker/standalone.ts';
 import { expectReceived, failing, publishSmall, testWay, WAYS } from './pulsar-support.ts';
 import { emptyOutbox, outbox, passBackoff } from './support.ts';
 

@@ -30,7 +30,8 @@ addFormats.default(ajv);
 ajv.addKeyword({ keyword: 'x-personal-data', schemaType: 'boolean' });
 for (const [name, schema] of SCHEMAS) ajv.addSchema(closed(schema) as Schema, name);
 
-function validator(name: string): ValidateFunction {
+/** The check of a schema, by its file name; no field beside those it names. */
+export function validator(name: string): ValidateFunction {
   const found = ajv.getSchema(name);
   if (found === undefined) throw new Error(`there is no schema ${name}`);
   return found;

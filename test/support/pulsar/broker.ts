@@ -1,21 +1,9 @@
-import { missingForJava } from './classpath.ts';
+import { givenBroker, type Broker } from '../../../src/broker/broker.ts';
+import { missingForJava } from '../../../src/broker/classpath.ts';
+import { startStandalone } from '../../../src/broker/standalone.ts';
 import { startContainer } from './container.ts';
-import { startStandalone } from './standalone.ts';
 
-/** A Pulsar to test against. */
-export interface Broker {
-  /** `pulsar://host:port` */
-  serviceUrl: string;
-  /** `ws://host:port` */
-  webSocketUrl: string;
-  /** `http://host:port` of the admin API. */
-  adminUrl: string;
-  /** The same with TLS, where it was asked for. */
-  tls?: { serviceUrl: string; webSocketUrl: string };
-  /** A super user's token, where one is needed. */
-  token?: string;
-  stop(): Promise<void>;
-}
+export type { Broker } from '../../../src/broker/broker.ts';
 
 /**
  * A real Pulsar: the one of PULSAR_URL (its admin API and WebSocket at PULSAR_HTTP_URL, default port 8080 of the same
@@ -23,8 +11,8 @@ export interface Broker {
  * Answers with the reason, a string, where none can be had. With REQUIRE_PULSAR=1 that is an error.
  */
 export async function startBroker(): Promise<Broker | string> {
-  const url = process.env['PULSAR_URL'] ?? '';
-  if (url !== '') return given(url);
+  const given = givenBroker();
+  if (given !== undefined) return given;
   const java = await missingForJava();
   const required = process.env['REQUIRE_PULSAR'] === '1';
   const reasons: string[] = [];
@@ -41,15 +29,4 @@ export async function startBroker(): Promise<Broker | string> {
   const reason = ['no PULSAR_URL', ...reasons, ...(java === undefined ? [] : [java])].join(', ');
   if (required) throw new Error(`REQUIRE_PULSAR=1, but there is no Pulsar: ${reason}`);
   return reason;
-}
-
-function given(url: string): Broker {
-  const host = new URL(url).hostname;
-  const adminUrl = (process.env['PULSAR_HTTP_URL'] ?? `http://${host}:8080`).replace(/\/$/, '');
-  return {
-    serviceUrl: url,
-    adminUrl,
-    webSocketUrl: adminUrl.replace(/^http/, 'ws'),
-    stop: async () => undefined,
-  };
 }

@@ -1,6 +1,6 @@
 import { describe, inject, test } from 'vitest';
 import type { Broker } from './broker.ts';
-import { missingForJava, pulsarClasspath } from './classpath.ts';
+import { missingForJava, pulsarClasspath } from '../../../src/broker/classpath.ts';
 import type { Answer } from './starter.ts';
 
 /** Tests on the one Pulsar of all test files; reported as skipped, with the reason, where none can be had. */

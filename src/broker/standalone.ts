@@ -5,6 +5,8 @@ import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { readAsset } from '../assets.ts';
+import { DvError } from '../errors.ts';
 import type { Broker } from './broker.ts';
 import { pulsarClasspath } from './classpath.ts';
 
@@ -27,7 +29,6 @@ const JVM = [
   '--add-opens=java.management/sun.management=ALL-UNNAMED',
   '--add-opens=jdk.management/com.sun.management.internal=ALL-UNNAMED',
   '-Dio.netty.tryReflectionSetAccessible=true',
-  `-Dlog4j2.configurationFile=${join(import.meta.dirname, 'log4j2.xml')}`,
 ];
 
 /** One broker, one bookie, on this machine's loopback only; small, and careless of a power cut. */
@@ -67,7 +68,7 @@ export interface StandaloneOptions {
 
 /**
  * Starts Apache Pulsar standalone on this machine's Java, its data in a temporary folder. It ends with this process,
- * even when that is killed. Throws when it does not start, with the last lines of its log.
+ * even when that is killed. DV_PULSAR_FAILED when it does not start, with the last lines of its log.
  */
 export async function startStandalone(options: StandaloneOptions = {}): Promise<Standalone> {
   const classpath = await pulsarClasspath();
@@ -92,7 +93,16 @@ export async function startStandalone(options: StandaloneOptions = {}): Promise<
       .map(([name, value]) => `${name}=${value}\n`)
       .join(''),
   );
-  const command = ['java', '-cp', classpath, ...JVM, 'org.apache.pulsar.PulsarStandaloneStarter']
+  const logging = join(directory, 'log4j2.xml');
+  await writeFile(logging, readAsset('src/broker/log4j2.xml'));
+  const command = [
+    'java',
+    '-cp',
+    classpath,
+    ...JVM,
+    `-Dlog4j2.configurationFile=${logging}`,
+    'org.apache.pulsar.PulsarStandaloneStarter',
+  ]
     .concat('--config', configuration, '--no-functions-worker', '--no-stream-storage')
     .concat('--metadata-dir', join(directory, 'metadata'), '--bookkeeper-dir', join(directory, 'bookkeeper'))
     .concat('--bookkeeper-port', String(bookie), '--advertised-address', '127.0.0.1');
@@ -104,7 +114,11 @@ export async function startStandalone(options: StandaloneOptions = {}): Promise<
     await ready(running, adminUrl, options.token).catch(async (cause: unknown) => {
       const log = await readFile(join(directory, 'log'), 'utf8');
       await kill();
-      throw new Error(`Pulsar does not start:\n${log.split('\n').slice(-30).join('\n')}`, { cause });
+      throw new DvError(
+        'DV_PULSAR_FAILED',
+        `Pulsar does not start:\n${log.split('\n').slice(-30).join('\n')}`,
+        { cause },
+      );
     });
   };
   const kill = async (): Promise<void> => {

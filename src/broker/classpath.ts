@@ -1,13 +1,13 @@
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { copyFile, mkdir, mkdtemp, readFile, rename, rm } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { homedir, tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { promisify } from 'node:util';
+import { readAsset } from '../assets.ts';
 
 const run = promisify(execFile);
-const POM = join(import.meta.dirname, 'pom.xml');
 
 /** Why this machine cannot run Pulsar itself; undefined when Java (17 or later) and Maven are there. */
 export async function missingForJava(): Promise<string | undefined> {
@@ -30,7 +30,7 @@ export async function missingForJava(): Promise<string | undefined> {
  * list is kept, so that Maven, which takes seconds, runs once only.
  */
 export async function pulsarClasspath(): Promise<string> {
-  const pom = await readFile(POM);
+  const pom = readAsset('src/broker/pom.xml');
   const cache = join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'dict-vsync');
   const list = join(cache, `pulsar-${createHash('sha256').update(pom).digest('hex').slice(0, 16)}.classpath`);
   const kept = await readFile(list, 'utf8').catch(() => '');
@@ -39,7 +39,7 @@ export async function pulsarClasspath(): Promise<string> {
   const temporary = await mkdtemp(join(tmpdir(), 'dict-vsync-pom-'));
   try {
     // In a folder of its own: Maven may leave files beside a pom.
-    await copyFile(POM, join(temporary, 'pom.xml'));
+    await writeFile(join(temporary, 'pom.xml'), pom);
     await run(
       'mvn',
       [
