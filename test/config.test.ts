@@ -29,6 +29,8 @@ test('defaults: everything but where the database and the Bridge are', () => {
     REPAIR_MAX_HOURS: 24,
     SCAN_MAX_AGE_HOURS: 24,
     SYNC_DEADLINE_HOURS: 36,
+    RETENTION_RUN_DAYS: 90,
+    RETENTION_AUDIT_DAYS: 0,
     GRAPHILE_WORKER_SCHEMA: 'graphile_worker',
     WORKER_CONCURRENCY: 10,
     TEMP_DIR: join(tmpdir(), 'dict-vsync'),

@@ -1,4 +1,4 @@
-import { readdir, rm } from 'node:fs/promises';
+import { readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Pool } from 'pg';
 import type { Logger } from 'pino';
@@ -6,16 +6,25 @@ import { activities } from '../../tasks/index.ts';
 import { randomUUID } from 'node:crypto';
 import type { Bridge } from '../bridge/index.ts';
 import type { Settings } from '../config.ts';
+import { cutConnections } from '../database/pool.ts';
 import { settleFeed } from '../dict/connected.ts';
 import { checkDeadlines, configureDeadline } from '../dict/deadline.ts';
 import { limitedBridge, seedRateLimits } from '../dict/rate-limits.ts';
+import { removeExpired, type RetentionAges } from '../dict/retention.ts';
 import { configureParticipants, foldDeltas } from '../dict/vsync-store.ts';
 import { type AttemptReport, readCrontab, type RunningWorker, startWorker } from '../engine/index.ts';
 import { postgresWay, relayOutbox } from '../notify/index.ts';
 import { machines, openSchedule, tickVerificationSchedules } from '../workflows/index.ts';
 
+/** A chore's turn at what has expired: the next one goes on. */
+const RETENTION_MS = 5000;
+/** No run works on its files longer. */
+const STRAY_MS = 7 * 86_400_000;
+
 export interface ServiceOptions {
   pool: Pool;
+  /** Session connections for Graphile Worker; default: those of `pool`. */
+  sessionPool?: Pool;
   bridge: Bridge;
   settings: Settings;
   log: Logger;
@@ -40,6 +49,11 @@ export async function startService(options: ServiceOptions): Promise<RunningWork
   const way = postgresWay();
   const worker = await startWorker({
     pool,
+    ...(options.sessionPool && { sessionPool: options.sessionPool }),
+    onSilence: () => {
+      cutConnections(pool);
+      if (options.sessionPool) cutConnections(options.sessionPool);
+    },
     log,
     machines,
     activities,
@@ -59,6 +73,11 @@ export async function startService(options: ServiceOptions): Promise<RunningWork
         everyMs: 60_000,
         run: async () => watchDeadlines(pool, settings.SYNC_DEADLINE_HOURS, log),
       },
+      {
+        name: 'retention',
+        everyMs: 60_000,
+        run: async () => void (await removeExpired(pool, retentionAges(settings), RETENTION_MS)),
+      },
       { name: 'temp-files', everyMs: 600_000, run: async () => removeLeftFiles(pool, settings.TEMP_DIR) },
     ],
   });
@@ -73,13 +92,28 @@ async function watchDeadlines(pool: Pool, hours: number, log: Logger): Promise<v
   }
 }
 
-/** Removes temporary folders of runs that have ended: those of a cancelled run, or of a crash. */
+/** The settings' ages. */
+export function retentionAges(settings: Settings): RetentionAges {
+  return { runDays: settings.RETENTION_RUN_DAYS, auditDays: settings.RETENTION_AUDIT_DAYS };
+}
+
+/** Removes temporary folders of runs that have ended: those of a cancelled run, or of a crash; and old ones of no run. */
 async function removeLeftFiles(pool: Pool, tempDir: string): Promise<void> {
   const folders = await readdir(tempDir).catch(() => []);
   const runs = folders.filter((name) => /^[0-9a-f-]{36}$/.test(name));
-  const { rows } = await pool.query<{ id: string }>(
-    'select id from workflow.runs where id = any ($1::uuid[]) and closed_at is not null',
+  const { rows } = await pool.query<{ id: string; closed: boolean }>(
+    'select id, closed_at is not null as closed from workflow.runs where id = any ($1::uuid[])',
     [runs],
   );
-  for (const { id } of rows) await rm(join(tempDir, id), { recursive: true, force: true });
+  const known = new Map(rows.map(({ id, closed }) => [id, closed]));
+  for (const id of runs) {
+    const folder = join(tempDir, id);
+    // Of a run that retention removed, or of another installation that shares the directory.
+    if (known.get(id) ?? (await isOld(folder))) await rm(folder, { recursive: true, force: true });
+  }
+}
+
+async function isOld(folder: string): Promise<boolean> {
+  const found = await stat(folder).catch(() => undefined);
+  return found !== undefined && Date.now() - found.mtimeMs > STRAY_MS;
 }

@@ -1,5 +1,5 @@
-import type { Pool } from 'pg';
 import type { Transaction } from './activity.ts';
+import type { Connections } from './connections.ts';
 
 /**
  * Runs `work` in a transaction on a connection of its own: commits what it returns, rolls back what it throws. When
@@ -7,7 +7,7 @@ import type { Transaction } from './activity.ts';
  * signal, its server process is ended too.
  */
 export async function inTransaction<T>(
-  pool: Pool,
+  pool: Connections,
   work: (tx: Transaction) => Promise<T>,
   signal?: AbortSignal,
 ): Promise<T> {
