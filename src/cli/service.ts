@@ -1,5 +1,3 @@
-import { readdir, rm, stat } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { Pool } from 'pg';
 import type { Logger } from 'pino';
 import { activities } from '../../tasks/index.ts';
@@ -14,12 +12,11 @@ import { removeExpired, type RetentionAges } from '../dict/retention.ts';
 import { configureParticipants, foldDeltas } from '../dict/vsync-store.ts';
 import { type AttemptReport, readCrontab, type RunningWorker, startWorker } from '../engine/index.ts';
 import { postgresWay, relayOutbox } from '../notify/index.ts';
+import { removeLeftFiles } from './temp-files.ts';
 import { machines, openSchedule, tickVerificationSchedules } from '../workflows/index.ts';
 
 /** A chore's turn at what has expired: the next one goes on. */
 const RETENTION_MS = 5000;
-/** No run works on its files longer. */
-const STRAY_MS = 7 * 86_400_000;
 
 export interface ServiceOptions {
   pool: Pool;
@@ -95,25 +92,4 @@ async function watchDeadlines(pool: Pool, hours: number, log: Logger): Promise<v
 /** The settings' ages. */
 export function retentionAges(settings: Settings): RetentionAges {
   return { runDays: settings.RETENTION_RUN_DAYS, auditDays: settings.RETENTION_AUDIT_DAYS };
-}
-
-/** Removes temporary folders of runs that have ended: those of a cancelled run, or of a crash; and old ones of no run. */
-async function removeLeftFiles(pool: Pool, tempDir: string): Promise<void> {
-  const folders = await readdir(tempDir).catch(() => []);
-  const runs = folders.filter((name) => /^[0-9a-f-]{36}$/.test(name));
-  const { rows } = await pool.query<{ id: string; closed: boolean }>(
-    'select id, closed_at is not null as closed from workflow.runs where id = any ($1::uuid[])',
-    [runs],
-  );
-  const known = new Map(rows.map(({ id, closed }) => [id, closed]));
-  for (const id of runs) {
-    const folder = join(tempDir, id);
-    // Of a run that retention removed, or of another installation that shares the directory.
-    if (known.get(id) ?? (await isOld(folder))) await rm(folder, { recursive: true, force: true });
-  }
-}
-
-async function isOld(folder: string): Promise<boolean> {
-  const found = await stat(folder).catch(() => undefined);
-  return found !== undefined && Date.now() - found.mtimeMs > STRAY_MS;
 }
