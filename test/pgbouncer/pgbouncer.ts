@@ -4,7 +4,7 @@ import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect } from 'vitest';
+import { vi } from 'vitest';
 import { assertReachable } from '../../src/database/pool.ts';
 
 /** Debian's package puts it where a user's PATH need not lead. */
@@ -48,7 +48,7 @@ max_client_conn = 200
   const exited = once(child, 'exit');
   const url = new URL('postgres://127.0.0.1');
   Object.assign(url, { port: String(free), username, password, pathname });
-  await expect.poll(async () => assertReachable(url.href).then(() => 'up', String)).toBe('up');
+  await vi.waitFor(async () => assertReachable(url.href), { timeout: 10_000 });
   return {
     url: url.href,
     stop: async () => {
