@@ -11,6 +11,11 @@ const duration = (fallback: number, max: number) => z.coerce.number().positive()
 const databaseUrl = z
   .string()
   .regex(/^postgres(ql)?:\/\//, { error: 'must begin with postgres:// or postgresql://', abort: true })
+  // Several are libpq's way of failing over, which node-postgres doesn't know.
+  .refine((url) => !/^[a-z]+:\/\/([^/@]*@)?[^/]*,/.test(url), {
+    error: 'must name one host: for failover, one name that leads to the primary',
+    abort: true,
+  })
   // Without a host (a socket: ?host=/run/postgresql) it is none to URL, but to node-postgres.
   .refine(
     (url) => URL.canParse(url.replace('@/', '@localhost/')),

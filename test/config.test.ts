@@ -78,6 +78,24 @@ describe('PARTICIPANT_ISPB', () => {
   );
 });
 
+test.each(['postgres://a:5432,b:5432/x', 'postgres://bank:p,w@a,b/x'])(
+  'one host only: failover needs a name that leads to the primary (%s)',
+  (url) => {
+    expect(refusal({ DATABASE_URL: url }).message).toContain('DATABASE_URL: must name one host');
+  },
+);
+
+test('a session URL goes with a pooled one', () => {
+  expect(refusal({ DATABASE_SESSION_URL: 'postgres://db/x' }).message).toContain(
+    'DATABASE_SESSION_URL: has no meaning without DATABASE_URL',
+  );
+});
+
+test('what an auditor asks for is kept for two years at least', () => {
+  expect(readSettings({ RETENTION_AUDIT_DAYS: '730' }).RETENTION_AUDIT_DAYS).toBe(730);
+  expect(refusal({ RETENTION_AUDIT_DAYS: '729' }).message).toContain('RETENTION_AUDIT_DAYS: must be 0');
+});
+
 test('all problems are reported at once, each by its name', () => {
   const error = refusal({
     DATABASE_URL: 'mysql://localhost/x',

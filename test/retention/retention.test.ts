@@ -6,7 +6,7 @@ import { countExpired, removeExpired } from '../../src/dict/retention.ts';
 import { startRun, storeMachines } from '../../src/engine/index.ts';
 import { machines } from '../../src/workflows/index.ts';
 import { removeLeftFiles } from '../../src/cli/temp-files.ts';
-import { cli } from '../cli/support.ts';
+import { cli, expectRefusal } from '../cli/support.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 
 const ISPB = '12345678';
@@ -192,6 +192,23 @@ describe('what an auditor asks for', () => {
     expect(await query('select result from dict.sync_verifications')).toEqual([{ result: 'OK' }]);
     expect(await count('dict.verifications')).toBe(0);
   });
+});
+
+test('what a reconciliation found can be reported when its run is gone', async () => {
+  const run = await reconciled('CPF');
+  await query(
+    `insert into dict.rounds (run_id, round, snapshot, snapshot_at, settled_before, set_hash, compared_at)
+     values ($1, 1, pg_current_snapshot(), workflow.now(), workflow.now(), 'abc', workflow.now())`,
+    [run],
+  );
+  await pass(91);
+  expect(await removeExpired(database.pool, years)).toBe(1);
+  const env = { DATABASE_URL: database.url };
+  expect((await cli(['report', run, '--json'], { env })).json()).toMatchObject({
+    report: { setHash: 'abc' },
+  });
+  const other = '01900000-0000-7000-8000-000000000001';
+  expectRefusal(await cli(['report', other], { env }), 1, 'DV_RUN_NOT_FOUND');
 });
 
 test('the command says what would go, then removes it', async () => {
