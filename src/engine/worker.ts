@@ -58,7 +58,7 @@ interface Claimed {
 
 const HEARTBEAT_MS = 3000;
 const SWEEP_MS = 5000;
-/** workflow.is_alive's measure: after this long other workers take over. */
+/** By now other workers have taken over what this one held. */
 const SILENCE_MS = 15_000;
 /** What the engine asks is short, and may wait for a person's lock a while. */
 const PATIENCE_MS = 30_000;

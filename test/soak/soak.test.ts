@@ -104,7 +104,7 @@ test(
       const kept = name === 'workflow.runs' ? 2000 * RUNS * ROUNDS : 0;
       expect(last[name]!.bytes, name).toBeLessThan(first[name]!.bytes * 1.6 + kept + 512 * 1024);
     }
-    if (ROUNDS > 10) console.log(JSON.stringify({ first, last }));
+    if (ROUNDS > 10) process.stdout.write(`${JSON.stringify({ first, last })}\n`);
   },
 );
 
