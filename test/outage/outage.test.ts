@@ -1,4 +1,3 @@
-import { cp } from 'node:fs/promises';
 import { join } from 'node:path';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -13,6 +12,7 @@ import {
   damageAndReconcile,
   expectSound,
   ownServer,
+  standbyOf,
   type OwnServer,
   startWorkerProcess,
   untilSteps,
@@ -30,7 +30,7 @@ let worker: WorkerProcess;
 
 beforeAll(async () => {
   server = await ownServer({ max_connections: '45' });
-  undo.defer(async () => server.drop());
+  undo.defer(server.drop);
   await migrate(server.url);
   proxy = await startStallingProxy(server.url);
   undo.defer(async () => proxy.close());
@@ -125,15 +125,8 @@ test('a black-holed network, and a standby that took over meanwhile', async () =
   proxy.stall();
   await untilNotReady();
   await server.kill();
-  // What a synchronous standby has: everything that was committed.
-  const standby = await ownServer();
-  undo.defer(async () => standby.drop());
-  await standby.kill();
-  for (const part of ['data', 'password']) {
-    await cp(join(server.directory, part), join(standby.directory, part), { recursive: true, force: true });
-  }
-  server = { ...standby, drop: async () => undefined };
-  server.url = await standby.restart();
+  server = await standbyOf(server);
+  undo.defer(server.drop);
   await onNewServer();
   const gaveUp = () => worker.log().filter(({ msg }) => msg.startsWith('no heartbeat'));
   await expect.poll(gaveUp, { timeout: 20_000 }).not.toEqual([]);

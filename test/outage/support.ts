@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -22,7 +23,18 @@ export interface OwnServer {
 }
 
 export async function ownServer(settings: Record<string, string> = {}): Promise<OwnServer> {
-  const directory = await mkdtemp(join(tmpdir(), 'dict-vsync-outage-'));
+  return serverIn(await mkdtemp(join(tmpdir(), 'dict-vsync-outage-')), settings);
+}
+
+/** What a synchronous standby of a killed server becomes: another server with everything that was committed. */
+export async function standbyOf(server: OwnServer): Promise<OwnServer> {
+  const directory = await mkdtemp(join(tmpdir(), 'dict-vsync-standby-'));
+  // With owners and rights, which fs.cp leaves behind.
+  execFileSync('cp', ['-a', join(server.directory, 'data'), join(server.directory, 'password'), directory]);
+  return serverIn(directory, {});
+}
+
+async function serverIn(directory: string, settings: Record<string, string>): Promise<OwnServer> {
   const options = { directory, settings: { fsync: 'off', full_page_writes: 'off', ...settings } };
   const server: OwnServer = {
     directory,
