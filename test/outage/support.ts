@@ -136,14 +136,15 @@ export async function untilSteps(pool: Pool, runs: readonly string[], steps: num
 
 /** After an outage: the runs end well, nothing is open without a way to go on, nothing was done twice. */
 export async function expectSound(pool: Pool, runs: readonly string[]): Promise<void> {
-  const closed = async () => {
-    const { rows } = await pool.query<{ status: string; state: string; error: unknown }>(
-      'select distinct status from workflow.runs where id = any ($1)',
+  const ends = async () => {
+    const { rows } = await pool.query<{ it: string }>(
+      `select distinct concat_ws(' ', status, case status when 'COMPLETED' then null else state end, error ->> 'code') as it
+       from workflow.runs where id = any ($1)`,
       [runs],
     );
-    return rows;
+    return rows.map(({ it }) => it);
   };
-  await expect.poll(closed, { timeout: 45_000, interval: 100 }).toEqual([{ status: 'COMPLETED' }]);
+  await expect.poll(ends, { timeout: 40_000, interval: 100 }).toEqual(['COMPLETED']);
   const { rows: twice } = await pool.query(
     `select run_id, version from workflow.history where event in ('STARTED', 'COMPLETED')
      group by run_id, version, event having count(*) > 1`,
