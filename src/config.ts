@@ -11,17 +11,25 @@ const duration = (fallback: number, max: number) => z.coerce.number().positive()
 /** Where a Pulsar is: no user, no query, so that it holds no secret. */
 const BROKER_URL = /^(?:pulsar|pulsar\+ssl|wss?):\/\/[^\s/@?#]+(?:\/[^\s@?#]*)?$/;
 
+const databaseUrl = z
+  .string()
+  .regex(/^postgres(ql)?:\/\//, { error: 'must begin with postgres:// or postgresql://', abort: true })
+  // Several are libpq's way of failing over, which node-postgres doesn't know.
+  .refine((url) => !/^[a-z]+:\/\/([^/@]*@)?[^/]*,/.test(url), {
+    error: 'must name one host: for failover, one name that leads to the primary',
+    abort: true,
+  })
+  // Without a host (a socket: ?host=/run/postgresql) it is none to URL, but to node-postgres.
+  .refine(
+    (url) => URL.canParse(url.replace('@/', '@localhost/')),
+    'must be postgres://USER:PASSWORD@HOST:PORT/DATABASE, special characters percent-encoded',
+  )
+  .optional();
+
 /** Every setting: environment variable, check, default. The README's table says what each means. */
 const schema = z.object({
-  DATABASE_URL: z
-    .string()
-    .regex(/^postgres(ql)?:\/\//, { error: 'must begin with postgres:// or postgresql://', abort: true })
-    // Without a host (a socket: ?host=/run/postgresql) it is none to URL, but to node-postgres.
-    .refine(
-      (url) => URL.canParse(url.replace('@/', '@localhost/')),
-      'must be postgres://USER:PASSWORD@HOST:PORT/DATABASE, special characters percent-encoded',
-    )
-    .optional(),
+  DATABASE_URL: databaseUrl,
+  DATABASE_SESSION_URL: databaseUrl,
   PARTICIPANT_ISPB: z
     .string()
     .default('')
@@ -52,6 +60,11 @@ const schema = z.object({
   REPAIR_MAX_HOURS: duration(24, 8760),
   SCAN_MAX_AGE_HOURS: duration(24, 8760),
   SYNC_DEADLINE_HOURS: duration(36, 8760),
+  RETENTION_RUN_DAYS: flag(90, 0, 36_500),
+  RETENTION_AUDIT_DAYS: flag(0, 0, 36_500).refine(
+    (days) => days === 0 || days >= 730,
+    'must be 0 (for ever) or at least 730: an auditor may ask for last year',
+  ),
   GRAPHILE_WORKER_SCHEMA: z
     .string()
     .regex(/^[a-z_][a-z0-9_]{0,62}$/, 'must be a plain lowercase schema name')
@@ -116,6 +129,9 @@ export function readSettings(environment: Record<string, string | undefined>): S
   const problems = parsed.success
     ? []
     : parsed.error.issues.map(({ path, message }) => `${String(path[0])}: ${message}`);
+  if (given['DATABASE_SESSION_URL'] !== undefined && given['DATABASE_URL'] === undefined) {
+    problems.push('DATABASE_SESSION_URL: has no meaning without DATABASE_URL');
+  }
   if ((given['BRIDGE_TLS_CERT'] === undefined) !== (given['BRIDGE_TLS_KEY'] === undefined)) {
     problems.push('BRIDGE_TLS_CERT and BRIDGE_TLS_KEY: give both or neither');
   }

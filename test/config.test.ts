@@ -29,6 +29,8 @@ test('defaults: everything but where the database and the Bridge are', () => {
     REPAIR_MAX_HOURS: 24,
     SCAN_MAX_AGE_HOURS: 24,
     SYNC_DEADLINE_HOURS: 36,
+    RETENTION_RUN_DAYS: 90,
+    RETENTION_AUDIT_DAYS: 0,
     GRAPHILE_WORKER_SCHEMA: 'graphile_worker',
     WORKER_CONCURRENCY: 10,
     TEMP_DIR: join(tmpdir(), 'dict-vsync'),
@@ -104,6 +106,24 @@ describe('PARTICIPANT_ISPB', () => {
       );
     },
   );
+});
+
+test.each(['postgres://a:5432,b:5432/x', 'postgres://bank:p,w@a,b/x'])(
+  'one host only: failover needs a name that leads to the primary (%s)',
+  (url) => {
+    expect(refusal({ DATABASE_URL: url }).message).toContain('DATABASE_URL: must name one host');
+  },
+);
+
+test('a session URL goes with a pooled one', () => {
+  expect(refusal({ DATABASE_SESSION_URL: 'postgres://db/x' }).message).toContain(
+    'DATABASE_SESSION_URL: has no meaning without DATABASE_URL',
+  );
+});
+
+test('what an auditor asks for is kept for two years at least', () => {
+  expect(readSettings({ RETENTION_AUDIT_DAYS: '730' }).RETENTION_AUDIT_DAYS).toBe(730);
+  expect(refusal({ RETENTION_AUDIT_DAYS: '729' }).message).toContain('RETENTION_AUDIT_DAYS: must be 0');
 });
 
 test('all problems are reported at once, each by its name', () => {

@@ -120,6 +120,8 @@ export async function ambient(): Promise<{ settings: Settings; log: Logger }> {
 
 export interface Database {
   url: string;
+  /** Leads to the same database without a transaction pooler: DATABASE_SESSION_URL, or `url`. */
+  sessionUrl: string;
   pool: Pool;
   settings: Settings;
   log: Logger;
@@ -143,6 +145,7 @@ export async function withDatabase<T>(
   const { settings, log } = await ambient();
   const embedded = settings.DATABASE_URL === undefined ? await shareEmbeddedPostgres() : undefined;
   const url = settings.DATABASE_URL ?? embedded?.url ?? '';
+  const sessionUrl = settings.DATABASE_SESSION_URL ?? url;
   if (embedded !== undefined) tell('No DATABASE_URL: using the embedded Postgres under .dict-vsync/.');
   const leave = async () => {
     await embedded?.stop();
@@ -152,7 +155,7 @@ export async function withDatabase<T>(
   try {
     let applied: string[] = [];
     if (embedded !== undefined || options.migrates === true) {
-      ({ applied } = await migrate(url, { graphileSchema: settings.GRAPHILE_WORKER_SCHEMA }));
+      ({ applied } = await migrate(sessionUrl, { graphileSchema: settings.GRAPHILE_WORKER_SCHEMA }));
     } else {
       await assertReachable(url);
     }
@@ -161,7 +164,7 @@ export async function withDatabase<T>(
       onError: (error) => log.warn({ error: error.name }, 'a database connection broke; it is replaced'),
     });
     try {
-      return await work({ url, pool, settings, log, applied });
+      return await work({ url, sessionUrl, pool, settings, log, applied });
     } finally {
       await pool.end();
     }

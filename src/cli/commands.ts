@@ -16,6 +16,7 @@ import { outbox } from './outbox.ts';
 import { reject } from './reject.ts';
 import { release } from './release.ts';
 import { report } from './report.ts';
+import { retention } from './retention.ts';
 import { retry } from './retry.ts';
 import { simulator } from './simulator.ts';
 import { start } from './start.ts';
@@ -29,6 +30,7 @@ export function commands(): Command[] {
     demo(),
     worker(),
     migrate(),
+    retention(),
     start(),
     list(),
     describe(),

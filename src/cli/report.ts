@@ -9,6 +9,8 @@ import { answer, command, type CommonOptions, wholeNumber, withDatabase } from '
 import { fullReport } from './report-text.ts';
 import { approveCommand, waitsForPerson } from './run-reading.ts';
 
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+
 interface ReportOptions extends CommonOptions {
   csv?: boolean;
   round?: number;
@@ -32,11 +34,21 @@ export function report(): Command {
         throw new UsageError('DV_USAGE', 'Give --csv or --json, not both.');
       }
       await withDatabase({}, async ({ pool }) => {
-        const id = await findRun(pool, name);
+        const id = await findReported(pool, name);
         if (options.csv === true) await printCsv(pool, id, options.round);
         else await printReport(pool, id, options);
       });
     });
+}
+
+/** The run, also one that retention has removed: what it found outlives it. */
+async function findReported(pool: Pool, name: string): Promise<string> {
+  try {
+    return await findRun(pool, name);
+  } catch (error) {
+    if (!UUID.test(name) || !(await hasComparison(pool, name))) throw error;
+    return name;
+  }
 }
 
 async function printReport(pool: Pool, id: string, options: ReportOptions): Promise<void> {

@@ -1,14 +1,14 @@
-import { readdir, rm } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { Pool } from 'pg';
 import type { Logger } from 'pino';
 import { activities } from '../../tasks/index.ts';
 import { randomUUID } from 'node:crypto';
 import type { Bridge } from '../bridge/index.ts';
 import type { Settings } from '../config.ts';
+import { cutConnections } from '../database/pool.ts';
 import { settleFeed } from '../dict/connected.ts';
 import { checkDeadlines, configureDeadline } from '../dict/deadline.ts';
 import { limitedBridge, seedRateLimits } from '../dict/rate-limits.ts';
+import { removeExpired, type RetentionAges } from '../dict/retention.ts';
 import { configureParticipants, foldDeltas } from '../dict/vsync-store.ts';
 import { type AttemptReport, readCrontab, type RunningWorker, startWorker } from '../engine/index.ts';
 import { forgetKeyEvents, refuseConnected } from '../dict/key-events.ts';
@@ -20,10 +20,16 @@ import {
   type Subscription,
 } from '../notify/index.ts';
 import { pulsarSettings } from './pulsar-settings.ts';
+import { removeLeftFiles } from './temp-files.ts';
 import { machines, openSchedule, tickVerificationSchedules } from '../workflows/index.ts';
+
+/** A chore's turn at what has expired: the next one goes on. */
+const RETENTION_MS = 5000;
 
 export interface ServiceOptions {
   pool: Pool;
+  /** Session connections for Graphile Worker; default: those of `pool`. */
+  sessionPool?: Pool;
   bridge: Bridge;
   settings: Settings;
   log: Logger;
@@ -53,6 +59,11 @@ export async function startService(options: ServiceOptions): Promise<RunningWork
   const keyEvents = await hearKeyEvents(options);
   const worker = await startWorker({
     pool,
+    ...(options.sessionPool && { sessionPool: options.sessionPool }),
+    onSilence: () => {
+      cutConnections(pool);
+      if (options.sessionPool) cutConnections(options.sessionPool);
+    },
     log,
     machines,
     activities,
@@ -85,6 +96,11 @@ export async function startService(options: ServiceOptions): Promise<RunningWork
         name: 'key-events',
         everyMs: 600_000,
         run: async () => void (await forgetKeyEvents(pool, settings.KEY_EVENTS_RETENTION_DAYS)),
+      },
+      {
+        name: 'retention',
+        everyMs: 60_000,
+        run: async () => void (await removeExpired(pool, retentionAges(settings), RETENTION_MS)),
       },
       { name: 'temp-files', everyMs: 600_000, run: async () => removeLeftFiles(pool, settings.TEMP_DIR) },
     ],
@@ -123,13 +139,7 @@ async function watchDeadlines(pool: Pool, hours: number, log: Logger): Promise<v
   }
 }
 
-/** Removes temporary folders of runs that have ended: those of a cancelled run, or of a crash. */
-async function removeLeftFiles(pool: Pool, tempDir: string): Promise<void> {
-  const folders = await readdir(tempDir).catch(() => []);
-  const runs = folders.filter((name) => /^[0-9a-f-]{36}$/.test(name));
-  const { rows } = await pool.query<{ id: string }>(
-    'select id from workflow.runs where id = any ($1::uuid[]) and closed_at is not null',
-    [runs],
-  );
-  for (const { id } of rows) await rm(join(tempDir, id), { recursive: true, force: true });
+/** The settings' ages. */
+export function retentionAges(settings: Settings): RetentionAges {
+  return { runDays: settings.RETENTION_RUN_DAYS, auditDays: settings.RETENTION_AUDIT_DAYS };
 }

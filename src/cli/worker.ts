@@ -3,10 +3,16 @@ import { readFileSync } from 'node:fs';
 import { listAssets, readAsset } from '../assets.ts';
 import { connectBridge } from '../bridge/index.ts';
 import { readBridgeTls, readSettings, type Settings } from '../config.ts';
+import { createPool } from '../database/pool.ts';
 import { UsageError } from '../errors.ts';
 import { createHealth, createMetrics, startHttp } from '../http/index.ts';
-import { command, withDatabase } from './cli.ts';
+import { command, type Database, withDatabase } from './cli.ts';
 import { startService } from './service.ts';
+
+/** One listens, the others fetch and complete jobs: each takes a millisecond. */
+const SESSION_CONNECTIONS = 6;
+/** Graphile Worker's statements are short; one that isn't answered has lost its connection. */
+const QUEUE_TIMEOUT_MS = 30_000;
 
 /** `dict-vsync worker`: the service. */
 export function worker(): Command {
@@ -19,49 +25,66 @@ export function worker(): Command {
     ],
   ).action(async () => {
     requireServiceSettings(readSettings(process.env));
-    await withDatabase({ migrates: true, connections: 30 }, async ({ pool, settings, log }) => {
-      // Graphile Worker doesn't await completeJob: when Postgres goes away at that moment nobody else hears of it.
-      const onRejection = (error: unknown) => {
-        log.error(
-          { error: error instanceof Error ? error.name : typeof error },
-          'a promise was rejected unheard; the worker goes on',
-        );
-      };
-      process.on('unhandledRejection', onRejection);
-      const stopRequested = Promise.withResolvers<void>();
-      const onSignal = (signal: NodeJS.Signals) => {
-        log.info({ signal }, 'stopping');
-        stopRequested.resolve();
-      };
-      process.removeAllListeners('SIGTERM').removeAllListeners('SIGINT');
-      process.once('SIGTERM', onSignal).once('SIGINT', onSignal);
-
-      const bridge = connectBridge({ address: settings.BRIDGE_ADDRESS ?? '', tls: readBridgeTls(settings) });
-      const metrics = createMetrics(pool);
-      const service = await startService({
-        pool,
-        bridge,
-        settings,
-        log,
-        crontab: crontabOf(settings),
-        onAttempt: metrics.onAttempt,
-      });
-      const health = createHealth({ pool, worker: service, migrations: listAssets('migrations') });
-      const http = await startHttp({
-        host: settings.HTTP_HOST,
-        port: settings.HTTP_PORT,
-        health,
-        metrics: metrics.registry,
-      });
-      log.info({ http: http.address }, 'health and metrics served');
-      await Promise.race([stopRequested.promise, service.ended]);
-      health.stopping();
-      await service.stop();
-      await http.stop();
-      bridge.close();
-      process.off('unhandledRejection', onRejection);
-    });
+    await withDatabase({ migrates: true, connections: 30 }, async (database) => serve(database));
   });
+}
+
+/** Serves until told to stop, whatever becomes of the database meanwhile. */
+async function serve({ pool, sessionUrl, settings, log }: Database): Promise<void> {
+  // Graphile Worker doesn't await completeJob: when Postgres goes away at that moment nobody else hears of it.
+  const onRejection = (error: unknown) => {
+    log.error(
+      { error: error instanceof Error ? error.name : typeof error },
+      'a promise was rejected unheard; the worker goes on',
+    );
+  };
+  process.on('unhandledRejection', onRejection);
+  const stopRequested = Promise.withResolvers<void>();
+  const onSignal = (signal: NodeJS.Signals) => {
+    log.info({ signal }, 'stopping');
+    stopRequested.resolve();
+  };
+  process.removeAllListeners('SIGTERM').removeAllListeners('SIGINT');
+  process.once('SIGTERM', onSignal).once('SIGINT', onSignal);
+
+  await using undo = new AsyncDisposableStack();
+  undo.defer(() => void process.off('unhandledRejection', onRejection));
+  const bridge = connectBridge({ address: settings.BRIDGE_ADDRESS ?? '', tls: readBridgeTls(settings) });
+  undo.defer(() => {
+    bridge.close();
+  });
+  const sessionPool = createPool(sessionUrl, {
+    max: SESSION_CONNECTIONS,
+    applicationName: 'dict-vsync queue',
+    queryTimeoutMs: QUEUE_TIMEOUT_MS,
+    onError: (error) => log.warn({ error: error.name }, 'a connection of the queue broke; it is replaced'),
+  });
+  undo.defer(async () => sessionPool.end());
+  const metrics = createMetrics(pool);
+  const service = await startService({
+    pool,
+    sessionPool,
+    bridge,
+    settings,
+    log,
+    crontab: crontabOf(settings),
+    onAttempt: metrics.onAttempt,
+  });
+  let http: Awaited<ReturnType<typeof startHttp>> | undefined;
+  undo.defer(async () => http?.stop());
+  undo.defer(async () => service.stop());
+  const health = createHealth({ pool, worker: service, migrations: listAssets('migrations') });
+  http = await startHttp({
+    host: settings.HTTP_HOST,
+    port: settings.HTTP_PORT,
+    health,
+    metrics: metrics.registry,
+  });
+  undo.defer(() => {
+    health.stopping();
+  });
+  log.info({ http: http.address }, 'health and metrics served');
+  await Promise.race([stopRequested.promise, service.ended]);
 }
 
 /** What only the service needs, all that is missing at once. */

@@ -38,7 +38,7 @@ export async function migrate(databaseUrl: string, options: MigrateOptions = {})
     await migrateGraphileWorker(databaseUrl, graphileSchema);
     const files = migrationFiles();
     const applied = (await isUpToDate(client, files)) ? [] : await applyOurMigrations(client, files);
-    await saveGraphileSchema(client, graphileSchema);
+    await saveGraphileSchema(client, graphileSchema, applied);
     return { applied };
   } catch (error) {
     throw migrationError(error, databaseUrl);
@@ -122,17 +122,19 @@ function migrationFiles(): MigrationFile[] {
     }));
 }
 
-async function saveGraphileSchema(client: pg.Client, schema: string): Promise<void> {
+/** Says where Graphile Worker is, after a change of anything. */
+async function saveGraphileSchema(client: pg.Client, schema: string, applied: string[]): Promise<void> {
   const { rowCount } = await client.query(
     `select from workflow.settings where name = 'graphile_worker_schema' and value = $1`,
     [schema],
   );
-  if (rowCount !== 0) return;
+  if (rowCount !== 0 && applied.length === 0) return;
   await client.query(
     `insert into workflow.settings (name, value) values ('graphile_worker_schema', $1)
      on conflict (name) do update set value = excluded.value`,
     [schema],
   );
+  await client.query('select workflow.tune_jobs()');
 }
 
 function migrationError(error: unknown, url: string): DvError {

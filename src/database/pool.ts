@@ -1,3 +1,4 @@
+import { Socket } from 'node:net';
 import pg from 'pg';
 import { connectionError } from './connection-error.ts';
 
@@ -8,9 +9,15 @@ export interface PoolOptions {
   applicationName?: string;
   /** A statement that runs longer is cancelled, in ms. Default: as the role or the server says. */
   statementTimeoutMs?: number;
+  /** An answer that takes longer is not waited for: the query fails and its connection goes. Default: no limit. */
+  queryTimeoutMs?: number;
   /** Told of every connection that breaks while idle; the pool replaces it by itself. */
   onError?: (error: Error) => void;
 }
+
+/** Before the first keepalive probe of a quiet connection; ten more follow, one a second. */
+const KEEP_ALIVE_MS = 10_000;
+const sockets = new WeakMap<pg.Pool, Set<Socket>>();
 
 /**
  * A pool of connections. TLS as the URL says (`sslmode`, `sslrootcert`, …). A connection that breaks while idle
@@ -19,15 +26,20 @@ export interface PoolOptions {
  */
 export function createPool(url: string, options: PoolOptions = {}): pg.Pool {
   try {
+    const open = new Set<Socket>();
     const pool = new pg.Pool({
+      stream: () => tracked(open),
       connectionString: url,
       max: options.max ?? 10,
       application_name: options.applicationName ?? 'dict-vsync',
       connectionTimeoutMillis: 10_000,
       keepAlive: true,
+      keepAliveInitialDelayMillis: KEEP_ALIVE_MS,
+      ...(options.queryTimeoutMs === undefined ? {} : { query_timeout: options.queryTimeoutMs }),
       // Only when asked for: poolers in front of Postgres refuse start-up parameters they don't know.
       ...(options.statementTimeoutMs === undefined ? {} : { statement_timeout: options.statementTimeoutMs }),
     });
+    sockets.set(pool, open);
     const { onError } = options;
     pool.on('error', (error) => onError?.(error));
     // In use, a lost connection shows in the query that meets it; without a listener it would end the process.
@@ -36,6 +48,21 @@ export function createPool(url: string, options: PoolOptions = {}): pg.Pool {
   } catch (error) {
     throw connectionError(error, url);
   }
+}
+
+/**
+ * Cuts every connection of a pool made by `createPool`, whatever it waits for; the pool makes new ones when asked. For
+ * connections that may be dead without either side knowing, or lead to a server that is no longer the right one.
+ */
+export function cutConnections(pool: pg.Pool): void {
+  for (const socket of sockets.get(pool) ?? []) socket.destroy();
+}
+
+function tracked(open: Set<Socket>): Socket {
+  const socket = new Socket();
+  open.add(socket);
+  socket.once('close', () => open.delete(socket));
+  return socket;
 }
 
 /** Connects once. Errors: DV_DATABASE_UNREACHABLE, DV_DATABASE_FORBIDDEN, DV_DATABASE_URL_INVALID. */
@@ -52,6 +79,7 @@ export async function connect(url: string, applicationName: string): Promise<pg.
       application_name: applicationName,
       connectionTimeoutMillis: 10_000,
       keepAlive: true,
+      keepAliveInitialDelayMillis: KEEP_ALIVE_MS,
     });
     // A lost connection shows in the query that meets it; without a listener it would end the process.
     client.on('error', () => undefined);

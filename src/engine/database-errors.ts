@@ -16,7 +16,7 @@ const RAISED_ON_PURPOSE = 'DV000';
 const RETRYABLE = new Set(['DV_QUEUE_BUSY']);
 /** What node-postgres throws, without any code, when a connection is lost or none can be had. */
 const LOST =
-  /^(Connection terminated|Client has encountered a connection error|timeout exceeded when trying to connect)/;
+  /^(Connection terminated|Client has encountered a connection error|timeout exceeded when trying to connect|Query read timeout)/;
 
 /**
  * An error from Postgres as a DvError: the SQL functions' own with their code, lost connections and lost races as

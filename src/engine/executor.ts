@@ -1,14 +1,16 @@
-import type { Pool } from 'pg';
 import type { Logger } from 'pino';
 import { DvError } from '../errors.ts';
 import type { Activities, Json, Result, Step, StepError } from './activity.ts';
+import type { Connections } from './connections.ts';
 import { fromDatabase } from './database-errors.ts';
+import type { Machine } from './machine.ts';
 import { inTransaction } from './transaction.ts';
 
 /** A claimed step as workflow.claim and workflow.complete_step answer it. */
 interface Claim {
   id: string;
   machine: string;
+  machineVersion: number;
   workflowKey: string;
   state: string;
   task: string;
@@ -34,8 +36,9 @@ export interface AttemptReport {
 }
 
 export interface ExecutorOptions<S> {
-  pool: Pool;
+  pool: Connections;
   workerId: string;
+  machines: readonly Machine[];
   activities: Activities<S>;
   services: S;
   log: Logger;
@@ -114,6 +117,22 @@ export class Executor<S> {
     }
   }
 
+  /** Whether this program has the run's version of its machine, or a newer one. */
+  #knows({ machine, machineVersion }: Claim): boolean {
+    return this.#options.machines.some(({ name, version }) => name === machine && version >= machineVersion);
+  }
+
+  /** Gives a step that this program cannot do to the workers that can: while versions change, several run side by side. */
+  async #leaveToOthers(claim: Claim, log: Logger): Promise<void> {
+    log.warn(
+      { machine: claim.machine, machineVersion: claim.machineVersion },
+      'this program does not know the run; it is left to workers of another version',
+    );
+    // A known version without its activity: the job bears the activity's name, and this program takes none of those.
+    const how = this.#knows(claim) ? 'release_step' : 'hand_over';
+    await this.#options.pool.query(`select workflow.${how}($1, $2, $3)`, this.#fence(claim));
+  }
+
   /** Hands a claimed step back: no attempt is burnt. A claim that is no longer ours is left alone. */
   async release(claim: Pick<Claim, 'id' | 'version'>): Promise<void> {
     try {
@@ -139,14 +158,13 @@ export class Executor<S> {
     };
     const timeLimit = AbortSignal.timeout(claim.startToCloseMs);
     const signal = AbortSignal.any([timeLimit, controller.signal]);
+    const activity = activities[claim.task];
+    if (activity === undefined || !this.#knows(claim)) {
+      await this.#leaveToOthers(claim, log);
+      report('released');
+      return null;
+    }
     try {
-      const activity = activities[claim.task];
-      if (activity === undefined) {
-        throw new DvError(
-          'DV_ACTIVITY_UNKNOWN',
-          `This program has no activity ${claim.task}. Run one version everywhere.`,
-        );
-      }
       const step: Step = {
         run: runOf(claim),
         state: claim.state,
@@ -195,7 +213,7 @@ export class Executor<S> {
     }
   }
 
-  async #complete(db: Pick<Pool, 'query'>, claim: Claim, result: Result): Promise<Claim | null> {
+  async #complete(db: Pick<Connections, 'query'>, claim: Claim, result: Result): Promise<Claim | null> {
     const { rows } = await db.query<{ next: Claim | null }>(
       'select workflow.complete_step($1, $2, $3, $4, $5) as next',
       [...this.#fence(claim), JSON.stringify(result), !this.#stopping],

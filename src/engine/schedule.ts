@@ -1,5 +1,5 @@
-import type { Pool } from 'pg';
 import type { Transaction } from './activity.ts';
+import type { Connections } from './connections.ts';
 import type { Schedule } from './crontab.ts';
 import { inTransaction } from './transaction.ts';
 
@@ -10,7 +10,7 @@ export type TickHandler = (tx: Transaction, tick: Date) => Promise<void>;
 export const CATCH_UP_MS = 12 * 3_600_000;
 
 /** Registers schedules seen for the first time: their past ticks count as decided. */
-export async function registerSchedules(pool: Pool, schedules: readonly Schedule[]): Promise<void> {
+export async function registerSchedules(pool: Connections, schedules: readonly Schedule[]): Promise<void> {
   await pool.query(
     `insert into workflow.schedules (name, last_tick) select name, workflow.now() from unnest($1::text[]) name
      on conflict (name) do nothing`,
@@ -23,7 +23,7 @@ export async function registerSchedules(pool: Pool, schedules: readonly Schedule
  * many workers call this, a tick fires once: workflow.schedules decides. Returns the tick fired, if any.
  */
 export async function fireDueTicks(
-  pool: Pool,
+  pool: Connections,
   schedule: Schedule,
   handler: TickHandler,
 ): Promise<Date | null> {

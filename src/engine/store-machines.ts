@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
-import type { Pool } from 'pg';
 import { DvError } from '../errors.ts';
+import type { Connections } from './connections.ts';
 import type { Machine } from './machine.ts';
 import { inTransaction } from './transaction.ts';
 
@@ -23,7 +23,7 @@ function sorted(value: Record<string, unknown>): Record<string, unknown> {
  * Stores the program's machines. A version that is stored already must be the same: DV_MACHINE_CHANGED otherwise,
  * because open runs rely on it. Safe from several processes at once.
  */
-export async function storeMachines(pool: Pool, machines: readonly Machine[]): Promise<void> {
+export async function storeMachines(pool: Connections, machines: readonly Machine[]): Promise<void> {
   await inTransaction(pool, async (tx) => {
     await tx.query(`select pg_advisory_xact_lock(hashtext('dict-vsync machines'))`);
     for (const machine of machines) {

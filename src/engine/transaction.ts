@@ -1,5 +1,5 @@
-import type { Pool } from 'pg';
 import type { Transaction } from './activity.ts';
+import type { Connections } from './connections.ts';
 
 /**
  * Runs `work` in a transaction on a connection of its own: commits what it returns, rolls back what it throws. When
@@ -7,19 +7,25 @@ import type { Transaction } from './activity.ts';
  * signal, its server process is ended too.
  */
 export async function inTransaction<T>(
-  pool: Pool,
+  pool: Connections,
   work: (tx: Transaction) => Promise<T>,
   signal?: AbortSignal,
 ): Promise<T> {
   const client = await pool.connect();
   let broken: Error | undefined;
-  let backend: number | undefined;
+  let backend: { pid: number; began: string } | undefined;
   const destroy = () => {
     broken = new Error('aborted');
     client.release(broken);
     // The server notices a lost client only when its statement ends, and keeps the locks until then.
     if (backend !== undefined) {
-      pool.query('select pg_terminate_backend($1)', [backend]).catch(() => undefined);
+      pool
+        // Only as long as it is in this very transaction: behind a pooler it may be another's by now.
+        .query(
+          'select pg_terminate_backend(pid) from pg_stat_activity where pid = $1 and xact_start = $2::timestamptz',
+          [backend.pid, backend.began],
+        )
+        .catch(() => undefined);
     }
   };
   signal?.addEventListener('abort', destroy, { once: true });
@@ -27,8 +33,10 @@ export async function inTransaction<T>(
     signal?.throwIfAborted();
     await client.query('begin');
     if (signal !== undefined) {
-      const { rows } = await client.query<{ pid: number }>('select pg_backend_pid() as pid');
-      backend = rows[0]?.pid;
+      const { rows } = await client.query<{ pid: number; began: string }>(
+        'select pg_backend_pid() as pid, now()::text as began',
+      );
+      backend = rows[0];
     }
     const result = await work(client);
     await client.query('commit');

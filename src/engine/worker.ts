@@ -10,8 +10,9 @@ import {
 import type { Pool } from 'pg';
 import type { Logger } from 'pino';
 import type { Schedule } from './crontab.ts';
+import { type Connections, impatient } from './connections.ts';
 import { Executor, type ExecutorOptions } from './executor.ts';
-import type { Machine } from './machine.ts';
+import { keepRunning } from './keep-running.ts';
 import { fireDueTicks, registerSchedules, type TickHandler } from './schedule.ts';
 import { storeMachines } from './store-machines.ts';
 
@@ -22,8 +23,12 @@ export interface Chore {
   run: () => Promise<void>;
 }
 
-export interface WorkerOptions<S> extends Omit<ExecutorOptions<S>, 'workerId'> {
-  machines: readonly Machine[];
+export interface WorkerOptions<S> extends Omit<ExecutorOptions<S>, 'workerId' | 'pool'> {
+  pool: Pool;
+  /** Session connections (LISTEN, prepared statements) for Graphile Worker, where `pool` goes through a pooler. */
+  sessionPool?: Pool;
+  /** Told when no heartbeat has got through for so long that other workers take over: connections may be dead. */
+  onSilence?: () => void;
   /** How many runs at once. The pool needs twice as many connections and some. */
   concurrency: number;
   graphileSchema: string;
@@ -53,16 +58,22 @@ interface Claimed {
 
 const HEARTBEAT_MS = 3000;
 const SWEEP_MS = 5000;
+/** By now other workers have taken over what this one held. */
+const SILENCE_MS = 15_000;
+/** What the engine asks is short, and may wait for a person's lock a while. */
+const PATIENCE_MS = 30_000;
 /** 1 s retries must not come at 3 s: due jobs are polled, and Graphile Worker's default is 2 s. */
 const POLL_MS = 500;
 
 /** Starts a worker: stores the machines, registers the schedules, then works until stopped. */
 export async function startWorker<S>(options: WorkerOptions<S>): Promise<RunningWorker> {
-  const { pool, log } = options;
+  const { log } = options;
+  const pool = impatient(options.pool, PATIENCE_MS);
+  const sessionPool = options.sessionPool ?? options.pool;
   const id = `worker-${randomUUID()}`;
   await storeMachines(pool, options.machines);
   await registerSchedules(pool, options.schedules);
-  const executor = new Executor({ ...options, workerId: id });
+  const executor = new Executor({ ...options, pool, workerId: id });
 
   // What Graphile Worker locks jobs with: the id of its pool.
   const graphilePools: string[] = [];
@@ -108,6 +119,10 @@ export async function startWorker<S>(options: WorkerOptions<S>): Promise<Running
   const advance = async (payload: unknown) => executor.advance((payload as { run: string }).run);
   const taskList: TaskList = { advance_run: advance };
   for (const task of Object.keys(options.activities)) taskList[task] = advance;
+  // Runs that a program of an older version handed over (workflow.hand_over).
+  for (const { name, version } of options.machines) {
+    for (let known = 1; known <= version; known += 1) taskList[`machine:${name}:${known}`] = advance;
+  }
   for (const task of Object.keys(options.ticks)) {
     taskList[task] = async (payload) => {
       const schedule = byName.get((payload as { schedule: string }).schedule);
@@ -118,29 +133,49 @@ export async function startWorker<S>(options: WorkerOptions<S>): Promise<Running
   // Ticks missed while no worker ran.
   for (const schedule of options.schedules) await fire(schedule);
 
-  const runner = await run({
-    pgPool: pool,
-    schema: options.graphileSchema,
-    concurrency: options.concurrency,
-    pollInterval: POLL_MS,
-    noHandleSignals: true,
-    logger: graphileLogger(log),
-    events,
-    taskList,
-    // Graphile Worker's cron knows UTC only, and its matcher no year: ours says "due?", workflow.schedules decides.
-    parsedCronItems: parseCronItems(
-      options.schedules.map((schedule) => ({
-        task: schedule.task,
-        identifier: schedule.name,
-        match: () => schedule.ticks(new Date(Date.now() - 120_000), new Date(), 1).length > 0,
-        payload: { schedule: schedule.name },
-        options: { jobKey: `schedule:${schedule.name}` },
-      })),
-    ),
+  // Graphile Worker's cron knows UTC only, and its matcher no year: ours says "due?", workflow.schedules decides.
+  const parsedCronItems = parseCronItems(
+    options.schedules.map((schedule) => ({
+      task: schedule.task,
+      identifier: schedule.name,
+      match: () => schedule.ticks(new Date(Date.now() - 120_000), new Date(), 1).length > 0,
+      payload: { schedule: schedule.name },
+      options: { jobKey: `schedule:${schedule.name}` },
+    })),
+  );
+  const startRunner = async () =>
+    run({
+      pgPool: sessionPool,
+      schema: options.graphileSchema,
+      concurrency: options.concurrency,
+      pollInterval: POLL_MS,
+      noHandleSignals: true,
+      logger: graphileLogger(log),
+      events,
+      taskList,
+      parsedCronItems,
+    });
+  const runner = await keepRunning({
+    log,
+    start: startRunner,
+    onEnd: async () => {
+      // What ended holds its jobs for hours otherwise.
+      const gone = graphilePools.splice(0);
+      await pool.query('select workflow.unlock_jobs($1)', [gone]);
+    },
   });
 
+  let saidAt = 0;
+  const watchSilence = () => {
+    const since = Math.max(lastHeartbeat, saidAt);
+    if (Date.now() - since <= SILENCE_MS) return;
+    saidAt = Date.now();
+    log.warn('no heartbeat has got through for 15 s; the connections are given up');
+    options.onSilence?.();
+  };
   const chores: Chore[] = [
     { name: 'heartbeat', everyMs: HEARTBEAT_MS, run: heartbeat },
+    { name: 'silence', everyMs: HEARTBEAT_MS, run: async () => watchSilence() },
     { name: 'sweep', everyMs: SWEEP_MS, run: async () => sweep(pool, log) },
     ...options.chores,
   ];
@@ -148,30 +183,33 @@ export async function startWorker<S>(options: WorkerOptions<S>): Promise<Running
   await heartbeat();
   log.info({ worker: id, concurrency: options.concurrency }, 'worker ready');
 
-  const ended = runner.promise.then(() => undefined);
   let stopped: Promise<void> | undefined;
   const leave = async () => {
     executor.drain();
     const timer = setTimeout(() => executor.abortAll(), options.drainMs ?? 10_000);
     try {
-      // It refuses when it has ended already, by itself.
-      await runner.stop().catch(async () => ended);
+      await runner.stop();
     } finally {
       clearTimeout(timer);
     }
     await stopChores();
-    await pool.query('update workflow.workers set stopped_at = clock_timestamp() where id = $1', [id]);
+    await pool
+      .query('update workflow.workers set stopped_at = clock_timestamp() where id = $1', [id])
+      // With the database away, the others see it by its silence.
+      .catch((error: unknown) =>
+        log.warn({ error: error instanceof Error ? error.name : 'unknown' }, 'left unsaid'),
+      );
     log.info({ worker: id }, 'worker stopped');
   };
   return {
     id,
     stop: async () => (stopped ??= leave()),
-    ended,
+    ended: runner.ended,
     lastHeartbeat: () => lastHeartbeat,
   };
 }
 
-async function sweep(pool: Pool, log: Logger): Promise<void> {
+async function sweep(pool: Connections, log: Logger): Promise<void> {
   const { rows } = await pool.query<{ run_id: string; what: string }>('select * from workflow.sweep()');
   for (const row of rows) log.warn({ runId: row.run_id, mended: row.what }, 'recovered a run');
 }

@@ -30,6 +30,7 @@ describe('every command', () => {
       'demo',
       'worker',
       'migrate',
+      'retention',
       'start',
       'list',
       'describe',

@@ -104,14 +104,21 @@ describe('a step', () => {
     });
   });
 
-  test('of a task that this program lacks fails with a code', async () => {
+  test('of a task that this program lacks is left to a program that has it', async () => {
     const run = await start('unknown task');
     const { finish: _, ...fewer } = activities;
-    const other = await executorOf({ ...bench(), activities: fewer }, script, 'older');
+    const other = await executorOf({ ...bench(), activities: fewer }, script, 'other');
     await other.advance(run);
     expect(await rowOf(database.pool, run)).toMatchObject({
-      ...{ status: 'FAILED', failed_state: 'three', error: { code: 'DV_ACTIVITY_UNKNOWN' } },
+      ...{ status: 'RUNNING', state: 'three', attempt: 0, error: null, claimed_by: null },
     });
+    const { rows } = await database.pool.query(
+      `select task_identifier as task from graphile_worker.jobs where key = 'run:' || $1`,
+      [run],
+    );
+    expect(rows).toEqual([{ task: 'finish' }]);
+    await executor.advance(run);
+    expect((await rowOf(database.pool, run)).status).toBe('COMPLETED');
   });
 
   test('is told what it works on', async () => {

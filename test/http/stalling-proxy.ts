@@ -6,12 +6,15 @@ export interface StallingProxy {
   /** The database's URL, by way of the proxy. */
   url: string;
   stall(): void;
+  /** Lets new connections through again, to this database or the same one. What was lost meanwhile stays lost. */
+  resume(databaseUrl?: string): void;
   close(): Promise<void>;
 }
 
 export async function startStallingProxy(databaseUrl: string): Promise<StallingProxy> {
-  const target = new URL(databaseUrl);
+  let target = new URL(databaseUrl);
   const sockets = new Set<Socket>();
+  const links = new Set<{ open: boolean }>();
   let stalled = false;
   const keep = (socket: Socket) => {
     sockets.add(socket);
@@ -21,8 +24,16 @@ export async function startStallingProxy(databaseUrl: string): Promise<StallingP
     keep(near);
     const far = connect(Number(target.port), target.hostname);
     keep(far);
-    near.on('data', (data) => stalled || far.write(data)).on('close', () => far.destroy());
-    far.on('data', (data) => stalled || near.write(data)).on('close', () => near.destroy());
+    // A connection that has met the stall stays quiet for ever.
+    const through = { open: !stalled };
+    links.add(through);
+    near.on('data', (data) => through.open && far.write(data)).on('close', () => far.destroy());
+    far
+      .on('data', (data) => through.open && near.write(data))
+      .on('close', () => {
+        links.delete(through);
+        if (through.open) near.destroy();
+      });
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -32,6 +43,11 @@ export async function startStallingProxy(databaseUrl: string): Promise<StallingP
     url: url.href,
     stall: () => {
       stalled = true;
+      for (const link of links) link.open = false;
+    },
+    resume: (other) => {
+      stalled = false;
+      if (other !== undefined) target = new URL(other);
     },
     close: async () => {
       const closed = once(server, 'close');

@@ -164,6 +164,7 @@ class Model {
     this.#executor = new Executor<Services>({
       pool: this.#life.pool,
       workerId: WORKER,
+      machines,
       activities,
       services: {
         pool: this.#life.pool,

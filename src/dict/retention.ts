@@ -1,0 +1,67 @@
+import type { Pool } from 'pg';
+
+/** How many days what is closed is kept; 0: for ever. */
+export interface RetentionAges {
+  /** Runs of the engine with their history and signals, and ticks of schedules. */
+  runDays: number;
+  /** Proofs of synchronism, reconciliations and their divergences: what an auditor asks for. */
+  auditDays: number;
+}
+
+/** Rows removed, or that would be. */
+export interface Expired {
+  runs: number;
+  reconciliations: number;
+  divergences: number;
+  syncVerifications: number;
+  verifications: number;
+}
+
+const AGE = `$1 * interval '1 day'`;
+
+/**
+ * Removes what is older than its age, in short transactions of up to 100 runs or 1,000 rows, until nothing is left or
+ * `patienceMs` have passed; returns the number of rows. Safe from several workers at once, and beside all other work.
+ * CIDs are never removed: a participant keeps every one it ever had (Manual Operacional do DICT, §9).
+ */
+export async function removeExpired(
+  pool: Pool,
+  ages: RetentionAges,
+  patienceMs = Number.POSITIVE_INFINITY,
+): Promise<number> {
+  const until = performance.now() + patienceMs;
+  const kinds: [number, string][] = [
+    [ages.runDays, `select workflow.remove_expired(${AGE}) as removed`],
+    [ages.auditDays, `select dict.remove_expired(${AGE}) as removed`],
+  ];
+  let total = 0;
+  for (const [days, sql] of kinds) {
+    let removed = days > 0 ? 1 : 0;
+    while (removed > 0 && performance.now() < until) {
+      const { rows } = await pool.query<{ removed: number }>(sql, [days]);
+      removed = rows[0]?.removed ?? 0;
+      total += removed;
+    }
+  }
+  return total;
+}
+
+/** What `removeExpired` would remove now. */
+export async function countExpired(pool: Pool, { runDays, auditDays }: RetentionAges): Promise<Expired> {
+  const { rows } = await pool.query<Expired>(
+    `with gone as (
+       select id from dict.expired_reconciliations($2 * interval '1 day') as id where $2 > 0)
+     select
+       (select count(*) from workflow.expired_runs($1 * interval '1 day') where $1 > 0)::integer as runs,
+       (select count(*) from gone)::integer as reconciliations,
+       (select count(*) from dict.divergences where run_id in (select id from gone))::integer as divergences,
+       (select count(*) from dict.expired_sync_verifications($2 * interval '1 day') where $2 > 0)::integer
+         as "syncVerifications",
+       (select count(*) from dict.verifications
+        where $2 > 0 and ended_at < workflow.now() - $2 * interval '1 day')::integer as verifications`,
+    [runDays, auditDays],
+  );
+  const [found] = rows;
+  if (found === undefined) throw new TypeError('an aggregate has a row');
+  return found;
+}
