@@ -27,7 +27,8 @@ comment on column workflow.runs.wake_at is
 
 create or replace function workflow.add_job(run_id uuid, task text, due timestamptz, key_prefix text default 'run:') returns void
 language plpgsql security definer set search_path = pg_catalog, workflow
-set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off
+set plan_cache_mode = force_generic_plan as $$
 declare
   graphile text := (select value from workflow.settings where name = 'graphile_worker_schema');
   job_id bigint;
@@ -50,7 +51,8 @@ end $$;
 -- The first jobs of runs that were created in this transaction: nobody else can hold their keys.
 create function workflow.add_first_jobs(run_ids uuid[], task text) returns void
 language plpgsql security definer set search_path = pg_catalog, workflow
-set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off
+set plan_cache_mode = force_generic_plan as $$
 declare
   graphile text := (select value from workflow.settings where name = 'graphile_worker_schema');
 begin
@@ -107,18 +109,20 @@ end $$;
 
 create function workflow.claim_many(run_ids uuid[], worker text) returns table (run_id uuid, next jsonb)
 language plpgsql security definer set search_path = pg_catalog, workflow
-set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off
+set plan_cache_mode = force_generic_plan as $$
 declare
   n timestamptz := workflow.now();
 begin
   return query
-  with due as (
-    select r.id from workflow.runs r
+  with locked as materialized (
+    -- By their ids and nothing else. Never waits while it holds others.
+    select * from workflow.runs where id = any (run_ids) for update skip locked
+  ), due as (
+    select r.id from locked r
     join workflow.states s on s.machine = r.machine and s.version = r.machine_version and s.state = r.state
-    where r.id = any (run_ids) and r.closed_at is null and r.claimed_by is null and r.cancel_requested_at is null
+    where r.closed_at is null and r.claimed_by is null and r.cancel_requested_at is null
       and s.task is not null and r.wake_at <= n + interval '2 milliseconds'
-    -- Never waits while it holds others.
-    for update of r skip locked
   ), claimed as (
     update workflow.runs r set
       status = 'RUNNING', version = r.version + 1, attempt = r.attempt + 1,
@@ -136,34 +140,39 @@ comment on function workflow.claim_many(uuid[], text) is
 
 create function workflow.complete_many(worker text, steps jsonb, stay boolean) returns table (run_id uuid, next jsonb)
 language plpgsql security definer set search_path = pg_catalog, workflow
-set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off
+set plan_cache_mode = force_generic_plan as $$
 declare
   n timestamptz := workflow.now();
 begin
   return query
-  with ended as (
-    -- The compare-and-set: as claimed by this worker, with this version, and locked.
-    select a.place, a.result, r.id, r.version, r.state, r.attempt, t.outcome, x.state as target, x.closes_as, x.deadline,
-      x.kind = 'terminal' as closes,
-      -- The error of an attempt that a later one made good is forgotten; that of a failure path stays.
-      coalesce(a.result -> 'error', case when r.failed_state is not null then r.error end) as error,
-      case when a.result -> 'error' is not null then r.state else r.failed_state end as failed_state
+  with locked as materialized (
+    -- By their ids and nothing else. Never waits while it holds others.
+    select r.*, a.place, a.result, a.version as claimed_version
     from rows from (jsonb_to_recordset(steps) as (id uuid, version bigint, result jsonb)) with ordinality
       as a (id, version, result, place)
-    join workflow.runs r on r.id = a.id and r.version = a.version
+    join workflow.runs r on r.id = a.id
+    for update of r skip locked
+  ), ended as (
+    select r.place, r.result, r.id, r.version, r.state, r.attempt, t.outcome, x.state as target, x.closes_as, x.deadline,
+      x.kind = 'terminal' as closes,
+      -- The error of an attempt that a later one made good is forgotten; that of a failure path stays.
+      coalesce(r.result -> 'error', case when r.failed_state is not null then r.error end) as error,
+      case when r.result -> 'error' is not null then r.state else r.failed_state end as failed_state
+    from locked r
     join workflow.states s on s.machine = r.machine and s.version = r.machine_version and s.state = r.state
     join workflow.transitions t on t.machine = r.machine and t.version = r.machine_version and t.state = r.state
-      and t.outcome = a.result ->> 'outcome'
+      and t.outcome = r.result ->> 'outcome'
     join workflow.states x on x.machine = t.machine and x.version = t.version and x.state = t.next_state
-    where r.claimed_by = worker and r.closed_at is null and r.cancel_requested_at is null
-      and not a.result ?| array['children', 'continueAsNew', 'wakeAfterMs']
+    -- The compare-and-set: as this worker claimed it.
+    where r.version = r.claimed_version and r.claimed_by = worker and r.closed_at is null
+      and r.cancel_requested_at is null
+      and not r.result ?| array['children', 'continueAsNew', 'wakeAfterMs']
       and (s.kind, t.outcome) not in (('poll', 'pending'), ('loop', 'again'))
       and (stay and x.task is not null
            or x.closes_as <> 'CONTINUED' and r.parent_id is null and not exists (
              select from workflow.runs c
              where c.parent_id = r.id and c.closed_at is null and c.parent_close_policy <> 'ABANDON'))
-    -- Never waits while it holds others.
-    for update of r skip locked
   ), moved as (
     update workflow.runs r set
       state = e.target, status = coalesce(e.closes_as, 'RUNNING'), context = r.context || coalesce(e.result -> 'context', '{}'),
@@ -275,10 +284,52 @@ end $$;
 
 -- Starts ----------------------------------------------------------------------------------------------------------
 
+create or replace function workflow.start_run(
+  machine_name text, key text, run_input jsonb default '{}', by_whom text default session_user,
+  correlation text default null, parent uuid default null, close_policy text default null, continues uuid default null)
+returns uuid
+language plpgsql security definer set search_path = pg_catalog, workflow as $$
+declare
+  n timestamptz := workflow.now();
+  m workflow.machines;
+  s workflow.states;
+  r workflow.runs;
+begin
+  select * into m from workflow.machines where name = machine_name order by version desc limit 1;
+  if not found then
+    perform workflow.raise_error('DV_MACHINE_UNKNOWN', format('There is no machine "%s". Start a worker once: it stores its machines.', machine_name));
+  end if;
+  select * into s from workflow.states where machine = m.name and version = m.version and state = m.initial_state;
+  loop
+    insert into workflow.runs as i (machine, machine_version, workflow_key, state, input, started_by, correlation_id,
+      parent_id, parent_close_policy, continued_from, wake_at, deadline, entered_at, created_at, updated_at)
+    values (m.name, m.version, key, m.initial_state, run_input, by_whom,
+      coalesce(correlation, replace(workflow.uuidv7()::text, '-', '')), parent, close_policy, continues, n, n + s.deadline, n, n, n)
+    on conflict (workflow_key) where closed_at is null do nothing
+    returning * into r;
+    if found then
+      perform workflow.log(r, 'CREATED', n, detail => jsonb_build_object('by', by_whom));
+      if s.task is not null then
+        perform workflow.add_first_jobs(array[r.id], s.task);
+      else
+        -- A machine may begin with a wait or an end.
+        perform workflow.go_on(workflow.settle(r, s), null, false);
+      end if;
+      return r.id;
+    end if;
+    select * into r from workflow.runs where workflow_key = key and closed_at is null;
+    if found then
+      return r.id;
+    end if;
+    -- It closed between the two statements: try again.
+  end loop;
+end $$;
+
 create function workflow.start_runs(machine_name text, runs jsonb, by_whom text default session_user)
 returns table (workflow_key text, run_id uuid)
 language plpgsql security definer set search_path = pg_catalog, workflow
-set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off
+set plan_cache_mode = force_generic_plan as $$
 #variable_conflict use_column
 declare
   n timestamptz := workflow.now();
@@ -304,7 +355,9 @@ begin
       select c.id, 0, 'CREATED', c.state, 0, n, jsonb_build_object('by', by_whom) from created c
     )
     select array_agg(id) into fresh from created;
-    perform workflow.add_first_jobs(fresh, s.task);
+    if fresh is not null then
+      perform workflow.add_first_jobs(fresh, s.task);
+    end if;
   end if;
   -- Those that were open already; all, where the machine begins with a wait or an end, or is unknown.
   return query

@@ -1,4 +1,4 @@
-import type { Pool } from 'pg';
+import type { Pool, QueryResult } from 'pg';
 import type { Transaction } from './activity.ts';
 
 /**
@@ -25,10 +25,14 @@ export async function inTransaction<T>(
   signal?.addEventListener('abort', destroy, { once: true });
   try {
     signal?.throwIfAborted();
-    await client.query('begin');
-    if (signal !== undefined) {
-      const { rows } = await client.query<{ pid: number }>('select pg_backend_pid() as pid');
-      backend = rows[0]?.pid;
+    if (signal === undefined) {
+      await client.query('begin');
+    } else {
+      // In one round trip. Asked for inside the transaction: behind a pooler the client's own number is another's.
+      const answers = (await client.query('begin; select pg_backend_pid() as pid')) as unknown as QueryResult<{
+        pid: number;
+      }>[];
+      backend = answers[1]?.rows[0]?.pid;
     }
     const result = await work(client);
     await client.query('commit');
