@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { compare } from './compare/benchmark.ts';
+import { engine } from './engine/benchmark.ts';
 import { night } from './night/benchmark.ts';
 import { repair } from './repair/benchmark.ts';
 import { trigger } from './trigger/benchmark.ts';
@@ -13,4 +14,5 @@ await new Command('bench')
   .addCommand(trigger())
   .addCommand(repair())
   .addCommand(night())
+  .addCommand(engine())
   .parseAsync();

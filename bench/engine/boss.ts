@@ -6,7 +6,12 @@ import { atOnce, type Task, timed } from './contest.ts';
 
 const QUEUE = 'line';
 const task = scriptInput<Task & { batch: boolean }>();
-const boss = new PgBoss({ connectionString: task.url, max: 2 * task.atOnce + 5, supervise: false, schedule: false });
+const boss = new PgBoss({
+  connectionString: task.url,
+  max: 2 * task.atOnce + 5,
+  supervise: false,
+  schedule: false,
+});
 boss.on('error', (error) => {
   throw error;
 });
@@ -21,8 +26,12 @@ async function work(): Promise<void> {
   while (!stopped) {
     const jobs = await boss.fetch(QUEUE, { batchSize: task.batch ? task.atOnce : 1 });
     const outputs = await Promise.all(jobs.map(({ data }) => handle(data.n)));
-    if (jobs.length === 1) await boss.complete(QUEUE, jobs[0]!.id, outputs[0]!);
-    else if (jobs.length > 1) await boss.complete(QUEUE, jobs.map(({ id }) => id));
+    if (jobs.length === 1) await boss.complete(QUEUE, jobs[0]!.id, outputs[0]);
+    else if (jobs.length > 1)
+      await boss.complete(
+        QUEUE,
+        jobs.map(({ id }) => id),
+      );
     else await delay(1);
     handled += jobs.length;
   }

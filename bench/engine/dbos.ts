@@ -12,14 +12,17 @@ DBOS.setConfig({
 });
 const line = DBOS.registerWorkflow(
   async (steps: number) => {
-    for (let i = 1; i <= steps; i++) await DBOS.runStep(async () => ({ last: `step${i}` }), { name: `step${i}` });
+    for (let i = 1; i <= steps; i++)
+      await DBOS.runStep(async () => ({ last: `step${i}` }), { name: `step${i}` });
   },
   { name: 'line' },
 );
 await DBOS.launch();
 const took = await timed(task, async (from, n) =>
   atOnce(n, task.atOnce, async (i) => {
-    const run = await DBOS.startWorkflow(line, { workflowID: `run ${task.steps} ${process.pid} ${from + i}` })(task.steps);
+    const run = await DBOS.startWorkflow(line, {
+      workflowID: `run ${task.steps} ${process.pid} ${from + i}`,
+    })(task.steps);
     await run.getResult();
   }),
 );

@@ -10,8 +10,9 @@ const task = scriptInput<Task>();
 const machine = line(task.steps);
 const pool = createPool(task.url, { max: 2 * task.atOnce + 5 });
 
+/** Steps that have yet to end, and what is told when none has. */
 let open = 0;
-let settled = Promise.withResolvers<void>();
+let allEnded = () => {};
 const worker = await startWorker({
   pool,
   log: await createLog({ level: 'error', pretty: false }),
@@ -26,24 +27,22 @@ const worker = await startWorker({
   // Told after the commit; a run's last step is its end.
   onAttempt: ({ outcome }) => {
     if (outcome !== 'completed') throw new Error(`A step ${outcome}.`);
-    if (--open === 0) settled.resolve();
+    if (--open === 0) allEnded();
   },
 });
 
-const took = await timed(task, async (from, n) => {
-  settled = Promise.withResolvers();
+/** Starts runs, as many callers at once as there are runs at once, and waits until all have ended. */
+async function play(from: number, n: number): Promise<void> {
+  const ended = Promise.withResolvers<void>();
   open = n * task.steps;
-  await atOnce(n, task.atOnce, async (i) => {
-    if (task.atOnce > 1) return startRun(pool, machine.name, `run ${from + i}`, {}, 'bench');
-    const before = open;
-    open = task.steps;
-    settled = Promise.withResolvers();
-    await startRun(pool, machine.name, `run ${from + i}`, {}, 'bench');
-    await settled.promise;
-    open = before - task.steps;
-    if (open === 0) settled.resolve();
-  });
-  if (n > 0) await settled.promise;
+  allEnded = ended.resolve;
+  await atOnce(n, task.atOnce, async (i) => startRun(pool, machine.name, `run ${from + i}`, {}, 'bench'));
+  await ended.promise;
+}
+
+const took = await timed(task, async (from, n) => {
+  if (task.atOnce > 1) await play(from, n);
+  else for (let i = 0; i < n; i++) await play(from + i, 1);
 });
 await worker.stop();
 await pool.end();

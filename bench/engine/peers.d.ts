@@ -24,12 +24,7 @@ declare module '@dbos-inc/dbos-sdk' {
 
 declare module 'pg-boss' {
   export class PgBoss {
-    constructor(options: {
-      connectionString: string;
-      max: number;
-      supervise: boolean;
-      schedule: boolean;
-    });
+    constructor(options: { connectionString: string; max: number; supervise: boolean; schedule: boolean });
     on(event: 'error', listener: (error: Error) => void): void;
     start(): Promise<unknown>;
     createQueue(name: string): Promise<void>;

@@ -29,7 +29,9 @@ export async function inTransaction<T>(
       await client.query('begin');
     } else {
       // In one round trip. Asked for inside the transaction: behind a pooler the client's own number is another's.
-      const answers = (await client.query('begin; select pg_backend_pid() as pid')) as unknown as QueryResult<{
+      const answers = (await client.query(
+        'begin; select pg_backend_pid() as pid',
+      )) as unknown as QueryResult<{
         pid: number;
       }>[];
       backend = answers[1]?.rows[0]?.pid;

@@ -127,7 +127,12 @@ export async function startWorker<S>(options: WorkerOptions<S>): Promise<Running
     pgPool: pool,
     schema: options.graphileSchema,
     pollInterval: POLL_MS,
-    preset: { worker: { concurrentJobs: options.concurrency, localQueue: { size: options.concurrency, ttl: HOARD_MS } } },
+    preset: {
+      worker: {
+        concurrentJobs: options.concurrency,
+        localQueue: { size: options.concurrency, ttl: HOARD_MS },
+      },
+    },
     noHandleSignals: true,
     logger: graphileLogger(log),
     events,
