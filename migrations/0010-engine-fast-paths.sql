@@ -48,8 +48,9 @@ begin
   end if;
 end $$;
 
--- The first jobs of runs that were created in this transaction: nobody else can hold their keys.
-create function workflow.add_first_jobs(run_ids uuid[], task text) returns void
+-- The first jobs of runs that were created in this transaction, so that nobody else can hold their keys: run_ids[i]
+-- begins with tasks[i].
+create function workflow.add_first_jobs(run_ids uuid[], tasks text[]) returns void
 language plpgsql security definer set search_path = pg_catalog, workflow
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off
 set plan_cache_mode = force_generic_plan as $$
@@ -58,9 +59,9 @@ declare
 begin
   execute format(
     'select from %1$I.add_jobs(array(
-       select row($1, json_build_object(''run'', id), null, clock_timestamp(), 25, ''run:'' || id, null, null)::%1$I.job_spec
-       from unnest($2) id))', graphile)
-    using task, run_ids;
+       select row(task, json_build_object(''run'', id), null, clock_timestamp(), 25, ''run:'' || id, null, null)::%1$I.job_spec
+       from unnest($1, $2) as first (id, task)))', graphile)
+    using run_ids, tasks;
 end $$;
 
 -- Steps ---------------------------------------------------------------------------------------------------------
@@ -170,7 +171,7 @@ begin
       and not r.result ?| array['children', 'continueAsNew', 'wakeAfterMs']
       and (s.kind, t.outcome) not in (('poll', 'pending'), ('loop', 'again'))
       and (stay and x.task is not null
-           or x.closes_as <> 'CONTINUED' and r.parent_id is null and not exists (
+           or x.closes_as not in ('CONTINUED', 'FAILED') and r.parent_id is null and not exists (
              select from workflow.runs c
              where c.parent_id = r.id and c.closed_at is null and c.parent_close_policy <> 'ABANDON'))
   ), moved as (
@@ -180,8 +181,7 @@ begin
       attempt = case when e.closes then 0 else 1 end,
       polls = case when e.closes then r.polls else 0 end,
       error = e.error,
-      failed_state = case when not e.closes then e.failed_state
-                          when e.closes_as = 'FAILED' then coalesce(e.failed_state, e.target) end,
+      failed_state = case when not e.closes then e.failed_state end,
       entered_at = case when e.closes then r.entered_at else n end,
       deadline = case when not e.closes then n + e.deadline end,
       wake_at = case when not e.closes then r.wake_at end,
@@ -310,7 +310,7 @@ begin
     if found then
       perform workflow.log(r, 'CREATED', n, detail => jsonb_build_object('by', by_whom));
       if s.task is not null then
-        perform workflow.add_first_jobs(array[r.id], s.task);
+        perform workflow.add_first_jobs(array[r.id], array[s.task]);
       else
         -- A machine may begin with a wait or an end.
         perform workflow.go_on(workflow.settle(r, s), null, false);
@@ -325,7 +325,7 @@ begin
   end loop;
 end $$;
 
-create function workflow.start_runs(machine_name text, runs jsonb, by_whom text default session_user)
+create function workflow.start_runs(runs jsonb, by_whom text default session_user)
 returns table (workflow_key text, run_id uuid)
 language plpgsql security definer set search_path = pg_catalog, workflow
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off
@@ -333,38 +333,39 @@ set plan_cache_mode = force_generic_plan as $$
 #variable_conflict use_column
 declare
   n timestamptz := workflow.now();
-  m workflow.machines;
-  s workflow.states;
   fresh uuid[];
+  tasks text[];
 begin
-  select * into m from workflow.machines where name = machine_name order by version desc limit 1;
-  select * into s from workflow.states where machine = m.name and version = m.version and state = m.initial_state;
-  if s.task is not null then
-    with created as (
-      insert into workflow.runs (machine, machine_version, workflow_key, state, input, started_by, correlation_id,
-        wake_at, deadline, entered_at, created_at, updated_at)
-      select m.name, m.version, a.key, m.initial_state, coalesce(a.input, '{}'), by_whom,
-        replace(workflow.uuidv7()::text, '-', ''), n, n + s.deadline, n, n, n
-      from jsonb_to_recordset(runs) as a (key text, input jsonb)
-      -- The same order for all: two of these at once wait for each other in one direction.
-      order by a.key
-      on conflict (workflow_key) where closed_at is null do nothing
-      returning id, state
-    ), written as (
-      insert into workflow.history (run_id, version, event, state, attempt, at, detail)
-      select c.id, 0, 'CREATED', c.state, 0, n, jsonb_build_object('by', by_whom) from created c
-    )
-    select array_agg(id) into fresh from created;
-    if fresh is not null then
-      perform workflow.add_first_jobs(fresh, s.task);
-    end if;
+  with created as (
+    insert into workflow.runs (machine, machine_version, workflow_key, state, input, started_by, correlation_id,
+      wake_at, deadline, entered_at, created_at, updated_at)
+    select m.name, m.version, a.key, m.initial_state, coalesce(a.input, '{}'), by_whom,
+      replace(workflow.uuidv7()::text, '-', ''), n, n + s.deadline, n, n, n
+    from jsonb_to_recordset(runs) as a (machine text, key text, input jsonb)
+    cross join lateral (
+      select * from workflow.machines where name = a.machine order by version desc limit 1) m
+    join workflow.states s on s.machine = m.name and s.version = m.version and s.state = m.initial_state
+    where s.task is not null
+    -- The same order for all: two of these at once wait for each other in one direction.
+    order by a.key
+    on conflict (workflow_key) where closed_at is null do nothing
+    returning id, machine, machine_version, state
+  ), written as (
+    insert into workflow.history (run_id, version, event, state, attempt, at, detail)
+    select c.id, 0, 'CREATED', c.state, 0, n, jsonb_build_object('by', by_whom) from created c
+  )
+  select array_agg(c.id), array_agg(s.task) into fresh, tasks from created c
+  join workflow.states s on s.machine = c.machine and s.version = c.machine_version and s.state = c.state;
+  if fresh is not null then
+    perform workflow.add_first_jobs(fresh, tasks);
   end if;
-  -- Those that were open already; all, where the machine begins with a wait or an end, or is unknown.
   return query
   select a.key, coalesce(
     (select r.id from workflow.runs r where r.workflow_key = a.key and r.closed_at is null),
-    workflow.start_run(machine_name, a.key, coalesce(a.input, '{}'), by_whom))
-  from (select distinct on (key) key, input from jsonb_to_recordset(runs) as a (key text, input jsonb) order by key) a;
+    -- A machine that begins with a wait or an end, or that is unknown.
+    workflow.start_run(a.machine, a.key, coalesce(a.input, '{}'), by_whom))
+  from (select distinct on (key) * from jsonb_to_recordset(runs) as a (machine text, key text, input jsonb)
+        order by key) a;
 end $$;
-comment on function workflow.start_runs(text, jsonb, text) is
-  'Starts runs, [{key, input}], or finds the open ones with those workflow keys: workflow.start_run for many, at a fraction of its cost. In the caller''s transaction.';
+comment on function workflow.start_runs(jsonb, text) is
+  'Starts runs, [{machine, key, input}], or finds the open ones with those workflow keys: workflow.start_run for many, at a fraction of its cost. In the caller''s transaction.';

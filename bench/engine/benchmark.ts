@@ -57,12 +57,14 @@ async function measure(options: Options, bench: Bench): Promise<Findings> {
   const workflows = [ours, dbos].filter((each) => each !== undefined);
   const { steps, rounds, atOnce } = options;
 
-  const many = { runs: options.runs, steps, atOnce, warmUp: atOnce };
+  const many = { runs: options.runs, steps, atOnce, aCall: 1, warmUp: 5 * atOnce };
   const manySeconds = await play('runs at once', many, workflows, rounds, bench);
-  const single = { runs: options.single, steps, atOnce: 1, warmUp: 5 };
+  const single = { runs: options.single, steps, atOnce: 1, aCall: 1, warmUp: 5 };
   const singleSeconds = await play('runs one at a time', single, workflows, rounds, bench);
-  const short = { runs: options.oneStep, steps: 1, atOnce, warmUp: atOnce };
+  const short = { runs: options.oneStep, steps: 1, atOnce, aCall: atOnce, warmUp: 5 * atOnce };
   const shortSeconds = await play('runs of one step', short, all, rounds, bench);
+  const lone = { ...short, aCall: 1 };
+  const loneSeconds = await play('runs of one step, a call each', lone, all, rounds, bench);
 
   const rate = (task: Omit<Task, 'url'>) => (seconds: number) => (task.runs * task.steps) / seconds;
   const stepMs = (seconds: number) => (seconds * 1000) / (single.runs * single.steps);
@@ -81,11 +83,16 @@ async function measure(options: Options, bench: Bench): Promise<Findings> {
         { peer: bossInBatches },
         { peer: dbos, least: 2 },
       ]),
+      ...versus(`the same, each started by a call of its own`, '/s', loneSeconds, rate(lone), ours, [
+        { peer: boss },
+        { peer: bossInBatches },
+        { peer: dbos },
+      ]),
       ...(await promises(options, database, bench)),
     ],
     notes: [
       ...absent,
-      'All on one server, each in a database and a Node process of its own that both starts the runs and does them, round by round alternately. A step does nothing and returns {last: name}, which each keeps. A run is started by a call of its own and counts when its end is committed. One step, one run at a time: from the call that starts the run to its end, divided by its steps.',
+      'All on one server, each in a database and a Node process of its own that both starts the runs and does them, round by round alternately. A step does nothing and returns {last: name}, which each keeps. A run counts when its end is committed. Runs of one step are started as many a call as there are at once (ours by startRuns, pg-boss by insert; DBOS Transact has a call each), all others by a call each. One step, one run at a time: from the call that starts the run to its end, divided by its steps.',
       'DBOS Transact: startWorkflow and getResult in one process, without a queue. pg-boss: send, fetch and complete without pauses, without history or steps; "in batches" fetches as many jobs as there are runs at once and completes them together.',
       'Signal: from the call of signalRun to the first line of the step. Killed: from SIGKILL to the first line of the step in the other worker. Start: `dict-vsync worker` from the start of its process until /readyz says so. Idle: statements that reach the server from it, by pg_stat_statements.',
     ],

@@ -2,7 +2,7 @@
 import { PgBoss } from 'pg-boss';
 import { setTimeout as delay } from 'node:timers/promises';
 import { scriptInput, tell } from '../support/child.ts';
-import { atOnce, type Task, timed } from './contest.ts';
+import { inGroups, type Task, timed } from './contest.ts';
 
 const QUEUE = 'line';
 const task = scriptInput<Task & { batch: boolean }>();
@@ -39,7 +39,14 @@ async function work(): Promise<void> {
 const workers = Array.from({ length: task.batch ? 1 : task.atOnce }, work);
 const took = await timed(task, async (from, n) => {
   const before = handled;
-  await atOnce(n, task.atOnce, async (i) => boss.send(QUEUE, { n: from + i }));
+  await inGroups(n, task.aCall, task.atOnce, async (group) =>
+    group.length === 1
+      ? boss.send(QUEUE, { n: from + group[0]! })
+      : boss.insert(
+          QUEUE,
+          group.map((i) => ({ data: { n: from + i } })),
+        ),
+  );
   while (handled < before + n) await delay(1);
 });
 stopped = true;

@@ -6,6 +6,8 @@ export interface Task {
   steps: number;
   /** How many runs at once. */
   atOnce: number;
+  /** How many runs a call starts. */
+  aCall: number;
   /** Runs before the clock starts. */
   warmUp: number;
 }
@@ -22,6 +24,18 @@ export async function atOnce(n: number, width: number, work: (i: number) => Prom
     while (next < n) await work(next++);
   };
   await Promise.all(Array.from({ length: Math.min(width, n) }, lane));
+}
+
+/** Calls `work` with 0 … n-1 in groups of `size`, `width` groups at a time. */
+export async function inGroups(
+  n: number,
+  size: number,
+  width: number,
+  work: (group: number[]) => Promise<unknown>,
+): Promise<void> {
+  await atOnce(Math.ceil(n / size), width, async (group) =>
+    work(Array.from({ length: Math.min(size, n - group * size) }, (_, i) => group * size + i)),
+  );
 }
 
 /** Warms up, then measures: `play(from, n)` takes `n` runs, numbered from `from` on, to their end. */

@@ -1,9 +1,9 @@
 // Ours, in a process of its own: worker and those who start runs, as in the peers' scripts.
 import { createPool } from '../../src/database/pool.ts';
-import { startRun, startWorker } from '../../src/engine/index.ts';
+import { startRun, startRuns, startWorker } from '../../src/engine/index.ts';
 import { createLog } from '../../src/log.ts';
 import { scriptInput, tell } from '../support/child.ts';
-import { atOnce, type Task, timed } from './contest.ts';
+import { inGroups, type Task, timed } from './contest.ts';
 import { activities, line } from './machine.ts';
 
 const task = scriptInput<Task>();
@@ -36,7 +36,12 @@ async function play(from: number, n: number): Promise<void> {
   const ended = Promise.withResolvers<void>();
   open = n * task.steps;
   allEnded = ended.resolve;
-  await atOnce(n, task.atOnce, async (i) => startRun(pool, machine.name, `run ${from + i}`, {}, 'bench'));
+  await inGroups(n, task.aCall, task.atOnce, async (group) => {
+    const runs = group.map((i) => ({ machine: machine.name, key: `run ${from + i}`, input: {} }));
+    return runs.length === 1
+      ? startRun(pool, machine.name, `run ${from + group[0]!}`, {}, 'bench')
+      : startRuns(pool, runs, 'bench');
+  });
   await ended.promise;
 }
 

@@ -29,6 +29,7 @@ declare module 'pg-boss' {
     start(): Promise<unknown>;
     createQueue(name: string): Promise<void>;
     send(name: string, data: object): Promise<string | null>;
+    insert(name: string, jobs: { data: object }[]): Promise<unknown>;
     fetch(name: string, options: { batchSize: number }): Promise<{ id: string; data: { n: number } }[]>;
     complete(name: string, id: string | string[], output?: object): Promise<unknown>;
     stop(options: { graceful: boolean }): Promise<void>;

@@ -13,6 +13,7 @@ import { configureParticipants, foldDeltas } from '../dict/vsync-store.ts';
 import { type AttemptReport, readCrontab, type RunningWorker, startWorker } from '../engine/index.ts';
 import { postgresWay, relayOutbox } from '../notify/index.ts';
 import { machines, openSchedule, tickVerificationSchedules } from '../workflows/index.ts';
+import { type WhatWaits, whatWaits } from './what-waits.ts';
 
 export interface ServiceOptions {
   pool: Pool;
@@ -31,13 +32,22 @@ export async function startService(options: ServiceOptions): Promise<RunningWork
   const schedules = readCrontab(options.crontab);
   await configureParticipants(pool, participants);
   await configureDeadline(pool, settings.SYNC_DEADLINE_HOURS);
-  for (const participant of participants) {
-    await seedRateLimits(pool, options.bridge, participant, {
-      correlationId: randomUUID().replaceAll('-', ''),
-      timeoutMs: 5000,
-    });
-  }
+  await Promise.all(
+    participants.map(async (participant) =>
+      seedRateLimits(pool, options.bridge, participant, {
+        correlationId: randomUUID().replaceAll('-', ''),
+        timeoutMs: 5000,
+      }),
+    ),
+  );
   const way = postgresWay();
+  const waits: WhatWaits = { messages: true, deltas: true, feed: true };
+  /** A chore that does nothing, and asks nothing, until a look has found something for it. */
+  const ifAny = (what: keyof WhatWaits, work: () => Promise<unknown>) => async () => {
+    if (!waits[what]) return;
+    waits[what] = false;
+    await work();
+  };
   const worker = await startWorker({
     pool,
     log,
@@ -51,9 +61,14 @@ export async function startService(options: ServiceOptions): Promise<RunningWork
     logFields: ({ input }) => ({ participant: input['participant'], keyType: input['keyType'] }),
     ...(options.onAttempt && { onAttempt: options.onAttempt }),
     chores: [
-      { name: 'relay', everyMs: 500, run: async () => void (await relayOutbox(pool, way)) },
-      { name: 'fold', everyMs: 2000, run: async () => void (await foldDeltas(pool)) },
-      { name: 'feed', everyMs: 1000, run: async () => void (await settleFeed(pool)) },
+      { name: 'look', everyMs: 500, run: async () => void Object.assign(waits, await whatWaits(pool)) },
+      {
+        name: 'relay',
+        everyMs: 100,
+        run: ifAny('messages', async () => relayOutbox(pool, way)),
+      },
+      { name: 'fold', everyMs: 2000, run: ifAny('deltas', async () => foldDeltas(pool)) },
+      { name: 'feed', everyMs: 500, run: ifAny('feed', async () => settleFeed(pool)) },
       {
         name: 'deadlines',
         everyMs: 60_000,

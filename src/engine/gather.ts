@@ -1,7 +1,7 @@
 /** How many round trips may be under way at once: while one waits for its commit another is computed. */
-const LANES = 2;
+const LANES = 3;
 /** What one statement takes at most, so that none runs long. */
-const MOST = 100;
+const MOST = 10;
 
 interface Asked<Q, A> {
   question: Q;
