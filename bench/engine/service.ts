@@ -1,8 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { symlink } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Pool } from 'pg';
+import { bundle } from '../../build/bundle.ts';
 
 /** `dict-vsync worker`, as it is deployed, ready to work. */
 export interface Service {
@@ -11,15 +14,27 @@ export interface Service {
   stop(): Promise<void>;
 }
 
-/** Starts it; ends with `resources` at the latest. */
+/** Bundles the program as `npm run build` does, under `directory`; the bundle's file. */
+export async function bundleProgram(directory: string): Promise<string> {
+  const root = new URL('../../', import.meta.url);
+  // The bundle finds them one folder up.
+  for (const shipped of ['migrations', 'proto', 'crontab', 'package.json']) {
+    await symlink(new URL(shipped, root).pathname, join(directory, shipped));
+  }
+  const file = join(directory, 'dist', 'dict-vsync.mjs');
+  await bundle(new URL('src/cli/main.ts', root).pathname, file, 'esm');
+  return file;
+}
+
+/** Starts a bundle of it; ends with `resources` at the latest. */
 export async function startService(
+  program: string,
   environment: Record<string, string>,
   resources: AsyncDisposableStack,
 ): Promise<Service> {
   const port = await freePort();
-  const main = new URL('../../src/cli/main.ts', import.meta.url).pathname;
   const began = performance.now();
-  const child = spawn(process.execPath, [main, 'worker'], {
+  const child = spawn(process.execPath, [program, 'worker'], {
     stdio: ['ignore', 'ignore', 'inherit'],
     env: { ...process.env, ...environment, HTTP_HOST: '127.0.0.1', HTTP_PORT: String(port) },
   });
