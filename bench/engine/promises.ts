@@ -75,7 +75,7 @@ export async function promises(
   const service = await startService(program, environment, resources);
   await database.pool.query('create extension if not exists pg_stat_statements');
   say(`an idle worker, ${options.idle} s`);
-  await delay(5000);
+  await delay(3000);
   const before = await statementsOf(database.pool, 'bench_service');
   await delay(options.idle * 1000);
   const statements = (await statementsOf(database.pool, 'bench_service')) - before;
