@@ -1,5 +1,6 @@
 import { programOf, runCli } from '../src/cli/program.ts';
 import { compare } from './compare/benchmark.ts';
+import { engine } from './engine/benchmark.ts';
 import { night } from './night/benchmark.ts';
 import { outbox } from './outbox/benchmark.ts';
 import { repair } from './repair/benchmark.ts';
@@ -10,6 +11,6 @@ import { vsync } from './vsync/benchmark.ts';
 const program = programOf(
   'bench',
   'Measures ours beside what one would take instead, alternately, in one run, on the same data.',
-  [compare(), vsync(), trigger(), repair(), night(), outbox()],
+  [compare(), vsync(), trigger(), repair(), night(), outbox(), engine()],
 );
 process.exitCode = await runCli(process.argv.slice(2), program);

@@ -22,6 +22,7 @@ import {
 import { pulsarSettings } from './pulsar-settings.ts';
 import { removeLeftFiles } from './temp-files.ts';
 import { machines, openSchedule, tickVerificationSchedules } from '../workflows/index.ts';
+import { type WhatWaits, whatWaits } from './what-waits.ts';
 
 /** A chore's turn at what has expired: the next one goes on. */
 const RETENTION_MS = 5000;
@@ -49,14 +50,23 @@ export async function startService(options: ServiceOptions): Promise<RunningWork
   if (settings.KEY_EVENTS_URL !== undefined) await refuseConnected(pool, participants);
   await configureParticipants(pool, participants);
   await configureDeadline(pool, settings.SYNC_DEADLINE_HOURS);
-  for (const participant of participants) {
-    await seedRateLimits(pool, options.bridge, participant, {
-      correlationId: randomUUID().replaceAll('-', ''),
-      timeoutMs: 5000,
-    });
-  }
+  await Promise.all(
+    participants.map(async (participant) =>
+      seedRateLimits(pool, options.bridge, participant, {
+        correlationId: randomUUID().replaceAll('-', ''),
+        timeoutMs: 5000,
+      }),
+    ),
+  );
   const way = await openWay(pulsarSettings(settings));
   const keyEvents = await hearKeyEvents(options);
+  const waits: WhatWaits = { messages: true, deltas: true, feed: true };
+  /** A chore that does nothing, and asks nothing, until a look has found something for it. */
+  const ifAny = (what: keyof WhatWaits, work: () => Promise<unknown>) => async () => {
+    if (!waits[what]) return;
+    waits[what] = false;
+    await work();
+  };
   const worker = await startWorker({
     pool,
     ...(options.sessionPool && { sessionPool: options.sessionPool }),
@@ -75,18 +85,19 @@ export async function startService(options: ServiceOptions): Promise<RunningWork
     logFields: ({ input }) => ({ participant: input['participant'], keyType: input['keyType'] }),
     ...(options.onAttempt && { onAttempt: options.onAttempt }),
     chores: [
+      { name: 'look', everyMs: 500, run: async () => void Object.assign(waits, await whatWaits(pool)) },
       {
         name: 'relay',
-        everyMs: 500,
-        run: async () => void (await relayOutbox(pool, way, { content: settings.NOTIFY_CONTENT, log })),
+        everyMs: 100,
+        run: ifAny('messages', async () => relayOutbox(pool, way, { content: settings.NOTIFY_CONTENT, log })),
       },
       {
         name: 'message-retention',
         everyMs: 600_000,
         run: async () => void (await expireMessages(pool, settings.OUTBOX_RETENTION_DAYS)),
       },
-      { name: 'fold', everyMs: 2000, run: async () => void (await foldDeltas(pool)) },
-      { name: 'feed', everyMs: 1000, run: async () => void (await settleFeed(pool)) },
+      { name: 'fold', everyMs: 2000, run: ifAny('deltas', async () => foldDeltas(pool)) },
+      { name: 'feed', everyMs: 500, run: ifAny('feed', async () => settleFeed(pool)) },
       {
         name: 'deadlines',
         everyMs: 60_000,

@@ -28,6 +28,7 @@ export {
   type RunView,
   signalRun,
   startRun,
+  startRuns,
 } from './runs.ts';
 export { CATCH_UP_MS, fireDueTicks, registerSchedules, type TickHandler } from './schedule.ts';
 export { storeMachines } from './store-machines.ts';

@@ -1,3 +1,4 @@
+import type { QueryResult } from 'pg';
 import type { Transaction } from './activity.ts';
 import type { Connections } from './connections.ts';
 
@@ -31,12 +32,14 @@ export async function inTransaction<T>(
   signal?.addEventListener('abort', destroy, { once: true });
   try {
     signal?.throwIfAborted();
-    await client.query('begin');
-    if (signal !== undefined) {
-      const { rows } = await client.query<{ pid: number; began: string }>(
-        'select pg_backend_pid() as pid, now()::text as began',
-      );
-      backend = rows[0];
+    if (signal === undefined) {
+      await client.query('begin');
+    } else {
+      // In one round trip. Asked for inside the transaction: behind a pooler the client's own number is another's.
+      const answers = (await client.query(
+        'begin; select pg_backend_pid() as pid, now()::text as began',
+      )) as unknown as QueryResult<{ pid: number; began: string }>[];
+      backend = answers[1]?.rows[0];
     }
     const result = await work(client);
     await client.query('commit');

@@ -64,6 +64,11 @@ const SILENCE_MS = 15_000;
 const PATIENCE_MS = 30_000;
 /** 1 s retries must not come at 3 s: due jobs are polled, and Graphile Worker's default is 2 s. */
 const POLL_MS = 500;
+/**
+ * Jobs are fetched for all slots in one statement, and an idle worker asks once, not once a slot. When all slots are
+ * busy it may have fetched jobs that another worker has a slot for: it gives those back after so long.
+ */
+const HOARD_MS = 500;
 
 /** Starts a worker: stores the machines, registers the schedules, then works until stopped. */
 export async function startWorker<S>(options: WorkerOptions<S>): Promise<RunningWorker> {
@@ -147,8 +152,13 @@ export async function startWorker<S>(options: WorkerOptions<S>): Promise<Running
     run({
       pgPool: sessionPool,
       schema: options.graphileSchema,
-      concurrency: options.concurrency,
       pollInterval: POLL_MS,
+      preset: {
+        worker: {
+          concurrentJobs: options.concurrency,
+          localQueue: { size: options.concurrency, ttl: HOARD_MS },
+        },
+      },
       noHandleSignals: true,
       logger: graphileLogger(log),
       events,

@@ -1,0 +1,122 @@
+import type { Command } from 'commander';
+import { benchmark, type Bench, type Findings } from '../support/benchmark.ts';
+import { count } from '../support/flags.ts';
+import { startDatabase } from '../support/postgres.ts';
+import { against, alone, type Row, type Unit } from '../support/rows.ts';
+import { type Contestant, contestants } from './contestants.ts';
+import type { Task } from './contest.ts';
+import { promises, type PromiseOptions } from './promises.ts';
+
+interface Options extends PromiseOptions {
+  runs: number;
+  steps: number;
+  single: number;
+  oneStep: number;
+  rounds: number;
+}
+
+/** `bench engine`: our engine beside others that keep their work in Postgres, and its own promises. */
+export function engine(): Command {
+  return benchmark<Options>(
+    'engine',
+    'Runs of steps through our engine, DBOS Transact and pg-boss; signals, take-over, start and idleness of ours.',
+    (command) =>
+      command
+        .option('--runs <N>', 'runs of several steps a round', count(1), 300)
+        .option('--steps <N>', 'steps of such a run', count(1), 10)
+        .option('--at-once <N>', 'runs at once', count(2), 20)
+        .option('--single <N>', 'runs one at a time a round', count(1), 40)
+        .option('--one-step <N>', 'runs of one step a round', count(1), 2000)
+        .option('--rounds <N>', 'rounds', count(1), 5)
+        .option('--signals <N>', 'signals', count(1), 300)
+        .option('--kills <N>', 'workers killed in a step; 15 s each', count(0), 2)
+        .option('--starts <N>', 'worker starts', count(1), 7)
+        .option('--idle <SECONDS>', 'how long the idle worker is watched', count(1), 20),
+    measure,
+  );
+}
+
+async function measure(options: Options, bench: Bench): Promise<Findings> {
+  const database = await startDatabase(bench.directory, bench.resources, {
+    shared_preload_libraries: 'pg_stat_statements',
+  });
+  const { ours, dbos, boss, bossInBatches, absent } = await contestants(database);
+  const all = [ours, dbos, boss, bossInBatches].filter((each) => each !== undefined);
+  const workflows = [ours, dbos].filter((each) => each !== undefined);
+  const { steps, rounds, atOnce } = options;
+
+  const many = { runs: options.runs, steps, atOnce, aCall: 1, warmUp: 5 * atOnce };
+  const manySeconds = await play('runs at once', many, workflows, rounds, bench);
+  const single = { runs: options.single, steps, atOnce: 1, aCall: 1, warmUp: 5 };
+  const singleSeconds = await play('runs one at a time', single, workflows, rounds, bench);
+  const short = { runs: options.oneStep, steps: 1, atOnce, aCall: atOnce, warmUp: 5 * atOnce };
+  const shortSeconds = await play('runs of one step', short, all, rounds, bench);
+  const lone = { ...short, aCall: 1 };
+  const loneSeconds = await play('runs of one step, a call each', lone, all, rounds, bench);
+
+  const rate = (task: Omit<Task, 'url'>) => (seconds: number) => (task.runs * task.steps) / seconds;
+  const stepMs = (seconds: number) => (seconds * 1000) / (single.runs * single.steps);
+  return {
+    sizes: { ...options },
+    database,
+    rows: [
+      ...versus(`steps of ${steps}-step runs, ${atOnce} at once`, '/s', manySeconds, rate(many), ours, [
+        { peer: dbos, least: 2 },
+      ]),
+      ...versus(`one step of ${steps}, one run at a time`, 'ms', singleSeconds, stepMs, ours, [
+        { peer: dbos, most: 0.6 },
+      ]),
+      ...versus(`1-step runs, ${atOnce} at once`, '/s', shortSeconds, rate(short), ours, [
+        { peer: boss, least: 1 },
+        { peer: bossInBatches },
+        { peer: dbos, least: 2 },
+      ]),
+      ...versus(`the same, each started by a call of its own`, '/s', loneSeconds, rate(lone), ours, [
+        { peer: boss },
+        { peer: bossInBatches },
+        { peer: dbos },
+      ]),
+      ...(await promises(options, database, bench)),
+    ],
+    notes: [
+      ...absent,
+      'All on one server, each in a database and a Node process of its own that both starts the runs and does them, round by round alternately. A step does nothing and returns {last: name}, which each keeps. A run counts when its end is committed. Runs of one step are started as many a call as there are at once (ours by startRuns, pg-boss by insert; DBOS Transact has a call each), all others by a call each. One step, one run at a time: from the call that starts the run to its end, divided by its steps.',
+      'DBOS Transact: startWorkflow and getResult in one process, without a queue. pg-boss: send, fetch and complete without pauses, without history or steps; "in batches" fetches as many jobs as there are runs at once and completes them together.',
+      'Signal: from the call of signalRun to the first line of the step. Killed: from SIGKILL to the first line of the step in the other worker. Start: `dict-vsync worker`, bundled as it ships, from the start of its process until /readyz says so. Idle: statements that reach the server from it, by pg_stat_statements.',
+    ],
+  };
+}
+
+/** Each plays each round, in an order that turns; their seconds by name. */
+async function play(
+  what: string,
+  task: Omit<Task, 'url'>,
+  players: readonly Contestant[],
+  rounds: number,
+  { say }: Bench,
+): Promise<Map<string, number[]>> {
+  const seconds = new Map<string, number[]>(players.map(({ name }) => [name, []]));
+  for (let round = 0; round < rounds; round++) {
+    say(`${what}, round ${round + 1} of ${rounds}`);
+    for (const player of round % 2 === 0 ? players : players.toReversed()) {
+      seconds.get(player.name)!.push(await player.play(task));
+    }
+  }
+  return seconds;
+}
+
+function versus(
+  what: string,
+  unit: Unit,
+  seconds: Map<string, number[]>,
+  figure: (seconds: number) => number,
+  us: Contestant,
+  peers: readonly { peer: Contestant | undefined; most?: number; least?: number }[],
+): Row[] {
+  const ours = seconds.get(us.name)!.map(figure);
+  const present = peers.filter(({ peer }) => peer !== undefined);
+  if (present.length === 0) return [alone({ what, unit, ours })];
+  return present.map(({ peer, ...target }) =>
+    against({ what, unit, ours, against: peer!.name, theirs: seconds.get(peer!.name)!.map(figure) }, target),
+  );
+}

@@ -1,0 +1,21 @@
+import type { Pool } from 'pg';
+
+/** What there is to do beside the workflows. */
+export interface WhatWaits {
+  /** Messages to Core-Dict. */
+  messages: boolean;
+  /** VSync deltas to fold. */
+  deltas: boolean;
+  /** Keys of the bank's tables to look at again. */
+  feed: boolean;
+}
+
+/** Looks, in one statement: an idle worker asks once and not once a chore. */
+export async function whatWaits(pool: Pool): Promise<WhatWaits> {
+  const { rows } = await pool.query<WhatWaits>(
+    `select exists (select from dict.outbox where delivered_at is null and dead_at is null) as messages,
+            exists (select from dict.vsync_deltas) as deltas,
+            exists (select from dict.feed_queue) as feed`,
+  );
+  return rows[0] ?? { messages: true, deltas: true, feed: true };
+}
