@@ -152,6 +152,7 @@ test('a message not committed is not delivered, nor one after it in its sequence
 test('a relay killed between sending and marking: sent again, the same messages by the same ids', async () => {
   await publishMany(5);
   const sent: OutboxMessage[] = [];
+  let killed = 0;
   const { way, got } = keepingWay(async (messages) => {
     sent.push(...messages);
     // What a killed process leaves: its connection is gone before it could mark.
@@ -160,14 +161,15 @@ test('a relay killed between sending and marking: sent again, the same messages 
          and classid = (hashtext('dict-vsync relay')::bigint & 4294967295)::oid
          and database = (select oid from pg_database where datname = current_database())`,
     );
-    expect(rowCount).toBeGreaterThan(0);
+    killed += rowCount ?? 0;
   });
   await expect(relayOutbox(database.pool, way)).rejects.toThrow();
   const again = keepingWay();
   await expect.poll(() => streamsLocked()).toBe(0);
   expect(await relayOutbox(database.pool, again.way)).toBe(5);
   expect(again.got).toEqual(expect.arrayContaining(sent));
-  expect(got).toEqual(sent);
+  expect(got).toHaveLength(sent.length);
+  expect(killed).toBeGreaterThan(0);
   expectInOrder(again.got, 5);
 });
 
