@@ -72,13 +72,14 @@ export function producingWay(name: string, open: OpenProducer, end: () => Promis
 }
 
 /**
- * What tells this database from each other one, and from itself made anew: a producer name must not outlive the
+ * What tells this database from each other one, its copies, and itself made anew: a producer name must not outlive the
  * sequences that go with it.
  */
 async function databaseName(tx: Transaction): Promise<string> {
   const { rows } = await tx.query<{ name: string }>(
-    `select system_identifier || '-' || (select oid from pg_database where datname = current_database()) as name
-     from pg_control_system()`,
+    `select to_hex((extract(epoch from min(applied_at)) * 1000)::bigint) || '-' ||
+       (select oid from pg_database where datname = current_database()) as name
+     from workflow.migrations_applied`,
   );
   return rows[0]!.name;
 }
