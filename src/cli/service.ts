@@ -85,7 +85,7 @@ export async function startService(options: ServiceOptions): Promise<RunningWork
     logFields: ({ input }) => ({ participant: input['participant'], keyType: input['keyType'] }),
     ...(options.onAttempt && { onAttempt: options.onAttempt }),
     chores: [
-      { name: 'look', everyMs: 500, run: async () => void Object.assign(waits, await whatWaits(pool)) },
+      { name: 'look', everyMs: 750, run: async () => void Object.assign(waits, await whatWaits(pool)) },
       {
         name: 'relay',
         everyMs: 100,
