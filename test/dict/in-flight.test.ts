@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { expect, test } from 'vitest';
 import type { CidSetEvent } from '../../src/bridge/index.ts';
 import { computeCid } from '../../src/dict/cid.ts';
@@ -160,4 +160,23 @@ test('a change of the same key by another participant or key type explains nothi
   await insert(database.pool, [{ ...entry, participant: '00000001' }]);
   await database.pool.query(`delete from dict.entries where participant = '00000001'`);
   expect(await judge([{ side: 'LOCAL_ONLY', of: entry }])).toMatchObject([PENDING]);
+});
+
+test('many divergences just written, of which nothing is analysed yet, are judged one by one, not each with each', async () => {
+  await start();
+  const runId = randomUUID();
+  await openReconciliation(database.pool, runId, ISPB, KEY_TYPE);
+  const number = await inTransaction(database.pool, async (tx) => openRound(tx, runId, 0));
+  const cids = Array.from({ length: 12_000 }, (_, i) => createHash('sha256').update(`${i}`).digest());
+  for (let from = 0; from < cids.length; from += 1000) {
+    const batch = cids.slice(from, from + 1000).map((cid) => ({ side: 'DICT_ONLY', cid }) as const);
+    await addDivergences(database.pool, runId, number, batch);
+  }
+  const named = cids.slice(0, 3).map((cid) => ({ ...event(entry), cid: cid.toString('hex') }));
+  const inFlight = await inTransaction(database.pool, async (tx) => {
+    // It takes less than one; with the square of them it was a minute.
+    await tx.query("set local statement_timeout = '10s'");
+    return judgeRound(tx, runId, number, named);
+  });
+  expect(inFlight).toBe(3);
 });

@@ -1,4 +1,4 @@
-import { open } from 'node:fs/promises';
+import { open, type FileHandle } from 'node:fs/promises';
 import { DvError } from '../../errors.ts';
 
 const CHUNK_BYTES = 1 << 20;
@@ -63,37 +63,55 @@ export async function readCidLines(
     throw fileUnreadable(cause);
   });
   try {
-    const buffer = Buffer.allocUnsafeSlow(CHUNK_BYTES + LONGEST_LINE);
     const state: CidLines = { bytes: 0, lines: 0, badLine: undefined };
+    // Two buffers: the next chunk is read while the lines of this one are visited.
+    let buffer = Buffer.allocUnsafeSlow(LONGEST_LINE + CHUNK_BYTES);
+    let next = Buffer.allocUnsafeSlow(LONGEST_LINE + CHUNK_BYTES);
+    let reading = readChunk(handle, buffer);
     let rest = 0;
     for (;;) {
       options.signal?.throwIfAborted();
-      const { bytesRead } = await handle.read(buffer, rest, CHUNK_BYTES).catch((cause: unknown) => {
-        throw fileUnreadable(cause);
-      });
+      const bytesRead = await reading;
+      const isLast = bytesRead === 0;
+      if (!isLast) reading = readChunk(handle, next);
       state.bytes += bytesRead;
-      options.onBytes?.(buffer.subarray(rest, rest + bytesRead));
-      const end = rest + bytesRead;
-      const stopped = visitLines(buffer, end, bytesRead === 0, visit, state);
+      const end = LONGEST_LINE + bytesRead;
+      options.onBytes?.(buffer.subarray(LONGEST_LINE, end));
+      const stopped = visitLines(buffer, LONGEST_LINE - rest, end, isLast, visit, state);
       await options.afterChunk?.();
-      if (bytesRead === 0) return state;
+      if (isLast) return state;
       rest = state.badLine === undefined ? end - stopped : 0;
-      buffer.copyWithin(0, stopped, end);
+      buffer.copy(next, LONGEST_LINE - rest, end - rest, end);
+      [buffer, next] = [next, buffer];
     }
   } finally {
+    // Waits for a read that is still under way.
     await handle.close();
   }
 }
 
-/** Visits the lines in buffer[0, end) and answers where it stopped: at a line not wholly there yet, or a bad one. */
+/** Reads on, behind the place for what is left of the chunk before; the bytes read. */
+function readChunk(handle: FileHandle, buffer: Buffer): Promise<number> {
+  const reading = handle.read(buffer, LONGEST_LINE, CHUNK_BYTES).then(
+    ({ bytesRead }) => bytesRead,
+    (cause: unknown) => {
+      throw fileUnreadable(cause);
+    },
+  );
+  // Where the visitor fails first, nobody waits for it any more.
+  reading.catch(() => undefined);
+  return reading;
+}
+
+/** Visits the lines in buffer[at, end) and answers where it stopped: at a line not wholly there yet, or a bad one. */
 function visitLines(
   buffer: Uint8Array,
+  at: number,
   end: number,
   isLast: boolean,
   visit: LineVisitor,
   state: CidLines,
 ): number {
-  let at = 0;
   while (at < end && state.badLine === undefined) {
     if (end - at < LONGEST_LINE && !isLast) break;
     const length = lineLength(buffer, at, end);
