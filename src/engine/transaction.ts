@@ -25,7 +25,10 @@ export async function inTransaction<T>(
   signal?.addEventListener('abort', destroy, { once: true });
   try {
     signal?.throwIfAborted();
-    await client.query('begin');
+    // A process that freezes, or a host that is gone without a word, keeps its locks no longer than this.
+    await client.query(
+      `begin; set local idle_in_transaction_session_timeout = '${signal === undefined ? 30 : 10}s'`,
+    );
     if (signal !== undefined) {
       const { rows } = await client.query<{ pid: number }>('select pg_backend_pid() as pid');
       backend = rows[0]?.pid;

@@ -9,8 +9,11 @@ import {
 } from 'graphile-worker';
 import type { Pool } from 'pg';
 import type { Logger } from 'pino';
+import { crashPoint } from './crash-points.ts';
 import type { Schedule } from './crontab.ts';
 import { Executor, type ExecutorOptions } from './executor.ts';
+import { startHeartbeat } from './heartbeat.ts';
+import type { HeldClaim } from './heartbeat-shared.ts';
 import type { Machine } from './machine.ts';
 import { fireDueTicks, registerSchedules, type TickHandler } from './schedule.ts';
 import { storeMachines } from './store-machines.ts';
@@ -31,6 +34,8 @@ export interface WorkerOptions<S> extends Omit<ExecutorOptions<S>, 'workerId'> {
   /** By the task named in the crontab. */
   ticks: Record<string, TickHandler>;
   chores: readonly Chore[];
+  /** Told of each thing this worker repaired: `abandoned`, `poisoned`, `without job`, … */
+  onRecovered?: (what: string) => void;
   /** How long a stopping worker lets the steps under way end before it hands them over. Default 10 s. */
   drainMs?: number;
 }
@@ -45,14 +50,8 @@ export interface RunningWorker {
   lastHeartbeat(): number;
 }
 
-interface Claimed {
-  runId: string;
-  version: number;
-  cancel: boolean;
-}
-
-const HEARTBEAT_MS = 3000;
-const SWEEP_MS = 5000;
+/** With workflow.lease() (10 s) and the poll below: a dead worker's runs go on within 15 s. */
+const SWEEP_MS = 3000;
 /** 1 s retries must not come at 3 s: due jobs are polled, and Graphile Worker's default is 2 s. */
 const POLL_MS = 500;
 
@@ -69,30 +68,12 @@ export async function startWorker<S>(options: WorkerOptions<S>): Promise<Running
   const events: WorkerEvents = new EventEmitter();
   events.on('pool:create', ({ workerPool }) => graphilePools.push(workerPool.id));
 
-  let lastHeartbeat = 0;
-  let idleClaims = new Set<string>();
-  const heartbeat = async () => {
-    const { rows } = await pool.query<Claimed>(
-      'select run_id as "runId", run_version::float8 as version, cancel from workflow.heartbeat($1, $2)',
-      [id, graphilePools],
-    );
-    lastHeartbeat = Date.now();
-    const idle = new Set<string>();
-    for (const { runId, version, cancel } of rows) {
-      const claim = `${runId} ${version}`;
-      if (executor.worksOn(runId)) {
-        if (cancel) executor.abortCancelled(runId);
-      } else if (idleClaims.has(claim)) {
-        // Claimed in our name, and nobody works on it: the answer to the claim got lost with its connection.
-        log.warn({ runId }, 'a claim got lost; the step is handed back');
-        await executor.release({ id: runId, version });
-      } else {
-        idle.add(claim);
-      }
-    }
-    idleClaims = idle;
-  };
-  await heartbeat();
+  const heartbeat = await startHeartbeat({
+    pool,
+    workerId: id,
+    log,
+    onBeat: followClaims(pool, executor, options),
+  });
 
   const fire = async (schedule: Schedule) => {
     const handler = options.ticks[schedule.task];
@@ -140,12 +121,11 @@ export async function startWorker<S>(options: WorkerOptions<S>): Promise<Running
   });
 
   const chores: Chore[] = [
-    { name: 'heartbeat', everyMs: HEARTBEAT_MS, run: heartbeat },
-    { name: 'sweep', everyMs: SWEEP_MS, run: async () => sweep(pool, log) },
+    { name: 'sweep', everyMs: SWEEP_MS, run: async () => sweep(pool, options) },
     ...options.chores,
   ];
   const stopChores = startChores(chores, log);
-  await heartbeat();
+  await heartbeat.setPools(graphilePools);
   log.info({ worker: id, concurrency: options.concurrency }, 'worker ready');
 
   const ended = runner.promise.then(() => undefined);
@@ -160,6 +140,7 @@ export async function startWorker<S>(options: WorkerOptions<S>): Promise<Running
       clearTimeout(timer);
     }
     await stopChores();
+    await heartbeat.stop();
     await pool.query('update workflow.workers set stopped_at = clock_timestamp() where id = $1', [id]);
     log.info({ worker: id }, 'worker stopped');
   };
@@ -167,13 +148,57 @@ export async function startWorker<S>(options: WorkerOptions<S>): Promise<Running
     id,
     stop: async () => (stopped ??= leave()),
     ended,
-    lastHeartbeat: () => lastHeartbeat,
+    lastHeartbeat: heartbeat.last,
   };
 }
 
-async function sweep(pool: Pool, log: Logger): Promise<void> {
+/** What a worker does with each beat: hears of cancelled and closed runs, hands back claims it does not know of. */
+function followClaims<S>(
+  pool: Pool,
+  executor: Executor<S>,
+  { log, onRecovered }: Pick<WorkerOptions<S>, 'log' | 'onRecovered'>,
+): (claims: readonly HeldClaim[]) => Promise<void> {
+  let idleClaims = new Set<string>();
+  return async (claims) => {
+    const idle = new Set<string>();
+    for (const { runId, version, cancel } of claims) {
+      const claim = `${runId} ${version}`;
+      if (executor.worksOn(runId)) {
+        if (cancel) executor.abortCancelled(runId);
+      } else if (idleClaims.has(claim)) {
+        // Claimed in our name, and nobody works on it: the answer to the claim got lost with its connection.
+        log.warn({ runId }, 'a claim got lost; the step is handed back');
+        await executor.release({ id: runId, version });
+        onRecovered?.('lost claim');
+      } else {
+        idle.add(claim);
+      }
+    }
+    idleClaims = idle;
+    // Closed under its step, as a child is that its parent terminates: the step's work is of no use any more.
+    const held = new Set(claims.map(({ runId }) => runId));
+    const unheld = executor.runs().filter((runId) => !held.has(runId));
+    if (unheld.length === 0) return;
+    const { rows } = await pool.query<{ id: string }>(
+      'select id from workflow.runs where id = any ($1::uuid[]) and closed_at is not null',
+      [unheld],
+    );
+    for (const { id } of rows) executor.abortCancelled(id);
+  };
+}
+
+async function sweep<S>(
+  pool: Pool,
+  { log, onRecovered }: Pick<WorkerOptions<S>, 'log' | 'onRecovered'>,
+): Promise<void> {
+  crashPoint('before-sweep');
   const { rows } = await pool.query<{ run_id: string; what: string }>('select * from workflow.sweep()');
-  for (const row of rows) log.warn({ runId: row.run_id, mended: row.what }, 'recovered a run');
+  crashPoint('after-sweep');
+  for (const { run_id: runId, what } of rows) {
+    onRecovered?.(what);
+    if (what === 'poisoned') log.error({ runId }, 'put a run aside: three workers died in its step');
+    else log.warn({ runId, mended: what }, 'recovered a run');
+  }
 }
 
 /** Starts the chores; the returned function stops them and waits for those under way. */

@@ -46,8 +46,8 @@ export interface HealthOptions {
   migrations?: readonly string[];
 }
 
-/** workflow.is_alive's measure: five missed heartbeats. */
-const HEARTBEAT_MAX_MS = 15_000;
+/** workflow.lease(): five missed heartbeats. */
+const HEARTBEAT_MAX_MS = 10_000;
 const UNDEFINED_TABLE = '42P01';
 
 /** Whether a worker is fit to work: the database answers and is migrated, its heartbeat gets through, it isn't stopping. */

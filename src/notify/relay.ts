@@ -1,5 +1,5 @@
 import type { Pool } from 'pg';
-import { inTransaction } from '../engine/index.ts';
+import { crashPoint, inTransaction } from '../engine/index.ts';
 import { DvError } from '../errors.ts';
 import type { OutboxMessage, Way } from './way.ts';
 
@@ -33,11 +33,14 @@ async function relayBatch(pool: Pool, way: Way): Promise<number> {
       );
       if (rows.length === 0) return 0;
       ids = rows.map(({ id }) => id);
+      crashPoint('relay-before-send');
       await way.deliver(rows, tx);
+      crashPoint('relay-between-send-and-mark');
       await tx.query(
         'update dict.outbox set delivered_at = workflow.now(), attempts = attempts + 1 where id = any ($1)',
         [ids],
       );
+      crashPoint('relay-before-commit');
       return rows.length;
     });
   } catch (error) {
