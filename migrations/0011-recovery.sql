@@ -14,8 +14,9 @@ language sql stable set search_path = pg_catalog, workflow as $$
   select exists (
     select from workflow.workers
     where id = worker and stopped_at is null
-      -- On both sides: a heartbeat far in the future is one from before the server's clock was set back.
-      and (heartbeat_at between clock_timestamp() - workflow.lease() and clock_timestamp() + workflow.lease()
+      -- One far in the future is of before the server's clock was set back.
+      and heartbeat_at < clock_timestamp() + workflow.lease()
+      and (heartbeat_at > clock_timestamp() - workflow.lease()
         -- While Postgres was away nobody could beat: after its start all who were there a moment before get a lease.
         or pg_postmaster_start_time() > clock_timestamp() - workflow.lease()
            and heartbeat_at > pg_postmaster_start_time() - interval '30 minutes'))

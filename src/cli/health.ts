@@ -15,8 +15,8 @@ const readinessSchema = z.object({
     .array(
       z.object({
         warning: z.string(),
-        participant: z.string(),
-        keyType: z.string(),
+        participant: z.string().optional(),
+        keyType: z.string().optional(),
         message: z.string(),
       }),
     )
@@ -65,8 +65,8 @@ function describe({ ready, reasons, warnings }: Readiness): string {
   return [
     ready ? 'Ready.' : 'Not ready:',
     ...reasons.map(({ message }) => `- ${message}`),
-    ...warnings.map(
-      ({ participant, keyType, message }) => `Deadline missed: ${participant} ${keyType}. ${message}`,
+    ...warnings.map(({ warning, participant, keyType, message }) =>
+      warning === 'deadline_missed' ? `Deadline missed: ${participant} ${keyType}. ${message}` : message,
     ),
   ].join('\n');
 }

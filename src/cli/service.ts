@@ -22,6 +22,7 @@ export interface ServiceOptions {
   /** The crontab's text. */
   crontab: string;
   onAttempt?: (report: AttemptReport) => void;
+  onRecovered?: (what: string) => void;
 }
 
 /** The service: worker, cron, relay to Core-Dict and the chores of the key base. Stops as the worker stops. */
@@ -50,6 +51,7 @@ export async function startService(options: ServiceOptions): Promise<RunningWork
     ticks: { verification_schedule: tickVerificationSchedules(participants) },
     logFields: ({ input }) => ({ participant: input['participant'], keyType: input['keyType'] }),
     ...(options.onAttempt && { onAttempt: options.onAttempt }),
+    ...(options.onRecovered && { onRecovered: options.onRecovered }),
     chores: [
       { name: 'relay', everyMs: 500, run: async () => void (await relayOutbox(pool, way)) },
       { name: 'fold', everyMs: 2000, run: async () => void (await foldDeltas(pool)) },

@@ -45,6 +45,7 @@ export function worker(): Command {
         log,
         crontab: crontabOf(settings),
         onAttempt: metrics.onAttempt,
+        onRecovered: metrics.onRecovered,
       });
       const health = createHealth({ pool, worker: service, migrations: listAssets('migrations') });
       const http = await startHttp({

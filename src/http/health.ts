@@ -2,7 +2,7 @@ import type { Pool } from 'pg';
 import { type Deadline, readMissedDeadlines } from '../dict/deadline.ts';
 import { fromDatabase, type RunningWorker } from '../engine/index.ts';
 import { DvError } from '../errors.ts';
-import { quickly } from './quick.ts';
+import { type Ask, quickly } from './quick.ts';
 
 export interface Reason {
   reason: 'database_unreachable' | 'migrations_not_current' | 'heartbeat_old' | 'worker_stopping';
@@ -10,13 +10,15 @@ export interface Reason {
   message: string;
 }
 
-export interface Warning {
-  warning: 'deadline_missed';
-  participant: string;
-  keyType: string;
-  /** A plain sentence. */
-  message: string;
-}
+export type Warning =
+  | {
+      warning: 'deadline_missed';
+      participant: string;
+      keyType: string;
+      /** A plain sentence. */
+      message: string;
+    }
+  | { warning: 'runs_poisoned'; message: string };
 
 export interface Readiness {
   ready: boolean;
@@ -66,7 +68,8 @@ export function createHealth({ pool, worker, migrations }: HealthOptions): Healt
     const applied = rows.map(({ name }) => name).sort();
     const current = shipped === undefined ? applied.length > 0 : applied.join() === shipped.join();
     if (!current) return { reasons: [NOT_CURRENT], warnings: [] };
-    return { reasons: [], warnings: (await readMissedDeadlines(ask)).map(warningOf) };
+    const warnings = (await readMissedDeadlines(ask)).map(warningOf);
+    return { reasons: [], warnings: [...warnings, ...(await poisonedIn(ask))] };
   });
 
   const inDatabase = async (): Promise<Found> => {
@@ -103,6 +106,18 @@ function warningOf({ participant, keyType, lastOkAt, deadlineAt }: Deadline): Wa
   const last = lastOkAt === null ? 'there never was one' : `the last came at ${lastOkAt.toISOString()}`;
   const message = `DICT's OK was due at ${deadlineAt.toISOString()}; ${last}.`;
   return { warning: 'deadline_missed', participant, keyType, message };
+}
+
+/** Runs put aside in the last week, while nobody has retried them. */
+async function poisonedIn(ask: Ask): Promise<Warning[]> {
+  const { rows } = await ask.query<{ count: number }>(
+    `select count(*)::integer as count from workflow.runs
+     where status = 'POISONED' and closed_at > workflow.now() - interval '7 days'`,
+  );
+  const count = rows[0]?.count ?? 0;
+  if (count === 0) return [];
+  const message = `${count} runs were put aside because workers died in them: dict-vsync list --status POISONED.`;
+  return [{ warning: 'runs_poisoned', message }];
 }
 
 const NOT_CURRENT: Reason = {
