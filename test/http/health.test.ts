@@ -48,7 +48,7 @@ describe('a worker', () => {
     vi.setSystemTime(worker.lastHeartbeat() + 11_000);
     expect(await healthOf().check()).toEqual({
       ready: false,
-      reasons: [{ reason: 'heartbeat_old', message: 'The last heartbeat got through 16 s ago.' }],
+      reasons: [{ reason: 'heartbeat_old', message: 'The last heartbeat got through 11 s ago.' }],
       warnings: [],
     });
     await expect.poll(() => reasonsOf(healthOf()), { timeout: 10_000 }).toEqual([]);
