@@ -245,3 +245,33 @@ end $$;
 
 create trigger guard_history_deletion after delete on workflow.history
   referencing old table as gone for each statement execute function workflow.guard_history_deletion();
+
+-- Rights --------------------------------------------------------------------------------------------------------------
+
+-- What runs with its owner's rights is not for everybody who can see the schema. Reading VSyncs stays: views do.
+do $$
+declare
+  f regprocedure;
+begin
+  for f in select p.oid::regprocedure from pg_proc p
+           where p.prosecdef and p.pronamespace in ('dict'::regnamespace, 'workflow'::regnamespace)
+             and p.oid not in ('dict.vsync(text, text)'::regprocedure, 'dict.incomplete(text, text)'::regprocedure) loop
+    execute format('revoke execute on function %s from public', f);
+  end loop;
+end $$;
+
+create function workflow.grant_ways_in(to_role regrole) returns void
+language plpgsql set search_path = pg_catalog, workflow as $$
+declare
+  f regprocedure;
+begin
+  execute format('grant usage on schema dict, workflow to %s', to_role);
+  for f in select p.oid::regprocedure from pg_proc p
+           where p.pronamespace = 'dict'::regnamespace and p.proname in ('start_verification', 'start_reconciliation',
+               'approve_reconciliation', 'reject_reconciliation', 'register_local_only', 'start_undo', 'release_keys')
+             or p.pronamespace = 'workflow'::regnamespace and p.proname in ('cancel', 'retry', 'find_run') loop
+    execute format('grant execute on function %s to %s', f, to_role);
+  end loop;
+end $$;
+comment on function workflow.grant_ways_in(regrole) is
+  'Lets a role start, decide, undo, cancel and retry by the documented functions, and nothing else. For the owner to call.';

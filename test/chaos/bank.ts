@@ -152,8 +152,9 @@ export class Bank {
   /** Until nothing is left to do but to wait for the next tick. A worker that ended is started again, as supervisors do. */
   async settled(timeout = 90_000): Promise<void> {
     const restless = async () => {
-      const living = [...this.#workers].some((worker) => worker.running);
-      if (!living) this.worker();
+      const living = [...this.#workers].filter((worker) => worker.running);
+      if (living.length === 0) this.worker();
+      if (!living.some((worker) => worker.isReady)) return 'no worker is ready';
       const { rows } = await this.pool.query<{ what: string }>(
         `select machine || ' ' || state || ' ' || status || ' ' || attempt || coalesce(' ' || (error ->> 'code'), '') as what
          from workflow.runs where closed_at is null and not (machine = 'verification_schedule' and status = 'WAITING')
@@ -172,7 +173,10 @@ export class Bank {
   /** Stops every worker that still runs, cleanly; each must say so by exit code 0. */
   async stopWorkers(): Promise<void> {
     for (const worker of this.#workers) {
-      if (worker.running) expect(await worker.stop()).toBe(0);
+      if (!worker.running) continue;
+      // Before that it has no handler, and nothing to hand over.
+      await worker.ready();
+      expect(await worker.stop()).toBe(0);
     }
     this.#workers.clear();
   }

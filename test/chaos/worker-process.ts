@@ -29,6 +29,10 @@ export class WorkerProcess {
     return this.#child.exitCode === null && this.#child.signalCode === null;
   }
 
+  get isReady(): boolean {
+    return this.#said.includes('worker ready');
+  }
+
   /** Until it has come to a crash point. */
   async reached(point: string): Promise<void> {
     await this.#hasSaid(`crash point ${point}\n`);
