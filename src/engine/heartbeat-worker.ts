@@ -28,7 +28,14 @@ async function main(): Promise<void> {
   const post = (message: BeatMessage) => parentPort?.postMessage(message);
 
   const beat = async () => {
-    client ??= await connect(connectionString);
+    if (client === undefined) {
+      const opened = await connect(connectionString);
+      client = opened;
+      // Cut while idle: the next beat opens another at once, and costs no second try.
+      opened.once('end', () => {
+        if (client === opened) client = undefined;
+      });
+    }
     const { rows } = await client.query<HeldClaim>(
       'select run_id as "runId", run_version::float8 as version, cancel from workflow.heartbeat($1, $2)',
       [workerId, pools],

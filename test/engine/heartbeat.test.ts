@@ -1,5 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { type BeatMessage, SEEN } from '../../src/engine/heartbeat-shared.ts';
 import { machineOver, startRun, type RunningWorker } from '../../src/engine/index.ts';
+import { startThread } from '../../src/thread.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { Script, scripted } from './script.ts';
 import { captureLog, gate, rowOfKey, untilStatus, workerOf } from './support.ts';
@@ -88,6 +90,30 @@ describe('the worker hears with a beat', () => {
     expect(await aborted.promise).toMatchObject({ code: 'DV_RUN_CANCELLED' });
     expect((await rowOfKey(database.pool, 'child')).status).toBe('TERMINATED');
   });
+});
+
+test('a main thread that hangs is not spoken for, until it runs again', async () => {
+  const shared = new SharedArrayBuffer(16);
+  const seen = new BigInt64Array(shared);
+  const lastSeen = (secondsAgo: bigint) =>
+    Atomics.store(seen, SEEN.main, process.hrtime.bigint() - secondsAgo * 1_000_000_000n);
+  lastSeen(31n);
+  const thread = startThread(
+    'heartbeat-worker',
+    () => new URL('../../src/engine/heartbeat-worker.ts', import.meta.url),
+    { connectionString: database.url, workerId: 'hangs', pools: [], shared },
+  );
+  try {
+    const said: string[] = [];
+    thread.on('message', ({ kind }: BeatMessage) => said.push(kind));
+    await expect.poll(() => said).toEqual(['stuck']);
+    lastSeen(0n);
+    await expect.poll(() => said).toEqual(['stuck', 'beat']);
+    const { rows } = await database.pool.query(`select workflow.is_alive('hangs') as alive`);
+    expect(rows).toEqual([{ alive: true }]);
+  } finally {
+    await thread.terminate();
+  }
 });
 
 test('its thread ends with it, and leaves no sign of life behind', async () => {
