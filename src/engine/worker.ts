@@ -51,7 +51,7 @@ export interface RunningWorker {
 }
 
 /** With workflow.lease() (10 s) and the poll below: a dead worker's runs go on within 15 s. */
-const SWEEP_MS = 3000;
+const SWEEP_MS = 2000;
 /** 1 s retries must not come at 3 s: due jobs are polled, and Graphile Worker's default is 2 s. */
 const POLL_MS = 500;
 

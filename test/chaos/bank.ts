@@ -128,7 +128,7 @@ export class Bank {
       for each row execute function public.last_attempt()`);
   }
 
-  /** What lease and sweep would take 13 s for: whoever is not heard of counts as dead, and is swept. */
+  /** What lease and sweep would take 12 s for: whoever is not heard of counts as dead, and is swept. */
   async expireLeases(): Promise<void> {
     await this.pool.query(
       `update workflow.workers set heartbeat_at = heartbeat_at - interval '1 hour' where stopped_at is null`,
