@@ -101,11 +101,13 @@ export class Bank {
 
   /**
    * Something to do that comes by every crash point: keys that differ, a tick that is due when the next worker starts,
-   * a schedule due for renewal, a call that fails once. Of the limits nothing is used up.
+   * a schedule due for renewal, and where it takes that a call that fails once. Of the limits nothing is used up.
    */
-  async workload(): Promise<void> {
+  async workload(point = ''): Promise<void> {
     this.dict.faults.clear();
-    this.dict.faults.on({ kind: 'problem', status: 500, operation: 'createSyncVerification', times: 1 });
+    if (point.includes('fail')) {
+      this.dict.faults.on({ kind: 'problem', status: 500, operation: 'createSyncVerification', times: 1 });
+    }
     await this.pool.query(`
       update dict.entries set account_number = (account_number::bigint + 1)::text
       where key in (select key from dict.entries where key_type = 'CPF' and removed_at is null order by random() limit 2);

@@ -60,7 +60,7 @@ async function killed(bank: Bank, point: string): Promise<void> {
 /** One workload, broken at a crash point in one way: recovers by itself, and everything holds afterwards. */
 export async function breakAt(bank: Bank, point: string, mode: Mode): Promise<void> {
   try {
-    await bank.workload();
+    await bank.workload(point);
     bank.breaks += 1;
     await MODES[mode](bank, point);
     await bank.stopWorkers();
