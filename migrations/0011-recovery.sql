@@ -86,7 +86,9 @@ begin
   from workflow.workers w, unnest(w.graphile_ids) g where workflow.is_alive(w.id);
   execute format(
     'select $1 || coalesce(array_agg(distinct locked_by), ''{}'') from %I.jobs
-     where key ~ ''^(run|children|schedule):'' and locked_at < clock_timestamp() - workflow.lease() and locked_by <> all ($2)',
+     where (key ~ ''^(run|children|schedule):''
+         or key is null and task_identifier in (select task from workflow.states union all select ''advance_run''))
+       and locked_at < clock_timestamp() - workflow.lease() and locked_by <> all ($2)',
     graphile) into silent using coalesce(silent, '{}'), living;
   if cardinality(silent) > 0 then
     execute format('select %I.force_unlock_workers($1)', graphile) using silent;
@@ -166,12 +168,17 @@ begin
     return next;
   end loop;
 
-  -- Timers of runs that closed before: harmless, and of no use. Not counted.
+  -- Timers of runs that closed before, and jobs given up that others have replaced: harmless, and of no use. Not counted.
   execute format(
     'select %1$I.remove_job(j.key) from %1$I.jobs j
      left join workflow.runs r on r.id = split_part(j.key, '':'', 2)::uuid
      where j.key ~ ''^(run|children):'' and j.locked_at is null and (r.id is null or r.closed_at < workflow.now() - interval ''5 seconds'')
      limit 100', graphile);
+  execute format(
+    'select %1$I.complete_jobs(array(
+       select id from %1$I.jobs
+       where key is null and locked_at is null and attempts >= max_attempts
+         and task_identifier in (select task from workflow.states union all select ''advance_run'') limit 100))', graphile);
   delete from workflow.workers where stopped_at < clock_timestamp() - interval '7 days';
 end $$;
 comment on function workflow.sweep() is

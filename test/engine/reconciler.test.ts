@@ -166,6 +166,18 @@ test('a run that cannot be mended does not keep the others from it', async () =>
   ]);
 });
 
+test('a job that another replaced while a dead worker held it goes', async () => {
+  const run = await start('steps', 'replaced');
+  await sql(
+    `update graphile_worker._private_jobs set locked_by = 'dead', locked_at = now() - interval '11 seconds'`,
+  );
+  await sql(`select workflow.add_job($1, 'work', workflow.now())`, [run]);
+  expect((await sql('select from graphile_worker.jobs')).rowCount).toBe(2);
+  expect(await sweep()).toEqual([]);
+  expect((await sql('select from graphile_worker.jobs')).rowCount).toBe(1);
+  expect(await jobKeys()).toEqual([`run:${run}`]);
+});
+
 test('timers of closed runs go', async () => {
   const run = await start('waiting', 'cancelled');
   await sql('select workflow.cancel($1)', [run]);
