@@ -64,7 +64,12 @@ export async function startService(options: ServiceOptions): Promise<RunningWork
       { name: 'temp-files', everyMs: 600_000, run: async () => removeLeftFiles(pool, settings.TEMP_DIR) },
     ],
   });
-  for (const participant of participants) await openSchedule(pool, participant);
+  try {
+    for (const participant of participants) await openSchedule(pool, participant);
+  } catch (error) {
+    await worker.stop().catch(() => undefined);
+    throw error;
+  }
   return worker;
 }
 

@@ -13,7 +13,7 @@ import {
 } from './heartbeat-shared.ts';
 
 export interface Heartbeat {
-  /** Ids of Graphile Worker's pools, which jobs are locked with: beats at once with them. */
+  /** Ids of Graphile Worker's pools, which jobs are locked with: beats at once with them, or with the next beat. */
   setPools(pools: readonly string[]): Promise<void>;
   /** When the last beat got through, in milliseconds of Date.now(). */
   last(): number;
@@ -96,7 +96,8 @@ export async function startHeartbeat(options: HeartbeatOptions): Promise<Heartbe
     setPools: async (now) => {
       pools = [...now];
       if (thread !== undefined) tell(thread, pools);
-      await beat();
+      // The thread's next beat tells them, too.
+      await beat().catch(() => undefined);
     },
     last: () => Number(Atomics.load(seen, SEEN.beat)),
     stop: async () => {

@@ -96,28 +96,33 @@ export async function startWorker<S>(options: WorkerOptions<S>): Promise<Running
     };
   }
 
-  // Ticks missed while no worker ran.
-  for (const schedule of options.schedules) await fire(schedule);
-
-  const runner = await run({
-    pgPool: pool,
-    schema: options.graphileSchema,
-    concurrency: options.concurrency,
-    pollInterval: POLL_MS,
-    noHandleSignals: true,
-    logger: graphileLogger(log),
-    events,
-    taskList,
-    // Graphile Worker's cron knows UTC only, and its matcher no year: ours says "due?", workflow.schedules decides.
-    parsedCronItems: parseCronItems(
-      options.schedules.map((schedule) => ({
-        task: schedule.task,
-        identifier: schedule.name,
-        match: () => schedule.ticks(new Date(Date.now() - 120_000), new Date(), 1).length > 0,
-        payload: { schedule: schedule.name },
-        options: { jobKey: `schedule:${schedule.name}` },
-      })),
-    ),
+  const begin = async () => {
+    // Ticks missed while no worker ran.
+    for (const schedule of options.schedules) await fire(schedule);
+    return run({
+      pgPool: pool,
+      schema: options.graphileSchema,
+      concurrency: options.concurrency,
+      pollInterval: POLL_MS,
+      noHandleSignals: true,
+      logger: graphileLogger(log),
+      events,
+      taskList,
+      // Graphile Worker's cron knows UTC only, and its matcher no year: ours says "due?", workflow.schedules decides.
+      parsedCronItems: parseCronItems(
+        options.schedules.map((schedule) => ({
+          task: schedule.task,
+          identifier: schedule.name,
+          match: () => schedule.ticks(new Date(Date.now() - 120_000), new Date(), 1).length > 0,
+          payload: { schedule: schedule.name },
+          options: { jobKey: `schedule:${schedule.name}` },
+        })),
+      ),
+    });
+  };
+  const runner = await begin().catch(async (error: unknown) => {
+    await heartbeat.stop();
+    throw error;
   });
 
   const chores: Chore[] = [
@@ -128,7 +133,17 @@ export async function startWorker<S>(options: WorkerOptions<S>): Promise<Running
   await heartbeat.setPools(graphilePools);
   log.info({ worker: id, concurrency: options.concurrency }, 'worker ready');
 
-  const ended = runner.promise.then(() => undefined);
+  // Whatever ended the queue: a worker that does no work any more must not look alive.
+  const untilEnded = async () => {
+    try {
+      await runner.promise;
+    } finally {
+      await stopChores();
+      await heartbeat.stop();
+    }
+  };
+  const ended = untilEnded();
+  ended.catch(() => undefined);
   let stopped: Promise<void> | undefined;
   const leave = async () => {
     executor.drain();
