@@ -40,6 +40,12 @@ afterEach(async () => {
   await database.drop();
 });
 
+const heartbeatConnections = async () =>
+  (
+    await database.pool.query(
+      `select from pg_stat_activity where datname = current_database() and application_name = 'dict-vsync heartbeat'`,
+    )
+  ).rowCount;
 const beatAge = async () => {
   const { rows } = await database.pool.query<{ age: number }>(
     'select extract(epoch from clock_timestamp() - heartbeat_at)::float8 as age from workflow.workers where id = $1',
@@ -116,6 +122,28 @@ test('a main thread that hangs is not spoken for, until it runs again', async ()
   }
 });
 
+test('a worker that could not begin does not look alive', async () => {
+  await worker.stop();
+  const unlucky = {
+    name: 'unlucky',
+    task: 'unlucky',
+    timeZone: 'UTC',
+    ticks: () => {
+      throw new Error('at the worst moment');
+    },
+  };
+  const begun = workerOf({ pool: database.pool, machines: [steps, parent], activities }, script, {
+    schedules: [unlucky],
+    ticks: { unlucky: async () => undefined },
+  });
+  await expect(begun).rejects.toThrow('at the worst moment');
+  // By the time that a later one has beaten twice it would have, too.
+  worker = await workerOf({ pool: database.pool, machines: [steps, parent], activities }, script);
+  const first = worker.lastHeartbeat();
+  await expect.poll(() => worker.lastHeartbeat()).toBeGreaterThan(first + 1500);
+  expect(await heartbeatConnections()).toBe(1);
+});
+
 test('its thread ends with it, and leaves no sign of life behind', async () => {
   await worker.stop();
   const { rows } = await database.pool.query(
@@ -123,15 +151,6 @@ test('its thread ends with it, and leaves no sign of life behind', async () => {
     [worker.id],
   );
   expect(rows).toEqual([{ stopped: true }]);
-  await expect
-    .poll(
-      async () =>
-        (
-          await database.pool.query(
-            `select from pg_stat_activity where datname = current_database() and application_name = 'dict-vsync heartbeat'`,
-          )
-        ).rowCount,
-    )
-    .toBe(0);
+  await expect.poll(heartbeatConnections).toBe(0);
   expect(text()).not.toContain('heartbeat thread failed');
 });
