@@ -45,6 +45,17 @@ async function emptyDatabase(name: string): Promise<string> {
   return url.href;
 }
 
+/** Connections of heartbeat threads. */
+async function heartbeats(url: string): Promise<number | null> {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  const { rowCount } = await client.query(
+    `select from pg_stat_activity where datname = current_database() and application_name = 'dict-vsync heartbeat'`,
+  );
+  await client.end();
+  return rowCount;
+}
+
 interface DemoAnswer {
   inSync: boolean;
   keyTypes: { keyType: string; before: string; applied: number; after: string }[];
@@ -144,6 +155,7 @@ test('does the whole job, as the processes of an installation', async () => {
   );
   expect(vsyncs.map(({ entries }) => entries)).toEqual(KEY_TYPES.map(() => 100));
 
+  expect(await heartbeats(database.DATABASE_URL)).toBe(1);
   worker.child.kill('SIGTERM');
   expect(await worker.ended).toBe(0);
   const { code, stdout } = await binary.run(['health'], { HTTP_PORT: port });
@@ -162,7 +174,7 @@ test('shows the demo on a database of the user, and refuses one that is in use',
 
 test('works as an npm installation, where Node strips no types and starts the bundle', async () => {
   const installed = join(temp, 'node_modules', 'dict-vsync');
-  const program = ['bin', 'dist/dict-vsync.mjs', 'dist/scan-worker.cjs'];
+  const program = ['bin', 'dist/dict-vsync.mjs', 'dist/scan-worker.cjs', 'dist/heartbeat-worker.cjs'];
   for (const path of [...program, 'package.json', 'crontab', 'migrations', 'proto']) {
     await cp(join(root, path), join(installed, path), { recursive: true });
   }

@@ -7,21 +7,27 @@ import { promisify } from 'node:util';
 import { bundle } from './bundle.ts';
 
 /**
- * `npm run build`: the program as one bundle (dist/dict-vsync.mjs, for the npm installation) with its thread beside
- * it (dist/scan-worker.cjs), and as a single executable with Node inside (dist/dict-vsync). See docs/binary.md.
+ * `npm run build`: the program as one bundle (dist/dict-vsync.mjs, for the npm installation) with its threads beside
+ * it (dist/*-worker.cjs), and as a single executable with Node inside (dist/dict-vsync). See docs/binary.md.
  */
 
 const run = promisify(execFile);
 const root = join(import.meta.dirname, '..');
 const dist = join(root, 'dist');
 const program = join(dist, 'dict-vsync.mjs');
-const thread = join(dist, 'scan-worker.cjs');
+/** The bundles of its threads, by the source each is made from. */
+const threads = {
+  'scan-worker.cjs': 'src/dict/compare/scan-worker.ts',
+  'heartbeat-worker.cjs': 'src/engine/heartbeat-worker.ts',
+};
 const executable = join(dist, process.platform === 'win32' ? 'dict-vsync.exe' : 'dict-vsync');
 
 await rm(dist, { recursive: true, force: true });
 await mkdir(dist);
 await bundle(join(root, 'src/cli/main.ts'), program, 'esm');
-await bundle(join(root, 'src/dict/compare/scan-worker.ts'), thread, 'cjs');
+for (const [name, source] of Object.entries(threads)) {
+  await bundle(join(root, source), join(dist, name), 'cjs');
+}
 
 const workshop = await mkdtemp(join(tmpdir(), 'dict-vsync-build-'));
 try {
@@ -30,7 +36,7 @@ try {
   await rm(workshop, { recursive: true });
 }
 
-for (const file of [program, thread, executable]) {
+for (const file of [program, ...Object.keys(threads).map((name) => join(dist, name)), executable]) {
   console.log(
     `${relative(root, file)}: ${Math.ceil((await stat(file)).size / 1000).toLocaleString('en')} kB`,
   );
@@ -93,8 +99,8 @@ async function assets(directory: string): Promise<Record<string, string>> {
   };
   return {
     ...Object.fromEntries(files.map((path) => [path, join(root, path)])),
-    'scan-worker.cjs': thread,
+    ...Object.fromEntries(Object.keys(threads).map((name) => [name, join(dist, name)])),
     'package.json': await generated('package.json', { name, version }),
-    'assets.json': await generated('assets.json', [...files, 'scan-worker.cjs', 'package.json']),
+    'assets.json': await generated('assets.json', [...files, ...Object.keys(threads), 'package.json']),
   };
 }

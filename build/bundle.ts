@@ -3,14 +3,15 @@ import { build, type Plugin } from 'rolldown';
 /** Left out: addons, which are optional and loaded only when used, and a parser of a kind of file we don't have. */
 const EXTERNAL = ['bufferutil', 'pg-native', 'pulsar-client', 'typescript', 'utf-8-validate'];
 
-/** The thread that reads a CID file is a bundle of its own; the program's bundle finds it beside itself. */
-const threadBesideBundle: Plugin = {
-  name: 'thread-beside-bundle',
+/** The threads, by the file that starts each: bundles of their own, which the program's bundle finds beside itself. */
+const THREADS = { 'scan-thread.ts': './scan-worker', 'heartbeat.ts': './heartbeat-worker' };
+const threadsBesideBundle: Plugin = {
+  name: 'threads-beside-bundle',
   transform(code, id) {
-    if (!id.endsWith('scan-thread.ts')) return undefined;
-    const bundled = code.replaceAll("'./scan-worker.ts'", "'./scan-worker.cjs'");
-    if (bundled === code)
-      throw new Error(`${id} starts no './scan-worker.ts': build/bundle.ts must follow it.`);
+    const thread = Object.entries(THREADS).find(([file]) => id.endsWith(`/${file}`))?.[1];
+    if (thread === undefined) return undefined;
+    const bundled = code.replaceAll(`'${thread}.ts'`, `'${thread}.cjs'`);
+    if (bundled === code) throw new Error(`${id} starts no '${thread}.ts': build/bundle.ts must follow it.`);
     return bundled;
   },
 };
@@ -22,7 +23,7 @@ export async function bundle(input: string, file: string, format: 'esm' | 'cjs')
     external: EXTERNAL,
     platform: 'node',
     tsconfig: false,
-    plugins: [threadBesideBundle],
+    plugins: [threadsBesideBundle],
     onLog(level, { message }) {
       // What it warns of (an import it cannot find) would fail only later, at a user's.
       if (level === 'warn') throw new Error(message);

@@ -1,5 +1,6 @@
 import { activity, type ReconciliationContext, reconciliationInput } from '../src/activity.ts';
 import { intendCidFile, noteCidFile } from '../src/dict/reconciliation-log.ts';
+import { crashPoint } from '../src/engine/index.ts';
 
 /** Files asked for in one round before giving up: DICT gives 40 a day (DICT API 2.6.1, CIDS_FILES_WRITE). */
 const FILES_PER_ROUND = 3;
@@ -30,10 +31,12 @@ export default activity<'requested' | 'unusable' | 'anew'>(
         };
       };
     }
+    crashPoint('file-intended');
     const file = await bridge.createCidSetFile(
       { participant, keyType },
       { correlationId: run.correlationId, signal },
     );
+    crashPoint('file-requested');
     return async (tx) => {
       await noteCidFile(tx, intent.id, file);
       return {

@@ -15,8 +15,8 @@ const readinessSchema = z.object({
     .array(
       z.object({
         warning: z.string(),
-        participant: z.string(),
-        keyType: z.string(),
+        participant: z.string().optional(),
+        keyType: z.string().optional(),
         message: z.string(),
       }),
     )
@@ -65,9 +65,10 @@ function describe({ ready, reasons, warnings }: Readiness): string {
   return [
     ready ? 'Ready.' : 'Not ready:',
     ...reasons.map(({ message }) => `- ${message}`),
-    ...warnings.map(
-      ({ warning, participant, keyType, message }) =>
-        `${warning === 'deadline_missed' ? 'Deadline missed' : 'Look at'}: ${participant} ${keyType}. ${message}`,
-    ),
+    ...warnings.map((warning) => {
+      if (warning.warning === 'runs_poisoned') return warning.message;
+      const { participant, keyType, message } = warning;
+      return `${warning.warning === 'deadline_missed' ? 'Deadline missed' : 'Look at'}: ${participant} ${keyType}. ${message}`;
+    }),
   ].join('\n');
 }

@@ -37,6 +37,7 @@ export interface ServiceOptions {
   /** The crontab's text. */
   crontab: string;
   onAttempt?: (report: AttemptReport) => void;
+  onRecovered?: (what: string) => void;
 }
 
 /**
@@ -84,6 +85,7 @@ export async function startService(options: ServiceOptions): Promise<RunningWork
     ticks: { verification_schedule: tickVerificationSchedules(participants) },
     logFields: ({ input }) => ({ participant: input['participant'], keyType: input['keyType'] }),
     ...(options.onAttempt && { onAttempt: options.onAttempt }),
+    ...(options.onRecovered && { onRecovered: options.onRecovered }),
     chores: [
       { name: 'look', everyMs: 750, run: async () => void Object.assign(waits, await whatWaits(pool)) },
       {
@@ -116,7 +118,12 @@ export async function startService(options: ServiceOptions): Promise<RunningWork
       { name: 'temp-files', everyMs: 600_000, run: async () => removeLeftFiles(pool, settings.TEMP_DIR) },
     ],
   });
-  for (const participant of participants) await openSchedule(pool, participant);
+  try {
+    for (const participant of participants) await openSchedule(pool, participant);
+  } catch (error) {
+    await worker.stop().catch(() => undefined);
+    throw error;
+  }
   return {
     ...worker,
     async stop() {

@@ -69,6 +69,7 @@ async function serve({ pool, sessionUrl, settings, log }: Database): Promise<voi
     log,
     crontab: crontabOf(settings),
     onAttempt: metrics.onAttempt,
+    onRecovered: metrics.onRecovered,
   });
   let http: Awaited<ReturnType<typeof startHttp>> | undefined;
   undo.defer(async () => http?.stop());

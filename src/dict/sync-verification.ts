@@ -1,4 +1,5 @@
 import type { Bridge, SyncVerification } from '../bridge/index.ts';
+import { crashPoint } from '../engine/index.ts';
 import { DvError } from '../errors.ts';
 import type { KeyType } from './key-type.ts';
 import type { Db } from './vsync-store.ts';
@@ -37,11 +38,13 @@ export async function sendVSync(
   );
   const row = rows[0];
   if (row === undefined) throw new Error('an insert of one row returns it');
+  crashPoint('vsync-intended');
   try {
     const answer = await bridge.createSyncVerification(
       { participant, keyType, vsync: row.vsync },
       { correlationId: asked.correlationId, signal: asked.signal },
     );
+    crashPoint('vsync-answered');
     return { id: row.id, vsync: row.vsync, entries: Number(row.entries), answer };
   } catch (error) {
     const [code, correlationId] =

@@ -2,6 +2,7 @@ import type { Logger } from 'pino';
 import { DvError } from '../errors.ts';
 import type { Activities, Json, Result, Step, StepError } from './activity.ts';
 import type { Connections } from './connections.ts';
+import { crashPoint } from './crash-points.ts';
 import { fromDatabase } from './database-errors.ts';
 import { Gatherer } from './gather.ts';
 import type { Machine } from './machine.ts';
@@ -98,6 +99,11 @@ export class Executor<S> {
     return this.#active.size;
   }
 
+  /** The ids of those. */
+  runs(): string[] {
+    return [...this.#active.keys()];
+  }
+
   /** Whether this process works on a run. */
   worksOn(runId: string): boolean {
     return this.#active.has(runId);
@@ -130,11 +136,13 @@ export class Executor<S> {
     try {
       do {
         active.again = false;
+        crashPoint('before-claim');
         let claim = await this.#claim(runId);
         while (claim !== null) {
           claim = await this.#perform(claim, active.controller);
         }
       } while (active.again);
+      crashPoint('after-commit-before-acknowledgement');
     } finally {
       this.#active.delete(runId);
     }
@@ -199,13 +207,19 @@ export class Executor<S> {
         log,
       };
       log.debug('step begins');
+      crashPoint('step-claimed');
       const answer = await unlessAborted(activity(step, services), signal);
+      crashPoint('after-activity-before-transaction');
       const next =
         typeof answer === 'function'
           ? await unlessAborted(
               inTransaction(
                 this.#options.pool,
-                async (tx) => this.#complete(tx, claim, await answer(tx)),
+                async (tx) => {
+                  const following = await this.#complete(tx, claim, await answer(tx));
+                  crashPoint('after-effect-before-commit');
+                  return following;
+                },
                 signal,
               ),
               signal,
@@ -253,15 +267,20 @@ export class Executor<S> {
   }
 
   async #complete(db: Pick<Connections, 'query'>, claim: Claim, result: Result): Promise<Claim | null> {
+    if (result.children !== undefined) crashPoint('before-child-start');
+    if (result.continueAsNew !== undefined) crashPoint('before-continue-as-new');
     const { rows } = await db.query<{ next: Claim | null }>(
       'select workflow.complete_step($1, $2, $3, $4, $5) as next',
       [...this.#fence(claim), JSON.stringify(result), !this.#stopping],
     );
+    if (result.children !== undefined) crashPoint('after-child-start');
+    if (result.continueAsNew !== undefined) crashPoint('after-continue-as-new');
     return rows[0]?.next ?? null;
   }
 
   async #fail(claim: Claim, error: StepError, log: Logger): Promise<Claim | null> {
     log.warn({ code: error.code, class: error.class, dictCorrelationId: error.correlationId }, error.message);
+    crashPoint('before-fail');
     try {
       return await this.#call('select workflow.fail_step($1, $2, $3, $4, $5) as next', [
         ...this.#fence(claim),

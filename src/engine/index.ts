@@ -10,6 +10,7 @@ export type {
   StepError,
   Transaction,
 } from './activity.ts';
+export { crashPoint } from './crash-points.ts';
 export { readCrontab, type Schedule } from './crontab.ts';
 export { fromDatabase, translated } from './database-errors.ts';
 export type { AttemptReport } from './executor.ts';

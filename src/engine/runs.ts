@@ -1,5 +1,6 @@
 import type { Pool } from 'pg';
 import type { Json, StepError } from './activity.ts';
+import { crashPoint } from './crash-points.ts';
 import { translated } from './database-errors.ts';
 
 /** The statuses of a run; those of CLOSED_STATUSES are its ends. */
@@ -145,9 +146,11 @@ export async function signalRun(
   payload: Json,
   by: string,
 ): Promise<void> {
+  crashPoint('before-signal');
   await translated(async () =>
     db.query('select workflow.signal($1, $2, $3, $4)', [runId, name, JSON.stringify(payload), by]),
   );
+  crashPoint('after-signal');
 }
 
 /** Cancels an open run; answers CANCELLED or CANCEL_REQUESTED (it ends with the step it is in). */
@@ -184,7 +187,7 @@ export async function retryRun(
   });
 }
 
-/** Whether any worker of this database has given a sign of life in the last 15 s. */
+/** Whether any worker of this database has given a sign of life within the lease (10 s). */
 export async function anyWorkerAlive(pool: Pool): Promise<boolean> {
   const { rows } = await pool.query<{ alive: boolean }>(
     'select exists (select from workflow.workers where workflow.is_alive(id)) as alive',

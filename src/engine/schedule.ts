@@ -1,5 +1,6 @@
 import type { Transaction } from './activity.ts';
 import type { Connections } from './connections.ts';
+import { crashPoint } from './crash-points.ts';
 import type { Schedule } from './crontab.ts';
 import { inTransaction } from './transaction.ts';
 
@@ -42,6 +43,7 @@ export async function fireDueTicks(
     );
     const tick = taken.rows[0]?.tick ?? null;
     if (tick !== null) await handler(tx, tick);
+    crashPoint('tick-before-commit');
     return tick;
   });
 }

@@ -32,14 +32,16 @@ export async function inTransaction<T>(
   signal?.addEventListener('abort', destroy, { once: true });
   try {
     signal?.throwIfAborted();
+    // A process that freezes, or a host that is gone without a word, keeps its locks no longer than this.
     if (signal === undefined) {
-      await client.query('begin');
+      await client.query(`begin; set local idle_in_transaction_session_timeout = '45s'`);
     } else {
       // In one round trip. Asked for inside the transaction: behind a pooler the client's own number is another's.
       const answers = (await client.query(
-        'begin; select pg_backend_pid() as pid, now()::text as began',
+        `begin; set local idle_in_transaction_session_timeout = '10s';
+         select pg_backend_pid() as pid, now()::text as began`,
       )) as unknown as QueryResult<{ pid: number; began: string }>[];
-      backend = answers[1]?.rows[0];
+      backend = answers[2]?.rows[0];
     }
     const result = await work(client);
     await client.query('commit');

@@ -9,10 +9,13 @@ import {
 } from 'graphile-worker';
 import type { Pool } from 'pg';
 import type { Logger } from 'pino';
+import { crashPoint } from './crash-points.ts';
 import type { Schedule } from './crontab.ts';
 import { type Connections, impatient } from './connections.ts';
 import { Executor, type ExecutorOptions } from './executor.ts';
 import { keepRunning } from './keep-running.ts';
+import { startHeartbeat } from './heartbeat.ts';
+import { BEAT_MS, type HeldClaim } from './heartbeat-shared.ts';
 import { fireDueTicks, registerSchedules, type TickHandler } from './schedule.ts';
 import { storeMachines } from './store-machines.ts';
 
@@ -36,6 +39,8 @@ export interface WorkerOptions<S> extends Omit<ExecutorOptions<S>, 'workerId' | 
   /** By the task named in the crontab. */
   ticks: Record<string, TickHandler>;
   chores: readonly Chore[];
+  /** Told of each thing this worker repaired: `abandoned`, `poisoned`, `without job`, … */
+  onRecovered?: (what: string) => void;
   /** How long a stopping worker lets the steps under way end before it hands them over. Default 10 s. */
   drainMs?: number;
 }
@@ -50,18 +55,12 @@ export interface RunningWorker {
   lastHeartbeat(): number;
 }
 
-interface Claimed {
-  runId: string;
-  version: number;
-  cancel: boolean;
-}
-
-const HEARTBEAT_MS = 3000;
-const SWEEP_MS = 5000;
 /** By now other workers have taken over what this one held. */
 const SILENCE_MS = 15_000;
 /** What the engine asks is short, and may wait for a person's lock a while. */
 const PATIENCE_MS = 30_000;
+/** With workflow.lease() (10 s) and the poll below: a dead worker's runs go on within 15 s. */
+const SWEEP_MS = 2000;
 /** 1 s retries must not come at 3 s: due jobs are polled, and Graphile Worker's default is 2 s. */
 const POLL_MS = 500;
 /**
@@ -80,35 +79,20 @@ export async function startWorker<S>(options: WorkerOptions<S>): Promise<Running
   await registerSchedules(pool, options.schedules);
   const executor = new Executor({ ...options, pool, workerId: id });
 
-  // What Graphile Worker locks jobs with: the id of its pool.
+  const heartbeat = await startHeartbeat({
+    pool: options.pool,
+    workerId: id,
+    log,
+    onBeat: followClaims(pool, executor, options),
+  });
+
+  // What Graphile Worker locks jobs with: the id of its pool. It has another one when it was started again.
   const graphilePools: string[] = [];
   const events: WorkerEvents = new EventEmitter();
-  events.on('pool:create', ({ workerPool }) => graphilePools.push(workerPool.id));
-
-  let lastHeartbeat = 0;
-  let idleClaims = new Set<string>();
-  const heartbeat = async () => {
-    const { rows } = await pool.query<Claimed>(
-      'select run_id as "runId", run_version::float8 as version, cancel from workflow.heartbeat($1, $2)',
-      [id, graphilePools],
-    );
-    lastHeartbeat = Date.now();
-    const idle = new Set<string>();
-    for (const { runId, version, cancel } of rows) {
-      const claim = `${runId} ${version}`;
-      if (executor.worksOn(runId)) {
-        if (cancel) executor.abortCancelled(runId);
-      } else if (idleClaims.has(claim)) {
-        // Claimed in our name, and nobody works on it: the answer to the claim got lost with its connection.
-        log.warn({ runId }, 'a claim got lost; the step is handed back');
-        await executor.release({ id: runId, version });
-      } else {
-        idle.add(claim);
-      }
-    }
-    idleClaims = idle;
-  };
-  await heartbeat();
+  events.on('pool:create', ({ workerPool }) => {
+    graphilePools.push(workerPool.id);
+    void heartbeat.setPools(graphilePools);
+  });
 
   const fire = async (schedule: Schedule) => {
     const handler = options.ticks[schedule.task];
@@ -134,9 +118,6 @@ export async function startWorker<S>(options: WorkerOptions<S>): Promise<Running
       if (schedule !== undefined) await fire(schedule);
     };
   }
-
-  // Ticks missed while no worker ran.
-  for (const schedule of options.schedules) await fire(schedule);
 
   // Graphile Worker's cron knows UTC only, and its matcher no year: ours says "due?", workflow.schedules decides.
   const parsedCronItems = parseCronItems(
@@ -165,34 +146,52 @@ export async function startWorker<S>(options: WorkerOptions<S>): Promise<Running
       taskList,
       parsedCronItems,
     });
-  const runner = await keepRunning({
-    log,
-    start: startRunner,
-    onEnd: async () => {
-      // What ended holds its jobs for hours otherwise.
-      const gone = graphilePools.splice(0);
-      await pool.query('select workflow.unlock_jobs($1)', [gone]);
-    },
+  const begin = async () => {
+    // Ticks missed while no worker ran.
+    for (const schedule of options.schedules) await fire(schedule);
+    return keepRunning({
+      log,
+      start: startRunner,
+      onEnd: async () => {
+        // What ended holds its jobs for hours otherwise.
+        const gone = graphilePools.splice(0);
+        await pool.query('select workflow.unlock_jobs($1)', [gone]);
+      },
+    });
+  };
+  const runner = await begin().catch(async (error: unknown) => {
+    await heartbeat.stop();
+    throw error;
   });
 
   let saidAt = 0;
   const watchSilence = () => {
-    const since = Math.max(lastHeartbeat, saidAt);
+    const since = Math.max(heartbeat.last(), saidAt);
     if (Date.now() - since <= SILENCE_MS) return;
     saidAt = Date.now();
     log.warn('no heartbeat has got through for 15 s; the connections are given up');
     options.onSilence?.();
   };
   const chores: Chore[] = [
-    { name: 'heartbeat', everyMs: HEARTBEAT_MS, run: heartbeat },
-    { name: 'silence', everyMs: HEARTBEAT_MS, run: async () => watchSilence() },
-    { name: 'sweep', everyMs: SWEEP_MS, run: async () => sweep(pool, log) },
+    { name: 'silence', everyMs: BEAT_MS, run: async () => watchSilence() },
+    { name: 'sweep', everyMs: SWEEP_MS, run: async () => sweep(pool, options) },
     ...options.chores,
   ];
   const stopChores = startChores(chores, log);
-  await heartbeat();
+  await heartbeat.setPools(graphilePools);
   log.info({ worker: id, concurrency: options.concurrency }, 'worker ready');
 
+  // Whatever ended the queue: a worker that does no work any more must not look alive.
+  const untilEnded = async () => {
+    try {
+      await runner.ended;
+    } finally {
+      await stopChores();
+      await heartbeat.stop();
+    }
+  };
+  const ended = untilEnded();
+  ended.catch(() => undefined);
   let stopped: Promise<void> | undefined;
   const leave = async () => {
     executor.drain();
@@ -203,6 +202,7 @@ export async function startWorker<S>(options: WorkerOptions<S>): Promise<Running
       clearTimeout(timer);
     }
     await stopChores();
+    await heartbeat.stop();
     await pool
       .query('update workflow.workers set stopped_at = clock_timestamp() where id = $1', [id])
       // With the database away, the others see it by its silence.
@@ -214,14 +214,58 @@ export async function startWorker<S>(options: WorkerOptions<S>): Promise<Running
   return {
     id,
     stop: async () => (stopped ??= leave()),
-    ended: runner.ended,
-    lastHeartbeat: () => lastHeartbeat,
+    ended,
+    lastHeartbeat: heartbeat.last,
   };
 }
 
-async function sweep(pool: Connections, log: Logger): Promise<void> {
+/** What a worker does with each beat: hears of cancelled and closed runs, hands back claims it does not know of. */
+function followClaims<S>(
+  pool: Connections,
+  executor: Executor<S>,
+  { log, onRecovered }: Pick<WorkerOptions<S>, 'log' | 'onRecovered'>,
+): (claims: readonly HeldClaim[]) => Promise<void> {
+  let idleClaims = new Set<string>();
+  return async (claims) => {
+    const idle = new Set<string>();
+    for (const { runId, version, cancel } of claims) {
+      const claim = `${runId} ${version}`;
+      if (executor.worksOn(runId)) {
+        if (cancel) executor.abortCancelled(runId);
+      } else if (idleClaims.has(claim)) {
+        // Claimed in our name, and nobody works on it: the answer to the claim got lost with its connection.
+        log.warn({ runId }, 'a claim got lost; the step is handed back');
+        await executor.release({ id: runId, version });
+        onRecovered?.('lost claim');
+      } else {
+        idle.add(claim);
+      }
+    }
+    idleClaims = idle;
+    // Closed under its step, as a child is that its parent terminates: the step's work is of no use any more.
+    const held = new Set(claims.map(({ runId }) => runId));
+    const unheld = executor.runs().filter((runId) => !held.has(runId));
+    if (unheld.length === 0) return;
+    const { rows } = await pool.query<{ id: string }>(
+      'select id from workflow.runs where id = any ($1::uuid[]) and closed_at is not null',
+      [unheld],
+    );
+    for (const { id } of rows) executor.abortCancelled(id);
+  };
+}
+
+async function sweep<S>(
+  pool: Connections,
+  { log, onRecovered }: Pick<WorkerOptions<S>, 'log' | 'onRecovered'>,
+): Promise<void> {
+  crashPoint('before-sweep');
   const { rows } = await pool.query<{ run_id: string; what: string }>('select * from workflow.sweep()');
-  for (const row of rows) log.warn({ runId: row.run_id, mended: row.what }, 'recovered a run');
+  crashPoint('after-sweep');
+  for (const { run_id: runId, what } of rows) {
+    onRecovered?.(what);
+    if (what === 'poisoned') log.error({ runId }, 'put a run aside: three workers died in its step');
+    else log.warn({ runId, mended: what }, 'recovered a run');
+  }
 }
 
 /** Starts the chores; the returned function stops them and waits for those under way. */

@@ -3,7 +3,7 @@ import { type Deadline, readMissedDeadlines } from '../dict/deadline.ts';
 import { fromDatabase, type RunningWorker } from '../engine/index.ts';
 import { DvError } from '../errors.ts';
 import { readTroubledStreams, type TroubledStream } from '../notify/index.ts';
-import { quickly } from './quick.ts';
+import { type Ask, quickly } from './quick.ts';
 
 export interface Reason {
   reason: 'database_unreachable' | 'migrations_not_current' | 'heartbeat_old' | 'worker_stopping';
@@ -11,14 +11,16 @@ export interface Reason {
   message: string;
 }
 
-export interface Warning {
-  warning: 'deadline_missed' | 'messages_dead' | 'messages_late';
-  participant: string;
-  /** Or ALL, of messages. */
-  keyType: string;
-  /** A plain sentence. */
-  message: string;
-}
+export type Warning =
+  | {
+      warning: 'deadline_missed' | 'messages_dead' | 'messages_late';
+      participant: string;
+      /** Or ALL, of messages. */
+      keyType: string;
+      /** A plain sentence. */
+      message: string;
+    }
+  | { warning: 'runs_poisoned'; message: string };
 
 export interface Readiness {
   ready: boolean;
@@ -48,8 +50,8 @@ export interface HealthOptions {
   migrations?: readonly string[];
 }
 
-/** workflow.is_alive's measure: five missed heartbeats. */
-const HEARTBEAT_MAX_MS = 15_000;
+/** workflow.lease(): five missed heartbeats. */
+const HEARTBEAT_MAX_MS = 10_000;
 const UNDEFINED_TABLE = '42P01';
 
 /** Whether a worker is fit to work: the database answers and is migrated, its heartbeat gets through, it isn't stopping. */
@@ -69,7 +71,8 @@ export function createHealth({ pool, worker, migrations }: HealthOptions): Healt
     const current = shipped === undefined ? applied.length > 0 : applied.join() === shipped.join();
     if (!current) return { reasons: [NOT_CURRENT], warnings: [] };
     const late = (await readMissedDeadlines(ask)).map(warningOf);
-    return { reasons: [], warnings: [...late, ...(await readTroubledStreams(ask)).flatMap(warningsOf)] };
+    const troubled = (await readTroubledStreams(ask)).flatMap(warningsOf);
+    return { reasons: [], warnings: [...late, ...troubled, ...(await poisonedIn(ask))] };
   });
 
   const inDatabase = async (): Promise<Found> => {
@@ -116,6 +119,18 @@ function warningsOf({ participant, keyType, dead, waitingSince, errorCode }: Tro
     ...(dead > 0 ? [{ warning: 'messages_dead' as const, ...stream, message: aside }] : []),
     ...(waitingSince !== null ? [{ warning: 'messages_late' as const, ...stream, message: late }] : []),
   ];
+}
+
+/** Runs put aside in the last week, while nobody has retried them. */
+async function poisonedIn(ask: Ask): Promise<Warning[]> {
+  const { rows } = await ask.query<{ count: number }>(
+    `select count(*)::integer as count from workflow.runs
+     where status = 'POISONED' and closed_at > workflow.now() - interval '7 days'`,
+  );
+  const count = rows[0]?.count ?? 0;
+  if (count === 0) return [];
+  const message = `${count} runs were put aside because workers died in them: dict-vsync list --status POISONED.`;
+  return [{ warning: 'runs_poisoned', message }];
 }
 
 const NOT_CURRENT: Reason = {

@@ -9,6 +9,8 @@ export interface Metrics {
   registry: Registry;
   /** To be given to the worker: each ended attempt counts. */
   onAttempt(report: AttemptReport): void;
+  /** To be given to the worker: each thing it repaired counts. */
+  onRecovered(what: string): void;
 }
 
 /** From a claim of some milliseconds to a comparison of half an hour. */
@@ -142,8 +144,15 @@ export function createMetrics(pool: Pool): Metrics {
     labelNames: attemptLabels,
     registers,
   });
+  const recovered = new Counter({
+    name: 'dict_vsync_recovered_total',
+    help: 'What this worker repaired: runs of dead workers, runs that nothing would have moved (docs/reliability.md).',
+    labelNames: ['what'],
+    registers,
+  });
   return {
     registry,
+    onRecovered: (what) => recovered.inc({ what: what.replaceAll(' ', '_') }),
     onAttempt: ({ machine, activity, outcome, seconds: took }) => {
       const labels = { machine, activity, outcome };
       seconds.observe(labels, took);

@@ -1,6 +1,6 @@
 import type { Pool } from 'pg';
 import type { Logger } from 'pino';
-import { inTransaction, type Transaction } from '../engine/index.ts';
+import { crashPoint, inTransaction, type Transaction } from '../engine/index.ts';
 import { DvError } from '../errors.ts';
 import { cloudEvent, type Outboxed } from './envelope.ts';
 import type { NotifyContent } from './personal-data.ts';
@@ -82,10 +82,12 @@ async function relayBatch(pool: Pool, way: Way, stream: Stream, options: RelayOp
       const [first] = rows;
       if (first === undefined) return { delivered: 0, more: false };
       const messages = rows.map((row) => toMessage(row, content));
+      crashPoint('relay-before-send');
       const delivery = await deliver(way, messages, tx, patienceMs).catch((error: unknown) => {
         thrown = { error, first: first.id };
         throw error;
       });
+      crashPoint('relay-between-send-and-mark');
       const delivered = Math.min(delivery.delivered, rows.length);
       await markDelivered(
         tx,
@@ -95,6 +97,7 @@ async function relayBatch(pool: Pool, way: Way, stream: Stream, options: RelayOp
       if (failed === undefined || delivery.error === undefined) {
         const recovered = await noteSuccess(tx, stream);
         if (recovered) log?.info({ ...stream, way: way.name }, 'the way to Core-Dict is back');
+        crashPoint('relay-before-commit');
         // Nothing delivered and no error would come round for ever.
         return { delivered, more: delivered > 0 };
       }

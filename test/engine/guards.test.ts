@@ -131,6 +131,17 @@ describe('no SQL statement breaks a machine', () => {
     expect(error.detail).toBe('DV_HISTORY_APPEND_ONLY');
   });
 
+  test('history goes with its run only', async () => {
+    const error = await refused('delete from workflow.history where run_id = $1', [closed]);
+    expect(error.detail).toBe('DV_HISTORY_APPEND_ONLY');
+    const { pool } = database;
+    const { rows } = await pool.query<{ id: string }>(`select workflow.start_run('steps', 'goes') as id`);
+    await pool.query('select workflow.cancel($1)', [rows[0]?.id]);
+    await pool.query('delete from workflow.runs where id = $1', [rows[0]?.id]);
+    const left = await pool.query('select from workflow.history where run_id = $1', [rows[0]?.id]);
+    expect(left.rowCount).toBe(0);
+  });
+
   test('the states of runs there are stay', async () => {
     const error = await refused(`delete from workflow.states where machine = 'steps' and state = 'one'`);
     expect(error.code).toBe('23503');

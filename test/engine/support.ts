@@ -122,7 +122,7 @@ export async function advanceClock(pool: Pool, by: string): Promise<void> {
 
 /** Makes a worker look silent for long. */
 export async function silence(pool: Pool, workerId: string): Promise<void> {
-  await pool.query(`update workflow.workers set heartbeat_at = now() - interval '1 minute' where id = $1`, [
+  await pool.query(`update workflow.workers set heartbeat_at = now() - interval '1 hour' where id = $1`, [
     workerId,
   ]);
 }

@@ -157,18 +157,34 @@ describe("in the caller's transaction", () => {
     await query('drop table public.bank_incidents; drop function public.on_bank_incident');
   });
 
-  test('a role needs USAGE on the schema and nothing else', async () => {
+  test('a role is given the ways in, and needs nothing else', async () => {
     const role = `clerk_${randomUUID().slice(0, 8)}`;
     const client = await database.pool.connect();
     try {
       await client.query(
-        `begin; create role ${role}; grant usage on schema dict to ${role}; set local role ${role}`,
+        `begin; create role ${role}; grant usage on schema dict, workflow to ${role}; set local role ${role}; savepoint s`,
+      );
+      await expect(client.query('select dict.start_verification()')).rejects.toMatchObject({ code: '42501' });
+      await client.query(
+        `rollback to s; reset role; select workflow.grant_ways_in('${role}'); set local role ${role}; savepoint s`,
       );
       await client.query(`select dict.start_verification('${ISPB}')`);
-      await expect(client.query('select from dict.entries')).rejects.toMatchObject({ code: '42501' });
+      for (const forbidden of ['select from dict.entries', 'select * from workflow.sweep()']) {
+        await client.query('savepoint s');
+        await expect(client.query(forbidden)).rejects.toMatchObject({ code: '42501' });
+        await client.query('rollback to s');
+      }
     } finally {
       await client.query('rollback');
       client.release();
     }
+  });
+
+  test('nothing that runs with its owner’s rights is for everybody, but reading VSyncs', async () => {
+    const open = await query<{ f: string }>(
+      `select p.oid::regprocedure::text as f from pg_proc p, aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a
+       where p.prosecdef and p.pronamespace in ('dict'::regnamespace, 'workflow'::regnamespace) and a.grantee = 0 order by 1`,
+    );
+    expect(open.map(({ f }) => f)).toEqual(['dict.incomplete(text,text)', 'dict.vsync(text,text)']);
   });
 });

@@ -1,7 +1,5 @@
-import { isSea } from 'node:sea';
-import { Worker } from 'node:worker_threads';
-import { readAsset } from '../../assets.ts';
 import { DvError, type ErrorClass } from '../../errors.ts';
+import { startThread } from '../../thread.ts';
 import type { CidFileScan, ExpectedFile, ScanOptions, ScanProgress } from './scan.ts';
 
 /** What the thread is started with. */
@@ -16,13 +14,6 @@ export type ScanAnswer =
   | { kind: 'scan'; scan: CidFileScan }
   | { kind: 'refused'; code: string; message: string; class: ErrorClass };
 
-/** In a single executable, threads cannot start from a URL, only from a text, which Node takes for CommonJS. */
-function startWorker(request: ScanRequest): Worker {
-  return isSea()
-    ? new Worker(readAsset('scan-worker.cjs'), { eval: true, workerData: request })
-    : new Worker(new URL('./scan-worker.ts', import.meta.url), { workerData: request });
-}
-
 /**
  * scanCidFile in a thread of its own, so that the event loop stays free. Same answer and errors; besides,
  * DV_SCAN_THREAD_DIED. The signal ends the thread.
@@ -35,7 +26,8 @@ export async function scanCidFileInThread(
   const { signal, onProgress } = options;
   signal?.throwIfAborted();
   const { promise, resolve, reject } = Promise.withResolvers<CidFileScan>();
-  const worker = startWorker({ path, expected });
+  const request: ScanRequest = { path, expected };
+  const worker = startThread('scan-worker', () => new URL('./scan-worker.ts', import.meta.url), request);
   const abort = () => reject(signal?.reason as Error);
   signal?.addEventListener('abort', abort, { once: true });
   worker.on('message', (answer: ScanAnswer) => {

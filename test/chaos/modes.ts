@@ -1,0 +1,71 @@
+import { expect } from 'vitest';
+import type { Bank } from './bank.ts';
+
+/** What happens to a worker that has come to a crash point. */
+export const MODES = {
+  /** The process dies. */
+  SIGKILL: killed,
+  /** It dies, and Graphile Worker thinks that this was the job's last attempt. */
+  'SIGKILL on the last attempt': async (bank: Bank, point: string) => {
+    await bank.everyJobIsOnItsLastAttempt(true);
+    try {
+      await killed(bank, point);
+    } finally {
+      await bank.everyJobIsOnItsLastAttempt(false);
+    }
+  },
+  /** Postgres dies under it and comes back. */
+  'immediate restart of Postgres': async (bank: Bank, point: string) => {
+    const worker = bank.worker(`stop:${point}`);
+    await worker.reached(point);
+    await bank.restartPostgres();
+    worker.signal('SIGCONT');
+    await bank.settled();
+  },
+  /** Whatever it commits next is committed, and it never hears of it. */
+  'lost answers to COMMIT': async (bank: Bank, point: string) => {
+    const worker = bank.worker(`stop:${point}`);
+    await worker.reached(point);
+    const before = bank.proxy.lost();
+    bank.proxy.loseCommitAnswers();
+    worker.signal('SIGCONT');
+    await expect.poll(() => bank.proxy.lost(), { timeout: 20_000 }).toBeGreaterThan(before);
+    await bank.settled();
+    bank.breaks += bank.proxy.lost() - before;
+  },
+  /** It freezes past its lease, another does its work, and it comes back. */
+  'SIGSTOP past the lease, then SIGCONT': async (bank: Bank, point: string) => {
+    const zombie = bank.worker(`stop:${point}`);
+    await zombie.reached(point);
+    await bank.expireLeases();
+    const other = bank.worker();
+    await other.ready();
+    await bank.settled();
+    zombie.signal('SIGCONT');
+    await bank.settled();
+  },
+} as const;
+
+export type Mode = keyof typeof MODES;
+
+async function killed(bank: Bank, point: string): Promise<void> {
+  const worker = bank.worker(`kill:${point}`);
+  await worker.reached(point);
+  expect(await worker.gone()).toBe('SIGKILL');
+  await bank.expireLeases();
+  bank.worker();
+  await bank.settled();
+}
+
+/** One workload, broken at a crash point in one way: recovers by itself, and everything holds afterwards. */
+export async function breakAt(bank: Bank, point: string, mode: Mode): Promise<void> {
+  try {
+    await bank.workload(point);
+    bank.breaks += 1;
+    await MODES[mode](bank, point);
+    await bank.stopWorkers();
+    await bank.inspect();
+  } catch (error) {
+    throw new Error(`${point}, ${mode}\n${bank.log().slice(-6000)}`, { cause: error });
+  }
+}
