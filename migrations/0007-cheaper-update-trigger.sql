@@ -38,29 +38,27 @@ create or replace function dict.entries_updated() returns trigger
 -- The session plans the joins below once, for as many rows as its first statement changed: by nested loops a million rows
 -- would then take hours.
 language plpgsql security definer set search_path = pg_catalog, dict set enable_nestloop = off as $$
-declare
-  c record;
 begin
-  select o.participant, o.key_type, o.key, o.cid, o.request_id, o.since, o.came_xid, o.removed_at is null as was_here,
-    n.cid as new_cid, n.since as new_since, n.changed_why, n.removed_at is null as is_here,
-    (select count(*) from (select from old_rows limit 2) two) = 1
-      and (n.participant, n.key_type, n.key) = (o.participant, o.key_type, o.key) as alone
-  into c from old_rows o, new_rows n limit 1;
-
-  if not found then
-    return null;
-  elsif c.alone then
-    if c.cid <> c.new_cid or c.was_here <> c.is_here then
-      insert into dict.vsync_deltas (participant, key_type, bucket, count_change, xor)
-      select c.participant, c.key_type, dict.bucket(cid), change, dict.bits(cid)
-      from (values (-1, c.cid, c.was_here), (1, c.new_cid, c.is_here)) sides (change, cid, here) where here;
-      if c.was_here then
-        insert into dict.cid_log (participant, key_type, key, cid, request_id, came_at, came_xid, left_at, left_why)
-        values (c.participant, c.key_type, c.key, c.cid, c.request_id, c.since, c.came_xid,
-          greatest(c.since, case when c.is_here then c.new_since else clock_timestamp() end),
-          coalesce(c.changed_why, case when c.is_here then 'updated' else 'removed' end));
-      end if;
-    end if;
+  -- One row that keeps its key: in a single statement, without grouping and joining. Of several rows it does nothing, and
+  -- where it writes nothing the rest finds nothing to write either.
+  with change as materialized (
+    select o.participant, o.key_type, o.key, o.cid, o.request_id, o.since, o.came_xid, o.removed_at is null as was_here,
+      n.cid as new_cid, n.since as new_since, n.changed_why, n.removed_at is null as is_here
+    from old_rows o, new_rows n
+    where (select count(*) from (select from old_rows limit 2) two) = 1
+      and (n.participant, n.key_type, n.key) = (o.participant, o.key_type, o.key)
+      and (n.cid <> o.cid or (n.removed_at is null) <> (o.removed_at is null))),
+  logged as (
+    insert into dict.cid_log (participant, key_type, key, cid, request_id, came_at, came_xid, left_at, left_why)
+    select participant, key_type, key, cid, request_id, since, came_xid,
+      greatest(since, case when is_here then new_since else clock_timestamp() end),
+      coalesce(changed_why, case when is_here then 'updated' else 'removed' end)
+    from change where was_here)
+  insert into dict.vsync_deltas (participant, key_type, bucket, count_change, xor)
+  select participant, key_type, dict.bucket(cid), -1, dict.bits(cid) from change where was_here
+  union all
+  select participant, key_type, dict.bucket(new_cid), 1, dict.bits(new_cid) from change where is_here;
+  if found then
     return null;
   end if;
 

@@ -142,7 +142,7 @@ export async function recordFindings(
 
 /**
  * Divergences of a round that the planner must hear of: its statistics know earlier runs only, so it takes these for a
- * handful, and 8,000 already took it minutes.
+ * handful: to judge and report 8,000 then took more than a minute.
  */
 const MANY = 1000;
 
