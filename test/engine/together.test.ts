@@ -178,7 +178,8 @@ test('a step ends the same whichever way it is written', async () => {
         );
         const { id: _id, workflow_key: _key, wakes_in: _wakes, ...row } = await rowOf(database.pool, run);
         const { rows: times } = await database.pool.query(
-          `select deadline - entered_at as patience, closed_at = updated_at as closed_now, entered_at = updated_at as entered_now,
+          `select deadline - entered_at as patience, closed_at = updated_at as closed_now, 
+             entered_at >= (select max(at) from workflow.history where run_id = r.id and event = 'COMPLETED') as entered_now,
              claimed_at = updated_at as claimed_now, wake_at is null as asleep,
              (select count(*)::integer from graphile_worker.jobs where key = 'run:' || r.id and locked_at is null) as jobs
            from workflow.runs r where id = $1`,
