@@ -47,6 +47,9 @@ export interface ExecutorOptions<S> {
   onAttempt?: (report: AttemptReport) => void;
 }
 
+/** When a step that lost its database is done again, in the engine's time. */
+const OUTAGE_RETRY = `workflow.now() + interval '2 seconds'`;
+
 const stopping = () => new DvError('DV_WORKER_STOPPING', 'The worker stops; the step is handed over.');
 const cancelled = () => new DvError('DV_RUN_CANCELLED', 'The run was cancelled.');
 
@@ -223,8 +226,13 @@ export class Executor<S> {
 
   async #fail(claim: Claim, error: StepError, log: Logger): Promise<Claim | null> {
     log.warn({ code: error.code, class: error.class, dictCorrelationId: error.correlationId }, error.message);
+    // The database's absence is nobody's failure: it costs no attempt, for an hour at the most.
+    const outage = error.code === 'DV_DATABASE_UNREACHABLE';
+    const how = outage
+      ? `$4::jsonb || jsonb_build_object('class', 'rate_limited', 'retryAt', ${OUTAGE_RETRY})`
+      : '$4';
     try {
-      return await this.#call('select workflow.fail_step($1, $2, $3, $4, $5) as next', [
+      return await this.#call(`select workflow.fail_step($1, $2, $3, ${how}, $5) as next`, [
         ...this.#fence(claim),
         JSON.stringify(error),
         !this.#stopping,
