@@ -11,6 +11,26 @@ end $$;
 comment on function workflow.unlock_jobs(text[]) is
   'Gives the jobs back that these pools of Graphile Worker hold: for a pool that is known to be gone.';
 
+create function workflow.free_lost_jobs() returns setof uuid
+language plpgsql security definer set search_path = pg_catalog, workflow as $$
+declare
+  r workflow.runs;
+begin
+  for r in execute format(
+    'select r.* from workflow.runs r
+     where r.closed_at is null and r.claimed_by is null and r.wake_at < workflow.now() - interval ''5 seconds''
+       and exists (select from %I.jobs j
+                   where j.key = ''run:'' || r.id and j.locked_at < clock_timestamp() - interval ''10 seconds'')
+     for update of r skip locked',
+    (select value from workflow.settings where name = 'graphile_worker_schema')) loop
+    -- The locked job loses its key, and has nothing to do when it comes again.
+    perform workflow.go_on(r, null, false);
+    return next r.id;
+  end loop;
+end $$;
+comment on function workflow.free_lost_jobs() is
+  'Gives due runs a new job whose job is locked though nobody has claimed them: the word that it was fetched, or that it ended, got lost with a connection. Returns them.';
+
 create function workflow.hand_over(run_id uuid, run_version bigint, worker text) returns void
 language plpgsql security definer set search_path = pg_catalog, workflow as $$
 declare

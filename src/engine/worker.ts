@@ -175,6 +175,7 @@ export async function startWorker<S>(options: WorkerOptions<S>): Promise<Running
   };
   const chores: Chore[] = [
     { name: 'heartbeat', everyMs: HEARTBEAT_MS, run: heartbeat },
+    { name: 'lost-jobs', everyMs: SWEEP_MS, run: async () => freeLostJobs(pool, log) },
     { name: 'silence', everyMs: HEARTBEAT_MS, run: async () => watchSilence() },
     { name: 'sweep', everyMs: SWEEP_MS, run: async () => sweep(pool, log) },
     ...options.chores,
@@ -212,6 +213,12 @@ export async function startWorker<S>(options: WorkerOptions<S>): Promise<Running
 async function sweep(pool: Connections, log: Logger): Promise<void> {
   const { rows } = await pool.query<{ run_id: string; what: string }>('select * from workflow.sweep()');
   for (const row of rows) log.warn({ runId: row.run_id, mended: row.what }, 'recovered a run');
+}
+
+/** Graphile Worker neither awaits nor repeats what tells the queue of a job's end: with its connection that is lost. */
+async function freeLostJobs(pool: Connections, log: Logger): Promise<void> {
+  const { rows } = await pool.query<{ id: string }>('select workflow.free_lost_jobs() as id');
+  for (const { id } of rows) log.warn({ runId: id, mended: 'lost job' }, 'recovered a run');
 }
 
 /** Starts the chores; the returned function stops them and waits for those under way. */

@@ -64,6 +64,24 @@ describe('the sweep', () => {
     expect(await sweep()).toEqual([]);
   });
 
+  test('is joined by a search for jobs that are locked long, and of whose run nobody knows', async () => {
+    const free = async () =>
+      (await database.pool.query('select workflow.free_lost_jobs() as id')).rows as unknown[];
+    const lock = `update graphile_worker._private_jobs
+      set locked_at = clock_timestamp() - $2::interval, locked_by = 'p' where key = 'run:' || $1`;
+    const [lost, fresh, claimed] = [await start('lost'), await start('fetched now'), await start('claimed')];
+    await database.pool.query(lock, [lost, '11 seconds']);
+    await database.pool.query(lock, [fresh, '9 seconds']);
+    await database.pool.query(lock, [claimed, '1 hour']);
+    await database.pool.query(`select workflow.heartbeat('busy', '{}')`);
+    await claim(claimed, 'busy');
+    expect(await free()).toEqual([]);
+    await advanceClockOnly('6 seconds');
+    expect(await free()).toEqual([{ id: lost }]);
+    expect(await jobsOf(lost)).toEqual(FRESH);
+    expect(await free()).toEqual([]);
+  });
+
   test('unlocks the jobs of a worker gone silent', async () => {
     const run = await start('locked');
     await database.pool.query(`select workflow.heartbeat('silent', array['pool-of-silent'])`);
