@@ -14,6 +14,8 @@ function isPostgresError(error: unknown): error is PostgresError {
 const RAISED_ON_PURPOSE = 'DV000';
 /** Those of them that another try may not meet. */
 const RETRYABLE = new Set(['DV_QUEUE_BUSY']);
+/** SQLSTATEs of a server that is no server now: connections lost or used up, shutting down, starting, demoted. */
+const AWAY = /^(08...|53300|57P0[1235]|25006)$/;
 /** What node-postgres throws, without any code, when a connection is lost or none can be had. */
 const LOST =
   /^(Connection terminated|Client has encountered a connection error|timeout exceeded when trying to connect|Query read timeout)/;
@@ -38,6 +40,13 @@ export function fromDatabase(error: unknown): unknown {
     });
   }
   const options: DvErrorOptions = { class: 'retryable', cause: error };
+  if (AWAY.test(error.code)) {
+    return new DvError(
+      'DV_DATABASE_UNREACHABLE',
+      `The database cannot be used now (SQLSTATE ${error.code}).`,
+      options,
+    );
+  }
   if (/^[0-9A-Z]{5}$/.test(error.code)) {
     const where = error.constraint === undefined ? '' : ` (constraint ${error.constraint})`;
     return new DvError(

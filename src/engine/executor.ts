@@ -57,6 +57,13 @@ export interface ExecutorOptions<S> {
   onAttempt?: (report: AttemptReport) => void;
 }
 
+const FAIL = 'select workflow.fail_step($1, $2, $3, $4, $5) as next';
+/** The database's absence is nobody's failure: it costs no attempt, for an hour at the most. */
+const FAIL_BY_OUTAGE = `select workflow.fail_step($1, $2, $3, $4::jsonb ||
+  jsonb_build_object('class', 'rate_limited', 'retryAt', workflow.now() + interval '2 seconds'), $5) as next`;
+const RELEASE = 'select workflow.release_step($1, $2, $3)';
+const HAND_OVER = 'select workflow.hand_over($1, $2, $3)';
+
 const stopping = () => new DvError('DV_WORKER_STOPPING', 'The worker stops; the step is handed over.');
 const cancelled = () => new DvError('DV_RUN_CANCELLED', 'The run was cancelled.');
 
@@ -160,14 +167,13 @@ export class Executor<S> {
       'this program does not know the run; it is left to workers of another version',
     );
     // A known version without its activity: the job bears the activity's name, and this program takes none of those.
-    const how = this.#knows(claim) ? 'release_step' : 'hand_over';
-    await this.#options.pool.query(`select workflow.${how}($1, $2, $3)`, this.#fence(claim));
+    await this.#options.pool.query(this.#knows(claim) ? RELEASE : HAND_OVER, this.#fence(claim));
   }
 
   /** Hands a claimed step back: no attempt is burnt. A claim that is no longer ours is left alone. */
   async release(claim: Pick<Claim, 'id' | 'version'>): Promise<void> {
     try {
-      await this.#options.pool.query('select workflow.release_step($1, $2, $3)', this.#fence(claim));
+      await this.#options.pool.query(RELEASE, this.#fence(claim));
     } catch (failure) {
       if (!isFenced(fromDatabase(failure))) throw failure;
     }
@@ -281,8 +287,9 @@ export class Executor<S> {
   async #fail(claim: Claim, error: StepError, log: Logger): Promise<Claim | null> {
     log.warn({ code: error.code, class: error.class, dictCorrelationId: error.correlationId }, error.message);
     crashPoint('before-fail');
+    const outage = error.code === 'DV_DATABASE_UNREACHABLE';
     try {
-      return await this.#call('select workflow.fail_step($1, $2, $3, $4, $5) as next', [
+      return await this.#call(outage ? FAIL_BY_OUTAGE : FAIL, [
         ...this.#fence(claim),
         JSON.stringify(error),
         !this.#stopping,

@@ -64,6 +64,22 @@ describe('the sweep', () => {
     expect(await sweep()).toEqual([]);
   });
 
+  test('gives a new job to a due run whose job is locked long while nobody works on it', async () => {
+    const lock = `update graphile_worker._private_jobs
+      set locked_at = clock_timestamp() - $2::interval, locked_by = 'p' where key = 'run:' || $1`;
+    const [lost, fresh, claimed] = [await start('lost'), await start('fetched now'), await start('claimed')];
+    await database.pool.query(lock, [lost, '11 seconds']);
+    await database.pool.query(lock, [fresh, '9 seconds']);
+    await database.pool.query(lock, [claimed, '1 hour']);
+    await database.pool.query(`select workflow.heartbeat('busy', '{p}')`);
+    await claim(claimed, 'busy');
+    expect(await sweep()).toEqual([]);
+    await advanceClockOnly('6 seconds');
+    expect(await sweep()).toEqual([{ run_id: lost, what: 'without job' }]);
+    expect(await jobsOf(lost)).toEqual(FRESH);
+    expect(await sweep()).toEqual([]);
+  });
+
   test('unlocks the jobs of a worker gone silent', async () => {
     const run = await start('locked');
     await database.pool.query(`select workflow.heartbeat('silent', array['pool-of-silent'])`);
@@ -75,6 +91,26 @@ describe('the sweep', () => {
     await silence(database.pool, 'silent');
     await sweep();
     expect(await jobsOf(run)).toEqual([{ attempts: 1, due: true, locked: false }]);
+  });
+
+  test('is not needed for a step that lost its database; that costs no attempt, as often as it happens', async () => {
+    const executor = await executorOf(bench(), script, 'cut off');
+    let cuts = 0;
+    script.on('flapping', 'one', () => async (tx) => {
+      cuts += 1;
+      if (cuts <= 7) await tx.query('select pg_terminate_backend(pg_backend_pid())');
+      return { outcome: 'done' };
+    });
+    const run = await start('flapping');
+    for (let round = 1; round <= 7; round += 1) {
+      await executor.advance(run);
+      expect(await rowOf(database.pool, run)).toMatchObject({
+        ...{ state: 'one', attempt: 0, claimed_by: null, error: { code: 'DV_DATABASE_UNREACHABLE' } },
+      });
+      await database.pool.query(`select workflow.advance_clock('3 seconds')`);
+    }
+    await executor.advance(run);
+    expect((await rowOf(database.pool, run)).status).toBe('COMPLETED');
   });
 
   test('takes nothing from a worker that was silent for a while and is back', async () => {
@@ -134,8 +170,10 @@ describe('a worker', () => {
 
   test('goes on when all its connections are cut', async () => {
     worker = await workerOf(bench(), script);
-    script.on('cut', 'one', ({ attempt }) => async (tx) => {
-      if (attempt === 1) {
+    let cut = false;
+    script.on('cut', 'one', () => async (tx) => {
+      if (!cut) {
+        cut = true;
         await tx.query(
           'select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()',
         );
