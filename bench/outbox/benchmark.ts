@@ -39,6 +39,7 @@ async function measure(options: Options, { directory, resources, say }: Bench): 
   const database = await startDatabase(directory, resources);
   const { pool } = database;
   const namespace = await createNamespace(broker);
+  resources.defer(() => namespace.remove());
   const each = Math.ceil(messages / KEY_TYPES.length);
   const way = await openWay({ url: broker.webSocketUrl, topic: namespace.topic('relay-{keyType}') });
   resources.defer(() => way.close());
