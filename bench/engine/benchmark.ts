@@ -87,7 +87,7 @@ async function measure(options: Options, bench: Bench): Promise<Findings> {
     ],
     notes: [
       ...absent,
-      'All on one server, each in a database and a Node process of its own that both starts the runs and does them, round by round alternately. A step does nothing and returns {last: name}, which each keeps. A run counts when its end is committed. Each run is started by a call of its own; where many are started a call, by startRuns and by insert. One step: from the beginning of a run's first step to the end of its last, divided by its steps.',
+      'All on one server, each in a database and a Node process of its own that both starts the runs and does them, round by round alternately. A step does nothing and returns {last: name}, which each keeps. A run counts when its end is committed. Each run is started by a call of its own; where many are started a call, by startRuns and by insert. One step: from the beginning of the first step of a run to the end of its last, divided by their number.',
       'DBOS Transact: startWorkflow and getResult in one process, without a queue. pg-boss: send, fetch and complete without pauses, without history or steps; "in batches" fetches as many jobs as there are runs at once and completes them together.',
       'Signal: from the call of signalRun to the first line of the step. Killed: from SIGKILL to the first line of the step in the other worker. Start: `dict-vsync worker`, bundled as it ships, from the start of its process until /readyz says so. Idle: statements that reach the server from it, by pg_stat_statements.',
     ],
