@@ -4,7 +4,7 @@ import { count } from '../support/flags.ts';
 import { startDatabase } from '../support/postgres.ts';
 import { against, alone, type Row, type Unit } from '../support/rows.ts';
 import { type Contestant, contestants } from './contestants.ts';
-import type { Task } from './contest.ts';
+import type { Task, Took } from './contest.ts';
 import { promises, type PromiseOptions } from './promises.ts';
 
 interface Options extends PromiseOptions {
@@ -46,77 +46,84 @@ async function measure(options: Options, bench: Bench): Promise<Findings> {
   const { steps, rounds, atOnce } = options;
 
   const many = { runs: options.runs, steps, atOnce, aCall: 1, warmUp: 5 * atOnce };
-  const manySeconds = await play('runs at once', many, workflows, rounds, bench);
+  const manys = await play('runs at once', many, workflows, rounds, bench);
   const single = { runs: options.single, steps, atOnce: 1, aCall: 1, warmUp: 5 };
-  const singleSeconds = await play('runs one at a time', single, workflows, rounds, bench);
-  const short = { runs: options.oneStep, steps: 1, atOnce, aCall: atOnce, warmUp: 5 * atOnce };
-  const shortSeconds = await play('runs of one step', short, all, rounds, bench);
-  const lone = { ...short, aCall: 1 };
-  const loneSeconds = await play('runs of one step, a call each', lone, all, rounds, bench);
+  const singles = await play('runs one at a time', single, workflows, rounds, bench);
+  const lone = { runs: options.oneStep, steps: 1, atOnce, aCall: 1, warmUp: 5 * atOnce };
+  const lones = await play('runs of one step', lone, all, rounds, bench);
+  const bulk = { ...lone, aCall: atOnce };
+  const queues = all.filter((player) => player !== dbos);
+  const bulks = await play('runs of one step, many started a call', bulk, queues, rounds, bench);
 
-  const rate = (task: Omit<Task, 'url'>) => (seconds: number) => (task.runs * task.steps) / seconds;
-  const stepMs = (seconds: number) => (seconds * 1000) / (single.runs * single.steps);
+  const rate =
+    (task: Omit<Task, 'url'>) =>
+    ({ seconds }: Took) =>
+      (task.runs * task.steps) / seconds;
+  const stepMs = ({ stepping }: Took) => (stepping * 1000) / (single.runs * single.steps);
+  const runMs = ({ seconds }: Took) => (seconds * 1000) / single.runs;
   return {
     sizes: { ...options },
     database,
     rows: [
-      ...versus(`steps of ${steps}-step runs, ${atOnce} at once`, '/s', manySeconds, rate(many), ours, [
+      ...versus(`steps of ${steps}-step runs, ${atOnce} at once`, '/s', manys, rate(many), ours, [
         { peer: dbos, least: 2 },
       ]),
-      ...versus(`one step of ${steps}, one run at a time`, 'ms', singleSeconds, stepMs, ours, [
+      ...versus(`one step of ${steps}, one run at a time`, 'ms', singles, stepMs, ours, [
         { peer: dbos, most: 0.6 },
       ]),
-      ...versus(`1-step runs, ${atOnce} at once`, '/s', shortSeconds, rate(short), ours, [
+      ...versus(`a run of ${steps} steps, one at a time, start to end`, 'ms', singles, runMs, ours, [
+        { peer: dbos },
+      ]),
+      ...versus(`1-step runs, ${atOnce} at once`, '/s', lones, rate(lone), ours, [
         { peer: boss, least: 1 },
         { peer: bossInBatches },
         { peer: dbos, least: 2 },
       ]),
-      ...versus(`the same, each started by a call of its own`, '/s', loneSeconds, rate(lone), ours, [
+      ...versus(`1-step runs, ${atOnce} started a call`, '/s', bulks, rate(bulk), ours, [
         { peer: boss },
         { peer: bossInBatches },
-        { peer: dbos },
       ]),
       ...(await promises(options, database, bench)),
     ],
     notes: [
       ...absent,
-      'All on one server, each in a database and a Node process of its own that both starts the runs and does them, round by round alternately. A step does nothing and returns {last: name}, which each keeps. A run counts when its end is committed. Runs of one step are started as many a call as there are at once (ours by startRuns, pg-boss by insert; DBOS Transact has a call each), all others by a call each. One step, one run at a time: from the call that starts the run to its end, divided by its steps.',
+      'All on one server, each in a database and a Node process of its own that both starts the runs and does them, round by round alternately. A step does nothing and returns {last: name}, which each keeps. A run counts when its end is committed. Each run is started by a call of its own; where many are started a call, by startRuns and by insert. One step: from the beginning of the first step of a run to the end of its last, divided by their number.',
       'DBOS Transact: startWorkflow and getResult in one process, without a queue. pg-boss: send, fetch and complete without pauses, without history or steps; "in batches" fetches as many jobs as there are runs at once and completes them together.',
       'Signal: from the call of signalRun to the first line of the step. Killed: from SIGKILL to the first line of the step in the other worker. Start: `dict-vsync worker`, bundled as it ships, from the start of its process until /readyz says so. Idle: statements that reach the server from it, by pg_stat_statements.',
     ],
   };
 }
 
-/** Each plays each round, in an order that turns; their seconds by name. */
+/** Each plays each round, in an order that turns; what they took, by name. */
 async function play(
   what: string,
   task: Omit<Task, 'url'>,
   players: readonly Contestant[],
   rounds: number,
   { say }: Bench,
-): Promise<Map<string, number[]>> {
-  const seconds = new Map<string, number[]>(players.map(({ name }) => [name, []]));
+): Promise<Map<string, Took[]>> {
+  const took = new Map<string, Took[]>(players.map(({ name }) => [name, []]));
   for (let round = 0; round < rounds; round++) {
     say(`${what}, round ${round + 1} of ${rounds}`);
     for (const player of round % 2 === 0 ? players : players.toReversed()) {
-      seconds.get(player.name)!.push(await player.play(task));
+      took.get(player.name)!.push(await player.play(task));
     }
   }
-  return seconds;
+  return took;
 }
 
 function versus(
   what: string,
   unit: Unit,
-  seconds: Map<string, number[]>,
-  figure: (seconds: number) => number,
+  took: Map<string, Took[]>,
+  figure: (took: Took) => number,
   us: Contestant,
   peers: readonly { peer: Contestant | undefined; most?: number; least?: number }[],
 ): Row[] {
-  const ours = seconds.get(us.name)!.map(figure);
+  const ours = took.get(us.name)!.map(figure);
   const present = peers.filter(({ peer }) => peer !== undefined);
   if (present.length === 0) return [alone({ what, unit, ours })];
   return present.map(({ peer, ...target }) =>
-    against({ what, unit, ours, against: peer!.name, theirs: seconds.get(peer!.name)!.map(figure) }, target),
+    against({ what, unit, ours, against: peer!.name, theirs: took.get(peer!.name)!.map(figure) }, target),
   );
 }

@@ -2,7 +2,7 @@
 import { PgBoss } from 'pg-boss';
 import { setTimeout as delay } from 'node:timers/promises';
 import { scriptInput, tell } from '../support/child.ts';
-import { inGroups, type Task, timed } from './contest.ts';
+import { inGroups, Stopwatch, type Task, timed } from './contest.ts';
 
 const QUEUE = 'line';
 const task = scriptInput<Task & { batch: boolean }>();
@@ -37,7 +37,7 @@ async function work(): Promise<void> {
   }
 }
 const workers = Array.from({ length: task.batch ? 1 : task.atOnce }, work);
-const took = await timed(task, async (from, n) => {
+const took = await timed(task, new Stopwatch(), async (from, n) => {
   const before = handled;
   await inGroups(n, task.aCall, task.atOnce, async (group) =>
     group.length === 1

@@ -15,6 +15,22 @@ export interface Task {
 /** What it took, from the first start to the last end made durable. */
 export interface Took {
   seconds: number;
+  /** Of these: from the beginning of each run's first step to the end of its last, added up. */
+  stepping: number;
+}
+
+/** Adds up what runs one at a time take from their first step's beginning to their last step's end. */
+export class Stopwatch {
+  #began = 0;
+  seconds = 0;
+
+  begin(): void {
+    this.#began = performance.now();
+  }
+
+  end(): void {
+    this.seconds += (performance.now() - this.#began) / 1000;
+  }
 }
 
 /** Calls `work` with 0 … n-1, `atOnce` at a time. */
@@ -39,9 +55,14 @@ export async function inGroups(
 }
 
 /** Warms up, then measures: `play(from, n)` takes `n` runs, numbered from `from` on, to their end. */
-export async function timed(task: Task, play: (from: number, n: number) => Promise<unknown>): Promise<Took> {
+export async function timed(
+  task: Task,
+  stopwatch: Stopwatch,
+  play: (from: number, n: number) => Promise<unknown>,
+): Promise<Took> {
   await play(0, task.warmUp);
+  stopwatch.seconds = 0;
   const began = performance.now();
   await play(task.warmUp, task.runs);
-  return { seconds: (performance.now() - began) / 1000 };
+  return { seconds: (performance.now() - began) / 1000, stepping: stopwatch.seconds };
 }

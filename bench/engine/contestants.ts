@@ -8,8 +8,8 @@ import type { Task, Took } from './contest.ts';
 /** Who takes part, with a database of its own on the one server. */
 export interface Contestant {
   name: string;
-  /** Seconds that the runs of a task take, in a new process. */
-  play(task: Omit<Task, 'url'>): Promise<number>;
+  /** What the runs of a task take, in a new process. */
+  play(task: Omit<Task, 'url'>): Promise<Took>;
 }
 
 const HOW_TO_INSTALL = 'not installed: npm ci --prefix bench';
@@ -52,7 +52,7 @@ async function contestant(
     play: async (task) => {
       const input = { ...task, ...more, url };
       const { answer } = await runScript<Took>(new URL(script, import.meta.url), input, ['--no-deprecation']);
-      return answer.seconds;
+      return answer;
     },
   };
 }

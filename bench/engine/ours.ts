@@ -3,7 +3,7 @@ import { createPool } from '../../src/database/pool.ts';
 import { startRun, startRuns, startWorker } from '../../src/engine/index.ts';
 import { createLog } from '../../src/log.ts';
 import { scriptInput, tell } from '../support/child.ts';
-import { inGroups, type Task, timed } from './contest.ts';
+import { inGroups, Stopwatch, type Task, timed } from './contest.ts';
 import { activities, line } from './machine.ts';
 
 const task = scriptInput<Task>();
@@ -13,11 +13,17 @@ const pool = createPool(task.url, { max: 2 * task.atOnce + 5 });
 /** Steps that have yet to end, and what is told when none has. */
 let open = 0;
 let allEnded = () => {};
+const stopwatch = new Stopwatch();
 const worker = await startWorker({
   pool,
   log: await createLog({ level: 'error', pretty: false }),
   machines: [machine],
-  activities,
+  activities: {
+    note: async (step, services) => {
+      if (step.state === 'step1') stopwatch.begin();
+      return activities['note']!(step, services);
+    },
+  },
   services: null,
   concurrency: task.atOnce,
   graphileSchema: 'graphile_worker',
@@ -27,7 +33,9 @@ const worker = await startWorker({
   // Told after the commit; a run's last step is its end.
   onAttempt: ({ outcome }) => {
     if (outcome !== 'completed') throw new Error(`A step ${outcome}.`);
-    if (--open === 0) allEnded();
+    if (--open > 0) return;
+    stopwatch.end();
+    allEnded();
   },
 });
 
@@ -45,7 +53,7 @@ async function play(from: number, n: number): Promise<void> {
   await ended.promise;
 }
 
-const took = await timed(task, async (from, n) => {
+const took = await timed(task, stopwatch, async (from, n) => {
   if (task.atOnce > 1) await play(from, n);
   else for (let i = 0; i < n; i++) await play(from + i, 1);
 });

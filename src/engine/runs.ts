@@ -2,6 +2,7 @@ import type { Pool } from 'pg';
 import type { Json, StepError } from './activity.ts';
 import { crashPoint } from './crash-points.ts';
 import { translated } from './database-errors.ts';
+import { Gatherer } from './gather.ts';
 
 /** The statuses of a run; those of CLOSED_STATUSES are its ends. */
 export const OPEN_STATUSES = ['PENDING', 'RUNNING', 'WAITING'] as const;
@@ -104,7 +105,21 @@ export async function historyOf(pool: Pool, runId: string): Promise<HistoryEvent
   return rows;
 }
 
-/** Starts a run or returns the open one of that key; `started` tells which. */
+interface Start {
+  machine: string;
+  key: string;
+  input: Json;
+  by: string;
+}
+
+/** Starts under way on each pool. */
+const starts = new WeakMap<object, Gatherer<Start & { id: string }, string>>();
+
+/**
+ * Starts a run or returns the open one of that key. On a pool, starts of the same moment share a transaction, and this
+ * one's is committed when it answers; on a transaction's client it is that transaction's.
+ * Errors: DV_MACHINE_UNKNOWN.
+ */
 export async function startRun(
   db: Pick<Pool, 'query'>,
   machine: string,
@@ -112,6 +127,9 @@ export async function startRun(
   input: Json,
   startedBy: string,
 ): Promise<string> {
+  const start = { machine, key: workflowKey, input, by: startedBy };
+  const id = 'totalCount' in db ? await gathererOf(db).ask({ id: workflowKey, ...start }) : undefined;
+  if (id !== undefined) return id;
   return translated(async () => {
     const { rows } = await db.query<{ id: string }>('select workflow.start_run($1, $2, $3, $4) as id', [
       machine,
@@ -121,6 +139,15 @@ export async function startRun(
     ]);
     return rows[0]?.id ?? '';
   });
+}
+
+function gathererOf(pool: Pick<Pool, 'query'>): Gatherer<Start & { id: string }, string> {
+  let gatherer = starts.get(pool);
+  if (gatherer === undefined) {
+    gatherer = new Gatherer(async (together) => startRuns(pool, together, ''));
+    starts.set(pool, gatherer);
+  }
+  return gatherer;
 }
 
 /** Starts many runs in one statement, as `startRun` does one; their ids by workflow key. */
