@@ -13,7 +13,7 @@ export function retention(): Command {
   return command(
     'retention',
     'Removes what is older than RETENTION_RUN_DAYS and RETENTION_AUDIT_DAYS, as the worker does all the time.',
-    ['retention --dry-run', 'RETENTION_RUN_DAYS=30 dict-vsync retention --json'],
+    ['retention --dry-run', 'retention --json'],
   )
     .option('--dry-run', 'only say what would go')
     .action(async ({ dryRun = false, ...options }: RetentionOptions) => {

@@ -9,8 +9,6 @@ import { createHealth, createMetrics, startHttp } from '../http/index.ts';
 import { command, type Database, withDatabase } from './cli.ts';
 import { startService } from './service.ts';
 
-/** One listens, the others fetch and complete jobs: each takes a millisecond. */
-const SESSION_CONNECTIONS = 6;
 /** Graphile Worker's statements are short; one that isn't answered has lost its connection. */
 const QUEUE_TIMEOUT_MS = 30_000;
 
@@ -54,7 +52,8 @@ async function serve({ pool, sessionUrl, settings, log }: Database): Promise<voi
     bridge.close();
   });
   const sessionPool = createPool(sessionUrl, {
-    max: SESSION_CONNECTIONS,
+    // One listens; Graphile Worker wants one a slot besides, and uses few.
+    max: settings.WORKER_CONCURRENCY + 1,
     applicationName: 'dict-vsync queue',
     queryTimeoutMs: QUEUE_TIMEOUT_MS,
     onError: (error) => log.warn({ error: error.name }, 'a connection of the queue broke; it is replaced'),
