@@ -156,7 +156,10 @@ export async function startWorker<S>(options: WorkerOptions<S>): Promise<Running
     }
     await stopChores();
     await heartbeat.stop();
-    await pool.query('update workflow.workers set stopped_at = clock_timestamp() where id = $1', [id]);
+    // Its work is handed over by now: without the database it just stops, and its lease runs out.
+    await pool
+      .query('update workflow.workers set stopped_at = clock_timestamp() where id = $1', [id])
+      .catch(() => log.warn({ worker: id }, 'the database did not hear that this worker stopped'));
     log.info({ worker: id }, 'worker stopped');
   };
   return {
