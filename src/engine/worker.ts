@@ -9,12 +9,11 @@ import {
 } from 'graphile-worker';
 import type { Pool } from 'pg';
 import type { Logger } from 'pino';
-import { crashPoint } from './crash-points.ts';
 import type { Schedule } from './crontab.ts';
 import { Executor, type ExecutorOptions } from './executor.ts';
 import { startHeartbeat } from './heartbeat.ts';
-import type { HeldClaim } from './heartbeat-shared.ts';
 import type { Machine } from './machine.ts';
+import { followClaims, type RecoveryOptions, sweep } from './recovery.ts';
 import { fireDueTicks, registerSchedules, type TickHandler } from './schedule.ts';
 import { storeMachines } from './store-machines.ts';
 
@@ -25,7 +24,7 @@ export interface Chore {
   run: () => Promise<void>;
 }
 
-export interface WorkerOptions<S> extends Omit<ExecutorOptions<S>, 'workerId'> {
+export interface WorkerOptions<S> extends Omit<ExecutorOptions<S>, 'workerId'>, RecoveryOptions {
   machines: readonly Machine[];
   /** How many runs at once. The pool needs twice as many connections and some. */
   concurrency: number;
@@ -34,8 +33,6 @@ export interface WorkerOptions<S> extends Omit<ExecutorOptions<S>, 'workerId'> {
   /** By the task named in the crontab. */
   ticks: Record<string, TickHandler>;
   chores: readonly Chore[];
-  /** Told of each thing this worker repaired: `abandoned`, `poisoned`, `without job`, … */
-  onRecovered?: (what: string) => void;
   /** How long a stopping worker lets the steps under way end before it hands them over. Default 10 s. */
   drainMs?: number;
 }
@@ -168,55 +165,6 @@ export async function startWorker<S>(options: WorkerOptions<S>): Promise<Running
     ended,
     lastHeartbeat: heartbeat.last,
   };
-}
-
-/** What a worker does with each beat: hears of cancelled and closed runs, hands back claims it does not know of. */
-function followClaims<S>(
-  pool: Pool,
-  executor: Executor<S>,
-  { log, onRecovered }: Pick<WorkerOptions<S>, 'log' | 'onRecovered'>,
-): (claims: readonly HeldClaim[]) => Promise<void> {
-  let idleClaims = new Set<string>();
-  return async (claims) => {
-    const idle = new Set<string>();
-    for (const { runId, version, cancel } of claims) {
-      const claim = `${runId} ${version}`;
-      if (executor.worksOn(runId)) {
-        if (cancel) executor.abortCancelled(runId);
-      } else if (idleClaims.has(claim)) {
-        // Claimed in our name, and nobody works on it: the answer to the claim got lost with its connection.
-        log.warn({ runId }, 'a claim got lost; the step is handed back');
-        await executor.release({ id: runId, version });
-        onRecovered?.('lost claim');
-      } else {
-        idle.add(claim);
-      }
-    }
-    idleClaims = idle;
-    // Closed under its step, as a child is that its parent terminates: the step's work is of no use any more.
-    const held = new Set(claims.map(({ runId }) => runId));
-    const unheld = executor.runs().filter((runId) => !held.has(runId));
-    if (unheld.length === 0) return;
-    const { rows } = await pool.query<{ id: string }>(
-      'select id from workflow.runs where id = any ($1::uuid[]) and closed_at is not null',
-      [unheld],
-    );
-    for (const { id } of rows) executor.abortCancelled(id);
-  };
-}
-
-async function sweep<S>(
-  pool: Pool,
-  { log, onRecovered }: Pick<WorkerOptions<S>, 'log' | 'onRecovered'>,
-): Promise<void> {
-  crashPoint('before-sweep');
-  const { rows } = await pool.query<{ run_id: string; what: string }>('select * from workflow.sweep()');
-  crashPoint('after-sweep');
-  for (const { run_id: runId, what } of rows) {
-    onRecovered?.(what);
-    if (what === 'poisoned') log.error({ runId }, 'put a run aside: three workers died in its step');
-    else log.warn({ runId, mended: what }, 'recovered a run');
-  }
 }
 
 /** Starts the chores; the returned function stops them and waits for those under way. */
