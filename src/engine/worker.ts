@@ -7,7 +7,6 @@ import {
   type TaskList,
   type WorkerEvents,
 } from 'graphile-worker';
-import type { Pool } from 'pg';
 import type { Logger } from 'pino';
 import type { Schedule } from './crontab.ts';
 import { Executor, type ExecutorOptions } from './executor.ts';
