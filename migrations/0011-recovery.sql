@@ -154,8 +154,8 @@ begin
          select from %I.jobs j
          where j.key = ''run:'' || r.id
            -- A job that Graphile Worker gave up, or puts off after its own failures, is as good as none; so is one that
-           -- is locked for long and has not claimed its run: that it was fetched, or the end of its work, got lost with a connection.
-           and (j.locked_at > clock_timestamp() - interval ''10 seconds''
+           -- is locked for long and has not claimed its run: that it was fetched, or the end of its work, got lost. A claim too many does no harm.
+           and (j.locked_at > clock_timestamp() - workflow.lease()
              or j.locked_at is null and j.attempts < j.max_attempts and j.run_at <= clock_timestamp()))
      for update of r skip locked', graphile) loop
     run_id := r.id;

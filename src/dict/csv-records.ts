@@ -82,12 +82,16 @@ function readHeader<Column extends string>(
   if (missing.length + unknown.length + repeated.length === 0) {
     return new Map(header.map((name, index) => [name, index]));
   }
-  // Without one known name, the first line may be a person's data: it is not to be repeated in an error.
+  // A first line that is damaged, or missing, may hold a person's data: only what looks like a column's name is quoted.
+  const quoted = (names: readonly string[]) =>
+    names
+      .map((name) => (/^[a-z_]{1,40}$/.test(name) ? name : `column ${header.indexOf(name) + 1}`))
+      .join(', ');
   const problems = header.some(known)
     ? [
         ...(missing.length > 0 ? [`missing: ${missing.join(', ')}`] : []),
-        ...(unknown.length > 0 ? [`unknown: ${unknown.join(', ')}`] : []),
-        ...(repeated.length > 0 ? [`repeated: ${repeated.join(', ')}`] : []),
+        ...(unknown.length > 0 ? [`unknown: ${quoted(unknown)}`] : []),
+        ...(repeated.length > 0 ? [`repeated: ${quoted(repeated)}`] : []),
       ]
     : ['the first line does not name the columns'];
   throw new DvError(

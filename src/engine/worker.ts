@@ -9,13 +9,13 @@ import {
 } from 'graphile-worker';
 import type { Pool } from 'pg';
 import type { Logger } from 'pino';
-import { crashPoint } from './crash-points.ts';
 import type { Schedule } from './crontab.ts';
 import { type Connections, impatient } from './connections.ts';
 import { Executor, type ExecutorOptions } from './executor.ts';
 import { keepRunning } from './keep-running.ts';
 import { startHeartbeat } from './heartbeat.ts';
-import { BEAT_MS, type HeldClaim } from './heartbeat-shared.ts';
+import { BEAT_MS } from './heartbeat-shared.ts';
+import { followClaims, type RecoveryOptions, sweep } from './recovery.ts';
 import { fireDueTicks, registerSchedules, type TickHandler } from './schedule.ts';
 import { storeMachines } from './store-machines.ts';
 
@@ -26,7 +26,7 @@ export interface Chore {
   run: () => Promise<void>;
 }
 
-export interface WorkerOptions<S> extends Omit<ExecutorOptions<S>, 'workerId' | 'pool'> {
+export interface WorkerOptions<S> extends Omit<ExecutorOptions<S>, 'workerId' | 'pool'>, RecoveryOptions {
   pool: Pool;
   /** Session connections (LISTEN, prepared statements) for Graphile Worker, where `pool` goes through a pooler. */
   sessionPool?: Pool;
@@ -39,8 +39,6 @@ export interface WorkerOptions<S> extends Omit<ExecutorOptions<S>, 'workerId' | 
   /** By the task named in the crontab. */
   ticks: Record<string, TickHandler>;
   chores: readonly Chore[];
-  /** Told of each thing this worker repaired: `abandoned`, `poisoned`, `without job`, … */
-  onRecovered?: (what: string) => void;
   /** How long a stopping worker lets the steps under way end before it hands them over. Default 10 s. */
   drainMs?: number;
 }
@@ -203,12 +201,10 @@ export async function startWorker<S>(options: WorkerOptions<S>): Promise<Running
     }
     await stopChores();
     await heartbeat.stop();
+    // Its work is handed over by now: without the database it just stops, and its lease runs out.
     await pool
       .query('update workflow.workers set stopped_at = clock_timestamp() where id = $1', [id])
-      // With the database away, the others see it by its silence.
-      .catch((error: unknown) =>
-        log.warn({ error: error instanceof Error ? error.name : 'unknown' }, 'left unsaid'),
-      );
+      .catch(() => log.warn({ worker: id }, 'the database did not hear that this worker stopped'));
     log.info({ worker: id }, 'worker stopped');
   };
   return {
@@ -217,55 +213,6 @@ export async function startWorker<S>(options: WorkerOptions<S>): Promise<Running
     ended,
     lastHeartbeat: heartbeat.last,
   };
-}
-
-/** What a worker does with each beat: hears of cancelled and closed runs, hands back claims it does not know of. */
-function followClaims<S>(
-  pool: Connections,
-  executor: Executor<S>,
-  { log, onRecovered }: Pick<WorkerOptions<S>, 'log' | 'onRecovered'>,
-): (claims: readonly HeldClaim[]) => Promise<void> {
-  let idleClaims = new Set<string>();
-  return async (claims) => {
-    const idle = new Set<string>();
-    for (const { runId, version, cancel } of claims) {
-      const claim = `${runId} ${version}`;
-      if (executor.worksOn(runId)) {
-        if (cancel) executor.abortCancelled(runId);
-      } else if (idleClaims.has(claim)) {
-        // Claimed in our name, and nobody works on it: the answer to the claim got lost with its connection.
-        log.warn({ runId }, 'a claim got lost; the step is handed back');
-        await executor.release({ id: runId, version });
-        onRecovered?.('lost claim');
-      } else {
-        idle.add(claim);
-      }
-    }
-    idleClaims = idle;
-    // Closed under its step, as a child is that its parent terminates: the step's work is of no use any more.
-    const held = new Set(claims.map(({ runId }) => runId));
-    const unheld = executor.runs().filter((runId) => !held.has(runId));
-    if (unheld.length === 0) return;
-    const { rows } = await pool.query<{ id: string }>(
-      'select id from workflow.runs where id = any ($1::uuid[]) and closed_at is not null',
-      [unheld],
-    );
-    for (const { id } of rows) executor.abortCancelled(id);
-  };
-}
-
-async function sweep<S>(
-  pool: Connections,
-  { log, onRecovered }: Pick<WorkerOptions<S>, 'log' | 'onRecovered'>,
-): Promise<void> {
-  crashPoint('before-sweep');
-  const { rows } = await pool.query<{ run_id: string; what: string }>('select * from workflow.sweep()');
-  crashPoint('after-sweep');
-  for (const { run_id: runId, what } of rows) {
-    onRecovered?.(what);
-    if (what === 'poisoned') log.error({ runId }, 'put a run aside: three workers died in its step');
-    else log.warn({ runId, mended: what }, 'recovered a run');
-  }
 }
 
 /** Starts the chores; the returned function stops them and waits for those under way. */

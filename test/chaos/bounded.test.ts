@@ -46,7 +46,6 @@ test(
     await shared(pairs, async (bank, pair) => {
       for (const point of pair) {
         await bank.workload(point);
-        bank.breaks += 1;
         const worker = bank.worker(`kill:${point}`);
         await worker.reached(point);
         expect(await worker.gone()).toBe('SIGKILL');

@@ -31,7 +31,6 @@ export const MODES = {
     worker.signal('SIGCONT');
     await expect.poll(() => bank.proxy.lost(), { timeout: 20_000 }).toBeGreaterThan(before);
     await bank.settled();
-    bank.breaks += bank.proxy.lost() - before;
   },
   /** It freezes past its lease, another does its work, and it comes back. */
   'SIGSTOP past the lease, then SIGCONT': async (bank: Bank, point: string) => {
@@ -61,11 +60,14 @@ async function killed(bank: Bank, point: string): Promise<void> {
 export async function breakAt(bank: Bank, point: string, mode: Mode): Promise<void> {
   try {
     await bank.workload(point);
-    bank.breaks += 1;
     await MODES[mode](bank, point);
     await bank.stopWorkers();
     await bank.inspect();
   } catch (error) {
-    throw new Error(`${point}, ${mode}\n${bank.log().slice(-6000)}`, { cause: error });
+    const why = error instanceof Error ? error.message : String(error);
+    const log = bank.log().slice(-6000);
+    // The next one begins without what this one left running.
+    await bank.killWorkers();
+    throw new Error(`${point}, ${mode}: ${why}\n${log}`, { cause: error });
   }
 }

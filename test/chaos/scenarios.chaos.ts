@@ -22,7 +22,6 @@ describe.each(Array.from({ length: rounds }, (_, n) => n + 1))('round %i', () =>
   }
   async function begin(): Promise<void> {
     onTestFailed(() => void process.stderr.write(bank.log().slice(-6000)));
-    bank.breaks += 1;
     await bank.workload();
   }
   const claims = async (event: string) => {
@@ -96,7 +95,6 @@ describe.each(Array.from({ length: rounds }, (_, n) => n + 1))('round %i', () =>
     worker.signal('SIGCONT');
     await delay(30_000);
     bank.proxy.blackHole(false);
-    bank.breaks += 5;
     await allIsWell();
   });
 
@@ -138,7 +136,6 @@ describe.each(Array.from({ length: rounds }, (_, n) => n + 1))('round %i', () =>
   });
 
   test('a step that kills every worker: put aside at the third, others go on, a person retries it', async () => {
-    bank.breaks += 3;
     const { rows } = await bank.pool.query<{ id: string }>(
       `select dict.start_reconciliation('12345678', array['PHONE']) as id`,
     );

@@ -9,10 +9,12 @@ const MAIN = join(import.meta.dirname, '../../src/cli/main.ts');
 /** A `dict-vsync worker`, as a supervisor would start it. */
 export class WorkerProcess {
   readonly #child: ChildProcess;
+  readonly #stops: boolean;
   #said = '';
 
   /** `crashAt` as DICT_VSYNC_CRASH_AT takes it. */
   constructor(environment: Record<string, string>, crashAt = '', nodeOptions: readonly string[] = []) {
+    this.#stops = crashAt.startsWith('stop:');
     this.#child = spawn(process.execPath, [...nodeOptions, MAIN, 'worker'], {
       env: { ...process.env, ...environment, ...(crashAt !== '' && { DICT_VSYNC_CRASH_AT: crashAt }) },
       stdio: ['ignore', 'ignore', 'pipe'],
@@ -36,6 +38,7 @@ export class WorkerProcess {
   /** Until it has come to a crash point. */
   async reached(point: string): Promise<void> {
     await this.#hasSaid(`crash point ${point}\n`);
+    if (this.#stops) await this.frozen();
   }
 
   async ready(): Promise<void> {
@@ -68,6 +71,7 @@ export class WorkerProcess {
     await this.frozen();
   }
 
+  /** Until the system says that it is frozen: a SIGCONT that comes before the SIGSTOP would be for nothing. */
   async frozen(): Promise<void> {
     const state = () =>
       / ([A-Z]) /.exec(readFileSync(`/proc/${this.#child.pid}/stat`, 'utf8').replace(/\(.*\)/, ''))?.[1];

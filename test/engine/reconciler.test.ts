@@ -122,11 +122,11 @@ describe('an open run that nothing would move', () => {
     const run = await start('steps', 'forgotten');
     await sql(`select workflow.heartbeat('w', array['pool'])`);
     await sql(
-      `update graphile_worker._private_jobs set locked_by = 'pool', locked_at = now() - interval '20 seconds'`,
+      `update graphile_worker._private_jobs set locked_by = 'pool', locked_at = now() - interval '5 seconds'`,
     );
     await pass('6 seconds');
     expect(await sweep()).toEqual([]);
-    await sql(`update graphile_worker._private_jobs set locked_at = now() - interval '40 seconds'`);
+    await sql(`update graphile_worker._private_jobs set locked_at = now() - interval '11 seconds'`);
     expect(await sweep()).toEqual([{ run_id: run, what: 'without job' }]);
     const { rows } = await sql(`select locked_by from graphile_worker.jobs where key = 'run:' || $1`, [run]);
     expect(rows).toEqual([{ locked_by: null }]);
