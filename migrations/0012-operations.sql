@@ -178,3 +178,8 @@ exception when insufficient_privilege or undefined_table then
 end $$;
 comment on function workflow.tune_jobs() is
   'Lets autovacuum take dead jobs away by the thousand. False when the jobs'' table belongs to somebody else. Called by dict-vsync migrate.';
+
+-- Rights --------------------------------------------------------------------------------------------------------------
+
+revoke execute on function workflow.unlock_jobs(text[]), workflow.hand_over(uuid, bigint, text),
+  workflow.remove_expired(interval, integer), dict.remove_expired(interval, integer) from public;

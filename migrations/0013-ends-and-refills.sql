@@ -148,3 +148,5 @@ language sql security definer set search_path = pg_catalog, dict, workflow as $$
   where participant = of_participant and policy = of_policy
   returning coalesce(blocked_until, refilled_at + (dict.refill_step(refill_period, refill_tokens)).step)
 $$;
+
+revoke execute on function dict.analyze_divergences(), dict.reconciliation_closed() from public;

@@ -10,7 +10,7 @@ import {
 import type { Pool } from 'pg';
 import type { Logger } from 'pino';
 import type { Schedule } from './crontab.ts';
-import { type Connections, impatient } from './connections.ts';
+import { impatient } from './connections.ts';
 import { Executor, type ExecutorOptions } from './executor.ts';
 import { keepRunning } from './keep-running.ts';
 import { startHeartbeat } from './heartbeat.ts';

@@ -49,8 +49,8 @@ const VIOLATIONS: Record<string, string> = {
     group by 1, 2 having count(*) <> max(o.sequence) or count(n.id) <> count(*) or bool_or(o.delivered_at is null)`,
   'each repaired key is told once, and nothing else': `
     select run_id, key, told.n, done.n from (
-      select (payload ->> 'runId')::uuid as run_id, c ->> 'key' as key, count(*) as n
-      from dict.notifications, jsonb_array_elements(payload -> 'changes') c
+      select (payload #>> '{data,runId}')::uuid as run_id, c ->> 'key' as key, count(*) as n
+      from dict.notifications, jsonb_array_elements(payload -> 'data' -> 'changes') c
       where type = 'reconciliation.changes' group by 1, 2) told
     full join (
       select run_id, key, count(distinct round) as n from dict.divergences

@@ -42,16 +42,22 @@ describe('a worker', () => {
   });
 
   test('is not ready when its heartbeat is older than 10 s, and is again when one gets through', async () => {
+    const last = worker.lastHeartbeat();
     vi.useFakeTimers({ toFake: ['Date'] });
-    vi.setSystemTime(worker.lastHeartbeat() + 10_000);
+    vi.setSystemTime(last + 10_000);
     expect(await reasonsOf(healthOf())).toEqual([]);
-    vi.setSystemTime(worker.lastHeartbeat() + 11_000);
+    vi.setSystemTime(last + 11_000);
     expect(await healthOf().check()).toEqual({
       ready: false,
       reasons: [{ reason: 'heartbeat_old', message: 'The last heartbeat got through 11 s ago.' }],
       warnings: [],
     });
-    await expect.poll(() => reasonsOf(healthOf()), { timeout: 10_000 }).toEqual([]);
+    // A poll moves a faked clock, and the heartbeat's thread has the real one.
+    vi.useRealTimers();
+    await expect.poll(() => worker.lastHeartbeat()).toBeGreaterThan(last + 1000);
+    vi.useFakeTimers({ toFake: ['Date'] });
+    vi.setSystemTime(last + 11_000);
+    expect(await reasonsOf(healthOf())).toEqual([]);
   });
 
   test('names every reason at once', async () => {

@@ -52,6 +52,8 @@ describe.skipIf(NO_PGBOUNCER !== undefined)(
         PARTICIPANT_ISPB: ISPB,
         BRIDGE_ADDRESS: simulator.address,
         TEMP_DIR: temp,
+        // A comparison holds one connection and needs another: one more than that many runs is the least.
+        WORKER_CONCURRENCY: '2',
         IN_FLIGHT_MARGIN_SECONDS: '0',
         NOK_RECHECK_SECONDS: '0.02',
         FILE_POLL_SECONDS: '0.05',

@@ -39,6 +39,8 @@ test('cancelling a reconciliation ends its row and tells Core-Dict who and why',
     {
       runId: run,
       event: 'CANCELLED',
+      pageCount: 0,
+      changeCount: 0,
       reason: 'by Ana: wrong night',
       summary: expect.objectContaining({
         participant: ISPB,
