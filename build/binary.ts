@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { promisify } from 'node:util';
-import { bundle } from './bundle.ts';
+import { bundleProgram, THREAD_BUNDLES } from './bundle.ts';
 
 /**
  * `npm run build`: the program as one bundle (dist/dict-vsync.mjs, for the npm installation) with its threads beside
@@ -14,20 +14,12 @@ import { bundle } from './bundle.ts';
 const run = promisify(execFile);
 const root = join(import.meta.dirname, '..');
 const dist = join(root, 'dist');
-const program = join(dist, 'dict-vsync.mjs');
-/** The bundles of its threads, by the source each is made from. */
-const threads = {
-  'scan-worker.cjs': 'src/dict/compare/scan-worker.ts',
-  'heartbeat-worker.cjs': 'src/engine/heartbeat-worker.ts',
-};
 const executable = join(dist, process.platform === 'win32' ? 'dict-vsync.exe' : 'dict-vsync');
 
 await rm(dist, { recursive: true, force: true });
 await mkdir(dist);
-await bundle(join(root, 'src/cli/main.ts'), program, 'esm');
-for (const [name, source] of Object.entries(threads)) {
-  await bundle(join(root, source), join(dist, name), 'cjs');
-}
+const program = await bundleProgram(root, dist);
+const threads = Object.keys(THREAD_BUNDLES);
 
 const workshop = await mkdtemp(join(tmpdir(), 'dict-vsync-build-'));
 try {
@@ -36,7 +28,7 @@ try {
   await rm(workshop, { recursive: true });
 }
 
-for (const file of [program, ...Object.keys(threads).map((name) => join(dist, name)), executable]) {
+for (const file of [program, ...threads.map((name) => join(dist, name)), executable]) {
   console.log(
     `${relative(root, file)}: ${Math.ceil((await stat(file)).size / 1000).toLocaleString('en')} kB`,
   );
@@ -99,8 +91,8 @@ async function assets(directory: string): Promise<Record<string, string>> {
   };
   return {
     ...Object.fromEntries(files.map((path) => [path, join(root, path)])),
-    ...Object.fromEntries(Object.keys(threads).map((name) => [name, join(dist, name)])),
+    ...Object.fromEntries(threads.map((name) => [name, join(dist, name)])),
     'package.json': await generated('package.json', { name, version }),
-    'assets.json': await generated('assets.json', [...files, ...Object.keys(threads), 'package.json']),
+    'assets.json': await generated('assets.json', [...files, ...threads, 'package.json']),
   };
 }

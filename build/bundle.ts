@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { build, type Plugin } from 'rolldown';
 
 /** Left out: addons, which are optional and loaded only when used, and a parser of a kind of file we don't have. */
@@ -16,8 +17,24 @@ const threadsBesideBundle: Plugin = {
   },
 };
 
+/** The bundles of its threads, by the source each is made from. */
+export const THREAD_BUNDLES = {
+  'scan-worker.cjs': 'src/dict/compare/scan-worker.ts',
+  'heartbeat-worker.cjs': 'src/engine/heartbeat-worker.ts',
+};
+
+/** The program as one bundle in a folder, with its threads beside it; the bundle's file. */
+export async function bundleProgram(root: string, folder: string): Promise<string> {
+  const program = join(folder, 'dict-vsync.mjs');
+  await bundle(join(root, 'src/cli/main.ts'), program, 'esm');
+  for (const [name, source] of Object.entries(THREAD_BUNDLES)) {
+    await bundle(join(root, source), join(folder, name), 'cjs');
+  }
+  return program;
+}
+
 /** Bundles a source file and all it imports into one file for Node. Throws when anything could be missing in it. */
-export async function bundle(input: string, file: string, format: 'esm' | 'cjs'): Promise<void> {
+async function bundle(input: string, file: string, format: 'esm' | 'cjs'): Promise<void> {
   await build({
     input,
     external: EXTERNAL,

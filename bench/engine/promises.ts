@@ -8,7 +8,7 @@ import type { BenchDatabase } from '../support/postgres.ts';
 import { alone, type Row } from '../support/rows.ts';
 import { startSimulatorProcess } from '../support/simulator.ts';
 import { ownDatabase } from './contestants.ts';
-import { bundleProgram, startService, statementsOf } from './service.ts';
+import { bundleIn, startService, statementsOf } from './service.ts';
 import { takeover } from './takeover.ts';
 
 export interface PromiseOptions {
@@ -62,7 +62,7 @@ export async function promises(
     TEMP_DIR: bench.directory,
     LOG_LEVEL: 'error',
   };
-  const program = await bundleProgram(bench.directory);
+  const program = await bundleIn(bench.directory);
   // The first start stores what later ones find.
   await (await startService(program, environment, resources)).stop();
   const starts: number[] = [];

@@ -5,7 +5,7 @@ import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Pool } from 'pg';
-import { bundle } from '../../build/bundle.ts';
+import { bundleProgram } from '../../build/bundle.ts';
 
 /** `dict-vsync worker`, as it is deployed, ready to work. */
 export interface Service {
@@ -15,15 +15,13 @@ export interface Service {
 }
 
 /** Bundles the program as `npm run build` does, under `directory`; the bundle's file. */
-export async function bundleProgram(directory: string): Promise<string> {
+export async function bundleIn(directory: string): Promise<string> {
   const root = new URL('../../', import.meta.url);
   // The bundle finds them one folder up.
   for (const shipped of ['migrations', 'proto', 'crontab', 'package.json']) {
     await symlink(new URL(shipped, root).pathname, join(directory, shipped));
   }
-  const file = join(directory, 'dist', 'dict-vsync.mjs');
-  await bundle(new URL('src/cli/main.ts', root).pathname, file, 'esm');
-  return file;
+  return bundleProgram(root.pathname, join(directory, 'dist'));
 }
 
 /** Starts a bundle of it; ends with `resources` at the latest. */
