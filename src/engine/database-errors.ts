@@ -21,8 +21,8 @@ const LOST =
   /^(Connection terminated|Client has encountered a connection error|timeout exceeded when trying to connect|Query read timeout)/;
 
 /**
- * An error from Postgres as a DvError: the SQL functions' own with their code, lost connections and lost races as
- * retryable DV_DATABASE. Never with the server's DETAIL, which quotes values. Others come back unchanged.
+ * An error from Postgres as a DvError: the SQL functions' own with their code, lost connections as retryable
+ * DV_DATABASE_UNREACHABLE, lost races as retryable DV_DATABASE. Never with the server's DETAIL, which quotes values. Others come back unchanged.
  */
 export function fromDatabase(error: unknown): unknown {
   if (error instanceof DvError) return error;
@@ -47,6 +47,10 @@ export function fromDatabase(error: unknown): unknown {
       options,
     );
   }
+  // Of the system, before the five letters of a SQLSTATE: EPIPE has five too.
+  if (/^E[A-Z]+$/.test(error.code)) {
+    return new DvError('DV_DATABASE_UNREACHABLE', `The database cannot be reached (${error.code}).`, options);
+  }
   if (/^[0-9A-Z]{5}$/.test(error.code)) {
     const where = error.constraint === undefined ? '' : ` (constraint ${error.constraint})`;
     return new DvError(
@@ -54,9 +58,6 @@ export function fromDatabase(error: unknown): unknown {
       `Postgres refused a statement with SQLSTATE ${error.code}${where}.`,
       options,
     );
-  }
-  if (/^E[A-Z]+$/.test(error.code)) {
-    return new DvError('DV_DATABASE_UNREACHABLE', `The database cannot be reached (${error.code}).`, options);
   }
   return error;
 }

@@ -13,8 +13,10 @@ import {
 } from './heartbeat-shared.ts';
 
 export interface Heartbeat {
-  /** Ids of Graphile Worker's pools, which jobs are locked with: beats at once with them, or with the next beat. */
-  setPools(pools: readonly string[]): Promise<void>;
+  /** Ids of Graphile Worker's pools, which jobs are locked with: told with the next beat. */
+  setPools(pools: readonly string[]): void;
+  /** Beats at once, if it gets through. */
+  beat(): Promise<void>;
   /** When the last beat got through, in milliseconds of Date.now(). */
   last(): number;
   stop(): Promise<void>;
@@ -93,12 +95,12 @@ export async function startHeartbeat(options: HeartbeatOptions): Promise<Heartbe
   start();
 
   return {
-    setPools: async (now) => {
+    setPools: (now) => {
       pools = [...now];
       if (thread !== undefined) tell(thread, pools);
-      // The thread's next beat tells them, too.
-      await beat().catch(() => undefined);
     },
+    // The thread's next beat says the same.
+    beat: async () => beat().catch(() => undefined),
     last: () => Number(Atomics.load(seen, SEEN.beat)),
     stop: async () => {
       stopped = true;

@@ -89,7 +89,7 @@ export async function startWorker<S>(options: WorkerOptions<S>): Promise<Running
   const events: WorkerEvents = new EventEmitter();
   events.on('pool:create', ({ workerPool }) => {
     graphilePools.push(workerPool.id);
-    void heartbeat.setPools(graphilePools);
+    heartbeat.setPools(graphilePools);
   });
 
   const fire = async (schedule: Schedule) => {
@@ -176,7 +176,7 @@ export async function startWorker<S>(options: WorkerOptions<S>): Promise<Running
     ...options.chores,
   ];
   const stopChores = startChores(chores, log);
-  await heartbeat.setPools(graphilePools);
+  await heartbeat.beat();
   log.info({ worker: id, concurrency: options.concurrency }, 'worker ready');
 
   // Whatever ended the queue: a worker that does no work any more must not look alive.

@@ -104,7 +104,7 @@ describe('import, when something is wrong', () => {
       yield content.subarray(3000);
     }
     const env = { DATABASE_URL: database.url };
-    expectRefusal(await cli(['import', '-'], { env, stdin: stdin() }), 1, 'DV_DATABASE');
+    expectRefusal(await cli(['import', '-'], { env, stdin: stdin() }), 1, 'DV_DATABASE_UNREACHABLE');
     expect(await present()).toEqual({ entries: 0, deltas: 0 });
   });
 

@@ -42,6 +42,9 @@ describe('a worker', () => {
   });
 
   test('is not ready when its heartbeat is older than 10 s, and is again when one gets through', async () => {
+    // One that has just come: the next is 2 s away.
+    const first = worker.lastHeartbeat();
+    await expect.poll(() => worker.lastHeartbeat()).toBeGreaterThan(first + 1000);
     const last = worker.lastHeartbeat();
     vi.useFakeTimers({ toFake: ['Date'] });
     vi.setSystemTime(last + 10_000);
