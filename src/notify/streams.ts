@@ -48,8 +48,8 @@ export async function readStream(tx: Transaction, { participant, keyType }: Stre
      where participant = $1 and key_type = $2 and delivered_at is null and dead_at is null
        and not exists (select from dict.outbox_backoffs
          where participant = $1 and key_type = $2 and retry_at > workflow.now())
-     order by sequence limit ${BATCH}`,
-    [participant, keyType],
+     order by sequence limit $3`,
+    [participant, keyType, BATCH],
   );
   // A statement with parameters leaves its portal open, and with it its snapshot, until the next one; one without does not.
   await tx.query('select');
@@ -95,9 +95,9 @@ export async function noteFailure(
 ): Promise<{ dead: boolean; failures: number }> {
   const { rows } = await tx.query<{ dead: boolean }>(
     `update dict.outbox set attempts = attempts + 1, last_error = $2, refusals = refusals + $3,
-       dead_at = case when refusals + $3 >= ${REFUSALS} then workflow.now() end
+       dead_at = case when refusals + $3 >= $4 then workflow.now() end
      where id = $1 returning dead_at is not null as dead`,
-    [id, code, refused ? 1 : 0],
+    [id, code, refused ? 1 : 0, REFUSALS],
   );
   if (progress) await noteSuccess(tx, stream);
   if (rows[0]?.dead === true) {
@@ -107,14 +107,14 @@ export async function noteFailure(
   const noted = await tx.query<{ failures: number }>(
     `insert into dict.outbox_backoffs as b (participant, key_type, failures, since, retry_at, error_code)
      select $1, $2, f.failures, workflow.now(),
-       workflow.now() + least(${BACKOFF_MOST}, ${BACKOFF_FIRST} * 2 ^ least(f.failures - 1, 10))
+       workflow.now() + least($4::float8, $5::float8 * 2 ^ least(f.failures - 1, 10))
          * (0.5 + random() / 2) * interval '1 second', $3
      from (select 1 + coalesce((select failures from dict.outbox_backoffs
        where participant = $1 and key_type = $2), 0) as failures) f
      on conflict (participant, key_type) do update set
        failures = excluded.failures, retry_at = excluded.retry_at, error_code = excluded.error_code
      returning failures`,
-    [stream.participant, stream.keyType, code],
+    [stream.participant, stream.keyType, code, BACKOFF_MOST, BACKOFF_FIRST],
   );
   return { dead: false, failures: noted.rows[0]?.failures ?? 1 };
 }

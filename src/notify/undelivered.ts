@@ -63,10 +63,11 @@ const OLD_MINUTES = 10;
 export async function readTroubledStreams(db: Pick<Pool, 'query'>): Promise<TroubledStream[]> {
   const { rows } = await db.query<TroubledStream>(
     `select participant, key_type as "keyType", dead::float8 as dead, error_code as "errorCode",
-       case when oldest_waiting_at < workflow.now() - interval '${OLD_MINUTES} minutes' then oldest_waiting_at end as "waitingSince"
+       case when oldest_waiting_at < workflow.now() - $1 * interval '1 minute' then oldest_waiting_at end as "waitingSince"
      from dict.outbox_streams
-     where dead > 0 or oldest_waiting_at < workflow.now() - interval '${OLD_MINUTES} minutes'
+     where dead > 0 or oldest_waiting_at < workflow.now() - $1 * interval '1 minute'
      order by 1, 2`,
+    [OLD_MINUTES],
   );
   return rows;
 }

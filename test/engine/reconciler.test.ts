@@ -35,7 +35,7 @@ const parent = machineOf({
   },
 });
 
-/** What the sweep must find and mend, made by taking away what would have moved a run. */
+// What the sweep must find and mend is made by taking away what would have moved a run.
 let database: TestDatabase;
 let script: Script;
 const bench = () => ({ pool: database.pool, machines: [steps, waiting, parent], activities });

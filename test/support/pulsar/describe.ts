@@ -8,6 +8,7 @@ export async function describeWithPulsar(name: string, tests: (broker: Broker) =
   const answer = (await (await fetch(inject('pulsar'))).json()) as Answer;
   if ('error' in answer) throw new Error(answer.error);
   if ('broker' in answer) describe(name, () => tests(answer.broker));
+  // No broker here, and none required (REQUIRE_PULSAR: an error above): said, not hidden.
   else describe(name, () => test.skip(`needs a Pulsar: ${answer.reason}`, () => undefined));
 }
 
@@ -21,5 +22,6 @@ export async function describeWithJava(name: string, tests: () => void): Promise
     ));
   if (missing === undefined) return void describe(name, tests);
   if (process.env['REQUIRE_PULSAR'] === '1') throw new Error(`REQUIRE_PULSAR=1, but ${missing}`);
+  // As above.
   describe(name, () => test.skip(`needs a Pulsar of its own: ${missing}`, () => undefined));
 }
