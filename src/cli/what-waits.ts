@@ -4,7 +4,7 @@ import type { Pool } from 'pg';
 export interface WhatWaits {
   /** Messages to Core-Dict. */
   messages: boolean;
-  /** VSync deltas to fold. */
+  /** VSync deltas and changes of single keys to fold. */
   deltas: boolean;
   /** Keys of the bank's tables to look at again. */
   feed: boolean;
@@ -14,7 +14,7 @@ export interface WhatWaits {
 export async function whatWaits(pool: Pool): Promise<WhatWaits> {
   const { rows } = await pool.query<WhatWaits>(
     `select exists (select from dict.outbox where delivered_at is null and dead_at is null) as messages,
-            exists (select from dict.vsync_deltas) as deltas,
+            exists (select from dict.vsync_deltas) or exists (select from dict.cid_changes) as deltas,
             exists (select from dict.feed_queue) as feed`,
   );
   return rows[0] ?? { messages: true, deltas: true, feed: true };

@@ -81,9 +81,10 @@ beforeEach(async () => {
   // Nothing but the product itself is to tell the planner what is in them.
   await database.pool.query(`
     alter table dict.entries set (autovacuum_enabled = false);
-    alter table dict.cid_log set (autovacuum_enabled = false);
+    alter table dict.cid_history set (autovacuum_enabled = false);
+    alter table dict.cid_changes set (autovacuum_enabled = false);
     alter table dict.divergences set (autovacuum_enabled = false);
-    truncate dict.entries, dict.cid_log, dict.reconciliations cascade`);
+    truncate dict.entries, dict.cid_history, dict.cid_changes, dict.reconciliations cascade`);
 });
 
 /** A reconciliation that has compared, with as many CIDs of each side. */
@@ -118,7 +119,7 @@ test.each([
     await client.query(`update dict.entries set name = 'Rui' where key like '%1@x.br'`);
     if (others) {
       for (let run = 0; run < 2; run++) await compared(client);
-      await client.query('analyze dict.entries, dict.cid_log, dict.divergences');
+      await client.query('analyze dict.entries, dict.cid_history, dict.cid_changes, dict.divergences');
     }
     const { runId, round } = await compared(client);
 

@@ -100,7 +100,7 @@ export async function onConnection<T>(pool: Pool, work: (client: PoolClient) => 
 export async function forgetAll(pool: Pool): Promise<void> {
   await onConnection(pool, async (client) => {
     await client.query(`begin; set local session_replication_role = replica;
-      delete from dict.entries; delete from dict.cid_log; delete from dict.vsync_deltas; delete from dict.vsync_buckets;
+      delete from dict.entries; delete from dict.cid_history; delete from dict.cid_changes; delete from dict.vsync_deltas; delete from dict.vsync_buckets;
       delete from dict.vsync_scans; delete from dict.participants; commit`);
   });
 }

@@ -96,7 +96,7 @@ test('a key changed within the margin before it, and not one changed earlier', a
   expect(await wide.judge(BOTH)).toMatchObject([LOCALLY, LOCALLY]);
   await database.pool.query(`begin; set local session_replication_role = replica;
     update dict.entries set since = since - interval '61 seconds';
-    update dict.cid_log set left_at = left_at - interval '61 seconds'; commit`);
+    update dict.cid_changes set left_at = left_at - interval '61 seconds'; commit`);
   const later = await round(60);
   expect(await later.judge(BOTH)).toMatchObject([PENDING, PENDING]);
 });
@@ -108,7 +108,7 @@ test('a key changed by a transaction that the snapshot does not see, though it w
     await rename(writer);
     await writer.query(`set local session_replication_role = replica`);
     await writer.query(`update dict.entries set since = since - interval '1 hour'`);
-    await writer.query(`update dict.cid_log set left_at = left_at - interval '1 hour'`);
+    await writer.query(`update dict.cid_changes set left_at = left_at - interval '1 hour'`);
     const { judge } = await round();
     await writer.query('commit');
     expect(await judge(BOTH)).toMatchObject([LOCALLY, LOCALLY]);

@@ -24,7 +24,7 @@ export async function drive(pool: Pool): Promise<void> {
         execute replace(pg_get_functiondef(f.oid), 'random()', '0.5');
       end loop;
       alter table dict.entries alter since set default workflow.now();
-      alter table dict.cid_log alter left_at set default workflow.now();
+      alter table dict.cid_history alter left_at set default workflow.now();
     end $$`);
   // No queue: the driver takes the runs itself.
   await pool.query(`
