@@ -97,7 +97,7 @@ begin
     coalesce(n.changed_why, case when n.removed_at is null then 'updated' else 'removed' end), l.new_cid
   from old_rows o, new_rows n, lateral (
     select case when o.removed_at is null then o.cid end as cid, case when n.removed_at is null then n.cid end as new_cid) l
-  where (select count(*) from (select from old_rows limit 2) two) = 1
+  where not exists (select from old_rows offset 1)
     and n.participant = o.participant and n.key_type = o.key_type and n.key = o.key
     and l.cid is distinct from l.new_cid;
   if found then
@@ -135,7 +135,7 @@ language plpgsql security definer set search_path = pg_catalog, dict as $$
 begin
   insert into dict.cid_changes (participant, key_type, key, cid, request_id, came_at, came_xid, left_at, left_why)
   select participant, key_type, key, cid, request_id, since, came_xid, clock_timestamp(), 'deleted' from old_rows
-  where (select count(*) from (select from old_rows limit 2) two) = 1 and removed_at is null;
+  where not exists (select from old_rows offset 1) and removed_at is null;
   if found then
     return null;
   end if;
