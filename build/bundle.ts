@@ -1,4 +1,4 @@
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { build, type Plugin } from 'rolldown';
 
 /** Left out: addons, which are optional and loaded only when used, and a parser of a kind of file we don't have. */
@@ -25,12 +25,16 @@ export const THREAD_BUNDLES = {
 
 /** The program as one bundle in a folder, with its threads beside it; the bundle's file. */
 export async function bundleProgram(root: string, folder: string): Promise<string> {
-  const program = join(folder, 'dict-vsync.mjs');
-  await bundle(join(root, 'src/cli/main.ts'), program, 'esm');
-  for (const [name, source] of Object.entries(THREAD_BUNDLES)) {
-    await bundle(join(root, source), join(folder, name), 'cjs');
+  return bundleWithThreads(root, 'src/cli/main.ts', join(folder, 'dict-vsync.mjs'));
+}
+
+/** A source file as one bundle, with all threads beside it, whichever it uses; the bundle's file. */
+export async function bundleWithThreads(root: string, source: string, file: string): Promise<string> {
+  await bundle(join(root, source), file, 'esm');
+  for (const [name, thread] of Object.entries(THREAD_BUNDLES)) {
+    await bundle(join(root, thread), join(dirname(file), name), 'cjs');
   }
-  return program;
+  return file;
 }
 
 /** Bundles a source file and all it imports into one file for Node. Throws when anything could be missing in it. */

@@ -2,6 +2,7 @@ import { activity, type ReconciliationContext, reconciliationInput } from '../sr
 import { minimumDivergence } from '../src/dict/compare/buckets.ts';
 import { compareCids } from '../src/dict/compare/compare.ts';
 import { scanCidFileInThread } from '../src/dict/compare/scan-thread.ts';
+import type { CidFileScan } from '../src/dict/compare/scan.ts';
 import { cidFilePath, runFolder } from '../src/dict/cid-file-store.ts';
 import { withLocalCids } from '../src/dict/local-cids.ts';
 import {
@@ -13,6 +14,7 @@ import {
 import { refuseHopelessRepair } from '../src/dict/repair-estimate.ts';
 import { DvError } from '../src/errors.ts';
 
+const MISSING = 'DV_FILE_UNREADABLE';
 /** What makes a file unusable as a whole; another one may be right. */
 const REFUSED = new Set(['DV_FILE_BYTES_WRONG', 'DV_FILE_SHA256_WRONG', 'DV_FILE_LINE_INVALID']);
 
@@ -28,26 +30,25 @@ export default activity<'identical' | 'different' | 'refused' | 'missing'>(
       throw new DvError('DV_UNEXPECTED', 'No CID file is available. Please report it.');
     }
     const path = cidFilePath(settings.TEMP_DIR, run.id, file.row);
-    let scan;
-    try {
-      scan = await scanCidFileInThread(path, { bytes: file.bytes, sha256: file.sha256 }, { signal });
-    } catch (error) {
-      if (!(error instanceof DvError)) throw error;
-      if (error.code === 'DV_FILE_UNREADABLE') return { outcome: 'missing' };
-      if (!REFUSED.has(error.code)) throw error;
-      log.warn({ code: error.code }, error.message);
-      await refuseCidFile(pool, file.row, error.code);
-      return { outcome: 'refused', detail: { code: error.code, message: error.message } };
-    }
-
-    await clearDivergences(pool, run.id, round);
+    const expected = { bytes: file.bytes, sha256: file.sha256 };
+    // The local buckets are read while the file is.
     const comparison = await withLocalCids(pool, participant, keyType, async (local) => {
+      const scan = await usable(scanCidFileInThread(path, expected, { signal }));
+      if (scan instanceof DvError) return scan;
+      await clearDivergences(pool, run.id, round);
       refuseHopelessRepair(minimumDivergence(scan, await local.buckets()), settings.REPAIR_MAX_HOURS);
       return compareCids({ path, scan }, local, async (batch) => addDivergences(pool, run.id, round, batch), {
         tempDir: runFolder(settings.TEMP_DIR, run.id),
         signal,
       });
     });
+    if (comparison instanceof DvError) {
+      const { code, message } = comparison;
+      if (code === MISSING) return { outcome: 'missing' };
+      log.warn({ code }, message);
+      await refuseCidFile(pool, file.row, code);
+      return { outcome: 'refused', detail: { code, message } };
+    }
     if (comparison.duplicates > 0) {
       log.warn({ duplicates: comparison.duplicates }, 'the CID file repeats CIDs; each counts once');
     }
@@ -62,3 +63,13 @@ export default activity<'identical' | 'different' | 'refused' | 'missing'>(
     };
   },
 );
+
+/** The scan, or why this file is none that can be compared. */
+async function usable(scanning: Promise<CidFileScan>): Promise<CidFileScan | DvError> {
+  try {
+    return await scanning;
+  } catch (error) {
+    if (error instanceof DvError && (error.code === MISSING || REFUSED.has(error.code))) return error;
+    throw error;
+  }
+}

@@ -1,3 +1,6 @@
+import { join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { bundleWithThreads } from '../../build/bundle.ts';
 import type { KeyType } from '../../src/dict/key-type.ts';
 import { runProgram, runScript } from '../support/child.ts';
 import type { BenchDatabase } from '../support/postgres.ts';
@@ -15,20 +18,29 @@ export interface Case {
 
 export type Way = 'ours' | 'sha256sum' | 'openssl' | 'antiJoins' | 'set';
 
+/** Ours, bundled under `directory` as `npm run build` bundles the program; the bundle's file. */
+export async function bundleOurs(directory: string): Promise<string> {
+  const root = fileURLToPath(new URL('../../', import.meta.url));
+  return bundleWithThreads(root, 'bench/compare/ours.ts', join(directory, 'bundle', 'ours.mjs'));
+}
+
 /** Runs the ways to compare, checks what each finds, and keeps what each took. */
 export class Contest {
   readonly #seconds = new Map<string, number[]>();
   readonly #peaks = new Map<string, number[]>();
   readonly #database: BenchDatabase;
   readonly #directory: string;
+  readonly #program: string;
 
-  constructor(database: BenchDatabase, directory: string) {
+  /** `program`: ours, as bundleOurs makes it. */
+  constructor(database: BenchDatabase, directory: string, program: string) {
     this.#database = database;
     this.#directory = directory;
+    this.#program = program;
   }
 
   async ours(one: Case): Promise<CompareAnswer> {
-    return this.#script(one, 'ours', new URL('./ours.ts', import.meta.url), []);
+    return this.#script(one, 'ours', pathToFileURL(this.#program), []);
   }
 
   async set(one: Case): Promise<void> {
@@ -73,7 +85,7 @@ export class Contest {
 
   /** Another, with no figures yet. */
   next(): Contest {
-    return new Contest(this.#database, this.#directory);
+    return new Contest(this.#database, this.#directory, this.#program);
   }
 }
 

@@ -24,10 +24,10 @@ export interface CompareAnswer {
 /** Compares as a reconciliation does, in a process of its own. */
 async function main({ url, keyType, path, directory }: CompareInput): Promise<CompareAnswer> {
   const pool = createPool(url, { max: 1 });
-  const scan = await scanCidFileInThread(path);
-  const { dictOnly, localOnly } = await withLocalCids(pool, PARTICIPANT, keyType, async (local) =>
-    compareCids({ path, scan }, local, () => Promise.resolve(), { tempDir: directory }),
-  );
+  const { dictOnly, localOnly } = await withLocalCids(pool, PARTICIPANT, keyType, async (local) => {
+    const scan = await scanCidFileInThread(path);
+    return compareCids({ path, scan }, local, () => Promise.resolve(), { tempDir: directory });
+  });
   await pool.end();
   return { dictOnly, localOnly, peakMb: peakMemoryMb() };
 }

@@ -83,6 +83,8 @@ test.each([
   ['neighbours and single ones', [0, 1, 2, 15, 16, 17, 255, 256, 1000, 4094, 4095]],
   ['every second', everyBucket.filter((bucket) => bucket % 2 === 1)],
   ['all', everyBucket],
+  ['one, then more than a page', everyBucket.filter((bucket) => bucket !== 1)],
+  ['more than a page, then as many', everyBucket.filter((bucket) => bucket !== 2048)],
 ])('lists exactly the CIDs of the buckets asked for, ascending: %s', async (_, buckets) => {
   const { listed } = await local(async (local) => list(local, buckets));
   expect(listed).toEqual(of(buckets));
@@ -90,6 +92,16 @@ test.each([
 
 test('a listing comes in pages, whatever its length', async () => {
   expect((await local(async (local) => list(local, everyBucket))).pages).toBe(3);
+});
+
+test('lists all the same when the counts are wrong', async () => {
+  const set = 'update dict.vsync_buckets set count = count + $3 where participant = $1 and key_type = $2';
+  await foldDeltas(database.pool);
+  await database.pool.query(set, [ISPB, 'EVP', -10]);
+  const buckets = everyBucket.filter((bucket) => bucket % 2000 !== 0);
+  const { listed } = await local(async (local) => list(local, buckets));
+  await database.pool.query(set, [ISPB, 'EVP', 10]);
+  expect(listed).toEqual(of(buckets));
 });
 
 test('a participant without keys has empty buckets and an empty listing', async () => {

@@ -1,42 +1,29 @@
 import { open, type FileHandle } from 'node:fs/promises';
 import { DvError } from '../../errors.ts';
+import { cidCount, type BucketTable } from './buckets.ts';
+import { CidKernel, LONGEST_LINE } from './cid-kernel.ts';
 
 const CHUNK_BYTES = 1 << 20;
-const CID_HEX_LENGTH = 64;
-/** A CID, CR and LF. */
-const LONGEST_LINE = CID_HEX_LENGTH + 2;
 const CR = 0x0d;
 const LF = 0x0a;
 
-/** The byte that two hex digits make, by their two character codes as one 16-bit number; -1 for anything else. */
-export const HEX_PAIRS = hexPairs();
-
-function hexPairs(): Int16Array {
-  const digits = '0123456789abcdefABCDEF';
-  const pairs = new Int16Array(1 << 16).fill(-1);
-  for (const high of digits) {
-    for (const low of digits) {
-      pairs[(high.charCodeAt(0) << 8) | low.charCodeAt(0)] = Number.parseInt(high + low, 16);
-    }
-  }
-  return pairs;
-}
-
-/** Gets a line's 64 characters at `bytes[at]`; answers whether all are hex digits. Called once a line: keep it lean. */
-export type LineVisitor = (bytes: Uint8Array, at: number) => boolean;
-
 export interface CidLinesOptions {
   signal?: AbortSignal | undefined;
-  /** The bytes just read, before their lines are visited; they are reused afterwards. */
-  onBytes?: (bytes: Uint8Array) => void;
-  /** After a chunk's lines were visited; awaited. */
-  afterChunk?: () => Promise<void>;
+  /** The bytes just read; reused once what it answers resolves. Meanwhile their lines are read, and the next bytes. */
+  onBytes?: (bytes: Buffer) => Promise<void>;
+  /** Buckets whose CIDs are shown; of other lines nothing is read but where they end. Default: all are read, none shown. */
+  wanted?: readonly number[];
+  /** The wanted CIDs, 32 bytes each, in the file's order; reused afterwards. Awaited. */
+  onCids?: (cids: Buffer) => Promise<void>;
+  /** Bytes read at a time; default 1 MiB. */
+  chunkBytes?: number;
 }
 
 export interface CidLines {
   bytes: number;
-  lines: number;
-  /** Number (from 1) of the first line that is no CID; lines from there on were not visited. */
+  /** Of all lines read, up to a bad one. */
+  buckets: BucketTable;
+  /** Number (from 1) of the first line that is no CID; lines from there on were not read. */
   badLine: number | undefined;
 }
 
@@ -51,38 +38,54 @@ export function fileUnreadable(cause: unknown): DvError {
 
 /**
  * Reads a CID file (64 hex digits of either case a line; LF or CRLF; the last line may lack it; no order) in constant
- * memory and shows every line to the visitor. A bad line is reported in the result, not thrown: whether the file is
- * BACEN's at all (Bytes, Sha256) is to be judged first. DV_FILE_UNREADABLE; the signal's reason when aborted.
+ * memory. A bad line is reported in the result, not thrown: whether the file is BACEN's at all (Bytes, Sha256) is to be
+ * judged first. DV_FILE_UNREADABLE; the signal's reason when aborted.
  */
-export async function readCidLines(
-  path: string,
-  visit: LineVisitor,
-  options: CidLinesOptions = {},
-): Promise<CidLines> {
+export async function readCidLines(path: string, options: CidLinesOptions = {}): Promise<CidLines> {
   const handle = await open(path, 'r').catch((cause: unknown) => {
     throw fileUnreadable(cause);
   });
   try {
-    const state: CidLines = { bytes: 0, lines: 0, badLine: undefined };
-    // Two buffers: the next chunk is read while the lines of this one are visited.
-    let buffer = Buffer.allocUnsafeSlow(LONGEST_LINE + CHUNK_BYTES);
-    let next = Buffer.allocUnsafeSlow(LONGEST_LINE + CHUNK_BYTES);
-    let reading = readChunk(handle, buffer);
+    // Two areas: while the lines of one are read, the next chunk comes into the other, behind room for a line begun.
+    const chunkBytes = options.chunkBytes ?? CHUNK_BYTES;
+    const areaBytes = LONGEST_LINE + chunkBytes;
+    const kernel = new CidKernel(2 * areaBytes, options.wanted);
+    const { text } = kernel;
+    const readChunk = (area: number) => readOn(handle, text, area + LONGEST_LINE, chunkBytes);
+    let area = 0;
+    let reading = readChunk(area);
+    let shown: Promise<void> | undefined;
+    let bytes = 0;
     let rest = 0;
+    let isBad = false;
     for (;;) {
       options.signal?.throwIfAborted();
       const bytesRead = await reading;
       const isLast = bytesRead === 0;
-      if (!isLast) reading = readChunk(handle, next);
-      state.bytes += bytesRead;
-      const end = LONGEST_LINE + bytesRead;
-      options.onBytes?.(buffer.subarray(LONGEST_LINE, end));
-      const stopped = visitLines(buffer, LONGEST_LINE - rest, end, isLast, visit, state);
-      await options.afterChunk?.();
-      if (isLast) return state;
-      rest = state.badLine === undefined ? end - stopped : 0;
-      buffer.copy(next, LONGEST_LINE - rest, end - rest, end);
-      [buffer, next] = [next, buffer];
+      const next = areaBytes - area;
+      const start = area + LONGEST_LINE;
+      const end = start + bytesRead;
+      bytes += bytesRead;
+      const showing = isLast ? undefined : options.onBytes?.(text.subarray(start, end));
+      await shown;
+      shown = showing;
+      if (!isLast) reading = readChunk(next);
+      if (!isBad) {
+        // The line end that a file may lack; not behind a CR, which would become one.
+        if (isLast) text[end] = text[end - 1] === CR ? 0 : LF;
+        // A line that may not be wholly there yet is left to the next chunk.
+        const linesEnd = isLast ? end : end - LONGEST_LINE + 1;
+        const { at, cids } = kernel.read(start - rest, linesEnd);
+        await options.onCids?.(cids);
+        isBad = at < linesEnd;
+        rest = end - at;
+        if (!isBad && !isLast) text.copyWithin(next + LONGEST_LINE - rest, at, end);
+      }
+      if (isLast) {
+        const buckets = kernel.buckets();
+        return { bytes, buckets, badLine: isBad ? cidCount(buckets) + 1 : undefined };
+      }
+      area = next;
     }
   } finally {
     // Waits for a read that is still under way.
@@ -90,45 +93,15 @@ export async function readCidLines(
   }
 }
 
-/** Reads on, behind the place for what is left of the chunk before; the bytes read. */
-function readChunk(handle: FileHandle, buffer: Buffer): Promise<number> {
-  const reading = handle.read(buffer, LONGEST_LINE, CHUNK_BYTES).then(
+/** Reads on; the bytes read. */
+function readOn(handle: FileHandle, text: Buffer, at: number, chunkBytes: number): Promise<number> {
+  const reading = handle.read(text, at, chunkBytes).then(
     ({ bytesRead }) => bytesRead,
     (cause: unknown) => {
       throw fileUnreadable(cause);
     },
   );
-  // Where the visitor fails first, nobody waits for it any more.
+  // Where something else fails first, nobody waits for it any more.
   reading.catch(() => undefined);
   return reading;
-}
-
-/** Visits the lines in buffer[at, end) and answers where it stopped: at a line not wholly there yet, or a bad one. */
-function visitLines(
-  buffer: Uint8Array,
-  at: number,
-  end: number,
-  isLast: boolean,
-  visit: LineVisitor,
-  state: CidLines,
-): number {
-  while (at < end && state.badLine === undefined) {
-    if (end - at < LONGEST_LINE && !isLast) break;
-    const length = lineLength(buffer, at, end);
-    if (length > 0 && visit(buffer, at)) {
-      state.lines++;
-      at += length;
-    } else {
-      state.badLine = state.lines + 1;
-    }
-  }
-  return at;
-}
-
-/** The line's length with its end, 0 when it has not the length of a CID. */
-function lineLength(buffer: Uint8Array, at: number, end: number): number {
-  const after = at + CID_HEX_LENGTH;
-  if (after >= end) return after === end ? CID_HEX_LENGTH : 0;
-  if (buffer[after] === LF) return CID_HEX_LENGTH + 1;
-  return after + 1 < end && buffer[after] === CR && buffer[after + 1] === LF ? CID_HEX_LENGTH + 2 : 0;
 }

@@ -16,8 +16,8 @@ export interface Partition {
 
 /** A place for CIDs (raw 32 bytes), partition by partition. */
 export interface CidStore {
-  /** Takes a copy of the CID. */
-  append(partition: number, cid: Uint8Array): void;
+  /** Takes a copy of the CID at `source[at]`. */
+  append(partition: number, source: Buffer, at: number): void;
   /** To be awaited now and then, and after the last `append`. */
   flush(isLast: boolean): Promise<void>;
   /** The partition's CIDs in order of arrival, good until the next call. */
@@ -30,8 +30,8 @@ export function memoryStore(bytes: number): CidStore {
   const cids = Buffer.allocUnsafeSlow(bytes);
   let filled = 0;
   return {
-    append(_partition, cid) {
-      cids.set(cid, filled);
+    append(_partition, source, at) {
+      source.copy(cids, filled, at, at + CID_BYTES);
       filled += CID_BYTES;
     },
     flush: () => Promise.resolve(),
@@ -61,9 +61,9 @@ export async function tempFileStore(tempDir: string, partitions: readonly Partit
   let region = Buffer.alloc(0);
 
   return {
-    append(partition, cid) {
+    append(partition, source, at) {
       const writer = writers[partition]!;
-      writer.buffer.set(cid, writer.filled);
+      source.copy(writer.buffer, writer.filled, at, at + CID_BYTES);
       writer.filled += CID_BYTES;
       if (writer.filled < writeBytes) return;
       full.push({ buffer: writer.buffer, bytes: writeBytes, position: writer.position });

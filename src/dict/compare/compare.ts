@@ -95,8 +95,7 @@ async function merge(
     for (;;) {
       if (dict.spent || local.spent || divergences.isFull) {
         signal?.throwIfAborted();
-        await dict.load();
-        await local.load();
+        await Promise.all([dict.load(), local.load()]);
         if (dict.done && local.done) break;
         if (divergences.isFull) await divergences.flush();
       }

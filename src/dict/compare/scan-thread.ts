@@ -1,22 +1,29 @@
+import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { DvError, type ErrorClass } from '../../errors.ts';
 import { startThread } from '../../thread.ts';
 import type { CidFileScan, ExpectedFile, ScanOptions, ScanProgress } from './scan.ts';
 
-/** What the thread is started with. */
+/** What the thread that scans is started with. */
 export interface ScanRequest {
   path: string;
   expected: ExpectedFile | undefined;
+  /** To the thread that hashes. */
+  hash: MessagePort;
 }
 
-/** What the thread says: progress as often as it likes, then one of the others. */
+/** What a thread is started with. */
+export type ScanThread = ({ kind: 'scan' } & ScanRequest) | { kind: 'hash'; port: MessagePort };
+
+/** What the scanning thread says: progress as often as it likes, then one of the others. */
 export type ScanAnswer =
   | { kind: 'progress'; progress: ScanProgress }
   | { kind: 'scan'; scan: CidFileScan }
   | { kind: 'refused'; code: string; message: string; class: ErrorClass };
 
 /**
- * scanCidFile in a thread of its own, so that the event loop stays free. Same answer and errors; besides,
- * DV_SCAN_THREAD_DIED. The signal ends the thread.
+ * scanCidFile in threads of its own, so that the event loop stays free: one reads the file and its lines, one takes the
+ * SHA-256 meanwhile, which is most of the time. Same answer and errors; besides, DV_SCAN_THREAD_DIED. The signal ends
+ * the threads.
  */
 export async function scanCidFileInThread(
   path: string,
@@ -26,32 +33,33 @@ export async function scanCidFileInThread(
   const { signal, onProgress } = options;
   signal?.throwIfAborted();
   const { promise, resolve, reject } = Promise.withResolvers<CidFileScan>();
-  const request: ScanRequest = { path, expected };
-  const worker = startThread('scan-worker', () => new URL('./scan-worker.ts', import.meta.url), request);
-  const abort = () => reject(signal?.reason as Error);
-  signal?.addEventListener('abort', abort, { once: true });
-  worker.on('message', (answer: ScanAnswer) => {
+  const died = (cause?: unknown) =>
+    reject(
+      new DvError('DV_SCAN_THREAD_DIED', 'A thread that reads the CID file ended unexpectedly. Try again.', {
+        class: 'retryable',
+        cause,
+      }),
+    );
+  const start = (data: ScanThread, port: MessagePort) => {
+    const file = () => new URL('./scan-worker.ts', import.meta.url);
+    return startThread('scan-worker', file, data, [port])
+      .on('error', died)
+      .on('exit', () => died());
+  };
+  const { port1, port2 } = new MessageChannel();
+  const hashing = start({ kind: 'hash', port: port1 }, port1);
+  const scanning = start({ kind: 'scan', path, expected, hash: port2 }, port2);
+  scanning.on('message', (answer: ScanAnswer) => {
     if (answer.kind === 'progress') onProgress?.(answer.progress);
     else if (answer.kind === 'scan') resolve(answer.scan);
     else reject(new DvError(answer.code, answer.message, { class: answer.class }));
   });
-  const died = (cause?: unknown) =>
-    reject(
-      new DvError(
-        'DV_SCAN_THREAD_DIED',
-        'The thread that reads the CID file ended unexpectedly. Try again.',
-        {
-          class: 'retryable',
-          cause,
-        },
-      ),
-    );
-  worker.on('error', died);
-  worker.on('exit', () => died());
+  const abort = () => reject(signal?.reason as Error);
+  signal?.addEventListener('abort', abort, { once: true });
   try {
     return await promise;
   } finally {
     signal?.removeEventListener('abort', abort);
-    await worker.terminate();
+    await Promise.all([scanning.terminate(), hashing.terminate()]);
   }
 }

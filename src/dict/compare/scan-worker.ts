@@ -1,18 +1,16 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { DvError } from '../../errors.ts';
-import { scanCidFile } from './scan.ts';
-import type { ScanAnswer, ScanRequest } from './scan-thread.ts';
+import { hashThere, serveHash } from './file-hash.ts';
+import { scanCidFile, type ScanProgress } from './scan.ts';
+import type { ScanAnswer, ScanRequest, ScanThread } from './scan-thread.ts';
 
-/** Entry of the thread that scanCidFileInThread starts: scans one file, posts progress, then the scan or the error. */
-async function main(): Promise<void> {
-  const { path, expected } = workerData as ScanRequest;
+/** Scans one file, posts progress, then the scan or the error. */
+async function scan({ path, expected, hash }: ScanRequest): Promise<void> {
   // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread's port, not a window's
   const post = (answer: ScanAnswer) => parentPort?.postMessage(answer);
+  const onProgress = (progress: ScanProgress) => post({ kind: 'progress', progress });
   try {
-    const scan = await scanCidFile(path, expected, {
-      onProgress: (progress) => post({ kind: 'progress', progress }),
-    });
-    post({ kind: 'scan', scan });
+    post({ kind: 'scan', scan: await scanCidFile(path, expected, { onProgress }, hashThere(hash)) });
   } catch (error) {
     // A class does not cross threads; what no DvError explains ends the thread as it is, through its 'error' event.
     if (!(error instanceof DvError)) throw error;
@@ -20,4 +18,7 @@ async function main(): Promise<void> {
   }
 }
 
-void main();
+/** Entry of the two threads that scanCidFileInThread starts: one scans the file, the other hashes what the one reads. */
+const thread = workerData as ScanThread;
+if (thread.kind === 'scan') void scan(thread);
+else serveHash(thread.port);
