@@ -226,7 +226,7 @@ export class Executor<S> {
                   crashPoint('after-effect-before-commit');
                   return following;
                 },
-                signal,
+                { signal },
               ),
               signal,
             )

@@ -2,15 +2,25 @@ import type { QueryResult } from 'pg';
 import type { Transaction } from './activity.ts';
 import type { Connections } from './connections.ts';
 
+export interface TransactionOptions {
+  /** When it fires, or the rollback itself fails, the connection is destroyed; its server process is ended too. */
+  signal?: AbortSignal | undefined;
+  /** Waits for more than Postgres between two statements, such as a broker, and may do so for 45 s instead of 10. */
+  waitsForOthers?: boolean;
+}
+
 /**
- * Runs `work` in a transaction on a connection of its own: commits what it returns, rolls back what it throws. When
- * `signal` has fired, or the rollback itself fails, the connection is destroyed: it may still be working. With a
- * signal, its server process is ended too.
+ * Begins a transaction. A process that freezes in it, or a host that is gone without a word, keeps its locks for 10 s (or
+ * 45 s) and no longer: less than a worker that starts waits for them.
  */
+const BEGIN = `begin; set local idle_in_transaction_session_timeout = '10s'`;
+const BEGIN_WAITING = `begin; set local idle_in_transaction_session_timeout = '45s'`;
+
+/** Runs `work` in a transaction on a connection of its own: commits what it returns, rolls back what it throws. */
 export async function inTransaction<T>(
   pool: Connections,
   work: (tx: Transaction) => Promise<T>,
-  signal?: AbortSignal,
+  { signal, waitsForOthers = false }: TransactionOptions = {},
 ): Promise<T> {
   const client = await pool.connect();
   let broken: Error | undefined;
@@ -32,14 +42,13 @@ export async function inTransaction<T>(
   signal?.addEventListener('abort', destroy, { once: true });
   try {
     signal?.throwIfAborted();
-    // A process that freezes, or a host that is gone without a word, keeps its locks no longer than this.
+    const begin = waitsForOthers ? BEGIN_WAITING : BEGIN;
     if (signal === undefined) {
-      await client.query(`begin; set local idle_in_transaction_session_timeout = '45s'`);
+      await client.query(begin);
     } else {
       // In one round trip. Asked for inside the transaction: behind a pooler the client's own number is another's.
       const answers = (await client.query(
-        `begin; set local idle_in_transaction_session_timeout = '10s';
-         select pg_backend_pid() as pid, now()::text as began`,
+        `${begin}; select pg_backend_pid() as pid, now()::text as began`,
       )) as unknown as QueryResult<{ pid: number; began: string }>[];
       backend = answers[2]?.rows[0];
     }

@@ -77,33 +77,37 @@ async function relayBatch(pool: Pool, way: Way, stream: Stream, options: RelayOp
   const { content = 'full', log, patienceMs = PATIENCE_MS } = options;
   let thrown: { error: unknown; first: string } | undefined;
   try {
-    return await inTransaction(pool, async (tx) => {
-      const rows = await readStream(tx, stream);
-      const [first] = rows;
-      if (first === undefined) return { delivered: 0, more: false };
-      const messages = rows.map((row) => toMessage(row, content));
-      crashPoint('relay-before-send');
-      const delivery = await deliver(way, messages, tx, patienceMs).catch((error: unknown) => {
-        thrown = { error, first: first.id };
-        throw error;
-      });
-      crashPoint('relay-between-send-and-mark');
-      const delivered = Math.min(delivery.delivered, rows.length);
-      await markDelivered(
-        tx,
-        rows.slice(0, delivered).map(({ id }) => id),
-      );
-      const failed = rows[delivered];
-      if (failed === undefined || delivery.error === undefined) {
-        const recovered = await noteSuccess(tx, stream);
-        if (recovered) log?.info({ ...stream, way: way.name }, 'the way to Core-Dict is back');
-        crashPoint('relay-before-commit');
-        // Nothing delivered and no error would come round for ever.
-        return { delivered, more: delivered > 0 };
-      }
-      const more = await fail(tx, stream, failed.id, delivery.error, delivered > 0, way, log);
-      return { delivered, more };
-    });
+    return await inTransaction(
+      pool,
+      async (tx) => {
+        const rows = await readStream(tx, stream);
+        const [first] = rows;
+        if (first === undefined) return { delivered: 0, more: false };
+        const messages = rows.map((row) => toMessage(row, content));
+        crashPoint('relay-before-send');
+        const delivery = await deliver(way, messages, tx, patienceMs).catch((error: unknown) => {
+          thrown = { error, first: first.id };
+          throw error;
+        });
+        crashPoint('relay-between-send-and-mark');
+        const delivered = Math.min(delivery.delivered, rows.length);
+        await markDelivered(
+          tx,
+          rows.slice(0, delivered).map(({ id }) => id),
+        );
+        const failed = rows[delivered];
+        if (failed === undefined || delivery.error === undefined) {
+          const recovered = await noteSuccess(tx, stream);
+          if (recovered) log?.info({ ...stream, way: way.name }, 'the way to Core-Dict is back');
+          crashPoint('relay-before-commit');
+          // Nothing delivered and no error would come round for ever.
+          return { delivered, more: delivered > 0 };
+        }
+        const more = await fail(tx, stream, failed.id, delivery.error, delivered > 0, way, log);
+        return { delivered, more };
+      },
+      { waitsForOthers: true },
+    );
   } catch (error) {
     if (thrown === undefined) throw error;
     const { first } = thrown;
