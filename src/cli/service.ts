@@ -59,8 +59,10 @@ export async function startService(options: ServiceOptions): Promise<RunningWork
       }),
     ),
   );
+  // Undone when the start fails: it may be tried again.
+  await using started = new AsyncDisposableStack();
   const way = await openWay(pulsarSettings(settings));
-  const keyEvents = await hearKeyEvents(options);
+  started.defer(async () => way.close());
   const waits: WhatWaits = { messages: true, deltas: true, feed: true };
   /** A chore that does nothing, and asks nothing, until a look has found something for it. */
   const ifAny = (what: keyof WhatWaits, work: () => Promise<unknown>) => async () => {
@@ -118,20 +120,13 @@ export async function startService(options: ServiceOptions): Promise<RunningWork
       { name: 'temp-files', everyMs: 600_000, run: async () => removeLeftFiles(pool, settings.TEMP_DIR) },
     ],
   });
-  try {
-    for (const participant of participants) await openSchedule(pool, participant);
-  } catch (error) {
-    await worker.stop().catch(() => undefined);
-    throw error;
-  }
-  return {
-    ...worker,
-    async stop() {
-      await keyEvents?.close();
-      await worker.stop();
-      await way.close();
-    },
-  };
+  started.defer(async () => worker.stop());
+  for (const participant of participants) await openSchedule(pool, participant);
+  const keyEvents = await hearKeyEvents(options);
+  started.defer(async () => keyEvents?.close());
+  const running = started.move();
+  let stopped: Promise<void> | undefined;
+  return { ...worker, stop: async () => (stopped ??= running.disposeAsync()) };
 }
 
 /** Subscribes to the core system's key events, where that is configured. */

@@ -65,16 +65,29 @@ function tracked(open: Set<Socket>): Socket {
   return socket;
 }
 
+function cutBy(signal: AbortSignal): Socket {
+  const socket = new Socket();
+  const cut = () => void socket.destroy();
+  signal.addEventListener('abort', cut, { once: true });
+  socket.once('close', () => signal.removeEventListener('abort', cut));
+  return socket;
+}
+
 /** Connects once. Errors: DV_DATABASE_UNREACHABLE, DV_DATABASE_FORBIDDEN, DV_DATABASE_URL_INVALID. */
 export async function assertReachable(url: string): Promise<void> {
   const client = await connect(url, 'dict-vsync check');
   await client.end();
 }
 
-/** A connection of its own, which the caller ends. Errors as `assertReachable`. */
-export async function connect(url: string, applicationName: string): Promise<pg.Client> {
+/** A connection of its own, which the caller ends, or `signal` cuts. Errors as `assertReachable`. */
+export async function connect(
+  url: string,
+  applicationName: string,
+  signal?: AbortSignal,
+): Promise<pg.Client> {
   try {
     const client = new pg.Client({
+      ...(signal && { stream: () => cutBy(signal) }),
       connectionString: url,
       application_name: applicationName,
       connectionTimeoutMillis: 10_000,

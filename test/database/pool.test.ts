@@ -60,6 +60,13 @@ test.each([
     'DV_DATABASE_FORBIDDEN',
     'not_retryable',
   ],
+  [
+    'a certificate that is not there',
+    () => edited({ search: '?sslmode=verify-full&sslrootcert=/nowhere.pem' }),
+    'DV_DATABASE_UNREACHABLE',
+    'not_retryable',
+  ],
+  ['no socket yet', () => 'postgres://u:s3cret@/x?host=/nowhere', 'DV_DATABASE_UNREACHABLE', 'retryable'],
   ['no URL', () => 'postgres://u:s3cret@host:port:5/x', 'DV_DATABASE_URL_INVALID', 'not_retryable'],
 ])('%s: a coded error that keeps the password', async (_, url, code, errorClass) => {
   const error = await assertReachable(url()).catch((thrown: unknown) => thrown);
