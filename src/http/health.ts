@@ -140,13 +140,13 @@ function warningsOf({ participant, keyType, dead, waitingSince, errorCode }: Tro
 
 /** Runs put aside in the last week, while nobody has retried them. */
 async function poisonedIn(ask: Ask): Promise<Warning[]> {
-  const { rows } = await ask.query<{ count: number }>(
-    `select count(*)::integer as count from workflow.runs
-     where status = 'POISONED' and closed_at > workflow.now() - interval '7 days'`,
+  const { rows } = await ask.query<{ machine: string; count: number }>(
+    `select machine, count(*)::integer as count from workflow.runs
+     where status = 'POISONED' and closed_at > workflow.now() - interval '7 days' group by 1 order by 1`,
   );
-  const count = rows[0]?.count ?? 0;
-  if (count === 0) return [];
-  const message = `${count} runs were put aside because workers died in them: dict-vsync list --status POISONED.`;
+  if (rows.length === 0) return [];
+  const which = rows.map(({ machine, count }) => `${machine} ${count}`).join(', ');
+  const message = `Runs were put aside because workers died in them (${which}): dict-vsync list --status POISONED.`;
   return [{ warning: 'runs_poisoned', message }];
 }
 

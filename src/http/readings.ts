@@ -4,7 +4,7 @@ import type { Ask } from './quick.ts';
 export interface Readings {
   /** Answers of DICT ever kept, a row a participant, key type and result; 0 where there is none yet. */
   verifications: { participant: string; keyType: string; result: string; count: number }[];
-  /** Open runs, and those closed that began in the last 7 days. */
+  /** Open runs, those closed that began in the last 7 days, and those put aside (POISONED) in the last 7 days. */
   runs: { machine: string; status: string; count: number }[];
   /** Messages to Core-Dict not delivered yet, counted up to OUTBOX_MOST. */
   outboxPending: number;
@@ -71,7 +71,10 @@ export function createReader(): (ask: Ask) => Promise<Readings> {
        where closed_at is null group by 1, 2
        union all
        select machine, status, count(*)::float8 from workflow.runs
-       where closed_at is not null and id >= $1 group by 1, 2`,
+       where closed_at is not null and status <> 'POISONED' and id >= $1 group by 1, 2
+       union all
+       select machine, status, count(*)::float8 from workflow.runs
+       where status = 'POISONED' and closed_at > workflow.now() - interval '7 days' group by 1, 2`,
       [uuidFrom(Date.now() - 7 * DAY_MS)],
     );
     const outbox = await ask.query<{ count: number }>(

@@ -84,6 +84,6 @@ test('a database is described without user, password and parameters', () => {
   expect(describeDatabase('nonsense s3cret')).toBe('the given URL');
 });
 
-function edited(parts: Partial<Pick<URL, 'pathname' | 'username' | 'password'>>): string {
+function edited(parts: Partial<Pick<URL, 'pathname' | 'username' | 'password' | 'search'>>): string {
   return Object.assign(new URL(database.url), parts).href;
 }
