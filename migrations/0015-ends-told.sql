@@ -55,6 +55,46 @@ create trigger verification_closed after update of closed_at on workflow.runs
   for each row when (new.machine = 'verification' and old.closed_at is null and new.closed_at is not null)
   execute function dict.verification_closed();
 
+-- An undo's row ----------------------------------------------------------------------------------------------------------------
+
+alter table dict.undos add column outcome text
+  check (outcome in ('COMPLETED', 'FAILED', 'POISONED', 'CANCELLED', 'TERMINATED'));
+comment on column dict.undos.outcome is
+  'How its run ended; null as long as it is open. Anything but COMPLETED: keys may be left that it did not come to, which another undo does.';
+
+create function dict.undo_closed() returns trigger
+language plpgsql security definer set search_path = pg_catalog, dict, workflow as $$
+declare
+  utc constant text := 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"';
+  u dict.undos;
+begin
+  -- Opened again by workflow.retry; or ended, and by itself only if its last step has not said so before.
+  update dict.undos set ended_at = new.closed_at, outcome = case when new.closed_at is not null then new.status end
+  where undo_run_id = new.id and (new.closed_at is null or outcome is null) returning * into u;
+  if found and new.closed_at is not null then
+    perform dict.publish(u.participant, u.key_type, 'undo.done', jsonb_strip_nulls(jsonb_build_object(
+        'runId', new.id, 'pageCount', u.pages_told, 'changeCount', u.changes_told, 'code', new.error ->> 'code'))
+      || jsonb_build_object('summary', jsonb_build_object(
+        'participant', u.participant, 'keyType', u.key_type, 'undoneRun', u.run_id, 'by', u.by_whom, 'reason', u.reason,
+        'outcome', u.outcome, 'keysUndone', u.keys_undone, 'keysLeft', u.keys_left,
+        'askedAt', to_char(u.asked_at at time zone 'UTC', utc), 'endedAt', to_char(u.ended_at at time zone 'UTC', utc))),
+      new.id);
+  end if;
+  return null;
+end $$;
+comment on function dict.undo_closed() is
+  'Ends the row of an undo that was cancelled, terminated or poisoned, or that failed, and tells Core-Dict, in the transaction that closed the run; opens it with a retry.';
+create trigger undo_closed after update of closed_at on workflow.runs
+  for each row when (new.machine = 'undo' and (old.closed_at is null) <> (new.closed_at is null))
+  execute function dict.undo_closed();
+
+-- Those that ended before; of some the run is gone, and they ended in some way.
+update dict.undos u set outcome = 'COMPLETED' where ended_at is not null;
+update dict.undos u set ended_at = r.closed_at, outcome = r.status
+from workflow.runs r where r.id = u.undo_run_id and r.closed_at is not null and u.ended_at is null;
+update dict.undos u set ended_at = asked_at, outcome = 'TERMINATED'
+where ended_at is null and not exists (select from workflow.runs r where r.id = u.undo_run_id);
+
 -- Rights ----------------------------------------------------------------------------------------------------------------------
 
-revoke execute on function dict.verification_closed() from public;
+revoke execute on function dict.verification_closed(), dict.undo_closed() from public;
