@@ -278,9 +278,10 @@ begin
   return workflow.enter(r, workflow.next_state(r, took), continue_with);
 end $$;
 
--- As in 0011, but for what counts as its children.
+-- As in 0011, but for what counts as its children, and for locks: a run whose mending needs one that somebody holds is
+-- told as `not mended` after half a second, and does not keep the others from being mended.
 create or replace function workflow.sweep() returns table (run_id uuid, what text)
-language plpgsql security definer set search_path = pg_catalog, workflow as $$
+language plpgsql security definer set search_path = pg_catalog, workflow set lock_timeout = '500ms' as $$
 declare
   graphile text := (select value from workflow.settings where name = 'graphile_worker_schema');
   n timestamptz := workflow.now();
@@ -398,6 +399,11 @@ begin
          and task_identifier in (select task from workflow.states union all select ''advance_run'') limit 100))', graphile);
   delete from workflow.workers where stopped_at < clock_timestamp() - interval '7 days';
 end $$;
+
+-- Locks -----------------------------------------------------------------------------------------------------------------------
+
+-- A worker gives a heartbeat up after 3 s; the server must not go on waiting for the lock, one session more each time.
+alter function workflow.heartbeat(text, text[]) set lock_timeout = '2s';
 
 -- Rights ----------------------------------------------------------------------------------------------------------------------
 

@@ -70,6 +70,7 @@ const schema = z.object({
     .regex(/^[a-z_][a-z0-9_]{0,62}$/, 'must be a plain lowercase schema name')
     .default('graphile_worker'),
   WORKER_CONCURRENCY: flag(10, 1, 100),
+  CHORE_TIMEOUT_SECONDS: duration(30, 3600),
   CRONTAB: z.string().optional(),
   TEMP_DIR: z.string().default(join(tmpdir(), 'dict-vsync')),
   HTTP_HOST: z.string().default('127.0.0.1'),

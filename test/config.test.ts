@@ -33,6 +33,7 @@ test('defaults: everything but where the database and the Bridge are', () => {
     RETENTION_AUDIT_DAYS: 0,
     GRAPHILE_WORKER_SCHEMA: 'graphile_worker',
     WORKER_CONCURRENCY: 10,
+    CHORE_TIMEOUT_SECONDS: 30,
     TEMP_DIR: join(tmpdir(), 'dict-vsync'),
     HTTP_HOST: '127.0.0.1',
     HTTP_PORT: 9464,

@@ -13,6 +13,10 @@ import { untilPostgresIsThere } from './until-postgres.ts';
 
 /** Graphile Worker's statements are short; one that isn't answered has lost its connection. */
 const QUEUE_TIMEOUT_MS = 30_000;
+/** One each, and one more for each stream that is relayed: a chore that is stuck keeps none from another. */
+const CHORE_CONNECTIONS = 16;
+/** No lock that chores need is held so long by anything of ours. */
+const CHORE_LOCK_MS = 5000;
 
 /** `dict-vsync worker`: the service. */
 export function worker(): Command {
@@ -61,6 +65,16 @@ async function serve({ pool, sessionUrl, settings, log }: Database): Promise<voi
     onError: (error) => log.warn({ error: error.name }, 'a connection of the queue broke; it is replaced'),
   });
   undo.defer(async () => sessionPool.end());
+  const limitMs = settings.CHORE_TIMEOUT_SECONDS * 1000;
+  const chorePool = createPool(sessionUrl, {
+    max: CHORE_CONNECTIONS,
+    applicationName: 'dict-vsync chores',
+    limits: { statementMs: limitMs, lockMs: Math.min(limitMs, CHORE_LOCK_MS) },
+    // Postgres breaks off first, where it is there.
+    queryTimeoutMs: limitMs + 5000,
+    onError: (error) => log.warn({ error: error.name }, 'a connection of the chores broke; it is replaced'),
+  });
+  undo.defer(async () => chorePool.end());
   const crontab = crontabOf(settings);
   const metrics = createMetrics(pool);
   const health = createHealth({ pool, migrations: listAssets('migrations') });
@@ -77,13 +91,15 @@ async function serve({ pool, sessionUrl, settings, log }: Database): Promise<voi
   const cut = () => {
     cutConnections(pool);
     cutConnections(sessionPool);
+    cutConnections(chorePool);
   };
   stop.signal.addEventListener('abort', cut, { once: true });
   const service = await untilPostgresIsThere({ log, signal: stop.signal }, async () => {
     const { GRAPHILE_WORKER_SCHEMA: graphileSchema } = settings;
     await migrate(sessionUrl, { graphileSchema, signal: stop.signal });
     const { onAttempt, onRecovered } = metrics;
-    return startService({ pool, sessionPool, bridge, settings, log, crontab, onAttempt, onRecovered });
+    const pools = { pool, sessionPool, chorePool };
+    return startService({ ...pools, bridge, settings, log, crontab, onAttempt, onRecovered });
   });
   stop.signal.removeEventListener('abort', cut);
   if (service === undefined) return;

@@ -28,10 +28,12 @@ test('a connection that breaks while idle is told of and replaced', async () => 
 });
 
 test('the options reach the server', async () => {
-  const pool = createPool(database.url, { max: 3, applicationName: 'a test', statementTimeoutMs: 50 });
+  const limits = { statementMs: 50, lockMs: 20 };
+  const pool = createPool(database.url, { max: 3, applicationName: 'a test', limits });
   expect(pool.options.max).toBe(3);
   expect((await pool.query('show application_name')).rows).toEqual([{ application_name: 'a test' }]);
   await expect(pool.query('select pg_sleep(30)')).rejects.toMatchObject({ code: '57014' });
+  expect((await pool.query('show lock_timeout')).rows).toEqual([{ lock_timeout: '20ms' }]);
   await pool.end();
 });
 
