@@ -1,5 +1,5 @@
 -- Ends from outside of every kind of run: told, and their rows closed, in the transaction that ends the run. Children
--- whose key is open already.
+-- whose key is open already. Locks that recovery waits for. Dumps that can be restored, into any cluster.
 
 -- A verification that does not come to its summary ------------------------------------------------------------------------------
 
@@ -404,6 +404,96 @@ end $$;
 
 -- A worker gives a heartbeat up after 3 s; the server must not go on waiting for the lock, one session more each time.
 alter function workflow.heartbeat(text, text[]) set lock_timeout = '2s';
+
+-- Backups ---------------------------------------------------------------------------------------------------------------------
+
+-- As in 0002, but with bodies that Postgres has parsed: it knows then that the generated column entries.cid needs both, and
+-- pg_dump writes them in that order. With bodies of text a dump could not be restored at all. Inlined as before.
+do $$
+begin
+  execute format(
+    'create or replace function dict.hmac_sha256(data bytea, key bytea) returns bytea
+     language sql immutable parallel safe return %I.hmac(data, key, ''sha256''::text)',
+    (select n.nspname from pg_extension e join pg_namespace n on n.oid = e.extnamespace where e.extname = 'pgcrypto'));
+end $$;
+create or replace function dict.cid(request_id uuid, key_type text, key text, tax_id_number text, name text, trade_name text,
+  participant text, branch text, account_number text, account_type text) returns bytea
+language sql immutable parallel safe
+return dict.hmac_sha256(
+  replace(
+    coalesce(key_type, '') || '&' || coalesce(key, '') || '&' || coalesce(tax_id_number, '') || '&' ||
+    coalesce(name, '') || '&' || coalesce(trade_name, '') || '&' || coalesce(participant, '') || '&' ||
+    coalesce(branch, '') || '&' || coalesce(account_number, '') || '&' || coalesce(account_type, ''),
+    '\', '\\')::bytea,
+  uuid_send(request_id));
+
+-- As in 0002, and a snapshot of another cluster tells nothing of what happened in this one.
+create or replace function dict.in_flight(changed xid8, at timestamptz, why text, r dict.rounds) returns boolean
+language sql volatile as $$
+  -- The margin is for what customers do on two sides; a load of the key base happens on one. A snapshot that this cluster
+  -- has not reached came with a dump from another: the time tells what came after it.
+  select dict.changed_since(changed, r.snapshot) or (at > r.settled_before and why is distinct from 'imported')
+    or (at > r.snapshot_at and pg_snapshot_xmax(r.snapshot) > pg_snapshot_xmax(pg_current_snapshot()))
+$$;
+
+-- As in 0004, but for keys that were queued in another cluster.
+create or replace function dict.settle_feed(most integer default 1000) returns integer
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp set timezone = 'UTC' set datestyle = 'ISO, YMD' set lock_timeout = '1ms' as $$
+declare
+  s dict.feed_sources;
+  fresh dict.feed_queue[];
+  due dict.feed_queue[];
+  refs dict.key_ref[];
+  state text;
+  settled integer := 0;
+begin
+  -- One at a time: two would look at the same keys.
+  if not pg_try_advisory_xact_lock(hashtext('dict-vsync settle')) then
+    return 0;
+  end if;
+  for s in select * from dict.feed_sources f where exists (select from dict.feed_queue q where q.source = f.name) loop
+    begin
+      with first as (
+        select id from dict.feed_queue where source = s.name and settle_after is null order by id limit most),
+      marked as (
+        update dict.feed_queue q set settle_after = pg_snapshot_xmax(pg_current_snapshot())
+        from first f where q.id = f.id returning q.*)
+      select coalesce(array_agg((m.*)::dict.feed_queue), '{}') into fresh from marked m;
+      select coalesce(array_agg((q.*)::dict.feed_queue), '{}') into due from (
+        select * from dict.feed_queue q
+        where q.source = s.name and (q.settle_after <= pg_snapshot_xmin(pg_current_snapshot())
+          -- Not reached by this cluster: it came with a dump, and all that ran beside it then has ended.
+          or q.settle_after > pg_snapshot_xmax(pg_current_snapshot()))
+          and q.id <> all (array(select f.id from unnest(fresh) f))
+        order by q.settle_after limit most) q;
+
+      delete from dict.feed_rejects r where r.source = s.name and (r.participant, r.key_type, r.key) = ('', '', '');
+      if exists (select from unnest(fresh || due) q where q.key is null and q.key_type is null and q.participant is null) then
+        perform dict.feed_differing(s);
+      end if;
+      refs := array(
+        select distinct (q.participant, q.key_type, q.key)::dict.key_ref from (
+          select f.* from unnest(fresh) f where f.missed union all select d.* from unnest(due) d) q
+        where coalesce(q.participant, q.key_type, q.key) is not null);
+      -- What is looked at again is committed.
+      s.several_tables := false;
+      -- Few at a time: a key that is held keeps only these from being fed together.
+      for i in 1 .. cardinality(refs) by 100 loop
+        state := dict.feed_keys(s, refs[i:i + 99]);
+        if state is not null then
+          raise exception using errcode = state, message = 'the mapping is broken';
+        end if;
+      end loop;
+      delete from dict.feed_queue where id = any (array(select d.id from unnest(due) d));
+      settled := settled + cardinality(fresh) + cardinality(due);
+    exception when others then
+      -- The queue stays as it was, for when the mapping is mended.
+      perform dict.note_broken(s.name, sqlstate);
+    end;
+  end loop;
+  return settled;
+end $$;
 
 -- Rights ----------------------------------------------------------------------------------------------------------------------
 
