@@ -260,6 +260,9 @@ describe('values are never in the text of an error', () => {
       'postgres://bank:hunter2@db:99999/x',
       'postgres://bank:hunter2@[db/x',
       'postgres://bank:hunter2/3@db/x',
+      'postgres://bank:1/hunter2@db/x',
+      'postgres://bank:1?hunter2@db/x',
+      'postgres://bank:1#hunter2',
     ]) {
       const error = refusal({ DATABASE_URL: url });
       expect(error.message).toMatch(/DATABASE_URL: must (begin with|be) postgres:/);

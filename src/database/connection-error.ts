@@ -59,7 +59,8 @@ export function isAway(error: unknown): boolean {
 /** Host, port and name of a database for a message: no user, no password, no parameters. */
 export function describeDatabase(url: string): string {
   const parsed = URL.parse(url);
-  if (parsed === null) return 'the given URL';
+  // With an "@" behind the host, what looks like the database is the rest of a password with a "/" that was not encoded.
+  if (parsed === null || parsed.pathname.includes('@')) return 'the given URL';
   const host = parsed.host === '' ? (parsed.searchParams.get('host') ?? 'localhost') : parsed.host;
   return `${host}${parsed.pathname}`;
 }

@@ -84,6 +84,7 @@ test('a database is described without user, password and parameters', () => {
     '/run/postgresql/pix',
   );
   expect(describeDatabase('nonsense s3cret')).toBe('the given URL');
+  expect(describeDatabase('postgres://u:5432/s3cret@db.example/pix')).toBe('the given URL');
 });
 
 function edited(parts: Partial<Pick<URL, 'pathname' | 'username' | 'password' | 'search'>>): string {
