@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import pg from 'pg';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { startSimulator } from '../../src/simulator/index.ts';
 import { useTestDatabase } from '../support/database.ts';
 import { startWorkerProcess, type WorkerProcess } from './support.ts';
@@ -29,6 +29,9 @@ beforeAll(async () => {
   other = new pg.Client({ connectionString: database.url });
   await other.connect();
   undo.defer(async () => other.end());
+  // From then on the chores ask for nothing that no look has told them of.
+  await TO_DO['fold']?.give();
+  await vi.waitFor(async () => expect(await TO_DO['fold']?.left()).toBe(0), { timeout: 10_000 });
 });
 afterAll(async () => undo.disposeAsync());
 
