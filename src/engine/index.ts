@@ -20,6 +20,7 @@ export {
   anyWorkerAlive,
   cancelRun,
   CLOSED_STATUSES,
+  countPoisoned,
   findRun,
   historyOf,
   listRuns,

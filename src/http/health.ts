@@ -1,6 +1,6 @@
 import type { Pool } from 'pg';
 import { type Deadline, readMissedDeadlines } from '../dict/deadline.ts';
-import { fromDatabase, type RunningWorker } from '../engine/index.ts';
+import { countPoisoned, fromDatabase, type RunningWorker } from '../engine/index.ts';
 import { DvError } from '../errors.ts';
 import { readTroubledStreams, type TroubledStream } from '../notify/index.ts';
 import { type Ask, quickly } from './quick.ts';
@@ -138,14 +138,10 @@ function warningsOf({ participant, keyType, dead, waitingSince, errorCode }: Tro
   ];
 }
 
-/** Runs put aside in the last week, while nobody has retried them. */
 async function poisonedIn(ask: Ask): Promise<Warning[]> {
-  const { rows } = await ask.query<{ machine: string; count: number }>(
-    `select machine, count(*)::integer as count from workflow.runs
-     where status = 'POISONED' and closed_at > workflow.now() - interval '7 days' group by 1 order by 1`,
-  );
-  if (rows.length === 0) return [];
-  const which = rows.map(({ machine, count }) => `${machine} ${count}`).join(', ');
+  const counts = await countPoisoned(ask);
+  if (counts.length === 0) return [];
+  const which = counts.map(({ machine, count }) => `${machine} ${count}`).join(', ');
   const message = `Runs were put aside because workers died in them (${which}): dict-vsync list --status POISONED.`;
   return [{ warning: 'runs_poisoned', message }];
 }

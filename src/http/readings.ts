@@ -1,3 +1,4 @@
+import { countPoisoned } from '../engine/index.ts';
 import type { Ask } from './quick.ts';
 
 /** What a scrape reads from the database. */
@@ -71,12 +72,10 @@ export function createReader(): (ask: Ask) => Promise<Readings> {
        where closed_at is null group by 1, 2
        union all
        select machine, status, count(*)::float8 from workflow.runs
-       where closed_at is not null and status <> 'POISONED' and id >= $1 group by 1, 2
-       union all
-       select machine, status, count(*)::float8 from workflow.runs
-       where status = 'POISONED' and closed_at > workflow.now() - interval '7 days' group by 1, 2`,
+       where closed_at is not null and status <> 'POISONED' and id >= $1 group by 1, 2`,
       [uuidFrom(Date.now() - 7 * DAY_MS)],
     );
+    const poisoned = await countPoisoned(ask);
     const outbox = await ask.query<{ count: number }>(
       `select count(*)::float8 as count
        from (select from dict.outbox where delivered_at is null and dead_at is null limit ${OUTBOX_MOST}) o`,
@@ -111,7 +110,7 @@ export function createReader(): (ask: Ask) => Promise<Readings> {
         const [participant = '', keyType = '', result = ''] = series.split(' ');
         return { participant, keyType, result, count };
       }),
-      runs: runs.rows,
+      runs: [...runs.rows, ...poisoned.map((counted) => ({ ...counted, status: 'POISONED' }))],
       outboxPending: outbox.rows[0]?.count ?? 0,
       outboxDead: streams.rows[0]?.dead ?? 0,
       outboxOldestSeconds: streams.rows[0]?.oldest ?? 0,

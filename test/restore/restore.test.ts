@@ -46,7 +46,7 @@ async function workOn(url: string): Promise<Installation> {
     MANUAL_APPROVAL_THRESHOLD: '3',
     IN_FLIGHT_MARGIN_SECONDS: '0',
     NOK_RECHECK_SECONDS: '0.02',
-    FILE_POLL_SECONDS: '2',
+    FILE_POLL_SECONDS: '1',
   };
   const worker = await startWorkerProcess({ ...env, DATABASE_URL: url });
   await pool.query('delete from dict.rate_limits');
@@ -59,7 +59,7 @@ async function workOn(url: string): Promise<Installation> {
   };
   const asks = await start('CPF');
   await untilState(pool, asks, 'wait_approval');
-  dict.faults.on({ kind: 'file_slow', delayMs: 4000 });
+  dict.faults.on({ kind: 'file_slow', delayMs: 2500 });
   const polls = await start('EMAIL');
   await untilState(pool, polls, 'poll_file');
   expect(await worker.stop()).toBe(0);
