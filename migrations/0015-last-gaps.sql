@@ -74,7 +74,8 @@ begin
   where undo_run_id = new.id and (new.closed_at is null or outcome is null) returning * into u;
   if found and new.closed_at is not null then
     perform dict.publish(u.participant, u.key_type, 'undo.done', jsonb_strip_nulls(jsonb_build_object(
-        'runId', new.id, 'pageCount', u.pages_told, 'changeCount', u.changes_told, 'code', new.error ->> 'code'))
+        'runId', new.id, 'pageCount', u.pages_told, 'changeCount', u.changes_told,
+        'code', case when new.status in ('FAILED', 'POISONED') then new.error ->> 'code' end))
       || jsonb_build_object('summary', jsonb_build_object(
         'participant', u.participant, 'keyType', u.key_type, 'undoneRun', u.run_id, 'by', u.by_whom, 'reason', u.reason,
         'outcome', u.outcome, 'keysUndone', u.keys_undone, 'keysLeft', u.keys_left,

@@ -57,7 +57,8 @@ test.each([
   await expect.poll(worker.readiness).toEqual(waits);
   const told = Date.now();
   expect(await worker.stop()).toBe(0);
-  expect(Date.now() - told).toBeLessThan(3000);
+  // A connection that is not made is given up after 10 s.
+  expect(Date.now() - told).toBeLessThan(5000);
 });
 
 test('a stop while another program migrates ends it with 0 at once', async () => {

@@ -12,14 +12,17 @@ import { assertReachable } from '../../src/database/pool.ts';
 const BIN = spawnSync('pg_config', ['--bindir']).stdout?.toString().trim() ?? '';
 const at = (program: string): string => join(BIN, program);
 
+const PROGRAMS = ['initdb', 'postgres', 'pg_dump', 'psql'];
+
 /** Why nothing can be dumped here; undefined when it can. */
 export const NO_PG_DUMP =
-  BIN !== '' && ['initdb', 'postgres', 'pg_dump', 'psql'].every((name) => works(at(name)))
+  BIN !== '' && PROGRAMS.every((name) => majorOf(at(name)) >= 15)
     ? undefined
-    : 'no Postgres with initdb and pg_dump is installed';
+    : 'no Postgres from 15 on with initdb and pg_dump is installed';
 
-function works(program: string): boolean {
-  return spawnSync(program, ['--version']).status === 0;
+function majorOf(program: string): number {
+  const said = spawnSync(program, ['--version']).stdout?.toString() ?? '';
+  return Number(/\) (\d+)/.exec(said)?.[1] ?? 0);
 }
 
 /** Postgres refuses to run as root. */
