@@ -4,9 +4,16 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { UsageError } from './errors.ts';
 
+// Not coerced: JavaScript takes a blank for 0, and 0 has a meaning of its own in some.
+const number = z
+  .string()
+  .regex(/^-?\d+(\.\d+)?$/, 'must be a plain number')
+  .transform(Number);
 const flag = (fallback: number, min: number, max: number) =>
-  z.coerce.number().int().min(min).max(max).default(fallback);
-const duration = (fallback: number, max: number) => z.coerce.number().positive().max(max).default(fallback);
+  number.pipe(z.number().int().min(min).max(max)).default(fallback);
+const duration = (fallback: number, max: number) =>
+  number.pipe(z.number().positive().max(max)).default(fallback);
+const atLeast0 = (fallback: number, max: number) => number.pipe(z.number().min(0).max(max)).default(fallback);
 
 /** Where a Pulsar is: no user, no query, so that it holds no secret. */
 const BROKER_URL = /^(?:pulsar|pulsar\+ssl|wss?):\/\/[^\s/@?#]+(?:\/[^\s@?#]*)?$/;
@@ -17,6 +24,11 @@ const databaseUrl = z
   // Several are libpq's way of failing over, which node-postgres doesn't know.
   .refine((url) => !/^[a-z]+:\/\/([^/@]*@)?[^/]*,/.test(url), {
     error: 'must name one host: for failover, one name that leads to the primary',
+    abort: true,
+  })
+  // Behind the host an "@" is that of a user or password with a "/", "?" or "#" that was not encoded.
+  .regex(/^[a-z]+:\/\/[^/?#]*[^@#]*$/, {
+    error: 'must be postgres://USER:PASSWORD@HOST:PORT/DATABASE, special characters percent-encoded',
     abort: true,
   })
   // Without a host (a socket: ?host=/run/postgresql) it is none to URL, but to node-postgres.
@@ -45,7 +57,8 @@ const schema = z.object({
     .pipe(z.array(z.string().regex(/^[0-9]{8}$/, 'each ISPB has 8 digits'))),
   BRIDGE_ADDRESS: z
     .string()
-    .regex(/^[^\s/]+:\d+$/, 'must be host:port')
+    .regex(/^[^\s/]+:\d{1,5}$/, { error: 'must be host:port', abort: true })
+    .refine((address) => Number(/\d+$/.exec(address)) <= 65_535, 'must be host:port')
     .optional(),
   BRIDGE_TLS_CA: z.string().optional(),
   BRIDGE_TLS_CERT: z.string().optional(),
@@ -53,8 +66,8 @@ const schema = z.object({
   BRIDGE_TLS_SERVER_NAME: z.string().optional(),
   MANUAL_APPROVAL_THRESHOLD: flag(100, 0, 1_000_000_000),
   APPROVAL_FRESH_MINUTES: duration(60, 10_080),
-  IN_FLIGHT_MARGIN_SECONDS: z.coerce.number().min(0).max(3600).default(30),
-  EVENT_LOG_MAX_HOURS: z.coerce.number().min(0).max(8760).default(36),
+  IN_FLIGHT_MARGIN_SECONDS: atLeast0(30, 3600),
+  EVENT_LOG_MAX_HOURS: atLeast0(36, 8760),
   NOK_RECHECK_SECONDS: duration(3, 600),
   FILE_POLL_SECONDS: duration(10, 600),
   REPAIR_MAX_HOURS: duration(24, 8760),
@@ -68,8 +81,13 @@ const schema = z.object({
   GRAPHILE_WORKER_SCHEMA: z
     .string()
     .regex(/^[a-z_][a-z0-9_]{0,62}$/, 'must be a plain lowercase schema name')
+    .regex(
+      /^(?!pg_|(information_schema|workflow|dict)$)/,
+      "must be a schema of its own, not Postgres' or ours",
+    )
     .default('graphile_worker'),
   WORKER_CONCURRENCY: flag(10, 1, 100),
+  CHORE_TIMEOUT_SECONDS: duration(30, 3600),
   CRONTAB: z.string().optional(),
   TEMP_DIR: z.string().default(join(tmpdir(), 'dict-vsync')),
   HTTP_HOST: z.string().default('127.0.0.1'),

@@ -33,6 +33,7 @@ test('defaults: everything but where the database and the Bridge are', () => {
     RETENTION_AUDIT_DAYS: 0,
     GRAPHILE_WORKER_SCHEMA: 'graphile_worker',
     WORKER_CONCURRENCY: 10,
+    CHORE_TIMEOUT_SECONDS: 30,
     TEMP_DIR: join(tmpdir(), 'dict-vsync'),
     HTTP_HOST: '127.0.0.1',
     HTTP_PORT: 9464,
@@ -259,6 +260,9 @@ describe('values are never in the text of an error', () => {
       'postgres://bank:hunter2@db:99999/x',
       'postgres://bank:hunter2@[db/x',
       'postgres://bank:hunter2/3@db/x',
+      'postgres://bank:1/hunter2@db/x',
+      'postgres://bank:1?hunter2@db/x',
+      'postgres://bank:1#hunter2',
     ]) {
       const error = refusal({ DATABASE_URL: url });
       expect(error.message).toMatch(/DATABASE_URL: must (begin with|be) postgres:/);

@@ -3,7 +3,7 @@ import { userInfo } from 'node:os';
 import type { Pool } from 'pg';
 import type { Logger } from 'pino';
 import { readSettings, type Settings } from '../config.ts';
-import { isConnectionLost } from '../database/connection-error.ts';
+import { isAway } from '../database/connection-error.ts';
 import { shareEmbeddedPostgres } from '../database/embedded-share.ts';
 import { migrate } from '../database/migrate.ts';
 import { assertReachable, createPool } from '../database/pool.ts';
@@ -136,10 +136,11 @@ export function participantsOf(options: { participant?: string }, settings: Sett
 
 /**
  * Runs a command's work on its database: DATABASE_URL, or the embedded Postgres that commands running at the same
- * time share. The embedded one is always migrated; a database of the user's only where `migrates` says so.
+ * time share. The embedded one is always migrated; a database of the user's only where `migrates` says so. With
+ * `migrates: 'itself'` the work sees to all of that, and to whether the database is there at all.
  */
 export async function withDatabase<T>(
-  options: { connections?: number; migrates?: boolean },
+  options: { connections?: number; migrates?: boolean | 'itself' },
   work: (database: Database) => Promise<T>,
 ): Promise<T> {
   const { settings, log } = await ambient();
@@ -154,7 +155,9 @@ export async function withDatabase<T>(
   if (embedded !== undefined) process.once('SIGINT', onSignal).once('SIGTERM', onSignal);
   try {
     let applied: string[] = [];
-    if (embedded !== undefined || options.migrates === true) {
+    if (options.migrates === 'itself') {
+      // Not yet.
+    } else if (embedded !== undefined || options.migrates === true) {
       ({ applied } = await migrate(sessionUrl, { graphileSchema: settings.GRAPHILE_WORKER_SCHEMA }));
     } else {
       await assertReachable(url);
@@ -181,7 +184,7 @@ const NOT_MIGRATED = new Set(['3F000', '42P01', '42883', '42703']);
 export function explain(error: unknown): { code: string; message: string; exitCode: ExitCode } {
   const known = fromDatabase(error);
   if (!(known instanceof DvError)) {
-    if (!isConnectionLost(error)) throw error;
+    if (!isAway(error)) throw error;
     return {
       code: 'DV_DATABASE_UNREACHABLE',
       message:

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { type Deadline, readDeadlines } from '../dict/deadline.ts';
-import { CLOSED_STATUSES, listRuns, OPEN_STATUSES, type RunView } from '../engine/index.ts';
+import { CLOSED_STATUSES, countPoisoned, listRuns, OPEN_STATUSES, type RunView } from '../engine/index.ts';
 import { machines } from '../workflows/index.ts';
 import { answer, command, type CommonOptions, oneOf, wholeNumber, withDatabase } from './cli.ts';
 import { lasting, table, when } from './format.ts';
@@ -32,8 +32,16 @@ export function list(): Command {
       await withDatabase({}, async ({ pool }) => {
         const runs = await listRuns(pool, { status, machine, limit });
         const deadlines = await readDeadlines(pool);
-        answer({ json }, { runs, deadlines }, () =>
-          [...deadlines.filter(({ missed }) => missed).map(showMissed), show(runs)].join('\n'),
+        const poisoned = await countPoisoned(pool);
+        answer({ json }, { runs, deadlines, poisoned }, () =>
+          [
+            ...deadlines.filter(({ missed }) => missed).map(showMissed),
+            ...poisoned.map(
+              ({ machine: which, count }) =>
+                `Put aside: ${count} of ${which}, because workers died in them (--status POISONED).`,
+            ),
+            show(runs),
+          ].join('\n'),
         );
       });
     });

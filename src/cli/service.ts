@@ -24,6 +24,8 @@ import { removeLeftFiles } from './temp-files.ts';
 import { machines, openSchedule, tickVerificationSchedules } from '../workflows/index.ts';
 import { type WhatWaits, whatWaits } from './what-waits.ts';
 
+const ALL_WAITS: WhatWaits = { messages: true, deltas: true, feed: true };
+
 /** A chore's turn at what has expired: the next one goes on. */
 const RETENTION_MS = 5000;
 
@@ -31,6 +33,8 @@ export interface ServiceOptions {
   pool: Pool;
   /** Session connections for Graphile Worker; default: those of `pool`. */
   sessionPool?: Pool;
+  /** For the chores: session connections whose statements are limited; default: those of `pool`. */
+  chorePool?: Pool;
   bridge: Bridge;
   settings: Settings;
   log: Logger;
@@ -45,7 +49,7 @@ export interface ServiceOptions {
  * DV_KEY_EVENTS_CONNECTED, DV_TOPIC_INVALID.
  */
 export async function startService(options: ServiceOptions): Promise<RunningWorker> {
-  const { pool, settings, log } = options;
+  const { pool, chorePool = pool, settings, log } = options;
   const participants = settings.PARTICIPANT_ISPB;
   const schedules = readCrontab(options.crontab);
   if (settings.KEY_EVENTS_URL !== undefined) await refuseConnected(pool, participants);
@@ -59,9 +63,11 @@ export async function startService(options: ServiceOptions): Promise<RunningWork
       }),
     ),
   );
+  // Undone when the start fails: it may be tried again.
+  await using started = new AsyncDisposableStack();
   const way = await openWay(pulsarSettings(settings));
-  const keyEvents = await hearKeyEvents(options);
-  const waits: WhatWaits = { messages: true, deltas: true, feed: true };
+  started.defer(async () => way.close());
+  const waits: WhatWaits = { ...ALL_WAITS };
   /** A chore that does nothing, and asks nothing, until a look has found something for it. */
   const ifAny = (what: keyof WhatWaits, work: () => Promise<unknown>) => async () => {
     if (!waits[what]) return;
@@ -71,9 +77,9 @@ export async function startService(options: ServiceOptions): Promise<RunningWork
   const worker = await startWorker({
     pool,
     ...(options.sessionPool && { sessionPool: options.sessionPool }),
+    ...(options.chorePool && { chorePool: options.chorePool }),
     onSilence: () => {
-      cutConnections(pool);
-      if (options.sessionPool) cutConnections(options.sessionPool);
+      for (const each of [pool, options.sessionPool, options.chorePool]) if (each) cutConnections(each);
     },
     log,
     machines,
@@ -87,51 +93,62 @@ export async function startService(options: ServiceOptions): Promise<RunningWork
     ...(options.onAttempt && { onAttempt: options.onAttempt }),
     ...(options.onRecovered && { onRecovered: options.onRecovered }),
     chores: [
-      { name: 'look', everyMs: 750, run: async () => void Object.assign(waits, await whatWaits(pool)) },
+      {
+        name: 'look',
+        everyMs: 750,
+        run: async () => {
+          try {
+            Object.assign(waits, await whatWaits(chorePool));
+          } catch (error) {
+            // What keeps the look from one table must not keep the others from theirs: let them see for themselves.
+            Object.assign(waits, ALL_WAITS);
+            throw error;
+          }
+        },
+      },
       {
         name: 'relay',
         everyMs: 100,
-        run: ifAny('messages', async () => relayOutbox(pool, way, { content: settings.NOTIFY_CONTENT, log })),
+        run: ifAny('messages', async () =>
+          relayOutbox(chorePool, way, { content: settings.NOTIFY_CONTENT, log }),
+        ),
       },
       {
         name: 'message-retention',
         everyMs: 600_000,
-        run: async () => void (await expireMessages(pool, settings.OUTBOX_RETENTION_DAYS)),
+        run: async () => void (await expireMessages(chorePool, settings.OUTBOX_RETENTION_DAYS)),
       },
-      { name: 'fold', everyMs: 2000, run: ifAny('deltas', async () => foldDeltas(pool)) },
-      { name: 'feed', everyMs: 500, run: ifAny('feed', async () => settleFeed(pool)) },
+      { name: 'fold', everyMs: 2000, run: ifAny('deltas', async () => foldDeltas(chorePool)) },
+      { name: 'feed', everyMs: 500, run: ifAny('feed', async () => settleFeed(chorePool)) },
       {
         name: 'deadlines',
         everyMs: 60_000,
-        run: async () => watchDeadlines(pool, settings.SYNC_DEADLINE_HOURS, log),
+        run: async () => watchDeadlines(chorePool, settings.SYNC_DEADLINE_HOURS, log),
       },
       {
         name: 'key-events',
         everyMs: 600_000,
-        run: async () => void (await forgetKeyEvents(pool, settings.KEY_EVENTS_RETENTION_DAYS)),
+        run: async () => void (await forgetKeyEvents(chorePool, settings.KEY_EVENTS_RETENTION_DAYS)),
       },
       {
         name: 'retention',
         everyMs: 60_000,
-        run: async () => void (await removeExpired(pool, retentionAges(settings), RETENTION_MS)),
+        run: async () => void (await removeExpired(chorePool, retentionAges(settings), RETENTION_MS)),
       },
-      { name: 'temp-files', everyMs: 600_000, run: async () => removeLeftFiles(pool, settings.TEMP_DIR) },
+      {
+        name: 'temp-files',
+        everyMs: 600_000,
+        run: async () => removeLeftFiles(chorePool, settings.TEMP_DIR),
+      },
     ],
   });
-  try {
-    for (const participant of participants) await openSchedule(pool, participant);
-  } catch (error) {
-    await worker.stop().catch(() => undefined);
-    throw error;
-  }
-  return {
-    ...worker,
-    async stop() {
-      await keyEvents?.close();
-      await worker.stop();
-      await way.close();
-    },
-  };
+  started.defer(async () => worker.stop());
+  for (const participant of participants) await openSchedule(pool, participant);
+  const keyEvents = await hearKeyEvents(options);
+  started.defer(async () => keyEvents?.close());
+  const running = started.move();
+  let stopped: Promise<void> | undefined;
+  return { ...worker, stop: async () => (stopped ??= running.disposeAsync()) };
 }
 
 /** Subscribes to the core system's key events, where that is configured. */

@@ -3,14 +3,20 @@ import { readFileSync } from 'node:fs';
 import { listAssets, readAsset } from '../assets.ts';
 import { connectBridge } from '../bridge/index.ts';
 import { readBridgeTls, readSettings, type Settings } from '../config.ts';
-import { createPool } from '../database/pool.ts';
+import { migrate } from '../database/migrate.ts';
+import { createPool, cutConnections } from '../database/pool.ts';
 import { UsageError } from '../errors.ts';
 import { createHealth, createMetrics, startHttp } from '../http/index.ts';
 import { command, type Database, withDatabase } from './cli.ts';
 import { startService } from './service.ts';
+import { untilPostgresIsThere } from './until-postgres.ts';
 
 /** Graphile Worker's statements are short; one that isn't answered has lost its connection. */
 const QUEUE_TIMEOUT_MS = 30_000;
+/** One each, and one more for each stream that is relayed: a chore that is stuck keeps none from another. */
+const CHORE_CONNECTIONS = 16;
+/** No lock that chores need is held so long by anything of ours. */
+const CHORE_LOCK_MS = 5000;
 
 /** `dict-vsync worker`: the service. */
 export function worker(): Command {
@@ -23,11 +29,11 @@ export function worker(): Command {
     ],
   ).action(async () => {
     requireServiceSettings(readSettings(process.env));
-    await withDatabase({ migrates: true, connections: 30 }, async (database) => serve(database));
+    await withDatabase({ migrates: 'itself', connections: 30 }, async (database) => serve(database));
   });
 }
 
-/** Serves until told to stop, whatever becomes of the database meanwhile. */
+/** Serves until told to stop, whatever becomes of the database meanwhile, and be it away at first. */
 async function serve({ pool, sessionUrl, settings, log }: Database): Promise<void> {
   // Graphile Worker doesn't await completeJob: when Postgres goes away at that moment nobody else hears of it.
   const onRejection = (error: unknown) => {
@@ -37,10 +43,10 @@ async function serve({ pool, sessionUrl, settings, log }: Database): Promise<voi
     );
   };
   process.on('unhandledRejection', onRejection);
-  const stopRequested = Promise.withResolvers<void>();
+  const stop = new AbortController();
   const onSignal = (signal: NodeJS.Signals) => {
     log.info({ signal }, 'stopping');
-    stopRequested.resolve();
+    stop.abort();
   };
   process.removeAllListeners('SIGTERM').removeAllListeners('SIGINT');
   process.once('SIGTERM', onSignal).once('SIGINT', onSignal);
@@ -59,32 +65,54 @@ async function serve({ pool, sessionUrl, settings, log }: Database): Promise<voi
     onError: (error) => log.warn({ error: error.name }, 'a connection of the queue broke; it is replaced'),
   });
   undo.defer(async () => sessionPool.end());
-  const metrics = createMetrics(pool);
-  const service = await startService({
-    pool,
-    sessionPool,
-    bridge,
-    settings,
-    log,
-    crontab: crontabOf(settings),
-    onAttempt: metrics.onAttempt,
-    onRecovered: metrics.onRecovered,
+  const limitMs = settings.CHORE_TIMEOUT_SECONDS * 1000;
+  const chorePool = createPool(sessionUrl, {
+    max: CHORE_CONNECTIONS,
+    applicationName: 'dict-vsync chores',
+    limits: { statementMs: limitMs, lockMs: Math.min(limitMs, CHORE_LOCK_MS) },
+    // Postgres breaks off first, where it is there.
+    queryTimeoutMs: limitMs + 5000,
+    onError: (error) => log.warn({ error: error.name }, 'a connection of the chores broke; it is replaced'),
   });
-  let http: Awaited<ReturnType<typeof startHttp>> | undefined;
-  undo.defer(async () => http?.stop());
-  undo.defer(async () => service.stop());
-  const health = createHealth({ pool, worker: service, migrations: listAssets('migrations') });
-  http = await startHttp({
+  undo.defer(async () => chorePool.end());
+  const crontab = crontabOf(settings);
+  const metrics = createMetrics(pool);
+  const health = createHealth({ pool, migrations: listAssets('migrations') });
+  const http = await startHttp({
     host: settings.HTTP_HOST,
     port: settings.HTTP_PORT,
     health,
     metrics: metrics.registry,
   });
+  undo.defer(async () => http.stop());
+  log.info({ http: http.address }, 'health and metrics served');
+
+  // Told to stop while it starts: whatever it waits for is Postgres'.
+  const cut = () => {
+    cutConnections(pool);
+    cutConnections(sessionPool);
+    cutConnections(chorePool);
+  };
+  stop.signal.addEventListener('abort', cut, { once: true });
+  const service = await untilPostgresIsThere({ log, signal: stop.signal }, async () => {
+    const { GRAPHILE_WORKER_SCHEMA: graphileSchema } = settings;
+    await migrate(sessionUrl, { graphileSchema, signal: stop.signal });
+    const { onAttempt, onRecovered } = metrics;
+    const pools = { pool, sessionPool, chorePool };
+    return startService({ ...pools, bridge, settings, log, crontab, onAttempt, onRecovered });
+  });
+  stop.signal.removeEventListener('abort', cut);
+  if (service === undefined) return;
+  health.started(service);
+  undo.defer(async () => service.stop());
   undo.defer(() => {
     health.stopping();
   });
-  log.info({ http: http.address }, 'health and metrics served');
-  await Promise.race([stopRequested.promise, service.ended]);
+  const stopped = new Promise<void>((resolve) => {
+    stop.signal.addEventListener('abort', () => resolve(), { once: true });
+    if (stop.signal.aborted) resolve();
+  });
+  await Promise.race([stopped, service.ended]);
 }
 
 /** What only the service needs, all that is missing at once. */

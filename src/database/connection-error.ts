@@ -4,7 +4,7 @@ import { DvError, UsageError } from '../errors.ts';
  * Turns what node-postgres throws while connecting into a coded error that never holds the password. Input: the
  * error, and the database's URL.
  * Output: DV_DATABASE_URL_INVALID, DV_DATABASE_FORBIDDEN (user, password or pg_hba.conf) or
- * DV_DATABASE_UNREACHABLE (everything else; retryable unless the database doesn't exist).
+ * DV_DATABASE_UNREACHABLE (everything else; retryable where it may pass by itself, see `isAway`).
  */
 export function connectionError(error: unknown, url: string): DvError {
   const { code, message } = firstError(error);
@@ -35,31 +35,44 @@ export function connectionError(error: unknown, url: string): DvError {
   return new DvError(
     'DV_DATABASE_UNREACHABLE',
     `Postgres at ${where} cannot be reached (${code ?? message}): check that it runs and that the URL is right.`,
-    { class: 'retryable', cause: error },
+    { class: isAway(error) ? 'retryable' : 'not_retryable', cause: error },
   );
 }
 
-/** Whether an error of a running query means that the connection itself was lost. */
-export function isConnectionLost(error: unknown): boolean {
-  const { code, message } = firstError(error);
-  return (
-    /^(08...|57P0[123])$/.test(code ?? '') ||
-    ['ECONNRESET', 'EPIPE', 'ETIMEDOUT'].includes(code ?? '') ||
-    message.startsWith('Connection terminated')
-  );
+/** SQLSTATEs of a server that is none now: connections lost or used up, shutting down, starting, not promoted yet. */
+const AWAY_STATES = /^(08...|53300|57P0[1235]|25006)$/;
+/** Nobody listens, no way there, a name that leads nowhere yet (DNS, a container not up), a connection lost. */
+const AWAY_ERRNOS =
+  /^(ECONN(REFUSED|RESET|ABORTED)|EPIPE|ETIMEDOUT|E(HOST|NET)(UNREACH|DOWN)|ENETRESET|ENOTFOUND|EAI_AGAIN)$/;
+/** What node-postgres says, without any code, when a connection is lost or not made in time. */
+const AWAY_WORDS = /^(Connection terminated|timeout expired)/;
+
+/** Whether an error means that Postgres cannot be used now, and may be later without anybody changing anything here. */
+export function isAway(error: unknown): boolean {
+  const { code, syscall, message } = firstError(error);
+  if (code === undefined) return AWAY_WORDS.test(message);
+  // A socket's file that is not there yet; not a file that the URL names.
+  if (code === 'ENOENT') return syscall === 'connect';
+  return AWAY_STATES.test(code) || AWAY_ERRNOS.test(code);
 }
 
 /** Host, port and name of a database for a message: no user, no password, no parameters. */
 export function describeDatabase(url: string): string {
   const parsed = URL.parse(url);
-  if (parsed === null) return 'the given URL';
+  // With an "@" behind the host, what looks like the database is the rest of a password with a "/" that was not encoded.
+  if (parsed === null || parsed.pathname.includes('@')) return 'the given URL';
   const host = parsed.host === '' ? (parsed.searchParams.get('host') ?? 'localhost') : parsed.host;
   return `${host}${parsed.pathname}`;
 }
 
 /** A name with several addresses (localhost) fails with an error that collects theirs. */
-function firstError(error: unknown): { code: string | undefined; message: string } {
+function firstError(error: unknown): { code?: string; syscall?: string; message: string } {
   const first: unknown = error instanceof AggregateError ? error.errors[0] : error;
-  if (!(first instanceof Error)) return { code: undefined, message: 'unknown error' };
-  return { code: (first as { code?: string }).code, message: first.message };
+  if (!(first instanceof Error)) return { message: 'unknown error' };
+  const { code, syscall } = first as NodeJS.ErrnoException;
+  return {
+    ...(code !== undefined && { code }),
+    ...(syscall !== undefined && { syscall }),
+    message: first.message,
+  };
 }

@@ -2,15 +2,17 @@ import { Logger, runMigrations } from 'graphile-worker';
 import type pg from 'pg';
 import { listAssets, readAsset } from '../assets.ts';
 import { DvError } from '../errors.ts';
-import { describeDatabase, isConnectionLost } from './connection-error.ts';
+import { describeDatabase, isAway } from './connection-error.ts';
 import { applyOurMigrations, isUpToDate, type MigrationFile } from './migrations.ts';
-import { connect, createPool } from './pool.ts';
+import { connect, createPool, cutConnections } from './pool.ts';
 
 const OLDEST_SERVER = 15;
 
 export interface MigrateOptions {
   /** The schema of Graphile Worker: the bank may run one of its own already. */
   graphileSchema?: string;
+  /** Breaks it off: what a migration under way did is undone. The error is that of a lost connection. */
+  signal?: AbortSignal;
 }
 
 export interface MigrateResult {
@@ -26,8 +28,8 @@ export interface MigrateResult {
  * DV_DATABASE_NOT_UTF8, DV_DATABASE_NEWER, DV_MIGRATION_EDITED, DV_MIGRATION_ORDER, DV_MIGRATION_FAILED.
  */
 export async function migrate(databaseUrl: string, options: MigrateOptions = {}): Promise<MigrateResult> {
-  const { graphileSchema = 'graphile_worker' } = options;
-  const client = await connect(databaseUrl, 'dict-vsync migrate');
+  const { graphileSchema = 'graphile_worker', signal } = options;
+  const client = await connect(databaseUrl, 'dict-vsync migrate', signal);
   try {
     await checkDatabase(client, graphileSchema);
     // The lock goes with the connection, however this ends. Limits of the role are meant for its daily work.
@@ -35,7 +37,7 @@ export async function migrate(databaseUrl: string, options: MigrateOptions = {})
       `set statement_timeout = 0; set lock_timeout = 0; set client_min_messages = warning;
        select pg_advisory_lock(hashtext('dict-vsync migrate'))`,
     );
-    await migrateGraphileWorker(databaseUrl, graphileSchema);
+    await migrateGraphileWorker(databaseUrl, graphileSchema, signal);
     const files = migrationFiles();
     const applied = (await isUpToDate(client, files)) ? [] : await applyOurMigrations(client, files);
     await saveGraphileSchema(client, graphileSchema, applied);
@@ -89,10 +91,18 @@ async function checkDatabase(client: pg.Client, graphileSchema: string): Promise
   }
 }
 
-async function migrateGraphileWorker(connectionString: string, schema: string): Promise<void> {
+async function migrateGraphileWorker(
+  connectionString: string,
+  schema: string,
+  signal: AbortSignal | undefined,
+): Promise<void> {
   const exitCode = process.exitCode;
   // Not its own: that one leaves a connection that breaks while it ends without a listener, which ends the process.
   const pgPool = createPool(connectionString, { max: 1, applicationName: 'dict-vsync migrate' });
+  const cut = () => {
+    cutConnections(pgPool);
+  };
+  signal?.addEventListener('abort', cut, { once: true });
   try {
     // Its warnings would go to the console; what they say comes as an error when it matters.
     const logger = new Logger(() => () => undefined);
@@ -108,6 +118,7 @@ async function migrateGraphileWorker(connectionString: string, schema: string): 
       { cause: error },
     );
   } finally {
+    signal?.removeEventListener('abort', cut);
     await pgPool.end();
   }
 }
@@ -140,7 +151,7 @@ async function saveGraphileSchema(client: pg.Client, schema: string, applied: st
 function migrationError(error: unknown, url: string): DvError {
   if (error instanceof DvError) return error;
   const { code = 'unknown', message } = error as { code?: string; message: string };
-  if (isConnectionLost(error)) {
+  if (isAway(error)) {
     return new DvError(
       'DV_DATABASE_UNREACHABLE',
       `The connection to Postgres at ${describeDatabase(url)} was lost while migrating: migrate again, what was ` +

@@ -7,8 +7,11 @@ export interface PoolOptions {
   max?: number;
   /** What pg_stat_activity shows. Default `dict-vsync`. */
   applicationName?: string;
-  /** A statement that runs longer is cancelled, in ms. Default: as the role or the server says. */
-  statementTimeoutMs?: number;
+  /**
+   * Server-side limits, in ms: a statement that runs longer, or waits longer for a lock, is broken off. Default: as the
+   * role or the server says. Set once a session: not for connections through a transaction pooler.
+   */
+  limits?: { statementMs: number; lockMs: number };
   /** An answer that takes longer is not waited for: the query fails and its connection goes. Default: no limit. */
   queryTimeoutMs?: number;
   /** Told of every connection that breaks while idle; the pool replaces it by itself. */
@@ -25,6 +28,7 @@ const sockets = new WeakMap<pg.Pool, Set<Socket>>();
  * Errors: DV_DATABASE_URL_INVALID; it connects on first use only, see `assertReachable`.
  */
 export function createPool(url: string, options: PoolOptions = {}): pg.Pool {
+  const { limits } = options;
   try {
     const open = new Set<Socket>();
     const pool = new pg.Pool({
@@ -36,8 +40,9 @@ export function createPool(url: string, options: PoolOptions = {}): pg.Pool {
       keepAlive: true,
       keepAliveInitialDelayMillis: KEEP_ALIVE_MS,
       ...(options.queryTimeoutMs === undefined ? {} : { query_timeout: options.queryTimeoutMs }),
-      // Only when asked for: poolers in front of Postgres refuse start-up parameters they don't know.
-      ...(options.statementTimeoutMs === undefined ? {} : { statement_timeout: options.statementTimeoutMs }),
+      // Not as start-up parameters: poolers in front of Postgres refuse those they don't know.
+      // oxlint-disable-next-line typescript/no-misused-promises -- it is awaited, which its type does not tell
+      ...(limits && { onConnect: async (client: pg.ClientBase) => limit(client, limits) }),
     });
     sockets.set(pool, open);
     const { onError } = options;
@@ -58,10 +63,25 @@ export function cutConnections(pool: pg.Pool): void {
   for (const socket of sockets.get(pool) ?? []) socket.destroy();
 }
 
+async function limit(client: pg.ClientBase, { statementMs, lockMs }: NonNullable<PoolOptions['limits']>) {
+  await client.query(
+    `select set_config('statement_timeout', $1, false), set_config('lock_timeout', $2, false)`,
+    [String(statementMs), String(lockMs)],
+  );
+}
+
 function tracked(open: Set<Socket>): Socket {
   const socket = new Socket();
   open.add(socket);
   socket.once('close', () => open.delete(socket));
+  return socket;
+}
+
+function cutBy(signal: AbortSignal): Socket {
+  const socket = new Socket();
+  const cut = () => void socket.destroy();
+  signal.addEventListener('abort', cut, { once: true });
+  socket.once('close', () => signal.removeEventListener('abort', cut));
   return socket;
 }
 
@@ -71,10 +91,15 @@ export async function assertReachable(url: string): Promise<void> {
   await client.end();
 }
 
-/** A connection of its own, which the caller ends. Errors as `assertReachable`. */
-export async function connect(url: string, applicationName: string): Promise<pg.Client> {
+/** A connection of its own, which the caller ends, or `signal` cuts. Errors as `assertReachable`. */
+export async function connect(
+  url: string,
+  applicationName: string,
+  signal?: AbortSignal,
+): Promise<pg.Client> {
   try {
     const client = new pg.Client({
+      ...(signal && { stream: () => cutBy(signal) }),
       connectionString: url,
       application_name: applicationName,
       connectionTimeoutMillis: 10_000,

@@ -146,6 +146,8 @@ export interface UndoSummary {
   undoneRun: string;
   by: string;
   reason: string | null;
+  /** How its run ended; null as long as it is open. */
+  outcome: 'COMPLETED' | 'FAILED' | 'POISONED' | 'CANCELLED' | 'TERMINATED' | null;
   keysUndone: number;
   /** Keys left alone, because something newer has touched them. */
   keysLeft: number;
@@ -153,7 +155,7 @@ export interface UndoSummary {
   endedAt: Date | null;
 }
 
-const SUMMARY = `participant, key_type as "keyType", run_id as "undoneRun", by_whom as by, reason,
+const SUMMARY = `participant, key_type as "keyType", run_id as "undoneRun", by_whom as by, reason, outcome,
   keys_undone::float8 as "keysUndone", keys_left::float8 as "keysLeft", asked_at as "askedAt", ended_at as "endedAt"`;
 
 /** The summary of an undo run; undefined when the run is none. */
@@ -164,10 +166,10 @@ export async function readUndo(db: Db, undoRunId: string): Promise<UndoSummary |
   return rows[0];
 }
 
-/** Ends the row of an undo. */
+/** Ends the row of an undo that came to all keys; dict.undo_closed() ends those that did not. */
 export async function closeUndo(tx: Db, undoRunId: string): Promise<UndoSummary | undefined> {
   const { rows } = await tx.query<UndoSummary>(
-    `update dict.undos set ended_at = workflow.now() where undo_run_id = $1 returning ${SUMMARY}`,
+    `update dict.undos set ended_at = workflow.now(), outcome = 'COMPLETED' where undo_run_id = $1 returning ${SUMMARY}`,
     [undoRunId],
   );
   return rows[0];

@@ -10,6 +10,7 @@ export type {
   StepError,
   Transaction,
 } from './activity.ts';
+export type { Chore } from './chores.ts';
 export { crashPoint } from './crash-points.ts';
 export { readCrontab, type Schedule } from './crontab.ts';
 export { fromDatabase, translated } from './database-errors.ts';
@@ -19,6 +20,7 @@ export {
   anyWorkerAlive,
   cancelRun,
   CLOSED_STATUSES,
+  countPoisoned,
   findRun,
   historyOf,
   listRuns,
@@ -34,4 +36,4 @@ export {
 export { CATCH_UP_MS, fireDueTicks, registerSchedules, type TickHandler } from './schedule.ts';
 export { storeMachines } from './store-machines.ts';
 export { inTransaction } from './transaction.ts';
-export { startWorker, type Chore, type RunningWorker, type WorkerOptions } from './worker.ts';
+export { startWorker, type RunningWorker, type WorkerOptions } from './worker.ts';

@@ -95,6 +95,15 @@ export async function listRuns(
   return rows;
 }
 
+/** Runs put aside (POISONED) in the last 7 days that nobody has retried since, by machine. */
+export async function countPoisoned(db: Pick<Pool, 'query'>): Promise<{ machine: string; count: number }[]> {
+  const { rows } = await db.query<{ machine: string; count: number }>(
+    `select machine, count(*)::integer as count from workflow.runs
+     where status = 'POISONED' and closed_at > workflow.now() - interval '7 days' group by 1 order by 1`,
+  );
+  return rows;
+}
+
 /** A run's past, oldest first. */
 export async function historyOf(pool: Pool, runId: string): Promise<HistoryEvent[]> {
   const { rows } = await pool.query<HistoryEvent>(

@@ -10,6 +10,7 @@ import {
 import type { Pool } from 'pg';
 import type { Logger } from 'pino';
 import type { Schedule } from './crontab.ts';
+import { asBlocked, type Chore, startChores } from './chores.ts';
 import { impatient } from './connections.ts';
 import { Executor, type ExecutorOptions } from './executor.ts';
 import { keepRunning } from './keep-running.ts';
@@ -19,17 +20,12 @@ import { followClaims, type RecoveryOptions, sweep } from './recovery.ts';
 import { fireDueTicks, registerSchedules, type TickHandler } from './schedule.ts';
 import { storeMachines } from './store-machines.ts';
 
-/** Something a worker does again and again beside its steps; never twice at once. */
-export interface Chore {
-  name: string;
-  everyMs: number;
-  run: () => Promise<void>;
-}
-
 export interface WorkerOptions<S> extends Omit<ExecutorOptions<S>, 'workerId' | 'pool'>, RecoveryOptions {
   pool: Pool;
   /** Session connections (LISTEN, prepared statements) for Graphile Worker, where `pool` goes through a pooler. */
   sessionPool?: Pool;
+  /** For the sweep and ticks: connections whose statements the server breaks off when they take too long. Default: `pool`. */
+  chorePool?: Pool;
   /** Told when no heartbeat has got through for so long that other workers take over: connections may be dead. */
   onSilence?: () => void;
   /** How many runs at once. The pool needs twice as many connections and some. */
@@ -61,6 +57,8 @@ const PATIENCE_MS = 30_000;
 const SWEEP_MS = 2000;
 /** 1 s retries must not come at 3 s: due jobs are polled, and Graphile Worker's default is 2 s. */
 const POLL_MS = 500;
+/** Between two tries of a tick that could not be decided. */
+const LATE_TICK_MS = 5000;
 /**
  * Jobs are fetched for all slots in one statement, and an idle worker asks once, not once a slot. When all slots are
  * busy it may have fetched jobs that another worker has a slot for: it gives those back after so long.
@@ -72,6 +70,7 @@ export async function startWorker<S>(options: WorkerOptions<S>): Promise<Running
   const { log } = options;
   const pool = impatient(options.pool, PATIENCE_MS);
   const sessionPool = options.sessionPool ?? options.pool;
+  const chorePool = options.chorePool ?? pool;
   const id = `worker-${randomUUID()}`;
   await storeMachines(pool, options.machines);
   await registerSchedules(pool, options.schedules);
@@ -92,13 +91,17 @@ export async function startWorker<S>(options: WorkerOptions<S>): Promise<Running
     heartbeat.setPools(graphilePools);
   });
 
+  // Schedules whose ticks could not be decided: Graphile Worker would try its job again in hours at last.
+  const late = new Set<Schedule>();
   const fire = async (schedule: Schedule) => {
     const handler = options.ticks[schedule.task];
     if (handler === undefined) {
       log.error({ schedule: schedule.name, task: schedule.task }, 'the crontab names a task that is none');
       return;
     }
-    const tick = await fireDueTicks(pool, schedule, handler);
+    late.add(schedule);
+    const tick = await fireDueTicks(chorePool, schedule, handler);
+    late.delete(schedule);
     if (tick !== null) log.info({ schedule: schedule.name, tick }, 'tick');
   };
   const byName = new Map(options.schedules.map((schedule) => [schedule.name, schedule]));
@@ -146,7 +149,13 @@ export async function startWorker<S>(options: WorkerOptions<S>): Promise<Running
     });
   const begin = async () => {
     // Ticks missed while no worker ran.
-    for (const schedule of options.schedules) await fire(schedule);
+    for (const schedule of options.schedules) {
+      await fire(schedule).catch((error: unknown) => {
+        const blocked = asBlocked(error);
+        if (blocked === undefined) throw error;
+        log.warn({ schedule: schedule.name, code: blocked.code }, blocked.message);
+      });
+    }
     return keepRunning({
       log,
       start: startRunner,
@@ -172,7 +181,14 @@ export async function startWorker<S>(options: WorkerOptions<S>): Promise<Running
   };
   const chores: Chore[] = [
     { name: 'silence', everyMs: BEAT_MS, run: async () => watchSilence() },
-    { name: 'sweep', everyMs: SWEEP_MS, run: async () => sweep(pool, options) },
+    { name: 'sweep', everyMs: SWEEP_MS, run: async () => sweep(chorePool, options) },
+    {
+      name: 'ticks',
+      everyMs: LATE_TICK_MS,
+      run: async () => {
+        for (const schedule of late) await fire(schedule);
+      },
+    },
     ...options.chores,
   ];
   const stopChores = startChores(chores, log);
@@ -212,40 +228,6 @@ export async function startWorker<S>(options: WorkerOptions<S>): Promise<Running
     stop: async () => (stopped ??= leave()),
     ended,
     lastHeartbeat: heartbeat.last,
-  };
-}
-
-/** Starts the chores; the returned function stops them and waits for those under way. */
-function startChores(chores: readonly Chore[], log: Logger): () => Promise<void> {
-  let stopped = false;
-  const loops = chores.map((chore) => {
-    let timer: NodeJS.Timeout | undefined;
-    let under: Promise<void> = Promise.resolve();
-    const once = async () => {
-      try {
-        await chore.run();
-      } catch (error) {
-        log.warn(
-          { chore: chore.name, error: error instanceof Error ? error.name : 'unknown' },
-          'a chore failed; it is tried again',
-        );
-      }
-      if (!stopped) schedule();
-    };
-    const schedule = () => {
-      timer = setTimeout(() => {
-        under = once();
-      }, chore.everyMs);
-    };
-    schedule();
-    return async () => {
-      clearTimeout(timer);
-      await under;
-    };
-  });
-  return async () => {
-    stopped = true;
-    await Promise.all(loops.map(async (stop) => stop()));
   };
 }
 

@@ -1,12 +1,17 @@
 import type { Pool } from 'pg';
 import { type Deadline, readMissedDeadlines } from '../dict/deadline.ts';
-import { fromDatabase, type RunningWorker } from '../engine/index.ts';
+import { countPoisoned, fromDatabase, type RunningWorker } from '../engine/index.ts';
 import { DvError } from '../errors.ts';
 import { readTroubledStreams, type TroubledStream } from '../notify/index.ts';
 import { type Ask, quickly } from './quick.ts';
 
 export interface Reason {
-  reason: 'database_unreachable' | 'migrations_not_current' | 'heartbeat_old' | 'worker_stopping';
+  reason:
+    | 'database_unreachable'
+    | 'migrations_not_current'
+    | 'worker_starting'
+    | 'heartbeat_old'
+    | 'worker_stopping';
   /** A plain sentence. */
   message: string;
 }
@@ -36,13 +41,18 @@ export interface Readiness {
 export interface Health {
   /** Answers within 2 s, also when the database hangs; never throws. */
   check(): Promise<Readiness>;
+  /** The worker is there: until then it isn't ready. */
+  started(worker: Beating): void;
   /** To be called when the worker is told to stop: from then on it isn't ready. */
   stopping(): void;
 }
 
+type Beating = Pick<RunningWorker, 'lastHeartbeat' | 'ended'>;
+
 export interface HealthOptions {
   pool: Pool;
-  worker: Pick<RunningWorker, 'lastHeartbeat' | 'ended'>;
+  /** Without it, `started` tells of it later. */
+  worker?: Beating;
   /**
    * The migrations this program ships with, as paths or file names (`migrations/0001-workflow.sql`): the database must
    * have these and no others. Without it, only that there are any is looked at.
@@ -61,7 +71,12 @@ export function createHealth({ pool, worker, migrations }: HealthOptions): Healt
   const stop = () => {
     stopping = true;
   };
-  worker.ended.then(stop, stop);
+  let running: Beating | undefined;
+  const started = (now: Beating) => {
+    running = now;
+    now.ended.then(stop, stop);
+  };
+  if (worker !== undefined) started(worker);
 
   const askDatabase = quickly(pool, { patienceMs: 1500, limitMs: 1500 }, async (ask): Promise<Found> => {
     const { rows } = await ask.query<{ name: string }>(
@@ -89,10 +104,12 @@ export function createHealth({ pool, worker, migrations }: HealthOptions): Healt
   };
 
   return {
+    started,
     stopping: stop,
     check: async () => {
       const { reasons, warnings } = await inDatabase();
-      const silentMs = Date.now() - worker.lastHeartbeat();
+      if (running === undefined) reasons.push(STARTING);
+      const silentMs = running === undefined ? 0 : Date.now() - running.lastHeartbeat();
       if (silentMs > HEARTBEAT_MAX_MS) {
         const message = `The last heartbeat got through ${Math.round(silentMs / 1000)} s ago.`;
         reasons.push({ reason: 'heartbeat_old', message });
@@ -121,15 +138,11 @@ function warningsOf({ participant, keyType, dead, waitingSince, errorCode }: Tro
   ];
 }
 
-/** Runs put aside in the last week, while nobody has retried them. */
 async function poisonedIn(ask: Ask): Promise<Warning[]> {
-  const { rows } = await ask.query<{ count: number }>(
-    `select count(*)::integer as count from workflow.runs
-     where status = 'POISONED' and closed_at > workflow.now() - interval '7 days'`,
-  );
-  const count = rows[0]?.count ?? 0;
-  if (count === 0) return [];
-  const message = `${count} runs were put aside because workers died in them: dict-vsync list --status POISONED.`;
+  const counts = await countPoisoned(ask);
+  if (counts.length === 0) return [];
+  const which = counts.map(({ machine, count }) => `${machine} ${count}`).join(', ');
+  const message = `Runs were put aside because workers died in them (${which}): dict-vsync list --status POISONED.`;
   return [{ warning: 'runs_poisoned', message }];
 }
 
@@ -137,5 +150,9 @@ const NOT_CURRENT: Reason = {
   reason: 'migrations_not_current',
   message:
     'The database has other migrations than this program: run dict-vsync migrate, or the newer program.',
+};
+const STARTING: Reason = {
+  reason: 'worker_starting',
+  message: 'The worker has not started yet. As long as Postgres is away it waits for it.',
 };
 const STOPPING: Reason = { reason: 'worker_stopping', message: 'The worker is stopping or has stopped.' };

@@ -79,7 +79,7 @@ export function createMetrics(pool: Pool): Metrics {
   });
   const runs = new Gauge({
     name: 'dict_vsync_runs',
-    help: `Runs by machine and status: all open ones, and the closed ones begun in the last 7 days. ${SHARED}`,
+    help: `Runs by machine and status: all open ones, the closed ones begun in the last 7 days, and those put aside (POISONED) in the last 7 days. ${SHARED}`,
     labelNames: ['machine', 'status'],
     registers,
     collect,

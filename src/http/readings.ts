@@ -1,10 +1,11 @@
+import { countPoisoned } from '../engine/index.ts';
 import type { Ask } from './quick.ts';
 
 /** What a scrape reads from the database. */
 export interface Readings {
   /** Answers of DICT ever kept, a row a participant, key type and result; 0 where there is none yet. */
   verifications: { participant: string; keyType: string; result: string; count: number }[];
-  /** Open runs, and those closed that began in the last 7 days. */
+  /** Open runs, those closed that began in the last 7 days, and those put aside (POISONED) in the last 7 days. */
   runs: { machine: string; status: string; count: number }[];
   /** Messages to Core-Dict not delivered yet, counted up to OUTBOX_MOST. */
   outboxPending: number;
@@ -71,9 +72,10 @@ export function createReader(): (ask: Ask) => Promise<Readings> {
        where closed_at is null group by 1, 2
        union all
        select machine, status, count(*)::float8 from workflow.runs
-       where closed_at is not null and id >= $1 group by 1, 2`,
+       where closed_at is not null and status <> 'POISONED' and id >= $1 group by 1, 2`,
       [uuidFrom(Date.now() - 7 * DAY_MS)],
     );
+    const poisoned = await countPoisoned(ask);
     const outbox = await ask.query<{ count: number }>(
       `select count(*)::float8 as count
        from (select from dict.outbox where delivered_at is null and dead_at is null limit ${OUTBOX_MOST}) o`,
@@ -108,7 +110,7 @@ export function createReader(): (ask: Ask) => Promise<Readings> {
         const [participant = '', keyType = '', result = ''] = series.split(' ');
         return { participant, keyType, result, count };
       }),
-      runs: runs.rows,
+      runs: [...runs.rows, ...poisoned.map((counted) => ({ ...counted, status: 'POISONED' }))],
       outboxPending: outbox.rows[0]?.count ?? 0,
       outboxDead: streams.rows[0]?.dead ?? 0,
       outboxOldestSeconds: streams.rows[0]?.oldest ?? 0,

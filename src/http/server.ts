@@ -57,8 +57,8 @@ function answer(response: ServerResponse, status: number, type: string, body: st
 }
 
 async function listen(server: Server, host: string, port: number): Promise<void> {
-  server.listen(port, host);
   try {
+    server.listen(port, host);
     await once(server, 'listening');
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException;

@@ -100,6 +100,13 @@ export type Message =
       content: { runId: string; undoneRun: string; page: number; changes: (UndoneKey & Cids)[] };
     }
   | {
+      /** Written by the trigger on workflow.runs where the summary's outcome is not COMPLETED; then the error's code is told. */
       type: 'undo.done';
-      content: { runId: string; summary: UndoSummary; pageCount: number; changeCount: number };
+      content: {
+        runId: string;
+        summary: UndoSummary;
+        pageCount: number;
+        changeCount: number;
+        code?: string;
+      };
     };

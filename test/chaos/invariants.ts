@@ -16,7 +16,7 @@ const VIOLATIONS: Record<string, string> = {
       (r.status = 'WAITING' and r.wake_at is null and (
         cardinality(s.signals) > 0
           and not exists (select from workflow.signals g where g.run_id = r.id and g.consumed_at is null and g.name = any (s.signals))
-        or s.awaits_children and exists (select from workflow.runs c where c.parent_id = r.id and c.closed_at is null)))::integer
+        or s.awaits_children and workflow.has_children_open(r)))::integer
         as awaits) w
     where r.closed_at is null and w.claimed + w.jobs + w.awaits <> 1`,
   'a step is begun once an attempt': `

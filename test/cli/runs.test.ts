@@ -80,6 +80,20 @@ describe('start', () => {
 });
 
 describe('list', () => {
+  it('says first what was put aside, of which machine, though the list does not reach it', async () => {
+    const [run] = await started('verification');
+    await database.pool.query(
+      `select workflow.close_run(r, 'POISONED', '{"code": "DV_STEP_POISONED"}') from workflow.runs r where id = $1`,
+      [run?.id],
+    );
+    await started('reconciliation', '--key-type', 'CPF');
+    const listed = await steer(['list', '--limit', '1']);
+    expect(listed.stdout).toMatch(/^Put aside: 1 of verification, because workers died/);
+    expect((await steer(['list', '--json', '--limit', '1'])).json()).toMatchObject({
+      poisoned: [{ machine: 'verification', count: 1 }],
+    });
+  });
+
   it('shows runs, newest first, of one status or machine', async () => {
     const [verification] = await started('verification');
     const [reconciliation] = await started('reconciliation', '--key-type', 'CPF');

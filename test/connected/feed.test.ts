@@ -14,6 +14,7 @@ import {
   ISPB,
   keys,
   oneTable,
+  settled,
   threeTables,
   transaction,
 } from './support.ts';
@@ -132,6 +133,20 @@ test('an existing key base is taken over: what the tables lack goes', async () =
   await connect(pool, oneTable, keys('EMAIL', 20));
   await expectFed(pool, oneTable, 20);
   expect((await stored(pool)).filter(({ removed }) => removed)).toHaveLength(12);
+});
+
+test('a key queued in another cluster, which a dump brought here, is looked at all the same', async () => {
+  const pool = await bank(oneTable, 3);
+  await pool.query(`update dict.entries set name = 'Alheio'`);
+  // As a writer that found the key held leaves it, and a pass that waited for those beside it.
+  await pool.query(
+    `insert into dict.feed_queue (source, participant, key_type, key, missed, settle_after)
+     select f.name, e.participant, e.key_type, e.key, true, '999999999999'
+     from dict.feed_sources f, dict.entries e`,
+  );
+  await settled(pool);
+  expect((await pool.query(`select from dict.entries where name = 'Alheio'`)).rowCount).toBe(0);
+  await expectFed(pool, oneTable, 3);
 });
 
 test('of named columns only: a balance that changes feeds nothing, rows that change places do', async () => {

@@ -115,3 +115,16 @@ test('bucket, bits and hex are those of the program', async () => {
     { numRuns: 30 },
   );
 });
+
+test('Postgres knows what the generated column needs, so that a dump can be restored', async () => {
+  const { rows } = await database.pool.query<{ needs: string }>(
+    `select refobjid::regprocedure::text as needs from pg_depend d
+     where d.classid = 'pg_proc'::regclass and d.refclassid = 'pg_proc'::regclass
+       and d.objid in (select oid from pg_proc where pronamespace = 'dict'::regnamespace and proname in ('cid', 'hmac_sha256'))
+     order by 1`,
+  );
+  expect(rows.map(({ needs }) => needs)).toEqual([
+    'dict.hmac(bytea,bytea,text)',
+    'dict.hmac_sha256(bytea,bytea)',
+  ]);
+});

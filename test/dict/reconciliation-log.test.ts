@@ -16,6 +16,7 @@ import {
   refuseCidFile,
   type RoundFindings,
 } from '../../src/dict/reconciliation-log.ts';
+import { importEntries } from '../../src/dict/import.ts';
 import { readVSync } from '../../src/dict/vsync-store.ts';
 import { useTestDatabase } from '../support/database.ts';
 import { cidOf } from './compare/cid-files.ts';
@@ -105,6 +106,21 @@ test('a change by a transaction open when the round begins is a change since', a
     [run],
   );
   expect(rows).toEqual([{ changed: true }]);
+});
+
+test('by a snapshot of another cluster, which a dump brought here, the time tells what came since', async () => {
+  await openRound(database.pool, run, 0);
+  await database.pool.query(`update dict.rounds set snapshot = '999999999999:999999999999:'`);
+  await importEntries(database.pool, keys('EMAIL', 1, 7));
+  const { rows } = await database.pool.query(
+    `select dict.in_flight(e.changed_xid, e.since, e.changed_why, r) as since, count(*)::integer as keys
+     from dict.rounds r, dict.entries e where r.run_id = $1 group by 1 order by 1`,
+    [run],
+  );
+  expect(rows).toEqual([
+    { since: false, keys: 3 },
+    { since: true, keys: 1 },
+  ]);
 });
 
 test('a frozen round keeps its hash and counts', async () => {

@@ -77,7 +77,9 @@ test('the third worker that dies in a step is the last: the run is put aside, ot
     expect(script.count('deadly', 'one')).toBe(0);
 
     const { warnings } = await createHealth({ pool: database.pool, worker }).check();
-    expect(warnings).toMatchObject([{ warning: 'runs_poisoned' }]);
+    expect(warnings).toMatchObject([
+      { warning: 'runs_poisoned', message: expect.stringContaining('(two-steps 1)') as string },
+    ]);
     const metrics = createMetrics(database.pool);
     metrics.onRecovered('without job');
     const text = await metrics.registry.metrics();
@@ -143,6 +145,20 @@ test('steps that died together twice are begun apart from each other, so that th
   const sorted = apart.toSorted((a, b) => a - b);
   expect(sorted[1]! - sorted[0]!).toBeGreaterThan(4);
   expect(sorted[2]! - sorted[1]!).toBeGreaterThan(4);
+});
+
+test('one that had lived for weeks is shown too', async () => {
+  const run = await start('old and deadly');
+  // Its id says when it began, and what began long ago and ended is counted no more.
+  await database.pool.query('select workflow.advance_clock($1)', ['8 days']);
+  const aged = `00000000-0000-7000-8000-${run.slice(-12)}`;
+  await database.pool.query(`set session_replication_role = replica;
+    update workflow.runs set id = '${aged}' where id = '${run}';
+    update workflow.history set run_id = '${aged}' where run_id = '${run}';
+    reset session_replication_role`);
+  for (const end of ['abandoned', 'abandoned', 'poisoned']) expect(await dieIn(aged)).toEqual([end]);
+  const text = await createMetrics(database.pool).registry.metrics();
+  expect(text).toContain('dict_vsync_runs{machine="two-steps",status="POISONED"} 1');
 });
 
 test('a parent hears of a poisoned child as of a failed one', async () => {

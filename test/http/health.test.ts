@@ -28,6 +28,13 @@ describe('a worker', () => {
     expect(await healthOf().check()).toEqual({ ready: true, reasons: [], warnings: [] });
   });
 
+  test('is not ready before it has started', async () => {
+    const health = createHealth({ pool: database.pool, migrations });
+    expect(await health.check()).toMatchObject({ ready: false, reasons: [{ reason: 'worker_starting' }] });
+    health.started(worker);
+    expect(await health.check()).toEqual({ ready: true, reasons: [], warnings: [] });
+  });
+
   test('is not ready once it is told to stop, and after it has stopped by itself', async () => {
     const told = healthOf();
     told.stopping();

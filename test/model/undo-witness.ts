@@ -100,10 +100,11 @@ export class UndoWitness {
     return change.original;
   }
 
-  /** An undo that has ended came to every key its run changed. */
+  /** An undo that has ended well came to every key its run changed. */
   async #expectComplete(): Promise<void> {
     const { rows } = await this.#pool.query<{ runId: string }>(
-      'select distinct run_id as "runId" from dict.undos where ended_at is not null',
+      'select distinct run_id as "runId" from dict.undos where outcome = $1',
+      ['COMPLETED'],
     );
     for (const { runId } of rows) {
       for (const key of this.#changes.get(runId)?.keys() ?? []) {

@@ -91,10 +91,10 @@ const EXAMPLES: { [T in Message['type']]: Extract<Message, { type: T }>['content
     })),
   },
   'undo.done': {
-    ...{ runId, pageCount: 1, changeCount: 1 },
+    ...{ runId, pageCount: 1, changeCount: 1, code: 'DV_STEP_POISONED' },
     summary: {
       ...{ participant: ISPB, keyType: 'CPF', undoneRun: randomUUID(), by: 'Ana Souza', reason: 'a mistake' },
-      ...{ keysUndone: 1, keysLeft: 0, askedAt: AT, endedAt: AT },
+      ...{ outcome: 'POISONED', keysUndone: 1, keysLeft: 0, askedAt: AT, endedAt: AT },
     },
   },
 };

@@ -63,13 +63,19 @@ async function serverIn(directory: string, settings: Record<string, string>): Pr
 export interface WorkerProcess {
   /** Its answer to /readyz, or nothing when it does not answer. */
   readiness(): Promise<{ status: number; reasons: string[] } | undefined>;
+  /** Its answer to /livez. */
+  alive(): Promise<boolean>;
   log(): LogLine[];
   running(): boolean;
   /** SIGTERM; its exit code. */
   stop(): Promise<number | null>;
 }
 
-export async function startWorkerProcess(env: Record<string, string>): Promise<WorkerProcess> {
+/** Answers when it works, or with `untilWorks: false` as soon as it serves its health. */
+export async function startWorkerProcess(
+  env: Record<string, string>,
+  { untilWorks = true } = {},
+): Promise<WorkerProcess> {
   const child = start(['worker'], { env: { LOG_LEVEL: 'info', HTTP_PORT: '0', ...env } });
   const lines: LogLine[] = [];
   createInterface({ input: child.stderr }).on('line', (line) => {
@@ -81,7 +87,7 @@ export async function startWorkerProcess(env: Record<string, string>): Promise<W
   // Also in hooks, where expect.poll is not allowed.
   await vi.waitFor(
     () => {
-      if (served() === undefined)
+      if (served() === undefined || (untilWorks && !lines.some(({ msg }) => msg === 'worker ready')))
         throw new Error(running() ? 'it has not started yet' : JSON.stringify(lines));
     },
     { timeout: 30_000 },
@@ -93,6 +99,7 @@ export async function startWorkerProcess(env: Record<string, string>): Promise<W
       const { reasons } = (await response.json()) as { reasons: { reason: string }[] };
       return { status: response.status, reasons: reasons.map(({ reason }) => reason) };
     },
+    alive: async () => (await fetch(`${String(served())}/livez`).catch(() => undefined))?.ok ?? false,
     log: () => lines,
     running,
     stop: async () => {

@@ -76,13 +76,13 @@ describe.skipIf(NO_PGBOUNCER !== undefined)(
       expect(await localBase(database.pool)).toEqual(dictBase({ dict }));
     });
 
-    test('only the queue has session connections: the rest is pooled', async () => {
+    test('only the queue and the chores have session connections: the rest is pooled', async () => {
       const { rows } = await database.pool.query<{ name: string; n: number }>(
         `select application_name as name, count(*)::integer as n from pg_stat_activity
        where datname = current_database() and pid <> pg_backend_pid() and application_name <> 'dict-vsync'
          and backend_type = 'client backend' group by 1`,
       );
-      expect(rows.map(({ name }) => name)).toEqual(['dict-vsync queue']);
+      expect(rows.map(({ name }) => name).sort()).toEqual(['dict-vsync chores', 'dict-vsync queue']);
       const { rows: pooled } = await database.pool.query<{ n: number }>(
         `select count(*)::integer as n from pg_stat_activity where datname = current_database()
          and application_name = 'dict-vsync' and pid <> pg_backend_pid()`,

@@ -67,6 +67,7 @@ describe('undo', () => {
       undoneRun: run,
       by: 'ana',
       reason: 'DICT was wrong',
+      outcome: 'COMPLETED',
       keysUndone: told.length,
       keysLeft: 0,
     });
