@@ -1,4 +1,4 @@
-import type { Command } from 'commander';
+import type { Command } from '../../src/cli/program.ts';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { KeyType } from '../../src/dict/key-type.ts';

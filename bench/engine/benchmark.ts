@@ -1,4 +1,4 @@
-import type { Command } from 'commander';
+import type { Command } from '../../src/cli/program.ts';
 import { benchmark, type Bench, type Findings } from '../support/benchmark.ts';
 import { count } from '../support/flags.ts';
 import { startDatabase } from '../support/postgres.ts';

@@ -1,4 +1,4 @@
-import type { Command } from 'commander';
+import type { Command } from '../../src/cli/program.ts';
 import type { Pool } from 'pg';
 import { KEY_TYPES } from '../../src/dict/key-type.ts';
 import { openWay, relayOutbox, type Way } from '../../src/notify/index.ts';

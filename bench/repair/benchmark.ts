@@ -1,4 +1,4 @@
-import type { Command } from 'commander';
+import type { Command } from '../../src/cli/program.ts';
 import { KEY_TYPES, type KeyType } from '../../src/dict/key-type.ts';
 import { benchmark, type Bench, type Findings } from '../support/benchmark.ts';
 import { count } from '../support/flags.ts';

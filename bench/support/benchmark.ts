@@ -1,7 +1,8 @@
-import { Command } from 'commander';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+// Not from 'commander': beside the peers' packages that is another version.
+import { Command } from '../../src/cli/program.ts';
 import { thisMachine } from './machine.ts';
 import type { BenchDatabase } from './postgres.ts';
 import { printReport, type Report } from './report.ts';

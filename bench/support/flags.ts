@@ -1,4 +1,4 @@
-import { InvalidArgumentError } from 'commander';
+import { InvalidArgumentError } from '../../src/cli/program.ts';
 
 /** A parser of a flag's whole number from `least` to `most`; "10m" and "20k" are understood. */
 export function count(least: number, most = Number.MAX_SAFE_INTEGER): (value: string) => number {

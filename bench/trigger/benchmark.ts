@@ -1,4 +1,4 @@
-import type { Command } from 'commander';
+import type { Command } from '../../src/cli/program.ts';
 import { join } from 'node:path';
 import { benchmark, type Bench, type Findings } from '../support/benchmark.ts';
 import { count } from '../support/flags.ts';

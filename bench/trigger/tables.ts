@@ -27,7 +27,9 @@ export async function fillBoth(pool: Pool, entries: number): Promise<void> {
 /** Empties both, what our triggers wrote, and begins a new checkpoint cycle. */
 export async function emptyBoth(pool: Pool): Promise<void> {
   await withoutTriggers(pool, async (client) => {
-    await client.query(`truncate ${TABLES.join()}, dict.cid_history, dict.cid_changes, dict.vsync_deltas, dict.vsync_buckets`);
+    await client.query(
+      `truncate ${TABLES.join()}, dict.cid_history, dict.cid_changes, dict.vsync_deltas, dict.vsync_buckets`,
+    );
     await client.query('checkpoint');
   });
 }

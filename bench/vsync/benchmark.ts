@@ -1,4 +1,4 @@
-import type { Command } from 'commander';
+import type { Command } from '../../src/cli/program.ts';
 import type { Pool } from 'pg';
 import type { KeyType } from '../../src/dict/key-type.ts';
 import { readVSync } from '../../src/dict/vsync-store.ts';

@@ -3,6 +3,9 @@ import { explain, tell } from './cli.ts';
 import { commands } from './commands.ts';
 import { VERSION } from './version.ts';
 
+/** For programs that are put together elsewhere: a command is to be of the same library. */
+export { Command, InvalidArgumentError } from 'commander';
+
 /** Runs a program with its arguments (without node and script) and answers the exit code: 0, 1 or 2. */
 export async function runCli(args: readonly string[], program = createProgram()): Promise<number> {
   // Commands say by it that they answered, and the answer is bad news; it is the caller's to set the process's.
