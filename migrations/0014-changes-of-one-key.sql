@@ -87,7 +87,7 @@ select participant from dict.cid_changes;
 create or replace function dict.entries_updated() returns trigger
 language plpgsql security definer set search_path = pg_catalog, dict as $$
 declare
-  joins_rows text := current_setting('enable_nestloop');
+  before text;
 begin
   -- One row that keeps its key. Of several rows it writes nothing; where it writes nothing the rest finds nothing to write
   -- either.
@@ -106,6 +106,7 @@ begin
 
   -- The session plans the joins below once, for as many rows as its first statement changed: by nested loops a million rows
   -- would then take hours. An error puts the setting back as well, with all else.
+  before := current_setting('enable_nestloop');
   perform set_config('enable_nestloop', 'off', true);
 
   insert into dict.vsync_deltas (participant, key_type, bucket, count_change, xor)
@@ -126,7 +127,7 @@ begin
   left join new_rows n using (participant, key_type, key)
   where o.removed_at is null and (n.cid is distinct from o.cid or n.removed_at is not null);
 
-  perform set_config('enable_nestloop', joins_rows, true);
+  perform set_config('enable_nestloop', before, true);
   return null;
 end $$;
 

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Pool } from 'pg';
-import { foldDeltas } from '../../src/dict/vsync-store.ts';
+import { FOLD_EVERY_MS, foldDeltas } from '../../src/dict/vsync-store.ts';
 import { ENTRY_COLUMNS, madeEntries, PARTICIPANT } from '../support/entries.ts';
 import { OURS, type Table } from './tables.ts';
 
@@ -23,8 +23,6 @@ export interface WritersSizes {
   importRows: number;
   importFrom: number;
 }
-
-const FOLD_EVERY_MS = 200;
 
 /**
  * Writers that change keys in random order in transactions beside an import in one transaction, until it has

@@ -9,7 +9,7 @@ import { settleFeed } from '../dict/connected.ts';
 import { checkDeadlines, configureDeadline } from '../dict/deadline.ts';
 import { limitedBridge, seedRateLimits } from '../dict/rate-limits.ts';
 import { removeExpired, type RetentionAges } from '../dict/retention.ts';
-import { configureParticipants, foldDeltas } from '../dict/vsync-store.ts';
+import { configureParticipants, FOLD_EVERY_MS, foldDeltas } from '../dict/vsync-store.ts';
 import { type AttemptReport, readCrontab, type RunningWorker, startWorker } from '../engine/index.ts';
 import { forgetKeyEvents, refuseConnected } from '../dict/key-events.ts';
 import {
@@ -118,7 +118,7 @@ export async function startService(options: ServiceOptions): Promise<RunningWork
         everyMs: 600_000,
         run: async () => void (await expireMessages(chorePool, settings.OUTBOX_RETENTION_DAYS)),
       },
-      { name: 'fold', everyMs: 2000, run: ifAny('deltas', async () => foldDeltas(chorePool)) },
+      { name: 'fold', everyMs: FOLD_EVERY_MS, run: ifAny('deltas', async () => foldDeltas(chorePool)) },
       { name: 'feed', everyMs: 500, run: ifAny('feed', async () => settleFeed(chorePool)) },
       {
         name: 'deadlines',

@@ -65,6 +65,9 @@ export async function typesToScan(
   return rows.map((row) => row.key_type);
 }
 
+/** How often a worker folds, in ms. */
+export const FOLD_EVERY_MS = 2000;
+
 /** Folds the deltas that writers appended into their buckets until none is left, or another is folding; tells how many. */
 export async function foldDeltas(db: Db, batch = 20_000): Promise<number> {
   let folded = 0;
