@@ -22,10 +22,13 @@ const LEFT: Record<string, number> = {
   'workflow.runs': 1500,
   'graphile_worker._private_jobs': 2000,
   'dict.vsync_deltas': 4000,
+  'dict.cid_changes': 4000,
   'dict.vsync_buckets': 3000,
   'workflow.workers': 400,
 };
 const TABLES = Object.keys(LEFT);
+/** Bytes that a round writes to a table whose empty end a vacuum may have cut off, or not. */
+const ONE_ROUND: Record<string, number> = { 'dict.cid_changes': 400 * STATEMENTS * 50 };
 
 const undo = new AsyncDisposableStack();
 let pool: Pool;
@@ -62,9 +65,18 @@ async function work(round: number): Promise<void> {
       `update dict.entries set name = $1 where ctid in (select ctid from dict.entries order by random() limit 50)`,
       [`${round} ${n}`],
     );
+    // And keys one by one, as customers change them.
+    await pool.query(
+      `do $$ declare place tid; begin
+         for place in select ctid from dict.entries order by random() limit 50 loop
+           update dict.entries set branch = (random() * 9999)::integer::text where ctid = place;
+         end loop; end $$`,
+    );
   }
   await expect.poll(open, { interval: 50, timeout: 60_000 }).toBe(0);
-  await expect.poll(async () => (await pool.query('select from dict.vsync_deltas')).rowCount).toBe(0);
+  for (const table of ['dict.vsync_deltas', 'dict.cid_changes']) {
+    await expect.poll(async () => (await pool.query(`select from ${table}`)).rowCount).toBe(0);
+  }
 }
 
 interface Table {
@@ -101,7 +113,7 @@ test(
     const [first, last] = [sizes[0]!, sizes.at(-1)!];
     for (const name of TABLES) {
       // Runs stay: they are rows, not bloat. All else lives for a moment.
-      const kept = name === 'workflow.runs' ? 2000 * RUNS * ROUNDS : 0;
+      const kept = name === 'workflow.runs' ? 2000 * RUNS * ROUNDS : (ONE_ROUND[name] ?? 0);
       expect(last[name]!.bytes, name).toBeLessThan(first[name]!.bytes * 1.6 + kept + 512 * 1024);
     }
     if (ROUNDS > 10) process.stdout.write(`${JSON.stringify({ first, last })}\n`);
