@@ -22,42 +22,6 @@ create index cid_changes_cid on dict.cid_changes (cid) where cid is not null;
 comment on table dict.cid_changes is
   'What statements that changed one key did: the CID that left (null when none did) and the CID that came (likewise). Only ever appended to by writers. Folded by dict.fold_vsync_deltas; till then part of dict.vsync_parts and dict.cid_log.';
 
--- The log under its name is what it was: each CID that left, folded or not.
-alter table dict.cid_log rename to cid_history;
-alter index dict.cid_log_cid rename to cid_history_cid;
-alter index dict.cid_log_key rename to cid_history_key;
-alter index dict.cid_log_left rename to cid_history_left;
-alter table dict.cid_history rename constraint cid_log_pkey to cid_history_pkey;
-comment on table dict.cid_history is 'The folded part of dict.cid_log, which reads it together with what is not folded yet.';
-
-create view dict.cid_log as
-  select participant, key_type, key, cid, request_id, came_at, came_xid, left_at, left_why, left_xid, id from dict.cid_history
-  union all
-  select participant, key_type, key, cid, request_id, came_at, came_xid, left_at, left_why, left_xid, id from dict.cid_changes
-  where cid is not null;
-comment on view dict.cid_log is
-  'Each CID that left the key base, with its key and when it came and went (Manual §9: keep every CID ever generated). See dict.cids.';
-
--- Whoever might read the table may read the view.
-do $$
-declare
-  reader record;
-begin
-  for reader in
-    select case when a.grantee = 0 then 'public' else quote_ident(pg_get_userbyid(a.grantee)) end as name
-    from pg_class c, aclexplode(c.relacl) a
-    where c.oid = 'dict.cid_history'::regclass and a.privilege_type = 'SELECT' and a.grantee <> c.relowner
-  loop
-    execute format('grant select on dict.cid_log to %s', reader.name);
-  end loop;
-end $$;
-
-create or replace view dict.cids as
-  select participant, key_type, key, cid, request_id, since as came_at, null::timestamptz as left_at, null::text as left_why
-  from dict.entries where removed_at is null
-  union all
-  select participant, key_type, key, cid, request_id, came_at, left_at, left_why from dict.cid_log;
-
 create or replace view dict.vsync_parts as
   select participant, key_type, bucket, count, xor from dict.vsync_buckets
   union all
@@ -84,8 +48,58 @@ select participant from dict.vsync_deltas
 union
 select participant from dict.cid_changes;
 
+-- The views above wait for whoever reads them, such as a comparison under way; what follows must not, and must not let a
+-- writer in between: the triggers' old bodies would find the log renamed.
+lock table dict.entries in exclusive mode;
+-- The log under its name is what it was: each CID that left, folded or not.
+alter table dict.cid_log rename to cid_history;
+alter index dict.cid_log_cid rename to cid_history_cid;
+alter index dict.cid_log_key rename to cid_history_key;
+alter index dict.cid_log_left rename to cid_history_left;
+alter table dict.cid_history rename constraint cid_log_pkey to cid_history_pkey;
+comment on table dict.cid_history is 'The folded part of dict.cid_log, which reads it together with what is not folded yet.';
+
+create view dict.cid_log as
+  select participant, key_type, key, cid, request_id, came_at, came_xid, left_at, left_why, left_xid, id from dict.cid_history
+  union all
+  select participant, key_type, key, cid, request_id, came_at, came_xid, left_at, left_why, left_xid, id from dict.cid_changes
+  where cid is not null;
+comment on view dict.cid_log is
+  'Each CID that left the key base, with its key and when it came and went (Manual §9: keep every CID ever generated). See dict.cids.';
+
+-- What is new belongs to whom the log belongs, whoever migrates; and whoever might read the tables may read it.
+do $$
+declare
+  reader record;
+begin
+  execute format('alter table dict.cid_changes owner to %1$I; alter view dict.cid_log owner to %1$I',
+    (select pg_get_userbyid(relowner) from pg_class where oid = 'dict.cid_history'::regclass));
+  for reader in
+    select of_table.name, column_name, case when a.grantee = 0 then 'public' else quote_ident(pg_get_userbyid(a.grantee)) end as who,
+      case when a.is_grantable then ' with grant option' else '' end as more
+    from (values ('dict.cid_history'::regclass, 'dict.cid_log'), ('dict.vsync_deltas'::regclass, 'dict.cid_changes')) as of_table (old, name)
+    join pg_class c on c.oid = of_table.old
+    cross join lateral (
+      select null::name as column_name, c.relacl as acl
+      union all
+      select t.attname, t.attacl from pg_attribute t
+      where t.attrelid = c.oid and t.attacl is not null and of_table.name = 'dict.cid_log') rights
+    cross join aclexplode(rights.acl) a
+    where a.privilege_type = 'SELECT' and a.grantee <> c.relowner
+  loop
+    execute format('grant select %s on %s to %s%s', coalesce('(' || quote_ident(reader.column_name) || ')', ''), reader.name,
+      reader.who, reader.more);
+  end loop;
+end $$;
+
+create or replace view dict.cids as
+  select participant, key_type, key, cid, request_id, since as came_at, null::timestamptz as left_at, null::text as left_why
+  from dict.entries where removed_at is null
+  union all
+  select participant, key_type, key, cid, request_id, came_at, left_at, left_why from dict.cid_log;
+
 create or replace function dict.entries_updated() returns trigger
-language plpgsql security definer set search_path = pg_catalog, dict as $$
+language plpgsql security definer set search_path = pg_catalog, dict, pg_temp as $$
 declare
   before text;
 begin
@@ -132,7 +146,7 @@ begin
 end $$;
 
 create or replace function dict.entries_deleted() returns trigger
-language plpgsql security definer set search_path = pg_catalog, dict as $$
+language plpgsql security definer set search_path = pg_catalog, dict, pg_temp as $$
 begin
   insert into dict.cid_changes (participant, key_type, key, cid, request_id, came_at, came_xid, left_at, left_why)
   select participant, key_type, key, cid, request_id, since, came_xid, clock_timestamp(), 'deleted' from old_rows
@@ -151,7 +165,7 @@ begin
 end $$;
 
 create or replace function dict.entries_truncated() returns trigger
-language plpgsql security definer set search_path = pg_catalog, dict as $$
+language plpgsql security definer set search_path = pg_catalog, dict, pg_temp as $$
 begin
   -- TRUNCATE has no transition table, but BEFORE it the rows are still there, and it holds the table's exclusive lock.
   insert into dict.vsync_deltas (participant, key_type, bucket, count_change, xor)
@@ -164,7 +178,7 @@ begin
 end $$;
 
 create or replace function dict.fold_vsync_deltas(most integer default 20000) returns integer
-language plpgsql security definer set search_path = pg_catalog, dict as $$
+language plpgsql security definer set search_path = pg_catalog, dict, pg_temp as $$
 declare
   folded integer;
 begin

@@ -499,3 +499,19 @@ end $$;
 -- Rights ----------------------------------------------------------------------------------------------------------------------
 
 revoke execute on function dict.verification_closed(), dict.undo_closed(), workflow.wake_awaiting() from public;
+
+-- Without it a session's temporary schema comes first, for types: a domain there named as one of ours would run its check,
+-- and so its maker's code, as the owner of the function.
+do $$
+declare
+  f record;
+begin
+  for f in
+    select p.oid::regprocedure as name, substr(setting, length('search_path=') + 1) as path
+    from pg_proc p, unnest(p.proconfig) setting
+    where p.pronamespace in ('dict'::regnamespace, 'workflow'::regnamespace) and p.prosecdef
+      and setting like 'search\_path=%' and setting !~ '\mpg_temp\M'
+  loop
+    execute format('alter function %s set search_path = %s, pg_temp', f.name, f.path);
+  end loop;
+end $$;

@@ -43,7 +43,11 @@ export async function judgeHeld(tx: Db, runId: string, round: number): Promise<n
      known as (
        select e.cid, e.key from held join dict.entries e using (participant, key_type, key)
        union
-       select l.cid, l.key from held join dict.cid_log l using (participant, key_type, key))
+       select l.cid, l.key from held join dict.cid_history l using (participant, key_type, key)
+       union
+       -- What of the log is not folded yet has no index by key: read once, not once a key.
+       select c.cid, c.key from dict.cid_changes c
+       where c.cid is not null and ((c.participant, c.key_type, c.key) in (select participant, key_type, key from held)) is true)
      update dict.divergences d set decision = 'HELD', key = k.key, why = $3, decided_at = workflow.now()
      from known k
      where d.run_id = $1 and d.round = $2 and d.decision = 'PENDING' and d.cid = k.cid`,

@@ -187,4 +187,35 @@ describe("in the caller's transaction", () => {
     );
     expect(open.map(({ f }) => f)).toEqual(['dict.incomplete(text,text)', 'dict.vsync(text,text)']);
   });
+
+  test('what runs with its owner’s rights looks into the caller’s temporary schema last', async () => {
+    const careless = await query<{ f: string }>(
+      `select p.oid::regprocedure::text as f from pg_proc p
+       where p.prosecdef and p.pronamespace in ('dict'::regnamespace, 'workflow'::regnamespace)
+         and not exists (select from unnest(p.proconfig) c where c ~ '^search_path=.*, pg_temp$')`,
+    );
+    expect(careless).toEqual([]);
+  });
+
+  test('a type of the caller’s named as one of ours does not come to run as the owner', async () => {
+    await query(
+      `insert into dict.entries (participant, key_type, key, request_id, owner_type, tax_id_number, name, account_number, account_type)
+       select $1, 'CPF', i::text, gen_random_uuid(), 'NATURAL_PERSON', '1', 'Ana', '1', 'CACC' from generate_series(1, 2) i`,
+      [ISPB],
+    );
+    const client = await database.pool.connect();
+    try {
+      await client.query(`begin; create role writer; grant usage on schema dict to writer;
+        grant select, update on dict.entries to writer; set local role writer;
+        create table pg_temp.ran (who text);
+        create function pg_temp.evil(text) returns boolean language plpgsql as
+          'begin insert into pg_temp.ran values (current_user); return true; end';
+        create domain pg_temp.text as pg_catalog.text check (pg_temp.evil(value));
+        update dict.entries set name = 'Eva'`);
+      expect((await client.query('select * from pg_temp.ran')).rows).toEqual([]);
+    } finally {
+      await client.query('rollback');
+      client.release();
+    }
+  });
 });
