@@ -1,6 +1,10 @@
 -- Ends from outside of every kind of run: told, and their rows closed, in the transaction that ends the run. Children
 -- whose key is open already. Locks that recovery waits for. Dumps that can be restored, into any cluster.
 
+-- At once: a trigger and a column later, a step under way in between would hold what the second waits for, and wait for
+-- what the first holds.
+lock table workflow.runs in access exclusive mode;
+
 -- A verification that does not come to its summary ------------------------------------------------------------------------------
 
 create function dict.verification_closed() returns trigger
@@ -68,11 +72,22 @@ language plpgsql security definer set search_path = pg_catalog, dict, workflow a
 declare
   utc constant text := 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"';
   u dict.undos;
+  told boolean;
 begin
-  -- Opened again by workflow.retry; or ended, and by itself only if its last step has not said so before.
-  update dict.undos set ended_at = new.closed_at, outcome = case when new.closed_at is not null then new.status end
-  where undo_run_id = new.id and (new.closed_at is null or outcome is null) returning * into u;
-  if found and new.closed_at is not null then
+  select * into u from dict.undos where undo_run_id = new.id for update;
+  if not found then
+    return null;
+  end if;
+  if new.closed_at is null then
+    -- Opened again by workflow.retry.
+    update dict.undos set ended_at = null, outcome = null where undo_run_id = new.id;
+    return null;
+  end if;
+  -- Where its last step ended it (one of an older program without the outcome), that step has told as well.
+  told := u.ended_at is not null;
+  update dict.undos set ended_at = coalesce(ended_at, new.closed_at), outcome = coalesce(outcome, new.status)
+  where undo_run_id = new.id returning * into u;
+  if not told then
     perform dict.publish(u.participant, u.key_type, 'undo.done', jsonb_strip_nulls(jsonb_build_object(
         'runId', new.id, 'pageCount', u.pages_told, 'changeCount', u.changes_told,
         'code', case when new.status in ('FAILED', 'POISONED') then new.error ->> 'code' end))

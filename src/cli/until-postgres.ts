@@ -7,7 +7,7 @@ const FIRST_PAUSE_MS = 250;
 const LONGEST_PAUSE_MS = 5000;
 
 /**
- * Does what needs Postgres, again and again while Postgres is away, and says so in the log each time. Everything else
+ * Does what needs Postgres, again and again while Postgres is away or busy (a migration's deadlock), and says so in the log each time. Everything else
  * that fails is the caller's at once: a wrong password, a missing database and a newer schema do not heal by waiting.
  * Returns nothing when told to stop before it was done.
  */
@@ -21,11 +21,7 @@ export async function untilPostgresIsThere<T>(
     } catch (error) {
       if (signal.aborted) return undefined;
       const known = fromDatabase(error);
-      if (
-        !(known instanceof DvError && known.code === 'DV_DATABASE_UNREACHABLE' && known.class === 'retryable')
-      ) {
-        throw error;
-      }
+      if (!(known instanceof DvError && known.class === 'retryable')) throw error;
       log.warn({ code: known.code, retryInMs: pauseMs }, `the worker waits for Postgres: ${known.message}`);
       await delay(pauseMs, undefined, { signal }).catch(() => undefined);
     }

@@ -45,7 +45,8 @@ const AWAY_STATES = /^(08...|53300|57P0[1235]|25006)$/;
 const AWAY_ERRNOS =
   /^(ECONN(REFUSED|RESET|ABORTED)|EPIPE|ETIMEDOUT|E(HOST|NET)(UNREACH|DOWN)|ENETRESET|ENOTFOUND|EAI_AGAIN)$/;
 /** What node-postgres says, without any code, when a connection is lost or not made in time. */
-const AWAY_WORDS = /^(Connection terminated|timeout expired)/;
+const AWAY_WORDS =
+  /^(Connection terminated|timeout expired|Client has encountered a connection error|timeout exceeded when trying to connect|Query read timeout)/;
 
 /** Whether an error means that Postgres cannot be used now, and may be later without anybody changing anything here. */
 export function isAway(error: unknown): boolean {

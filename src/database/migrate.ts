@@ -148,6 +148,8 @@ async function saveGraphileSchema(client: pg.Client, schema: string, applied: st
   await client.query('select workflow.tune_jobs()');
 }
 
+const LOCK_STATES = new Set(['40P01', '55P03']);
+
 function migrationError(error: unknown, url: string): DvError {
   if (error instanceof DvError) return error;
   const { code = 'unknown', message } = error as { code?: string; message: string };
@@ -172,6 +174,7 @@ function migrationError(error: unknown, url: string): DvError {
   return new DvError(
     'DV_MIGRATION_FAILED',
     `The database could not be migrated (SQLSTATE ${code}${words}). The migration that failed left no trace.`,
-    { cause: error },
+    // A deadlock with work under way, or a lock that did not come: the next try may get through.
+    { class: LOCK_STATES.has(code) ? 'retryable' : 'not_retryable', cause: error },
   );
 }

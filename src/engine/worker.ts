@@ -186,7 +186,8 @@ export async function startWorker<S>(options: WorkerOptions<S>): Promise<Running
       name: 'ticks',
       everyMs: LATE_TICK_MS,
       run: async () => {
-        for (const schedule of late) await fire(schedule);
+        const tries = await Promise.allSettled([...late].map(fire));
+        for (const tried of tries) if (tried.status === 'rejected') throw tried.reason;
       },
     },
     ...options.chores,
