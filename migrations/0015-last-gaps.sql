@@ -416,6 +416,16 @@ begin
   delete from workflow.workers where stopped_at < clock_timestamp() - interval '7 days';
 end $$;
 
+-- What a step writes before it ends ------------------------------------------------------------------------------------------------
+
+create function workflow.hold(run_id uuid, run_version bigint, worker text) returns void
+language plpgsql security definer set search_path = pg_catalog, workflow as $$
+begin
+  perform workflow.fence(run_id, run_version, worker);
+end $$;
+comment on function workflow.hold(uuid, bigint, text) is
+  'Keeps a claimed run from being taken over till the transaction ends; DV_FENCED when it was taken over or closed. For what a step writes before its end: a worker that was frozen would else write over what another has done.';
+
 -- Locks -----------------------------------------------------------------------------------------------------------------------
 
 -- A worker gives a heartbeat up after 3 s; the server must not go on waiting for the lock, one session more each time.
@@ -513,7 +523,8 @@ end $$;
 
 -- Rights ----------------------------------------------------------------------------------------------------------------------
 
-revoke execute on function dict.verification_closed(), dict.undo_closed(), workflow.wake_awaiting() from public;
+revoke execute on function dict.verification_closed(), dict.undo_closed(), workflow.wake_awaiting(),
+  workflow.hold(uuid, bigint, text) from public;
 
 -- Without it a session's temporary schema comes first, for types: a domain there named as one of ours would run its check,
 -- and so its maker's code, as the owner of the function.

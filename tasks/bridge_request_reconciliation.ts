@@ -11,11 +11,11 @@ const FILES_PER_ROUND = 3;
  * fails (`unusable`), and a person's retry begins a new round (`anew`).
  */
 export default activity<'requested' | 'unusable' | 'anew'>(
-  async ({ run, signal }, { pool, bridge, settings }) => {
+  async ({ run, signal, fenced }, { bridge, settings }) => {
     const { participant, keyType } = reconciliationInput(run.input);
     const { round, withoutFile } = run.context as unknown as ReconciliationContext & { withoutFile?: number };
     if (withoutFile === round) return { outcome: 'anew' };
-    const intent = await intendCidFile(pool, run.id, round);
+    const intent = await fenced(async (tx) => intendCidFile(tx, run.id, round));
     if (intent.given >= FILES_PER_ROUND) {
       return async (tx) => {
         // Withdrawn: an intent without an answer stands for a crash in the call.

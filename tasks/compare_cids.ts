@@ -2,6 +2,7 @@ import { activity, type ReconciliationContext, reconciliationInput } from '../sr
 import { minimumDivergence } from '../src/dict/compare/buckets.ts';
 import { compareCids } from '../src/dict/compare/compare.ts';
 import { scanCidFileInThread } from '../src/dict/compare/scan-thread.ts';
+import type { Divergence } from '../src/dict/compare/divergence-batch.ts';
 import type { CidFileScan } from '../src/dict/compare/scan.ts';
 import { cidFilePath, runFolder } from '../src/dict/cid-file-store.ts';
 import { withLocalCids } from '../src/dict/local-cids.ts';
@@ -23,7 +24,7 @@ const REFUSED = new Set(['DV_FILE_BYTES_WRONG', 'DV_FILE_SHA256_WRONG', 'DV_FILE
  * `refused` (the file is wrong: nothing of it was believed), `missing` (the file is on another machine).
  */
 export default activity<'identical' | 'different' | 'refused' | 'missing'>(
-  async ({ run, signal, log }, { pool, settings }) => {
+  async ({ run, signal, log, fenced }, { pool, settings }) => {
     const { participant, keyType } = reconciliationInput(run.input);
     const { round, file, wayReason = '' } = run.context as unknown as ReconciliationContext;
     if (file?.bytes === undefined || file.sha256 === undefined) {
@@ -35,9 +36,11 @@ export default activity<'identical' | 'different' | 'refused' | 'missing'>(
     const comparison = await withLocalCids(pool, participant, keyType, async (local) => {
       const scan = await usable(scanCidFileInThread(path, expected, { signal }));
       if (scan instanceof DvError) return scan;
-      await clearDivergences(pool, run.id, round);
+      await fenced(async (tx) => clearDivergences(tx, run.id, round));
       refuseHopelessRepair(minimumDivergence(scan, await local.buckets()), settings.REPAIR_MAX_HOURS);
-      return compareCids({ path, scan }, local, async (batch) => addDivergences(pool, run.id, round, batch), {
+      const add = async (batch: Divergence[]) =>
+        fenced(async (tx) => addDivergences(tx, run.id, round, batch));
+      return compareCids({ path, scan }, local, add, {
         tempDir: runFolder(settings.TEMP_DIR, run.id),
         signal,
       });
@@ -46,8 +49,10 @@ export default activity<'identical' | 'different' | 'refused' | 'missing'>(
       const { code, message } = comparison;
       if (code === MISSING) return { outcome: 'missing' };
       log.warn({ code }, message);
-      await refuseCidFile(pool, file.row, code);
-      return { outcome: 'refused', detail: { code, message } };
+      return async (tx) => {
+        await refuseCidFile(tx, file.row, code);
+        return { outcome: 'refused', detail: { code, message } };
+      };
     }
     if (comparison.duplicates > 0) {
       log.warn({ duplicates: comparison.duplicates }, 'the CID file repeats CIDs; each counts once');

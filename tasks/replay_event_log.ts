@@ -24,7 +24,7 @@ const PATIENCE_SECONDS = 300;
  * and its reason go into the history and dict.rounds.
  */
 export default activity<'identical' | 'different' | 'use_file'>(
-  async ({ run, enteredAt, signal, log }, { pool, bridge, settings }) => {
+  async ({ run, enteredAt, signal, log, fenced }, { pool, bridge, settings }) => {
     const { participant, keyType } = reconciliationInput(run.input);
     const { round, replayed } = run.context as unknown as ReconciliationContext;
     const useFile = (reason: string) => ({
@@ -59,9 +59,9 @@ export default activity<'identical' | 'different' | 'use_file'>(
     const found = await replay(events, confirmed);
     if (found === undefined) return useFile("the replay does not add up to DICT's VSync");
     refuseHopelessRepair(found.length, settings.REPAIR_MAX_HOURS);
-    await clearDivergences(pool, run.id, round);
+    await fenced(async (tx) => clearDivergences(tx, run.id, round));
     const batch = new DivergenceBatch(
-      async (divergences) => addDivergences(pool, run.id, round, divergences),
+      async (divergences) => fenced(async (tx) => addDivergences(tx, run.id, round, divergences)),
       1000,
     );
     for (const { side, cid } of found) {

@@ -33,6 +33,11 @@ export interface Step {
   signal: AbortSignal;
   /** Bound to run, activity and attempt. */
   log: Logger;
+  /**
+   * For what is written before the step ends: a short transaction of its own, refused (DV_FENCED) when the run was taken
+   * over or closed meanwhile. A worker that was frozen would else write over what another has done.
+   */
+  fenced: <T>(work: (tx: Transaction) => Promise<T>) => Promise<T>;
 }
 
 /** What an attempt failed with, as kept in the run and its history. */

@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
 import { DvError } from '../errors.ts';
-import type { Activities, Json, Result, Step, StepError } from './activity.ts';
+import type { Activities, Json, Result, Step, StepError, Transaction } from './activity.ts';
 import type { Connections } from './connections.ts';
 import { crashPoint } from './crash-points.ts';
 import { fromDatabase } from './database-errors.ts';
@@ -211,6 +211,7 @@ export class Executor<S> {
         enteredAt: new Date(claim.enteredAt),
         signal,
         log,
+        fenced: async (work) => this.#fenced(claim, signal, work),
       };
       log.debug('step begins');
       crashPoint('step-claimed');
@@ -299,6 +300,17 @@ export class Executor<S> {
       if (isFenced(known)) return null;
       throw known;
     }
+  }
+
+  async #fenced<T>(claim: Claim, signal: AbortSignal, work: (tx: Transaction) => Promise<T>): Promise<T> {
+    return inTransaction(
+      this.#options.pool,
+      async (tx) => {
+        await tx.query('select workflow.hold($1, $2, $3)', this.#fence(claim));
+        return work(tx);
+      },
+      { signal },
+    );
   }
 
   #fence(claim: Pick<Claim, 'id' | 'version'>): [string, number, string] {

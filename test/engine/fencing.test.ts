@@ -159,3 +159,25 @@ test('the closing of a run while its step works throws the step away', async () 
   expect(await effectsOf('closed under it')).toEqual([]);
   expect(await rowOf(database.pool, run)).toMatchObject({ status: 'TERMINATED', state: 'one' });
 });
+
+test('what a step writes before its end is thrown away once its run was taken over', async () => {
+  const run = await start('early');
+  const [begun, goOn] = [gate(), gate()];
+  script.on('early', 'one', async ({ attempt, fenced }) => {
+    if (attempt === 1) {
+      begun.resolve();
+      await goOn.promise;
+    }
+    await fenced(async (tx) =>
+      tx.query('insert into public.effects values ($1, $2)', ['early', `attempt ${attempt}`]),
+    );
+    return { outcome: 'done' };
+  });
+  const zombie = executor.advance(run);
+  await begun.promise;
+  await silence(database.pool, 'first');
+  await (await executorOf(bench(), script, 'second')).advance(run);
+  goOn.resolve();
+  await zombie;
+  expect(await effectsOf('early')).toEqual(['attempt 2']);
+});
