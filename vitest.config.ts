@@ -9,7 +9,7 @@ export default defineConfig({
     testTimeout: 60_000,
     hookTimeout: 60_000,
     // Graphile Worker does not await completing a job: when its connections are cut at that moment, as some tests do on
-    // purpose, the rejection is nobody's. The worker command hears it (src/cli/worker.ts); a test has nobody who does.
+    // purpose, the rejection is nobody's. The worker command hears it (src/cli/commands/worker.ts); a test has nobody who does.
     onUnhandledError: (error) => !(error.stack ?? '').includes('graphile-worker/dist/sql/completeJobs'),
     // On a loaded machine a second is short; a condition that never holds still fails.
     expect: { poll: { timeout: 15_000 } },

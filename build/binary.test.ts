@@ -3,13 +3,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
-import { commands } from '../src/cli/commands.ts';
+import { commands } from '../src/cli/commands/index.ts';
 import {
   type EmbeddedPostgres,
   startEmbeddedPostgres,
   THROWAWAY_SETTINGS,
-} from '../src/database/embedded.ts';
-import { KEY_TYPES } from '../src/dict/key-type.ts';
+} from '../src/database/embedded/embedded-postgres.ts';
+import { KEY_TYPES } from '../src/dict/entry/key-type.ts';
 import { Program } from './program.ts';
 
 const root = join(import.meta.dirname, '..');

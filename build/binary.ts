@@ -73,13 +73,7 @@ async function runtime(copy: string): Promise<string> {
 /** All that src/assets.ts reads, by its name there: the file it is made from. */
 async function assets(directory: string): Promise<Record<string, string>> {
   const migrations = (await readdir(join(root, 'migrations'))).filter((name) => name.endsWith('.sql'));
-  const files = [
-    'crontab',
-    'proto/bridge.proto',
-    'src/broker/pom.xml',
-    'src/broker/log4j2.xml',
-    ...migrations.map((name) => `migrations/${name}`),
-  ];
+  const files = ['crontab', 'proto/bridge.proto', ...migrations.map((name) => `migrations/${name}`)];
   const { name, version } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as Record<
     string,
     string

@@ -1,5 +1,5 @@
 import { pino, type DestinationStream, type LogFn, type Logger } from 'pino';
-import { DvError } from './errors.ts';
+import { DvError } from './errors/dv-error.ts';
 
 /**
  * Fields that hold personal data wherever they turn up in a log line (DOMAIN: keys, owners, accounts). Nothing of

@@ -1,5 +1,5 @@
-import { activity, type ReconciliationContext } from '../src/activity.ts';
-import { approveRound } from '../src/dict/reconciliation-log.ts';
+import { activity, type ReconciliationContext } from '../src/workflows/activity-types.ts';
+import { approveRound } from '../src/dict/log/reconciliation-log.ts';
 
 /**
  * Notes who approved the round's set. `stale` when its comparison is older than APPROVAL_FRESH_MINUTES: keys moved on

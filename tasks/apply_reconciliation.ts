@@ -1,8 +1,12 @@
-import { activity, type ReconciliationContext, reconciliationInput } from '../src/activity.ts';
-import { NO_ARRIVALS, readArrivals } from '../src/dict/arrivals.ts';
-import { lookUp, pendingDivergences } from '../src/dict/repair-lookup.ts';
-import { registerPlanned } from '../src/dict/registration.ts';
-import { applyFindings } from '../src/dict/repair.ts';
+import {
+  activity,
+  type ReconciliationContext,
+  reconciliationInput,
+} from '../src/workflows/activity-types.ts';
+import { NO_ARRIVALS, readArrivals } from '../src/dict/repair/recent-dict-additions.ts';
+import { lookUp, pendingDivergences } from '../src/dict/repair/repair-lookup.ts';
+import { registerPlanned } from '../src/dict/repair/registration.ts';
+import { applyFindings } from '../src/dict/repair/repair.ts';
 import { publishChanges } from '../src/notify/index.ts';
 
 /** CIDs looked up and applied a step: each its own transaction, none long. */

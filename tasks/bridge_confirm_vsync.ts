@@ -1,7 +1,12 @@
-import { activity, NOKS_BELIEVED, type ReconciliationContext, reconciliationInput } from '../src/activity.ts';
-import { completeSyncVerification, sendVSync } from '../src/dict/sync-verification.ts';
+import {
+  activity,
+  NOKS_BELIEVED,
+  type ReconciliationContext,
+  reconciliationInput,
+} from '../src/workflows/activity-types.ts';
+import { completeSyncVerification, sendVSync } from '../src/dict/vsync/sync-verification.ts';
 import type { StepError } from '../src/engine/index.ts';
-import type { Db } from '../src/dict/vsync-store.ts';
+import type { Db } from '../src/dict/vsync/vsync-store.ts';
 
 /** Comparisons before a reconciliation that DICT keeps calling NOK gives up. */
 const ROUNDS = 3;

@@ -1,6 +1,10 @@
-import { activity, type ReconciliationContext, reconciliationInput } from '../src/activity.ts';
-import { noteCidFile } from '../src/dict/reconciliation-log.ts';
-import { DvError } from '../src/errors.ts';
+import {
+  activity,
+  type ReconciliationContext,
+  reconciliationInput,
+} from '../src/workflows/activity-types.ts';
+import { noteCidFile } from '../src/dict/log/reconciliation-log.ts';
+import { DvError } from '../src/errors/dv-error.ts';
 
 /** Asks whether the CID file is there (getCidSetFile). ERROR and UNAVAILABLE are DICT's way to say: ask for another. */
 export default activity<'available' | 'refused' | 'pending'>(

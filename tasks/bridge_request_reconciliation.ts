@@ -1,5 +1,9 @@
-import { activity, type ReconciliationContext, reconciliationInput } from '../src/activity.ts';
-import { intendCidFile, noteCidFile } from '../src/dict/reconciliation-log.ts';
+import {
+  activity,
+  type ReconciliationContext,
+  reconciliationInput,
+} from '../src/workflows/activity-types.ts';
+import { intendCidFile, noteCidFile } from '../src/dict/log/reconciliation-log.ts';
 import { crashPoint } from '../src/engine/index.ts';
 
 /** Files asked for in one round before giving up: DICT gives 40 a day (DICT API 2.6.1, CIDS_FILES_WRITE). */

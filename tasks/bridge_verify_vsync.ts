@@ -1,7 +1,12 @@
-import { activity, NOKS_BELIEVED, type VerificationContext, verificationInput } from '../src/activity.ts';
-import { isIncomplete } from '../src/dict/connected.ts';
-import type { KeyType } from '../src/dict/key-type.ts';
-import { completeSyncVerification, sendVSync } from '../src/dict/sync-verification.ts';
+import {
+  activity,
+  NOKS_BELIEVED,
+  type VerificationContext,
+  verificationInput,
+} from '../src/workflows/activity-types.ts';
+import { isIncomplete } from '../src/dict/key-base/connected-tables.ts';
+import type { KeyType } from '../src/dict/entry/key-type.ts';
+import { completeSyncVerification, sendVSync } from '../src/dict/vsync/sync-verification.ts';
 
 /**
  * Sends the VSync of the next key type to DICT (createSyncVerification): OK or NOK, nothing else is ever told. A NOK is

@@ -1,19 +1,23 @@
-import { activity, type ReconciliationContext, reconciliationInput } from '../src/activity.ts';
+import {
+  activity,
+  type ReconciliationContext,
+  reconciliationInput,
+} from '../src/workflows/activity-types.ts';
 import { minimumDivergence } from '../src/dict/compare/buckets.ts';
 import { compareCids } from '../src/dict/compare/compare.ts';
 import { scanCidFileInThread } from '../src/dict/compare/scan-thread.ts';
 import type { Divergence } from '../src/dict/compare/divergence-batch.ts';
 import type { CidFileScan } from '../src/dict/compare/scan.ts';
-import { cidFilePath, runFolder } from '../src/dict/cid-file-store.ts';
-import { withLocalCids } from '../src/dict/local-cids.ts';
+import { cidFilePath, runFolder } from '../src/dict/compare/cid-file-store.ts';
+import { withLocalCids } from '../src/dict/compare/local-cids.ts';
 import {
   addDivergences,
   clearDivergences,
   recordFindings,
   refuseCidFile,
-} from '../src/dict/reconciliation-log.ts';
-import { refuseHopelessRepair } from '../src/dict/repair-estimate.ts';
-import { DvError } from '../src/errors.ts';
+} from '../src/dict/log/reconciliation-log.ts';
+import { refuseHopelessRepair } from '../src/dict/repair/repair-estimate.ts';
+import { DvError } from '../src/errors/dv-error.ts';
 
 const MISSING = 'DV_FILE_UNREADABLE';
 /** What makes a file unusable as a whole; another one may be right. */

@@ -1,7 +1,11 @@
-import { activity, type ReconciliationContext, reconciliationInput } from '../src/activity.ts';
-import { appendStream, cidFilePath, downloadedBytes } from '../src/dict/cid-file-store.ts';
-import { refuseCidFile } from '../src/dict/reconciliation-log.ts';
-import { DvError } from '../src/errors.ts';
+import {
+  activity,
+  type ReconciliationContext,
+  reconciliationInput,
+} from '../src/workflows/activity-types.ts';
+import { appendStream, cidFilePath, downloadedBytes } from '../src/dict/compare/cid-file-store.ts';
+import { refuseCidFile } from '../src/dict/log/reconciliation-log.ts';
+import { DvError } from '../src/errors/dv-error.ts';
 
 /** A step's share of a download: a crash costs no more than this again. */
 const CHUNK = { maxBytes: 256 * 1024 * 1024, maxMs: 30_000 };

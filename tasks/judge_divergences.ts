@@ -1,12 +1,16 @@
-import { activity, type ReconciliationContext, reconciliationInput } from '../src/activity.ts';
+import {
+  activity,
+  type ReconciliationContext,
+  reconciliationInput,
+} from '../src/workflows/activity-types.ts';
 import type { CidSetEvent } from '../src/bridge/index.ts';
-import { readEventLog } from '../src/dict/event-log.ts';
-import { judgeHeld } from '../src/dict/held-keys.ts';
-import { noteThreshold } from '../src/dict/divergence-report.ts';
-import { judgeRound } from '../src/dict/in-flight.ts';
-import { freezeRound } from '../src/dict/reconciliation-log.ts';
-import { keepPlans } from '../src/dict/registration.ts';
-import { DvError } from '../src/errors.ts';
+import { readEventLog } from '../src/dict/event-log/event-log.ts';
+import { judgeHeld } from '../src/dict/key-base/held-keys.ts';
+import { noteThreshold } from '../src/dict/log/divergence-report.ts';
+import { judgeRound } from '../src/dict/repair/in-flight.ts';
+import { freezeRound } from '../src/dict/log/reconciliation-log.ts';
+import { keepPlans } from '../src/dict/repair/registration.ts';
+import { DvError } from '../src/errors/dv-error.ts';
 
 /** 10,000 events since the snapshot: more than any bank makes in the minutes a round lasts. */
 const PAGES = 50;

@@ -1,5 +1,5 @@
-import { activity } from '../src/activity.ts';
-import { openRound } from '../src/dict/reconciliation-log.ts';
+import { activity } from '../src/workflows/activity-types.ts';
+import { openRound } from '../src/dict/log/reconciliation-log.ts';
 
 /**
  * Begins a round: keeps pg_current_snapshot() before the CID file is asked for. A key that changes after it is in

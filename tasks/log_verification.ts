@@ -1,4 +1,9 @@
-import { activity, outcomeOf, type VerificationContext, verificationInput } from '../src/activity.ts';
+import {
+  activity,
+  outcomeOf,
+  type VerificationContext,
+  verificationInput,
+} from '../src/workflows/activity-types.ts';
 
 /** Writes the auditor's row of the verification. */
 export default activity<'logged'>(async ({ run }) => {

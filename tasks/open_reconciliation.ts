@@ -1,5 +1,5 @@
-import { activity, reconciliationInput } from '../src/activity.ts';
-import { openReconciliation, readReconciliation } from '../src/dict/reconciliation-log.ts';
+import { activity, reconciliationInput } from '../src/workflows/activity-types.ts';
+import { openReconciliation, readReconciliation } from '../src/dict/log/reconciliation-log.ts';
 import { publish } from '../src/notify/index.ts';
 
 /** Opens the auditor's row with the VSync as it was before, and tells Core-Dict that a reconciliation has begun. */

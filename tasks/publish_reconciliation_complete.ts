@@ -1,5 +1,5 @@
-import { activity, reconciliationInput } from '../src/activity.ts';
-import { readQuarantined, readReconciliation } from '../src/dict/reconciliation-log.ts';
+import { activity, reconciliationInput } from '../src/workflows/activity-types.ts';
+import { readQuarantined, readReconciliation } from '../src/dict/log/reconciliation-log.ts';
 import { publish, readTold } from '../src/notify/index.ts';
 
 /** CIDs put aside that are named in the notification; dict.divergences has them all. */

@@ -1,6 +1,10 @@
-import { activity, type ReconciliationContext, reconciliationInput } from '../src/activity.ts';
-import { readDivergenceSummary } from '../src/dict/divergence-report.ts';
-import { countReconciliation, readReconciliation } from '../src/dict/reconciliation-log.ts';
+import {
+  activity,
+  type ReconciliationContext,
+  reconciliationInput,
+} from '../src/workflows/activity-types.ts';
+import { readDivergenceSummary } from '../src/dict/log/divergence-report.ts';
+import { countReconciliation, readReconciliation } from '../src/dict/log/reconciliation-log.ts';
 import { publish, readTold } from '../src/notify/index.ts';
 
 /** Tells Core-Dict where a reconciliation stands that did not simply succeed: approval needed, rejected, failed. */

@@ -1,5 +1,5 @@
-import { activity, undoInput } from '../src/activity.ts';
-import { closeUndo } from '../src/dict/undo.ts';
+import { activity, undoInput } from '../src/workflows/activity-types.ts';
+import { closeUndo } from '../src/dict/repair/undo.ts';
 import { publish, readTold } from '../src/notify/index.ts';
 
 /** Ends the undo's row and tells Core-Dict what it came to. The changes themselves were told as they were made. */

@@ -1,6 +1,11 @@
-import { activity, outcomeOf, type VerificationContext, verificationInput } from '../src/activity.ts';
-import type { KeyType } from '../src/dict/key-type.ts';
-import { readVerificationTimes } from '../src/dict/sync-verification.ts';
+import {
+  activity,
+  outcomeOf,
+  type VerificationContext,
+  verificationInput,
+} from '../src/workflows/activity-types.ts';
+import type { KeyType } from '../src/dict/entry/key-type.ts';
+import { readVerificationTimes } from '../src/dict/vsync/sync-verification.ts';
 import { publish } from '../src/notify/index.ts';
 
 /** Tells Core-Dict what the verification found and which reconciliations it started. */

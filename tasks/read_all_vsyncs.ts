@@ -1,5 +1,5 @@
-import { activity, verificationInput } from '../src/activity.ts';
-import { typesToScan } from '../src/dict/vsync-store.ts';
+import { activity, verificationInput } from '../src/workflows/activity-types.ts';
+import { typesToScan } from '../src/dict/vsync/vsync-store.ts';
 
 /**
  * Looks at all VSyncs of a verification before any is sent: those not scanned within SCAN_MAX_AGE_HOURS are

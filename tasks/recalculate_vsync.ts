@@ -1,7 +1,7 @@
-import { activity } from '../src/activity.ts';
-import { parseIspb } from '../src/dict/ispb.ts';
-import type { KeyType } from '../src/dict/key-type.ts';
-import { recalculateVSync } from '../src/dict/vsync-store.ts';
+import { activity } from '../src/workflows/activity-types.ts';
+import { parseIspb } from '../src/dict/entry/ispb.ts';
+import type { KeyType } from '../src/dict/entry/key-type.ts';
+import { recalculateVSync } from '../src/dict/vsync/vsync-store.ts';
 
 /**
  * Computes a VSync from the entries and mends the kept one, one key type a step: those of `toScan` in a verification,

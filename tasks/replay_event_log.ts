@@ -1,13 +1,17 @@
 import type { Pool } from 'pg';
-import { activity, type ReconciliationContext, reconciliationInput } from '../src/activity.ts';
-import { parseCid } from '../src/dict/cid.ts';
+import {
+  activity,
+  type ReconciliationContext,
+  reconciliationInput,
+} from '../src/workflows/activity-types.ts';
+import { parseCid } from '../src/dict/entry/cid.ts';
 import { DivergenceBatch } from '../src/dict/compare/divergence-batch.ts';
-import { type EventLog, lastEvents, readEventLog } from '../src/dict/event-log.ts';
-import { addDivergences, clearDivergences, recordFindings } from '../src/dict/reconciliation-log.ts';
-import { refuseHopelessRepair } from '../src/dict/repair-estimate.ts';
-import { explains, replayLogs } from '../src/dict/replay.ts';
-import { type ConfirmedSync, lastConfirmed, readLocalReplay } from '../src/dict/replay-source.ts';
-import { DvError } from '../src/errors.ts';
+import { type EventLog, lastEvents, readEventLog } from '../src/dict/event-log/event-log.ts';
+import { addDivergences, clearDivergences, recordFindings } from '../src/dict/log/reconciliation-log.ts';
+import { refuseHopelessRepair } from '../src/dict/repair/repair-estimate.ts';
+import { explains, replayLogs } from '../src/dict/event-log/replay.ts';
+import { type ConfirmedSync, lastConfirmed, readLocalReplay } from '../src/dict/event-log/replay-source.ts';
+import { DvError } from '../src/errors/dv-error.ts';
 
 /** 4,000 events: what the log's bucket (100, 20 a minute) gives five key types at once without waiting. */
 const PAGES = 20;

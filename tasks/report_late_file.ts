@@ -1,5 +1,5 @@
-import { activity, type ReconciliationContext } from '../src/activity.ts';
-import { refuseCidFile } from '../src/dict/reconciliation-log.ts';
+import { activity, type ReconciliationContext } from '../src/workflows/activity-types.ts';
+import { refuseCidFile } from '../src/dict/log/reconciliation-log.ts';
 
 /**
  * The CID file did not come in time: ends the reconciliation with that reason. A person's retry begins a new round

@@ -1,6 +1,6 @@
-import { activity, type ReconciliationContext } from '../src/activity.ts';
-import { removeRunFolder } from '../src/dict/cid-file-store.ts';
-import { closeReconciliation } from '../src/dict/reconciliation-log.ts';
+import { activity, type ReconciliationContext } from '../src/workflows/activity-types.ts';
+import { removeRunFolder } from '../src/dict/compare/cid-file-store.ts';
+import { closeReconciliation } from '../src/dict/log/reconciliation-log.ts';
 
 /** Ends the auditor's row with outcome, counts and VSync, and removes the run's temporary files. */
 export default activity<'saved'>(async ({ run, log }, { settings }) => {

@@ -1,4 +1,4 @@
-import { activity, type VerificationContext } from '../src/activity.ts';
+import { activity, type VerificationContext } from '../src/workflows/activity-types.ts';
 
 /** Puts the key type that could not be verified aside, so that the others go on. */
 export default activity<'again' | 'done'>(async ({ run, log }) => {

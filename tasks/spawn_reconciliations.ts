@@ -1,5 +1,5 @@
-import { activity, type VerificationContext, verificationInput } from '../src/activity.ts';
-import type { KeyType } from '../src/dict/key-type.ts';
+import { activity, type VerificationContext, verificationInput } from '../src/workflows/activity-types.ts';
+import type { KeyType } from '../src/dict/entry/key-type.ts';
 
 /**
  * Starts a reconciliation for each key type that is NOK; they outlive the verification (ABANDON). When a person retries

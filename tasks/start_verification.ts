@@ -1,6 +1,6 @@
-import { activity } from '../src/activity.ts';
-import { parseIspb } from '../src/dict/ispb.ts';
-import { KEY_TYPES } from '../src/dict/key-type.ts';
+import { activity } from '../src/workflows/activity-types.ts';
+import { parseIspb } from '../src/dict/entry/ispb.ts';
+import { KEY_TYPES } from '../src/dict/entry/key-type.ts';
 
 /** After this many executions the schedule's run closes as CONTINUED and a fresh one takes over: histories stay short. */
 export const EXECUTIONS_PER_RUN = 30;

@@ -1,5 +1,5 @@
-import { activity, undoInput } from '../src/activity.ts';
-import { undoChanges } from '../src/dict/undo.ts';
+import { activity, undoInput } from '../src/workflows/activity-types.ts';
+import { undoChanges } from '../src/dict/repair/undo.ts';
 import { publishUndone } from '../src/notify/index.ts';
 
 /** Keys put back a step: each its own transaction, none long. */

@@ -1,7 +1,7 @@
 import type { Command } from '../../src/cli/program.ts';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { KeyType } from '../../src/dict/key-type.ts';
+import type { KeyType } from '../../src/dict/entry/key-type.ts';
 import { benchmark, type Bench, type Findings } from '../support/benchmark.ts';
 import { loadEntries, writeCidFile } from '../support/entries.ts';
 import { count, counts } from '../support/flags.ts';

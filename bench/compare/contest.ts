@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { bundleWithThreads } from '../../build/bundle.ts';
-import type { KeyType } from '../../src/dict/key-type.ts';
+import type { KeyType } from '../../src/dict/entry/key-type.ts';
 import { runProgram, runScript } from '../support/child.ts';
 import type { BenchDatabase } from '../support/postgres.ts';
 import { seconds } from '../support/statistics.ts';

@@ -1,7 +1,7 @@
 import { compareCids } from '../../src/dict/compare/compare.ts';
 import { scanCidFileInThread } from '../../src/dict/compare/scan-thread.ts';
-import type { KeyType } from '../../src/dict/key-type.ts';
-import { withLocalCids } from '../../src/dict/local-cids.ts';
+import type { KeyType } from '../../src/dict/entry/key-type.ts';
+import { withLocalCids } from '../../src/dict/compare/local-cids.ts';
 import { createPool } from '../../src/database/pool.ts';
 import { peakMemoryMb, scriptInput, tell } from '../support/child.ts';
 import { PARTICIPANT } from '../support/entries.ts';

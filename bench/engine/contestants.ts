@@ -1,6 +1,6 @@
 import { createRequire } from 'node:module';
 import type { Pool } from 'pg';
-import { migrate } from '../../src/database/migrate.ts';
+import { migrate } from '../../src/database/migrate/migrate.ts';
 import { runScript } from '../support/child.ts';
 import type { BenchDatabase } from '../support/postgres.ts';
 import type { Task, Took } from './contest.ts';

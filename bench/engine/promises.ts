@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { migrate } from '../../src/database/migrate.ts';
+import { migrate } from '../../src/database/migrate/migrate.ts';
 import { createPool } from '../../src/database/pool.ts';
 import type { Bench } from '../support/benchmark.ts';
 import { runScript } from '../support/child.ts';

@@ -1,7 +1,7 @@
 import type { Command } from '../../src/cli/program.ts';
 import type { Pool } from 'pg';
-import { KEY_TYPES } from '../../src/dict/key-type.ts';
-import { UsageError } from '../../src/errors.ts';
+import { KEY_TYPES } from '../../src/dict/entry/key-type.ts';
+import { UsageError } from '../../src/errors/dv-error.ts';
 import { benchmark, type Bench, type Findings } from '../support/benchmark.ts';
 import { PARTICIPANT } from '../support/entries.ts';
 import { count } from '../support/flags.ts';

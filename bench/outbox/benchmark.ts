@@ -1,9 +1,9 @@
 import type { Command } from '../../src/cli/program.ts';
 import type { Pool } from 'pg';
-import { KEY_TYPES } from '../../src/dict/key-type.ts';
+import { KEY_TYPES } from '../../src/dict/entry/key-type.ts';
 import { openWay, relayOutbox, type Way } from '../../src/notify/index.ts';
-import { WINDOW } from '../../src/notify/producers.ts';
-import { startBroker } from '../../test/support/pulsar/broker.ts';
+import { WINDOW } from '../../src/notify/transports/stream-producers.ts';
+import { startBroker } from '../../test/support/pulsar/start-pulsar.ts';
 import { createNamespace } from '../../test/support/pulsar/namespace.ts';
 import { benchmark, type Bench, type Findings } from '../support/benchmark.ts';
 import { PARTICIPANT } from '../support/entries.ts';

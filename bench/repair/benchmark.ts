@@ -1,5 +1,5 @@
 import type { Command } from '../../src/cli/program.ts';
-import { KEY_TYPES, type KeyType } from '../../src/dict/key-type.ts';
+import { KEY_TYPES, type KeyType } from '../../src/dict/entry/key-type.ts';
 import { benchmark, type Bench, type Findings } from '../support/benchmark.ts';
 import { count } from '../support/flags.ts';
 import { alone, type Row } from '../support/rows.ts';

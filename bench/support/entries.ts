@@ -2,8 +2,8 @@ import { createWriteStream } from 'node:fs';
 import { pipeline } from 'node:stream/promises';
 import type { Pool, PoolClient } from 'pg';
 import { to as copyTo } from 'pg-copy-streams';
-import type { KeyType } from '../../src/dict/key-type.ts';
-import { recalculateVSync } from '../../src/dict/vsync-store.ts';
+import type { KeyType } from '../../src/dict/entry/key-type.ts';
+import { recalculateVSync } from '../../src/dict/vsync/vsync-store.ts';
 
 export const PARTICIPANT = '12345678';
 

@@ -1,4 +1,4 @@
-import { fields, grouped, table } from '../../src/cli/format.ts';
+import { fields, grouped, table } from '../../src/cli/output/format.ts';
 import type { Machine } from './machine.ts';
 import type { Row, Unit } from './rows.ts';
 

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { createPool } from '../../src/database/pool.ts';
-import { importEntries } from '../../src/dict/import.ts';
-import type { KeyType } from '../../src/dict/key-type.ts';
+import { importEntries } from '../../src/dict/key-base/import.ts';
+import type { KeyType } from '../../src/dict/entry/key-type.ts';
 import {
   damage,
   generateKeyBase,

@@ -1,9 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Pool } from 'pg';
 import { connectBridge } from '../../src/bridge/index.ts';
-import { startService } from '../../src/cli/service.ts';
-import { readSettings } from '../../src/config.ts';
-import type { KeyType } from '../../src/dict/key-type.ts';
+import { startService } from '../../src/service/service.ts';
+import { readSettings } from '../../src/settings.ts';
+import type { KeyType } from '../../src/dict/entry/key-type.ts';
 import { CLOSED_STATUSES, listRuns, type RunView } from '../../src/engine/index.ts';
 import { createLog } from '../../src/log.ts';
 import type { Bench } from './benchmark.ts';

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Pool } from 'pg';
-import { FOLD_EVERY_MS, foldDeltas } from '../../src/dict/vsync-store.ts';
+import { FOLD_EVERY_MS, foldDeltas } from '../../src/dict/vsync/vsync-store.ts';
 import { ENTRY_COLUMNS, madeEntries, PARTICIPANT } from '../support/entries.ts';
 import { OURS, type Table } from './tables.ts';
 

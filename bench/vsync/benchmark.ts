@@ -1,7 +1,7 @@
 import type { Command } from '../../src/cli/program.ts';
 import type { Pool } from 'pg';
-import type { KeyType } from '../../src/dict/key-type.ts';
-import { readVSync } from '../../src/dict/vsync-store.ts';
+import type { KeyType } from '../../src/dict/entry/key-type.ts';
+import { readVSync } from '../../src/dict/vsync/vsync-store.ts';
 import { benchmark, type Bench, type Findings } from '../support/benchmark.ts';
 import { loadEntries, PARTICIPANT } from '../support/entries.ts';
 import { count } from '../support/flags.ts';

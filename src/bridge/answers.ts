@@ -1,8 +1,8 @@
 import { z } from 'zod';
-import type { Entry } from '../dict/entry.ts';
-import { isIspb } from '../dict/ispb.ts';
-import { KEY_TYPES } from '../dict/key-type.ts';
-import { isUuid } from '../dict/uuid.ts';
+import type { Entry } from '../dict/entry/entry.ts';
+import { isIspb } from '../dict/entry/ispb.ts';
+import { KEY_TYPES } from '../dict/entry/key-type.ts';
+import { isUuid } from '../dict/entry/uuid.ts';
 import { FILE_STATUSES } from './bridge.ts';
 import type {
   CidSetEvents,

@@ -1,5 +1,5 @@
-import type { Entry } from '../dict/entry.ts';
-import type { KeyType } from '../dict/key-type.ts';
+import type { Entry } from '../dict/entry/entry.ts';
+import type { KeyType } from '../dict/entry/key-type.ts';
 
 /** BACEN's file statuses (DICT API 2.6.1, schema FileStatus). */
 export const FILE_STATUSES = ['REQUESTED', 'PROCESSING', 'AVAILABLE', 'UNAVAILABLE', 'ERROR'] as const;

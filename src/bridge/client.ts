@@ -1,7 +1,7 @@
 import { isIP } from 'node:net';
 import { Client, Metadata, credentials } from '@grpc/grpc-js';
 import type { ChannelCredentials } from '@grpc/grpc-js';
-import { UsageError } from '../errors.ts';
+import { UsageError } from '../errors/dv-error.ts';
 import {
   readCidSetEvents,
   readCidSetFile,

@@ -1,7 +1,7 @@
 import { status } from '@grpc/grpc-js';
 import type { ServiceError } from '@grpc/grpc-js';
-import { DvError } from '../errors.ts';
-import type { ErrorClass } from '../errors.ts';
+import { DvError } from '../errors/dv-error.ts';
+import type { ErrorClass } from '../errors/dv-error.ts';
 import type { BridgeMethod } from './contract.ts';
 import { CORRELATION_ID, PROBLEM_TYPE, RETRY_AFTER } from './contract.ts';
 

@@ -1,6 +1,6 @@
 import { Command, CommanderError } from 'commander';
-import { explain, tell } from './cli.ts';
-import { commands } from './commands.ts';
+import { explain, tell } from './command-support.ts';
+import { commands } from './commands/index.ts';
 import { VERSION } from './version.ts';
 
 /** For programs that are put together elsewhere: a command is to be of the same library. */

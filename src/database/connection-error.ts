@@ -1,4 +1,4 @@
-import { DvError, UsageError } from '../errors.ts';
+import { DvError, UsageError } from '../errors/dv-error.ts';
 
 /**
  * Turns what node-postgres throws while connecting into a coded error that never holds the password. Input: the

@@ -1,7 +1,7 @@
 import type { Bridge, CallOptions, Policy } from '../bridge/index.ts';
 import { translated } from '../engine/index.ts';
-import { DvError } from '../errors.ts';
-import type { Db } from './vsync-store.ts';
+import { DvError } from '../errors/dv-error.ts';
+import type { Db } from './vsync/vsync-store.ts';
 
 const DAY = 86_400;
 

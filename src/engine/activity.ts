@@ -1,6 +1,6 @@
 import type { ClientBase } from 'pg';
 import type { Logger } from 'pino';
-import type { ErrorClass } from '../errors.ts';
+import type { ErrorClass } from '../errors/dv-error.ts';
 
 /** A JSON object as runs keep it. */
 export type Json = Record<string, unknown>;

@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import { DvError } from '../errors.ts';
+import { DvError } from '../errors/dv-error.ts';
 import { fromDatabase } from './database-errors.ts';
 
 /** Something a worker does again and again beside its steps; never twice at once. */

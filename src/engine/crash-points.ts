@@ -4,7 +4,7 @@ const [how, where, nth = '1'] = (process.env['DICT_VSYNC_CRASH_AT'] ?? '').split
 let left = Number(nth);
 
 /**
- * A place where the chaos tests (test/chaos) let this process die: one that the recovery must get over. With
+ * A place where the chaos tests (test/adversity/chaos) let this process die: one that the recovery must get over. With
  * DICT_VSYNC_CRASH_AT=kill:<name>[:<n>] the n-th arrival here ends the process by SIGKILL, with stop:<name> it freezes by
  * SIGSTOP; without it nothing happens. The tests find the names by this function's calls, and exercise every one.
  */

@@ -1,6 +1,6 @@
 import { Cron } from 'croner';
 import { parseCrontab } from 'graphile-worker';
-import { DvError } from '../errors.ts';
+import { DvError } from '../errors/dv-error.ts';
 
 /** One line of the crontab. */
 export interface Schedule {

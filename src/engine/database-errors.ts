@@ -1,4 +1,4 @@
-import { DvError, type DvErrorOptions } from '../errors.ts';
+import { DvError, type DvErrorOptions } from '../errors/dv-error.ts';
 
 interface PostgresError extends Error {
   code: string;

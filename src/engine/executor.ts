@@ -1,10 +1,10 @@
 import type { Logger } from 'pino';
-import { DvError } from '../errors.ts';
+import { DvError } from '../errors/dv-error.ts';
 import type { Activities, Json, Result, Step, StepError, Transaction } from './activity.ts';
-import type { Connections } from './connections.ts';
+import type { Connections } from './query-timeout.ts';
 import { crashPoint } from './crash-points.ts';
 import { fromDatabase } from './database-errors.ts';
-import { Gatherer } from './gather.ts';
+import { Gatherer } from './statement-batcher.ts';
 import type { Machine } from './machine.ts';
 import { inTransaction } from './transaction.ts';
 

@@ -1,7 +1,7 @@
 import type { Worker } from 'node:worker_threads';
 import type { Pool } from 'pg';
 import type { Logger } from 'pino';
-import { startThread } from '../thread.ts';
+import { startThread } from '../worker-thread.ts';
 import {
   BEAT_MS,
   BEAT_TIMEOUT_MS,

@@ -1,7 +1,7 @@
 import type { Runner } from 'graphile-worker';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import { DvError } from '../errors.ts';
+import { DvError } from '../errors/dv-error.ts';
 
 /** A runner of Graphile Worker that is there until it is stopped. */
 export interface KeptRunner {

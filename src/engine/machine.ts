@@ -1,4 +1,4 @@
-import { DvError } from '../errors.ts';
+import { DvError } from '../errors/dv-error.ts';
 import type { Activity } from './activity.ts';
 
 /** How often and how fast a failed attempt of a state is repeated. Defaults: 5 attempts, 1 s × 2, at most 30 s. */

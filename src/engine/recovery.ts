@@ -1,4 +1,4 @@
-import type { Connections } from './connections.ts';
+import type { Connections } from './query-timeout.ts';
 import type { Logger } from 'pino';
 import { crashPoint } from './crash-points.ts';
 import type { Executor } from './executor.ts';

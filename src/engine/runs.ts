@@ -2,7 +2,7 @@ import type { Pool } from 'pg';
 import type { Json, StepError } from './activity.ts';
 import { crashPoint } from './crash-points.ts';
 import { translated } from './database-errors.ts';
-import { Gatherer } from './gather.ts';
+import { Gatherer } from './statement-batcher.ts';
 
 /** The statuses of a run; those of CLOSED_STATUSES are its ends. */
 export const OPEN_STATUSES = ['PENDING', 'RUNNING', 'WAITING'] as const;

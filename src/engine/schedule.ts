@@ -1,5 +1,5 @@
 import type { Transaction } from './activity.ts';
-import type { Connections } from './connections.ts';
+import type { Connections } from './query-timeout.ts';
 import { crashPoint } from './crash-points.ts';
 import type { Schedule } from './crontab.ts';
 import { inTransaction } from './transaction.ts';

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
-import { DvError } from '../errors.ts';
-import type { Connections } from './connections.ts';
+import { DvError } from '../errors/dv-error.ts';
+import type { Connections } from './query-timeout.ts';
 import type { Machine } from './machine.ts';
 import { inTransaction } from './transaction.ts';
 

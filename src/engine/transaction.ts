@@ -1,6 +1,6 @@
 import type { QueryResult } from 'pg';
 import type { Transaction } from './activity.ts';
-import type { Connections } from './connections.ts';
+import type { Connections } from './query-timeout.ts';
 
 export interface TransactionOptions {
   /** When it fires, or the rollback itself fails, the connection is destroyed; its server process is ended too. */

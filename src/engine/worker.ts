@@ -11,7 +11,7 @@ import type { Pool } from 'pg';
 import type { Logger } from 'pino';
 import type { Schedule } from './crontab.ts';
 import { asBlocked, type Chore, startChores } from './chores.ts';
-import { impatient } from './connections.ts';
+import { impatient } from './query-timeout.ts';
 import { Executor, type ExecutorOptions } from './executor.ts';
 import { keepRunning } from './keep-running.ts';
 import { startHeartbeat } from './heartbeat.ts';

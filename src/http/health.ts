@@ -1,9 +1,9 @@
 import type { Pool } from 'pg';
-import { type Deadline, readMissedDeadlines } from '../dict/deadline.ts';
+import { type Deadline, readMissedDeadlines } from '../dict/vsync/deadline.ts';
 import { countPoisoned, fromDatabase, type RunningWorker } from '../engine/index.ts';
-import { DvError } from '../errors.ts';
+import { DvError } from '../errors/dv-error.ts';
 import { readTroubledStreams, type TroubledStream } from '../notify/index.ts';
-import { type Ask, quickly } from './quick.ts';
+import { type Ask, quickly } from './bounded-query.ts';
 
 export interface Reason {
   reason:

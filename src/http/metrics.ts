@@ -1,8 +1,8 @@
 import type { Pool } from 'pg';
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { AttemptReport } from '../engine/index.ts';
-import { quickly } from './quick.ts';
-import { createReader, OUTBOX_MOST } from './readings.ts';
+import { quickly } from './bounded-query.ts';
+import { createReader, OUTBOX_MOST } from './metric-queries.ts';
 
 export interface Metrics {
   /** A registry of its own: two workers in one process don't mix. */

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { Registry } from 'prom-client';
-import { UsageError } from '../errors.ts';
+import { UsageError } from '../errors/dv-error.ts';
 import type { Health } from './health.ts';
 
 export interface HttpOptions {

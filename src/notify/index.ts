@@ -1,21 +1,26 @@
-export type { CloudEvent } from './envelope.ts';
-export type { Message, VerifiedKeyType } from './messages.ts';
-export { publish, publishChanges, publishUndone, readTold } from './outbox.ts';
-export type { NotifyContent } from './personal-data.ts';
-export { CHANNEL, postgresWay } from './postgres-way.ts';
-export type { PulsarSettings } from './pulsar-settings.ts';
-export { relayOutbox, type RelayOptions } from './relay.ts';
-export { expireMessages } from './retention.ts';
+export type { CloudEvent } from './outbox/envelope.ts';
+export type { Message, VerifiedKeyType } from './outbox/messages.ts';
+export { publish, publishChanges, publishUndone, readTold } from './outbox/outbox.ts';
+export type { NotifyContent } from './outbox/personal-data.ts';
+export { CHANNEL, postgresWay } from './transports/postgres-transport.ts';
+export type { PulsarSettings } from './pulsar/pulsar-connection.ts';
+export { relayOutbox, type RelayOptions } from './outbox/relay.ts';
+export { expireMessages } from './outbox/message-retention.ts';
 export {
   listUndelivered,
   readTroubledStreams,
   retryDead,
   type TroubledStream,
   type Undelivered,
-} from './undelivered.ts';
-export { openWay } from './ways.ts';
-export type { Delivery, OutboxMessage, Way } from './way.ts';
-export { hearDatabase } from './database-messages.ts';
-export { consumeKeyEvents } from './key-events.ts';
-export { subscribe } from './subscribe.ts';
-export type { ReceivedMessage, Subscription, SubscriptionOptions, Verdict } from './subscription.ts';
+} from './outbox/undelivered.ts';
+export { openWay } from './transports/open-transport.ts';
+export type { Delivery, OutboxMessage, Way } from './transports/transport.ts';
+export { hearDatabase } from './subscriptions/database-messages.ts';
+export { consumeKeyEvents } from './subscriptions/consume-key-events.ts';
+export { subscribe } from './subscriptions/subscribe.ts';
+export type {
+  ReceivedMessage,
+  Subscription,
+  SubscriptionOptions,
+  Verdict,
+} from './subscriptions/subscription.ts';

@@ -1,5 +1,5 @@
-import type { Entry } from '../dict/entry.ts';
-import { VSync } from '../dict/vsync.ts';
+import type { Entry } from '../dict/entry/entry.ts';
+import { VSync } from '../dict/vsync/vsync.ts';
 
 /** An entry as DICT keeps it. Kept flat: there may be millions. */
 export interface StoredEntry {

@@ -1,7 +1,7 @@
-import type { Entry } from '../dict/entry.ts';
-import { KEY_TYPES } from '../dict/key-type.ts';
-import type { KeyType } from '../dict/key-type.ts';
-import { DvError } from '../errors.ts';
+import type { Entry } from '../dict/entry/entry.ts';
+import { KEY_TYPES } from '../dict/entry/key-type.ts';
+import type { KeyType } from '../dict/entry/key-type.ts';
+import { DvError } from '../errors/dv-error.ts';
 import { generateKeyBase } from './key-base.ts';
 import { companyName, personName } from './people.ts';
 import { Random } from './random.ts';

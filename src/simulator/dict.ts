@@ -1,4 +1,4 @@
-import type { Entry } from '../dict/entry.ts';
+import type { Entry } from '../dict/entry/entry.ts';
 import type { StoredEntry } from './cid-set.ts';
 import type { CidSetFile } from './cid-set-file.ts';
 import { CidSetFiles } from './cid-set-files.ts';

@@ -1,8 +1,8 @@
-import { computeCid } from '../dict/cid.ts';
-import { validateEntry } from '../dict/entry-validation.ts';
-import type { Entry } from '../dict/entry.ts';
-import { KEY_TYPES } from '../dict/key-type.ts';
-import { DvError } from '../errors.ts';
+import { computeCid } from '../dict/entry/cid.ts';
+import { validateEntry } from '../dict/entry/entry-validation.ts';
+import type { Entry } from '../dict/entry/entry.ts';
+import { KEY_TYPES } from '../dict/entry/key-type.ts';
+import { DvError } from '../errors/dv-error.ts';
 import { CidSet } from './cid-set.ts';
 import type { StoredEntry } from './cid-set.ts';
 import type { CidSetFiles } from './cid-set-files.ts';

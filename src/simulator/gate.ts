@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { isIspb } from '../dict/ispb.ts';
-import { isKeyType } from '../dict/key-type.ts';
+import { isIspb } from '../dict/entry/ispb.ts';
+import { isKeyType } from '../dict/entry/key-type.ts';
 import type { Answer, CallFault, Faults } from './faults.ts';
 import { Ledger } from './ledger.ts';
 import type { Limits, Operation } from './limits.ts';

@@ -9,8 +9,8 @@ import {
   bridgeContract,
   readBridgeProto,
 } from '../bridge/contract.ts';
-import type { Entry } from '../dict/entry.ts';
-import { DvError } from '../errors.ts';
+import type { Entry } from '../dict/entry/entry.ts';
+import { DvError } from '../errors/dv-error.ts';
 import { SimulatedDict } from './dict.ts';
 import type { Download, SimulatedDictOptions } from './dict.ts';
 import type { Answer } from './faults.ts';

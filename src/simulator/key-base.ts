@@ -1,6 +1,6 @@
-import type { Entry } from '../dict/entry.ts';
-import type { KeyType } from '../dict/key-type.ts';
-import { DvError } from '../errors.ts';
+import type { Entry } from '../dict/entry/entry.ts';
+import type { KeyType } from '../dict/entry/key-type.ts';
+import { DvError } from '../errors/dv-error.ts';
 import type { Owner } from './people.ts';
 import { account, cnpjOf, cpfOf, legalPerson, mailbox, naturalPerson, padded } from './people.ts';
 import { Random } from './random.ts';

@@ -1,5 +1,5 @@
-import type { Entry } from '../dict/entry.ts';
-import { completeCnpj, completeCpf } from '../dict/tax-id.ts';
+import type { Entry } from '../dict/entry/entry.ts';
+import { completeCnpj, completeCpf } from '../dict/entry/tax-id.ts';
 import type { Random } from './random.ts';
 
 const FIRST_NAMES =

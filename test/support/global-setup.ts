@@ -4,9 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
 import type { TestProject } from 'vitest/node';
-import { startEmbeddedPostgres, THROWAWAY_SETTINGS } from '../../src/database/embedded.ts';
-import { migrate } from '../../src/database/migrate.ts';
-import { servePulsar } from './pulsar/starter.ts';
+import { startEmbeddedPostgres, THROWAWAY_SETTINGS } from '../../src/database/embedded/embedded-postgres.ts';
+import { migrate } from '../../src/database/migrate/migrate.ts';
+import { servePulsar } from './pulsar/serve-pulsar.ts';
 
 declare module 'vitest' {
   export interface ProvidedContext {

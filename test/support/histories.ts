@@ -9,7 +9,7 @@ export interface Transition {
   nextState: string;
 }
 
-const FOLDER = new URL('../workflows/histories/', import.meta.url);
+const FOLDER = new URL('../unit/workflows/histories/', import.meta.url);
 
 /** The recorded paths of a machine in a version, from its initial state to an end; empty when there are none. */
 export function readHistories(machine: string, version: number): Transition[][] {

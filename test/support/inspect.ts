@@ -1,8 +1,8 @@
 import type { Pool } from 'pg';
 import { expect, vi } from 'vitest';
-import { computeCid } from '../../src/dict/cid.ts';
-import type { Entry } from '../../src/dict/entry.ts';
-import { KEY_TYPES, type KeyType } from '../../src/dict/key-type.ts';
+import { computeCid } from '../../src/dict/entry/cid.ts';
+import type { Entry } from '../../src/dict/entry/entry.ts';
+import { KEY_TYPES, type KeyType } from '../../src/dict/entry/key-type.ts';
 import { expectValidEvent } from './schemas.ts';
 import { ISPB, type System } from './system.ts';
 

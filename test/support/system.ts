@@ -5,13 +5,13 @@ import type { Pool } from 'pg';
 import type { Logger } from 'pino';
 import { onTestFinished, vi } from 'vitest';
 import { connectBridge } from '../../src/bridge/index.ts';
-import { startService } from '../../src/cli/service.ts';
-import { readSettings } from '../../src/config.ts';
+import { startService } from '../../src/service/service.ts';
+import { readSettings } from '../../src/settings.ts';
 import { recordHistories } from './histories.ts';
 import { createPool } from '../../src/database/pool.ts';
-import type { Entry } from '../../src/dict/entry.ts';
-import { importEntries } from '../../src/dict/import.ts';
-import type { KeyType } from '../../src/dict/key-type.ts';
+import type { Entry } from '../../src/dict/entry/entry.ts';
+import { importEntries } from '../../src/dict/key-base/import.ts';
+import type { KeyType } from '../../src/dict/entry/key-type.ts';
 import { findRun, listRuns, type RunningWorker, type RunView } from '../../src/engine/index.ts';
 import { createLog } from '../../src/log.ts';
 import {

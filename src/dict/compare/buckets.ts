@@ -1,5 +1,5 @@
-import { CID_BYTES } from '../cid.ts';
-import { VSync } from '../vsync.ts';
+import { CID_BYTES } from '../entry/cid.ts';
+import { VSync } from '../vsync/vsync.ts';
 
 /** How many buckets a CID set is cut into: a CID's bucket is its first 12 bits. */
 export const BUCKETS = 4096;

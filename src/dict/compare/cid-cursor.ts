@@ -1,5 +1,5 @@
-import { DvError } from '../../errors.ts';
-import { CID_BYTES } from '../cid.ts';
+import { DvError } from '../../errors/dv-error.ts';
+import { CID_BYTES } from '../entry/cid.ts';
 import { compareAt } from './sort.ts';
 
 /** Walks through batches of CIDs (32 bytes each), awaiting only between batches. */

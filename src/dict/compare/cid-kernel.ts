@@ -1,4 +1,4 @@
-import { CID_BYTES } from '../cid.ts';
+import { CID_BYTES } from '../entry/cid.ts';
 import { BUCKETS, type BucketTable } from './buckets.ts';
 import { i32, instantiate, leaveIf, loop, v128, variable, when, x16, x8, type Code } from './wasm.ts';
 

@@ -1,5 +1,5 @@
 import { open, type FileHandle } from 'node:fs/promises';
-import { DvError } from '../../errors.ts';
+import { DvError } from '../../errors/dv-error.ts';
 import { cidCount, type BucketTable } from './buckets.ts';
 import { CidKernel, LONGEST_LINE } from './cid-kernel.ts';
 

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, open, rm, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
-import { DvError } from '../../errors.ts';
-import { CID_BYTES } from '../cid.ts';
+import { DvError } from '../../errors/dv-error.ts';
+import { CID_BYTES } from '../entry/cid.ts';
 
 /** Bytes a write, fewer when there are so many partitions that their buffers would grow with the file. */
 const WRITE_BYTES = 1 << 16;

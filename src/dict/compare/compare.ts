@@ -1,4 +1,4 @@
-import { CID_BYTES } from '../cid.ts';
+import { CID_BYTES } from '../entry/cid.ts';
 import { cidCount, differingBuckets, vsyncOf, type BucketTable } from './buckets.ts';
 import { CidCursor } from './cid-cursor.ts';
 import { DivergenceBatch, type DivergenceSink } from './divergence-batch.ts';

@@ -1,5 +1,5 @@
 import { createHash, type Hash } from 'node:crypto';
-import { CID_BYTES } from '../cid.ts';
+import { CID_BYTES } from '../entry/cid.ts';
 
 /** "D <cid>\n" */
 const LINE_BYTES = 2 + 2 * CID_BYTES + 1;

@@ -1,5 +1,5 @@
-import { DvError } from '../../errors.ts';
-import { CID_BYTES } from '../cid.ts';
+import { DvError } from '../../errors/dv-error.ts';
+import { CID_BYTES } from '../entry/cid.ts';
 import { BUCKETS, differingBuckets } from './buckets.ts';
 import { memoryStore, tempFileStore, type CidStore, type Partition } from './cid-store.ts';
 import { readCidLines } from './cid-lines.ts';

@@ -1,6 +1,6 @@
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
-import { DvError, type ErrorClass } from '../../errors.ts';
-import { startThread } from '../../thread.ts';
+import { DvError, type ErrorClass } from '../../errors/dv-error.ts';
+import { startThread } from '../../worker-thread.ts';
 import type { CidFileScan, ExpectedFile, ScanOptions, ScanProgress } from './scan.ts';
 
 /** What the thread that scans is started with. */

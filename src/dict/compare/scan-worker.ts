@@ -1,5 +1,5 @@
 import { parentPort, workerData } from 'node:worker_threads';
-import { DvError } from '../../errors.ts';
+import { DvError } from '../../errors/dv-error.ts';
 import { hashThere, serveHash } from './file-hash.ts';
 import { scanCidFile, type ScanProgress } from './scan.ts';
 import type { ScanAnswer, ScanRequest, ScanThread } from './scan-thread.ts';

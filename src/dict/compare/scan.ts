@@ -1,5 +1,5 @@
 import { stat } from 'node:fs/promises';
-import { DvError } from '../../errors.ts';
+import { DvError } from '../../errors/dv-error.ts';
 import { cidCount, type BucketTable } from './buckets.ts';
 import { fileUnreadable, readCidLines } from './cid-lines.ts';
 import { hashHere, type FileHash } from './file-hash.ts';

@@ -1,4 +1,4 @@
-import { CID_BYTES } from '../cid.ts';
+import { CID_BYTES } from '../entry/cid.ts';
 
 /** The order of two CIDs, each 32 bytes at an offset: negative, 0 or positive. */
 export function compareAt(a: Uint8Array, aAt: number, b: Uint8Array, bAt: number): number {

@@ -1,4 +1,4 @@
-import type { Broker } from './broker.ts';
+import type { Broker } from './start-pulsar.ts';
 
 const IMAGE = 'apachepulsar/pulsar:4.0.7';
 

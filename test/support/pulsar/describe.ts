@@ -1,7 +1,7 @@
 import { describe, inject, test } from 'vitest';
-import type { Broker } from './broker.ts';
-import { missingForJava, pulsarClasspath } from '../../../src/broker/classpath.ts';
-import type { Answer } from './starter.ts';
+import type { Broker } from './start-pulsar.ts';
+import { missingForJava, pulsarClasspath } from './classpath.ts';
+import type { Answer } from './serve-pulsar.ts';
 
 /** Tests on the one Pulsar of all test files; reported as skipped, with the reason, where none can be had. */
 export async function describeWithPulsar(name: string, tests: (broker: Broker) => void): Promise<void> {

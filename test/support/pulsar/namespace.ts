@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { WebSocket } from 'ws';
-import type { Broker } from './broker.ts';
+import type { Broker } from './start-pulsar.ts';
 
 /** A message as a consumer gets it. */
 export interface Received {

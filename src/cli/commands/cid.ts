@@ -1,0 +1,121 @@
+import { type Command, Option } from 'commander';
+import { once } from 'node:events';
+import { type CidInput, computeCid } from '../../dict/entry/cid.ts';
+import { readCidInputCsv } from '../../dict/key-base/csv.ts';
+import { parseIspb } from '../../dict/entry/ispb.ts';
+import { isKeyType } from '../../dict/entry/key-type.ts';
+import { requestIdBytes } from '../../dict/entry/uuid.ts';
+import { UsageError } from '../../errors/dv-error.ts';
+import { answer, asUsage, command, type CommonOptions, tell } from '../command-support.ts';
+
+interface CidOptions extends CommonOptions {
+  requestId?: string;
+  keyType?: string;
+  key?: string;
+  taxId?: string;
+  name?: string;
+  tradeName?: string;
+  participant?: string;
+  branch?: string;
+  account?: string;
+  accountType?: string;
+}
+
+const REQUIRED = {
+  requestId: '--request-id',
+  keyType: '--key-type',
+  key: '--key',
+  taxId: '--tax-id',
+  name: '--name',
+  participant: '--participant',
+  account: '--account',
+  accountType: '--account-type',
+} as const;
+
+/** `dict-vsync cid`: CIDs by BACEN's rule, of flags or of a CSV on stdin. */
+export function cid(): Command {
+  return command(
+    'cid',
+    'Computes the CID of an entry given by flags, or of each line of a CSV on stdin with columns of the same names (request_id, key_type, …). Values are taken byte by byte.',
+    [
+      "cid --request-id 01020304-0506-0708-090a-0b0c0d0e0f10 --key-type PHONE --key +5511987654321 --tax-id 11122233300 --name 'João Silva' --participant 12345678 --branch 00001 --account 0007654321 --account-type CACC",
+      'cid --json < entries.csv',
+    ],
+  )
+    .addOption(
+      new Option('--request-id <UUID>', 'with which the entry was made at DICT').argParser(asUsage(uuid)),
+    )
+    .option('--key-type <T>', 'CPF, CNPJ, PHONE, EMAIL, EVP')
+    .option('--key <KEY>', 'the key as registered')
+    .option('--tax-id <DIGITS>', "the owner's CPF or CNPJ")
+    .option('--name <NAME>', "the owner's name as registered")
+    .option('--trade-name <NAME>', 'as registered; absent: none')
+    .addOption(new Option('--participant <ISPB>', '8 digits').argParser(asUsage(parseIspb)))
+    .option('--branch <DIGITS>', 'zeros count; absent: none')
+    .option('--account <DIGITS>', 'zeros count')
+    .option('--account-type <T>', 'CACC, TRAN, SLRY or SVGS')
+    .action(async ({ json, ...flags }: CidOptions) => {
+      if (Object.keys(flags).length > 0) {
+        const hex = computeCid(inputOf(flags)).toString('hex');
+        answer({ json }, { cid: hex }, () => hex);
+        return;
+      }
+      if (process.stdin.isTTY) {
+        throw new UsageError(
+          'DV_USAGE',
+          'Give the entry by flags, or a CSV on stdin. `dict-vsync cid --help` shows both.',
+        );
+      }
+      await (json === true ? answerJson() : printLines());
+    });
+}
+
+function uuid(value: string): string {
+  requestIdBytes(value);
+  return value;
+}
+
+function inputOf(flags: CidOptions): CidInput {
+  const missing: string[] = [];
+  const need = (field: keyof typeof REQUIRED): string => {
+    const value = flags[field];
+    if (value === undefined) missing.push(REQUIRED[field]);
+    return value ?? '';
+  };
+  const input: CidInput = {
+    requestId: need('requestId'),
+    keyType: need('keyType'),
+    key: need('key'),
+    taxIdNumber: need('taxId'),
+    name: need('name'),
+    tradeName: flags.tradeName ?? null,
+    participant: need('participant'),
+    branch: flags.branch ?? null,
+    accountNumber: need('account'),
+    accountType: need('accountType'),
+  };
+  if (missing.length > 0) throw new UsageError('DV_USAGE', `A CID needs also ${missing.join(', ')}.`);
+  if (!isKeyType(input.keyType)) {
+    tell('Note: this key type is none of those that BACEN has now. The CID is computed all the same.');
+  }
+  return input;
+}
+
+async function* cidsOfStdin(): AsyncGenerator<{ line: number; cid: string }, void, undefined> {
+  for await (const { line, entry } of readCidInputCsv(process.stdin)) {
+    yield { line, cid: computeCid(entry).toString('hex') };
+  }
+}
+
+/** One document must be whole or an error: all of it is held. */
+async function answerJson(): Promise<void> {
+  const cids: { line: number; cid: string }[] = [];
+  for await (const item of cidsOfStdin()) cids.push(item);
+  answer({ json: true }, { cids }, () => '');
+}
+
+async function printLines(): Promise<void> {
+  for await (const { cid: hex } of cidsOfStdin()) {
+    if (!process.stdout.write(`${hex}\n`)) await once(process.stdout, 'drain');
+  }
+}

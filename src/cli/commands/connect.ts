@@ -1,0 +1,193 @@
+import type { Command } from 'commander';
+import { readFile } from 'node:fs/promises';
+import { text } from 'node:stream/consumers';
+import type { Pool } from 'pg';
+import {
+  type ConnectedSource,
+  disconnectSource,
+  loadSource,
+  readRejects,
+  readSources,
+} from '../../dict/key-base/connected-tables.ts';
+import { foldDeltas } from '../../dict/vsync/vsync-store.ts';
+import { inTransaction } from '../../engine/index.ts';
+import { DvError, UsageError } from '../../errors/dv-error.ts';
+import {
+  answer,
+  command,
+  type CommonOptions,
+  group,
+  tell,
+  withDatabase,
+  wholeNumber,
+} from '../command-support.ts';
+import { grouped, table, when } from '../output/format.ts';
+
+interface RejectsOptions extends CommonOptions {
+  source?: string;
+  limit: number;
+}
+
+/** `dict-vsync connect`: the key base from tables of the participant's own, by a mapping in SQL. */
+export function connect(): Command {
+  return group(
+    'connect',
+    'Feeds the key base from your own tables by a mapping in SQL, and writes repairs to them (docs/connected.md).',
+    ['connect add mapping.sql', 'connect list', 'connect rejects --json'],
+  )
+    .addCommand(add())
+    .addCommand(list())
+    .addCommand(load())
+    .addCommand(rejects())
+    .addCommand(remove());
+}
+
+function add(): Command {
+  return command(
+    'add',
+    'Runs a mapping, a file of SQL that calls dict.connect_source and dict.feed_table, in one transaction; then loads what it connected.',
+    ['connect add mapping.sql', 'connect add mapping.sql --json'],
+  )
+    .argument('<FILE>', 'the SQL; - for stdin')
+    .action(async (file: string, options: CommonOptions) => {
+      const sql = await readSql(file);
+      await withDatabase({}, async ({ pool }) => {
+        const added = await runMapping(pool, sql);
+        for (const name of added) {
+          if (process.stderr.isTTY) tell(`Loading ${name}…`);
+          await loadSource(pool, name);
+        }
+        await foldDeltas(pool);
+        const sources = (await readSources(pool)).filter(({ name }) => added.includes(name));
+        answer(options, { sources }, () => show(sources));
+      });
+    });
+}
+
+function list(): Command {
+  return command('list', 'Shows the connected sources, and how many of their keys cannot be used.', [
+    'connect list',
+    'connect list --json',
+  ]).action(async (options: CommonOptions) => {
+    await withDatabase({}, async ({ pool }) => {
+      const sources = await readSources(pool);
+      answer(options, { sources }, () => show(sources));
+    });
+  });
+}
+
+function load(): Command {
+  return command(
+    'load',
+    'Makes the key base equal to what a source shows, beside its writers. Repeat it whenever in doubt.',
+    ['connect load core', 'connect load core --json'],
+  )
+    .argument('<NAME>', 'the source')
+    .action(async (name: string, options: CommonOptions) => {
+      await withDatabase({}, async ({ pool }) => {
+        const differed = await loadSource(pool, name);
+        await foldDeltas(pool);
+        answer(options, { differed }, () => `${grouped(differed)} keys differed from what ${name} shows.`);
+      });
+    });
+}
+
+function rejects(): Command {
+  return command(
+    'rejects',
+    'Lists the keys that connected tables have and that cannot be used, with the reason (docs/connected.md).',
+    ['connect rejects', 'connect rejects --source core --limit 1000 --json'],
+  )
+    .option('--source <NAME>', 'of this source only')
+    .option('--limit <N>', 'at most so many', wholeNumber('--limit', 1, 1_000_000), 100)
+    .action(async (options: RejectsOptions) => {
+      await withDatabase({}, async ({ pool }) => {
+        const found = await readRejects(pool, options.source ?? null, options.limit);
+        answer(options, { rejects: found }, () =>
+          found.length === 0
+            ? 'Every key of the connected tables can be used.'
+            : table(
+                ['source', 'participant', 'key type', 'key', 'reason', 'since'],
+                found.map((row) => [
+                  row.source,
+                  row.participant,
+                  row.keyType,
+                  row.key,
+                  row.reason,
+                  when(row.since),
+                ]),
+              ),
+        );
+      });
+    });
+}
+
+function remove(): Command {
+  return command(
+    'remove',
+    'Disconnects a source: its triggers go, the key base stays as it is, and repairs are written there from now on.',
+    ['connect remove core'],
+  )
+    .argument('<NAME>', 'the source')
+    .action(async (name: string, options: CommonOptions) => {
+      await withDatabase({}, async ({ pool }) => {
+        await disconnectSource(pool, name);
+        answer(options, { removed: name }, () => `${name} is disconnected.`);
+      });
+    });
+}
+
+async function readSql(file: string): Promise<string> {
+  try {
+    return await (file === '-' ? text(process.stdin) : readFile(file, 'utf8'));
+  } catch (cause) {
+    throw new UsageError('DV_FILE_UNREADABLE', 'The mapping cannot be read. Check its path and rights.', {
+      cause,
+    });
+  }
+}
+
+/** Runs the file whole or not at all; the names of the sources it connected. */
+async function runMapping(pool: Pool, sql: string): Promise<string[]> {
+  return inTransaction(pool, async (tx) => {
+    const before = new Set((await readSources(tx)).map(({ name }) => name));
+    await tx.query(sql).catch((error: Error & { code?: string; position?: string }) => {
+      // Our functions' own errors say what to do; Postgres' words are about the person's own SQL.
+      if (error.code === 'DV000') throw error;
+      throw new DvError(
+        'DV_SOURCE_INVALID',
+        `The mapping cannot be run: ${error.message} (SQLSTATE ${error.code ?? 'unknown'}${lineOf(sql, error.position)}). Nothing of it was kept.`,
+        { cause: error },
+      );
+    });
+    const added = (await readSources(tx)).map(({ name }) => name).filter((name) => !before.has(name));
+    if (added.length === 0) {
+      throw new DvError(
+        'DV_SOURCE_INVALID',
+        'The mapping connects no source: it must call dict.connect_source and dict.feed_table. Nothing of it was kept.',
+      );
+    }
+    return added;
+  });
+}
+
+function lineOf(sql: string, position: string | undefined): string {
+  if (position === undefined) return '';
+  return `, line ${sql.slice(0, Number(position)).split('\n').length}`;
+}
+
+function show(sources: readonly ConnectedSource[]): string {
+  if (sources.length === 0) return 'No source is connected: keys are written to dict.entries.';
+  return table(
+    ['source', 'participants', 'view', 'tables', 'loaded', 'unusable keys', 'queued'],
+    sources.map((source) => [
+      source.name,
+      source.participants?.join(', ') ?? 'all',
+      source.view,
+      source.tables.join(', '),
+      source.loadedAt === null ? 'not yet' : when(source.loadedAt),
+      grouped(source.rejects),
+      grouped(source.queued),
+    ]),
+  );
+}

@@ -1,0 +1,49 @@
+import type { Command } from 'commander';
+import { findRun, inTransaction, listRuns, type Transaction, translated } from '../../engine/index.ts';
+import { answer, command, type CommonOptions, withDatabase } from '../command-support.ts';
+import { warnWithoutWorker } from '../run-queries.ts';
+
+export interface DecisionOptions extends CommonOptions {
+  by: string;
+  reason: string;
+  set?: string;
+}
+
+/**
+ * A command by which a person decides on what a reconciliation found. `before` does in the decision's transaction what
+ * its own options ask for.
+ */
+export function decision<O extends DecisionOptions>(
+  name: 'approve' | 'reject',
+  summary: string,
+  done: string,
+  before?: (tx: Transaction, run: string, options: O) => Promise<void>,
+): Command {
+  return command(name, summary, [
+    `${name} 01a2b3c4-d5e6-7f80-9a1b-2c3d4e5f6071 --by "Ana Souza" --reason "ticket 4711"`,
+    `${name} reconciliation:12345678:CPF --by ana --reason "ticket 4711" --set 9f86d081884c7d65…`,
+  ])
+    .argument('<RUN>', "the run's id or workflow key")
+    .requiredOption('--by <NAME>', 'who decides; kept for the auditor')
+    .requiredOption('--reason <TEXT>', 'why; kept for the auditor')
+    .option('--set <HASH>', 'refuse if the frozen set is another one than this (see describe)')
+    .action(async (run: string, options: O) => {
+      await withDatabase({}, async ({ pool }) => {
+        const id = await findRun(pool, run);
+        await translated(async () =>
+          inTransaction(pool, async (tx) => {
+            await before?.(tx, id, options);
+            await tx.query(`select dict.${name}_reconciliation($1, $2, $3, $4)`, [
+              id,
+              options.by,
+              options.reason,
+              options.set ?? null,
+            ]);
+          }),
+        );
+        const [now] = await listRuns(pool, { ids: [id] });
+        answer(options, { run: now }, () => `Run ${id} is ${done}.`);
+        await warnWithoutWorker(pool);
+      });
+    });
+}

@@ -1,0 +1,201 @@
+import type { Command } from 'commander';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { readAsset } from '../../assets.ts';
+import { connectBridge } from '../../bridge/index.ts';
+import { readSettings } from '../../settings.ts';
+import { startEmbeddedPostgres, THROWAWAY_SETTINGS } from '../../database/embedded/embedded-postgres.ts';
+import { migrate } from '../../database/migrate/migrate.ts';
+import { connect, createPool } from '../../database/pool.ts';
+import { importEntries } from '../../dict/key-base/import.ts';
+import { KEY_TYPES } from '../../dict/entry/key-type.ts';
+import { UsageError } from '../../errors/dv-error.ts';
+import { createLog } from '../../log.ts';
+import { damage, generateKeyBase, startSimulator } from '../../simulator/index.ts';
+import { answer, command, wholeNumber } from '../command-support.ts';
+import { startChurn } from '../demo/churn.ts';
+import { narrator } from '../demo/narration.ts';
+import { demoCoreDict } from '../demo/pulsar.ts';
+import {
+  deliveredMessages,
+  type DemoOptions,
+  DEMO_PARTICIPANT,
+  demoReport,
+  showReport,
+} from '../demo/demo-report.ts';
+import { startService } from '../../service/service.ts';
+
+/** The simulator's clock runs this much faster: a CID file takes half a second instead of ten. */
+const SPEED = 20;
+const POLL_MS = 50;
+/** How long Core-Dict may take to hear what Pulsar has taken. */
+const HEAR_MS = 20_000;
+
+/** `dict-vsync demo`: the whole job on real parts, from nothing. */
+export function demo(): Command {
+  return command(
+    'demo',
+    'The whole job on real parts: an embedded Postgres, a DICT simulator behind a gRPC Bridge, a verification, its reconciliations, the repair, the proof.',
+    ['demo', 'demo --keys 20000 --divergent 60 --json', 'demo --divergent 150 --no-approve', 'demo --pulsar'],
+  )
+    .option('--keys <N>', 'keys of each type', wholeNumber('--keys', 1, 1_000_000), 1000)
+    .option('--divergent <N>', 'keys of each type that differ', wholeNumber('--divergent', 0, 1_000_000), 7)
+    .option(
+      '--seed <N>',
+      'another seed makes other keys and other damage',
+      wholeNumber('--seed', 0, 2 ** 31),
+      1,
+    )
+    .option('--database <URL>', 'an empty database of yours instead of the embedded one')
+    .option('--churn', 'keys change on both sides all the while')
+    .option(
+      '--pulsar [URL]',
+      'with a real Pulsar (default: that of NOTIFY_URL; in a checkout else the one that the tests start); prints what Core-Dict received',
+    )
+    .option('--no-approve', 'leave repairs over the approval threshold waiting for a person')
+    .action(async (options: DemoOptions) => {
+      if (options.divergent > options.keys) {
+        throw new UsageError(
+          'DV_USAGE',
+          '--divergent cannot be more than --keys: that many keys are not there to damage.',
+        );
+      }
+      process.exitCode = await runDemo(options);
+    });
+}
+
+async function runDemo(options: DemoOptions): Promise<number> {
+  const began = performance.now();
+  const say = narrator(options);
+  const temp = await mkdtemp(join(tmpdir(), 'dict-vsync-demo-'));
+  await using resources = new AsyncDisposableStack();
+  resources.defer(async () => rm(temp, { recursive: true, force: true }));
+
+  const pulsarUrl = typeof options.pulsar === 'string' ? options.pulsar : undefined;
+  const coreDict =
+    options.pulsar === undefined ? undefined : await demoCoreDict(pulsarUrl, resources, say.line);
+  if (coreDict !== undefined) say.line(`Core-Dict listens at Pulsar, ${coreDict.settings['NOTIFY_TOPIC']}`);
+  const url = options.database ?? (await embedded(temp, resources));
+  if (options.database !== undefined) await expectEmpty(options.database);
+  await migrate(url);
+  const pool = createPool(url, { max: 30 });
+  resources.defer(async () => pool.end());
+  say.ready(options.database === undefined ? 'an embedded Postgres' : 'your Postgres');
+
+  const entries = [
+    ...generateKeyBase({
+      participant: DEMO_PARTICIPANT,
+      keyTypes: KEY_TYPES,
+      keysPerType: options.keys,
+      seed: options.seed,
+    }),
+  ];
+  const { local } = damage(entries, { perType: options.divergent, seed: options.seed });
+  const simulator = await startSimulator({ speed: SPEED, seed: options.seed });
+  resources.defer(async () => simulator.stop());
+  simulator.dict.directory.seed(entries);
+  await importEntries(pool, local);
+  say.seeded();
+
+  // Nothing of the environment but the log's level and, if asked for, Pulsar: a demo must not meet a real Bridge or base.
+  const settings = readSettings({
+    ...coreDict?.settings,
+    PARTICIPANT_ISPB: DEMO_PARTICIPANT,
+    TEMP_DIR: temp,
+    // The base was loaded a second ago, and the simulator's clock runs fast.
+    IN_FLIGHT_MARGIN_SECONDS: '0',
+    NOK_RECHECK_SECONDS: '0.2',
+    FILE_POLL_SECONDS: '0.6',
+    LOG_LEVEL: process.env['LOG_LEVEL'] ?? 'warn',
+  });
+  const log = await createLog({ level: settings.LOG_LEVEL, pretty: process.stderr.isTTY });
+  const bridge = connectBridge({ address: simulator.address });
+  resources.defer(() => bridge.close());
+  const service = await startService({ pool, bridge, settings, log, crontab: readAsset('crontab') });
+  resources.defer(async () => service.stop());
+
+  const untouched = new Set(local);
+  const churn =
+    options.churn === true
+      ? startChurn(
+          pool,
+          simulator.dict,
+          entries.filter((entry) => untouched.has(entry)),
+          options.seed,
+        )
+      : undefined;
+  await pool.query('select dict.start_verification($1)', [DEMO_PARTICIPANT]);
+  for (;;) {
+    const { rows } = await pool.query<{ open: number; waiting: string[] }>(
+      `select count(*) filter (where closed_at is null)::integer as open,
+         coalesce(array_agg(id) filter (where status = 'WAITING'), '{}') as waiting
+       from workflow.runs where machine <> 'verification_schedule'`,
+    );
+    const { open, waiting } = rows[0] ?? { open: 0, waiting: [] };
+    await say.follow(pool);
+    if (open === 0 || (!options.approve && open === waiting.length)) break;
+    if (options.approve) {
+      for (const run of waiting) {
+        await pool.query('select dict.approve_reconciliation($1, $2, $3)', [
+          run,
+          'demo',
+          'the demo approves itself',
+        ]);
+      }
+    }
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+  }
+  // The relay runs twice a second: what was published is to be counted as delivered.
+  while (await undelivered(pool)) await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+  const sent = await deliveredMessages(pool);
+  const patience = performance.now() + HEAR_MS;
+  const heardAll = () => coreDict === undefined || coreDict.heard.length >= sent;
+  while (!heardAll() && performance.now() < patience)
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+
+  const customers = await churn?.stop();
+  const seconds = (performance.now() - began) / 1000;
+  const report = await demoReport(pool, simulator.dict, {
+    seconds,
+    churn: customers,
+    heard: coreDict?.heard,
+  });
+  answer(options, report, () => showReport(report));
+  return report.inSync && (customers?.reverted ?? 0) === 0 && heardAll() ? 0 : 1;
+}
+
+async function embedded(temp: string, resources: AsyncDisposableStack): Promise<string> {
+  const server = await startEmbeddedPostgres({
+    directory: join(temp, 'postgres'),
+    settings: THROWAWAY_SETTINGS,
+  });
+  resources.defer(async () => server.stop());
+  return server.url;
+}
+
+async function undelivered(pool: { query: ReturnType<typeof createPool>['query'] }): Promise<boolean> {
+  const { rows } = await pool.query<{ some: boolean }>(
+    'select exists (select from dict.outbox where delivered_at is null) as some',
+  );
+  return rows[0]?.some === true;
+}
+
+/** Refuses a database with anything in it: DV_DEMO_DATABASE_NOT_EMPTY. */
+async function expectEmpty(url: string): Promise<void> {
+  const client = await connect(url, 'dict-vsync demo');
+  try {
+    const { rows } = await client.query<{ used: boolean }>(
+      `select exists (select from pg_class c join pg_namespace n on n.oid = c.relnamespace
+         where n.nspname not like 'pg\\_%' and n.nspname <> 'information_schema' and c.relkind in ('r', 'p', 'v', 'm', 'S', 'f')
+           and not exists (select from pg_depend d where d.objid = c.oid and d.deptype = 'e')) as used`,
+    );
+    if (rows[0]?.used !== true) return;
+  } finally {
+    await client.end();
+  }
+  throw new UsageError(
+    'DV_DEMO_DATABASE_NOT_EMPTY',
+    'The database has tables already: a demo never touches a base in use. Create an empty one for it.',
+  );
+}

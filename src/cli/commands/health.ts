@@ -1,0 +1,74 @@
+import type { Command } from 'commander';
+import { z } from 'zod';
+import { readSettings } from '../../settings.ts';
+import { UsageError } from '../../errors/dv-error.ts';
+import { answer, command } from '../command-support.ts';
+
+/** The worker itself takes 2 s at most. */
+const PATIENCE_MS = 4000;
+
+/** What /readyz answers, whichever version of the worker answers it. */
+const readinessSchema = z.object({
+  ready: z.boolean(),
+  reasons: z.array(z.object({ reason: z.string(), message: z.string() })),
+  warnings: z
+    .array(
+      z.object({
+        warning: z.string(),
+        participant: z.string().optional(),
+        keyType: z.string().optional(),
+        message: z.string(),
+      }),
+    )
+    .default([]),
+});
+
+type Readiness = z.output<typeof readinessSchema>;
+
+/** `dict-vsync health`: is the worker of this machine (or container) ready? For where there is no curl. */
+export function health(): Command {
+  return command(
+    'health',
+    'Asks the worker on this machine, at HTTP_HOST and HTTP_PORT, whether it is ready. Exits 1 when it is not.',
+    ['health', 'HTTP_PORT=9464 dict-vsync health --json'],
+  ).action(async (options: { json?: boolean }) => {
+    const { HTTP_HOST: host, HTTP_PORT: port } = readSettings(process.env);
+    if (port === 0) {
+      throw new UsageError('DV_USAGE', 'HTTP_PORT 0 lets the worker take any port: set the one it took.');
+    }
+    const readiness = await ask(readyUrl(host, port));
+    answer(options, readiness, () => describe(readiness));
+    process.exitCode = readiness.ready ? 0 : 1;
+  });
+}
+
+/** An address that means "all of this machine's" is to listen on, not to call: the loopback one stands for it. */
+function readyUrl(host: string, port: number): string {
+  const callable = { '0.0.0.0': '127.0.0.1', '::': '::1' }[host] ?? host;
+  return `http://${callable.includes(':') ? `[${callable}]` : callable}:${port}/readyz`;
+}
+
+async function ask(url: string): Promise<Readiness> {
+  try {
+    const response = await fetch(url, { signal: AbortSignal.timeout(PATIENCE_MS) });
+    return readinessSchema.parse(await response.json());
+  } catch {
+    return {
+      ready: false,
+      reasons: [{ reason: 'no_answer', message: `No worker answers at ${url}.` }],
+      warnings: [],
+    };
+  }
+}
+
+function describe({ ready, reasons, warnings }: Readiness): string {
+  return [
+    ready ? 'Ready.' : 'Not ready:',
+    ...reasons.map(({ message }) => `- ${message}`),
+    ...warnings.map((warning) => {
+      if (warning.warning === 'runs_poisoned') return warning.message;
+      const { participant, keyType, message } = warning;
+      return `${warning.warning === 'deadline_missed' ? 'Deadline missed' : 'Look at'}: ${participant} ${keyType}. ${message}`;
+    }),
+  ].join('\n');
+}

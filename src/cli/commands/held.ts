@@ -1,0 +1,51 @@
+import type { Command } from 'commander';
+import { listHeldKeys } from '../../dict/key-base/held-keys.ts';
+import type { KeyType } from '../../dict/entry/key-type.ts';
+import {
+  answer,
+  command,
+  type CommonOptions,
+  keyTypesOption,
+  participantOption,
+  wholeNumber,
+  withDatabase,
+} from '../command-support.ts';
+import { grouped, table, when } from '../output/format.ts';
+
+interface HeldOptions extends CommonOptions {
+  participant?: string;
+  keyType?: KeyType[];
+  limit: number;
+}
+
+/** `dict-vsync held`: the keys that no reconciliation touches. */
+export function held(): Command {
+  return command('held', 'Lists the keys that are held since an undo: no reconciliation touches them.', [
+    'held',
+    'held --participant 12345678 --key-type CPF --json',
+  ])
+    .addOption(participantOption().default(undefined, 'all'))
+    .addOption(keyTypesOption())
+    .option('--limit <N>', 'at most so many, oldest first', wholeNumber('--limit', 1, 1_000_000), 100)
+    .action(async ({ participant, keyType, limit, json }: HeldOptions) => {
+      await withDatabase({}, async ({ pool }) => {
+        const found = await listHeldKeys(pool, { participant, keyTypes: keyType, limit });
+        answer({ ...(json !== undefined && { json }) }, found, () => show(found));
+      });
+    });
+}
+
+function show({ held: total, keys }: Awaited<ReturnType<typeof listHeldKeys>>): string {
+  if (keys.length === 0) return 'No key is held.';
+  const rows = keys.map((key) => [
+    key.participant,
+    key.keyType,
+    key.key,
+    when(key.heldAt),
+    key.by,
+    key.reason ?? '',
+    key.undoRun,
+  ]);
+  const list = table(['participant', 'key type', 'key', 'held since', 'by', 'reason', 'undo run'], rows);
+  return total > keys.length ? `${list}\n${grouped(total)} in all.` : list;
+}

@@ -1,0 +1,107 @@
+import type { Command } from 'commander';
+import { once } from 'node:events';
+import { createReadStream } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import type { Readable } from 'node:stream';
+import { readEntriesCsv } from '../../dict/key-base/csv.ts';
+import { type ImportedEntry, importEntries } from '../../dict/key-base/import.ts';
+import { foldDeltas } from '../../dict/vsync/vsync-store.ts';
+import { UsageError } from '../../errors/dv-error.ts';
+import {
+  answer,
+  command,
+  type CommonOptions,
+  participantOption,
+  participantsOf,
+  tell,
+  withDatabase,
+} from '../command-support.ts';
+import { grouped, lasting } from '../output/format.ts';
+import { progress } from '../output/progress.ts';
+
+interface ImportOptions extends CommonOptions {
+  participant?: string;
+}
+
+/** A CSV to read, and how much of it was read (0 to 1; undefined: unknown). */
+interface Source {
+  stream: Readable;
+  share: () => number | undefined;
+}
+
+/** So many keys are written before a person asks what is going on. */
+const QUICK = 20_000;
+
+/** `dict-vsync import`: the key base from a CSV. */
+export function importKeys(): Command {
+  return command(
+    'import',
+    'Loads keys from a CSV (columns: docs/csv.md). Keys that are there are updated, keys that it lacks stay. All or nothing.',
+    [
+      'import keys.csv',
+      'import keys.csv --participant 12345678 --json',
+      'zcat keys.csv.gz | dict-vsync import -',
+    ],
+  )
+    .argument('<FILE>', 'the CSV; - for stdin')
+    .addOption(participantOption())
+    .action(async (file: string, options: ImportOptions) => {
+      await withDatabase({}, async ({ pool, settings }) => {
+        const began = performance.now();
+        const source = await openSource(file);
+        const shown = progress('importing keys');
+        const participants = participantsOf(options, settings);
+        const [defaultParticipant] = participants.length === 1 ? participants : [];
+        const entries = entriesOf(source.stream, defaultParticipant, (read) => {
+          shown.end();
+          if (read > QUICK)
+            tell(`All ${grouped(read)} keys are good. Writing them; this takes some times as long.`);
+        });
+        const onProgress = (read: number) => shown.update(read, source.share());
+        const result = await importEntries(pool, entries, onProgress).finally(() => {
+          shown.end();
+          source.stream.destroy();
+        });
+        // The workers do so all the time, but none may run yet, and an import leaves many.
+        await foldDeltas(pool);
+        const seconds = (performance.now() - began) / 1000;
+        answer(options, { ...result, seconds: Math.round(seconds * 1000) / 1000 }, () => {
+          const { read, changed } = result;
+          return `${grouped(read)} keys read, ${grouped(changed)} of them new or changed, in ${lasting(seconds)}.`;
+        });
+      });
+    });
+}
+
+async function openSource(path: string): Promise<Source> {
+  if (path === '-') return { stream: process.stdin, share: () => undefined };
+  try {
+    const about = await stat(path);
+    if (about.isDirectory()) throw new Error('it is a directory');
+    const stream = createReadStream(path);
+    await once(stream, 'open');
+    return { stream, share: () => (about.size > 0 ? stream.bytesRead / about.size : undefined) };
+  } catch (cause) {
+    throw new UsageError(
+      'DV_FILE_UNREADABLE',
+      'The file to import cannot be read. Check its path and rights.',
+      { cause },
+    );
+  }
+}
+
+async function* entriesOf(
+  stream: Readable,
+  defaultParticipant: string | undefined,
+  onEnd: (read: number) => void,
+): AsyncGenerator<ImportedEntry, void, undefined> {
+  let read = 0;
+  for await (const { line, entry } of readEntriesCsv(
+    stream,
+    defaultParticipant === undefined ? {} : { defaultParticipant },
+  )) {
+    read += 1;
+    yield { ...entry, line };
+  }
+  onEnd(read);
+}

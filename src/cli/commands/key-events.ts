@@ -1,0 +1,40 @@
+import type { Command } from 'commander';
+import { readKeyEventRejects } from '../../dict/key-base/apply-key-events.ts';
+import { answer, command, type CommonOptions, wholeNumber, withDatabase } from '../command-support.ts';
+import { table, when } from '../output/format.ts';
+
+interface KeyEventsOptions extends CommonOptions {
+  limit: number;
+}
+
+/** `dict-vsync key-events`: the key events that were refused and still matter. */
+export function keyEvents(): Command {
+  return command(
+    'key-events',
+    'Lists the key events of the core system that were refused and still matter, with the reason (docs/key-events.md).',
+    ['key-events', 'key-events --limit 1000 --json'],
+  )
+    .option('--limit <N>', 'at most so many', wholeNumber('--limit', 1, 1_000_000), 100)
+    .action(async (options: KeyEventsOptions) => {
+      await withDatabase({}, async ({ pool }) => {
+        const rejects = await readKeyEventRejects(pool, options.limit);
+        answer(options, { rejects }, () =>
+          rejects.length === 0
+            ? 'No key event was refused, or DICT has said OK since.'
+            : table(
+                ['received', 'type', 'participant', 'key type', 'key', 'reason', 'source', 'id'],
+                rejects.map((row) => [
+                  when(row.receivedAt),
+                  row.type,
+                  row.participant,
+                  row.keyType,
+                  row.key,
+                  row.reason,
+                  row.source,
+                  row.id,
+                ]),
+              ),
+        );
+      });
+    });
+}

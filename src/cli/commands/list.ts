@@ -1,0 +1,69 @@
+import type { Command } from 'commander';
+import { type Deadline, readDeadlines } from '../../dict/vsync/deadline.ts';
+import { CLOSED_STATUSES, countPoisoned, listRuns, OPEN_STATUSES, type RunView } from '../../engine/index.ts';
+import { machines } from '../../workflows/index.ts';
+import { answer, command, type CommonOptions, oneOf, wholeNumber, withDatabase } from '../command-support.ts';
+import { lasting, table, when } from '../output/format.ts';
+
+interface ListOptions extends CommonOptions {
+  status?: string;
+  machine?: string;
+  limit: number;
+}
+
+const STATUSES = [...OPEN_STATUSES, ...CLOSED_STATUSES];
+const MACHINES = machines.map(({ name }) => name);
+
+/** `dict-vsync list`: the runs. */
+export function list(): Command {
+  return command('list', 'Lists runs, newest first.', [
+    'list',
+    'list --status WAITING',
+    'list --machine reconciliation --status FAILED --json',
+  ])
+    .option(
+      '--status <S>',
+      `one of ${STATUSES.join(', ')}`,
+      oneOf('status', STATUSES, (s) => s.toUpperCase()),
+    )
+    .option('--machine <M>', `one of ${MACHINES.join(', ')}`, oneOf('machine', MACHINES))
+    .option('--limit <N>', 'at most so many', wholeNumber('--limit', 1, 100_000), 100)
+    .action(async ({ status, machine, limit, json }: ListOptions) => {
+      await withDatabase({}, async ({ pool }) => {
+        const runs = await listRuns(pool, { status, machine, limit });
+        const deadlines = await readDeadlines(pool);
+        const poisoned = await countPoisoned(pool);
+        answer({ json }, { runs, deadlines, poisoned }, () =>
+          [
+            ...deadlines.filter(({ missed }) => missed).map(showMissed),
+            ...poisoned.map(
+              ({ machine: which, count }) =>
+                `Put aside: ${count} of ${which}, because workers died in them (--status POISONED).`,
+            ),
+            show(runs),
+          ].join('\n'),
+        );
+      });
+    });
+}
+
+function showMissed({ participant, keyType, lastOkAt, deadlineAt }: Deadline): string {
+  const last = lastOkAt === null ? 'there never was one' : `the last came ${when(lastOkAt)}`;
+  return `Deadline missed: ${participant} ${keyType} had no OK by ${when(deadlineAt)}; ${last}.`;
+}
+
+function show(runs: readonly RunView[]): string {
+  if (runs.length === 0) return 'There are no such runs.';
+  return table(
+    ['run', 'workflow key', 'status', 'state', 'started', 'took', 'waits for, or error'],
+    runs.map((run) => [
+      run.id,
+      run.workflowKey,
+      run.status,
+      run.state,
+      when(run.createdAt),
+      lasting(run.seconds),
+      run.waitsFor ?? run.errorCode ?? '',
+    ]),
+  );
+}

@@ -1,0 +1,19 @@
+import type { Command } from 'commander';
+import { answer, command, type CommonOptions, withDatabase } from '../command-support.ts';
+
+/** `dict-vsync migrate`: the schema up to date. */
+export function migrate(): Command {
+  return command('migrate', 'Brings the database up to date, and says what it applied.', [
+    'migrate',
+    'DATABASE_URL=postgres://… dict-vsync migrate --json',
+  ]).action(async (options: CommonOptions) => {
+    await withDatabase({ migrates: true }, ({ applied }) => {
+      answer(options, { applied }, () =>
+        applied.length === 0
+          ? 'The database is up to date.'
+          : ['Applied:', ...applied.map((name) => `  ${name}`)].join('\n'),
+      );
+      return Promise.resolve();
+    });
+  });
+}

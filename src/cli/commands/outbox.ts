@@ -1,0 +1,88 @@
+import { type Command, Option } from 'commander';
+import { listUndelivered, retryDead, type Undelivered } from '../../notify/index.ts';
+import { UsageError } from '../../errors/dv-error.ts';
+import { answer, command, type CommonOptions, group, wholeNumber, withDatabase } from '../command-support.ts';
+import { grouped, table, when } from '../output/format.ts';
+
+interface ListOptions extends CommonOptions {
+  dead?: true;
+  waiting?: true;
+  limit: number;
+}
+
+/** `dict-vsync outbox`: the messages to Core-Dict that are not delivered. */
+export function outbox(): Command {
+  return group('outbox', 'Messages to Core-Dict that are not delivered (docs/core-dict.md).', [
+    'outbox list --dead',
+    'outbox retry --all',
+  ])
+    .addCommand(list())
+    .addCommand(retry());
+}
+
+function list(): Command {
+  return command(
+    'list',
+    'Lists undelivered messages without their content: WAITING, or DEAD, put aside because they were refused.',
+    ['outbox list', 'outbox list --dead --json'],
+  )
+    .addOption(new Option('--dead', 'only those put aside').conflicts('waiting'))
+    .option('--waiting', 'only those that wait')
+    .option('--limit <N>', 'at most so many', wholeNumber('--limit', 1, 1_000_000), 100)
+    .action(async (options: ListOptions) => {
+      const state = options.dead === true ? 'DEAD' : options.waiting === true ? 'WAITING' : undefined;
+      await withDatabase({}, async ({ pool }) => {
+        const found = await listUndelivered(pool, { state, limit: options.limit });
+        answer(options, found, () => show(found));
+      });
+    });
+}
+
+function retry(): Command {
+  return command(
+    'retry',
+    'Sends messages again that were put aside: the same ids, at the end of their streams.',
+    ['outbox retry --all', 'outbox retry 01a2b3c4-d5e6-7f80-9a1b-2c3d4e5f6071 --json'],
+  )
+    .argument('[ID...]', 'ids of dead messages')
+    .option('--all', 'all of them')
+    .action(async (ids: string[], options: CommonOptions & { all?: true }) => {
+      if ((options.all === true) === ids.length > 0) {
+        throw new UsageError('DV_USAGE', 'Name the messages to send again, or say --all.');
+      }
+      if (!ids.every((id) => /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(id))) {
+        throw new UsageError(
+          'DV_USAGE',
+          'The id of a message is a UUID: `dict-vsync outbox list --dead` shows them.',
+        );
+      }
+      await withDatabase({}, async ({ pool }) => {
+        const again = await retryDead(pool, options.all === true ? undefined : ids);
+        answer(options, { again }, () =>
+          again === 0 ? 'No message is put aside.' : `${grouped(again)} messages are sent again.`,
+        );
+      });
+    });
+}
+
+function show({ waiting, dead, messages }: Awaited<ReturnType<typeof listUndelivered>>): string {
+  const counts = `${grouped(waiting)} waiting, ${grouped(dead)} dead.`;
+  if (messages.length === 0) return counts;
+  const header = ['id', 'participant', 'key type', 'sequence', 'type', 'since', 'state', 'attempts', 'error'];
+  return `${table([...header, 'not before'], messages.map(cells))}\n${counts}`;
+}
+
+function cells(message: Undelivered): string[] {
+  return [
+    message.id,
+    message.participant,
+    message.keyType,
+    message.sequence,
+    message.type,
+    when(message.createdAt),
+    message.state,
+    String(message.attempts),
+    message.errorCode ?? '',
+    message.retryAt === null ? '' : when(message.retryAt),
+  ];
+}

@@ -1,0 +1,57 @@
+import { type Command, Option } from 'commander';
+import type { KeyType } from '../../dict/entry/key-type.ts';
+import { findRun, translated } from '../../engine/index.ts';
+import {
+  answer,
+  command,
+  type CommonOptions,
+  keyTypesOption,
+  participantOption,
+  withDatabase,
+} from '../command-support.ts';
+import { grouped } from '../output/format.ts';
+
+interface ReleaseOptions extends CommonOptions {
+  by: string;
+  participant?: string;
+  keyType?: KeyType[];
+  key?: string;
+  run?: string;
+}
+
+/** `dict-vsync release`: lets reconciliations touch held keys again. */
+export function release(): Command {
+  return command(
+    'release',
+    'Releases held keys: the next reconciliation repairs them. Name at least one thing.',
+    [
+      'release --run 01a2b3c4-d5e6-7f80-9a1b-2c3d4e5f6071 --by "Ana Souza"',
+      'release --participant 12345678 --key-type PHONE --key +5511987654321 --by ana',
+    ],
+  )
+    .addOption(participantOption().default(undefined, 'all'))
+    .addOption(keyTypesOption())
+    .option('--key <K>', 'one key')
+    .addOption(
+      new Option('--run <UNDO_RUN>', 'all that an undo holds: its id or workflow key').conflicts('key'),
+    )
+    .requiredOption('--by <NAME>', 'who releases them; kept for the auditor')
+    .action(async (options: ReleaseOptions) => {
+      await withDatabase({}, async ({ pool }) => {
+        const run = options.run === undefined ? null : await findRun(pool, options.run);
+        const { rows } = await translated(async () =>
+          pool.query<{ released: string }>('select dict.release_keys($1, $2, $3, $4, $5) as released', [
+            options.by,
+            options.participant ?? null,
+            options.keyType ?? null,
+            options.key ?? null,
+            run,
+          ]),
+        );
+        const released = Number(rows[0]?.released ?? 0);
+        answer(options, { released }, () =>
+          released === 0 ? 'No held key is meant by that.' : `${grouped(released)} keys are released.`,
+        );
+      });
+    });
+}

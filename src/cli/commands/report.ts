@@ -1,0 +1,69 @@
+import { once } from 'node:events';
+import type { Command } from 'commander';
+import type { Pool } from 'pg';
+import { divergencesCsv } from '../../dict/log/divergence-csv.ts';
+import { hasComparison, readDivergenceReport, reportMissing } from '../../dict/log/divergence-report.ts';
+import { findRun, listRuns } from '../../engine/index.ts';
+import { UsageError } from '../../errors/dv-error.ts';
+import { answer, command, type CommonOptions, wholeNumber, withDatabase } from '../command-support.ts';
+import { fullReport } from '../output/report-text.ts';
+import { approveCommand, waitsForPerson } from '../run-queries.ts';
+
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+
+interface ReportOptions extends CommonOptions {
+  csv?: boolean;
+  round?: number;
+}
+
+/** `dict-vsync report`: what a reconciliation found, for the person who approves. */
+export function report(): Command {
+  return command(
+    'report',
+    'Reports what a reconciliation found: by kind, day and branch, with a sample of keys and what would be done.',
+    [
+      'report reconciliation:12345678:CPF',
+      'report 01a2b3c4-d5e6-7f80-9a1b-2c3d4e5f6071 --csv > divergences.csv',
+    ],
+  )
+    .argument('<RUN>', "the run's id or workflow key")
+    .option('--csv', 'every divergence as a line of CSV (of all comparisons, or of --round)')
+    .option('--round <N>', 'of this comparison (default: the last one)', wholeNumber('--round', 1, 1_000_000))
+    .action(async (name: string, options: ReportOptions) => {
+      if (options.csv === true && options.json === true) {
+        throw new UsageError('DV_USAGE', 'Give --csv or --json, not both.');
+      }
+      await withDatabase({}, async ({ pool }) => {
+        const id = await findReported(pool, name);
+        if (options.csv === true) await printCsv(pool, id, options.round);
+        else await printReport(pool, id, options);
+      });
+    });
+}
+
+/** The run, also one that retention has removed: what it found outlives it. */
+async function findReported(pool: Pool, name: string): Promise<string> {
+  try {
+    return await findRun(pool, name);
+  } catch (error) {
+    if (!UUID.test(name) || !(await hasComparison(pool, name))) throw error;
+    return name;
+  }
+}
+
+async function printReport(pool: Pool, id: string, options: ReportOptions): Promise<void> {
+  const found = await readDivergenceReport(pool, id, options.round);
+  const [run] = await listRuns(pool, { ids: [id] });
+  const approve = run !== undefined && waitsForPerson(run) ? await approveCommand(pool, id) : null;
+  answer(options, { report: found, approve }, () =>
+    [fullReport(found), ...(approve === null ? [] : [`To repair what it found:  ${approve}`])].join('\n\n'),
+  );
+}
+
+/** At the reader's pace: it may be many. */
+async function printCsv(pool: Pool, id: string, round: number | undefined): Promise<void> {
+  if (!(await hasComparison(pool, id, round))) throw reportMissing(id, round);
+  for await (const part of divergencesCsv(pool, id, round)) {
+    if (!process.stdout.write(part)) await once(process.stdout, 'drain');
+  }
+}

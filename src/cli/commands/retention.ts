@@ -1,0 +1,36 @@
+import type { Command } from 'commander';
+import { countExpired, removeExpired } from '../../dict/log/run-retention.ts';
+import { answer, command, type CommonOptions, withDatabase } from '../command-support.ts';
+import { fields, grouped } from '../output/format.ts';
+import { retentionAges } from '../../service/service.ts';
+
+interface RetentionOptions extends CommonOptions {
+  dryRun?: boolean;
+}
+
+/** `dict-vsync retention`: what has passed its age goes now, or is counted. */
+export function retention(): Command {
+  return command(
+    'retention',
+    'Removes what is older than RETENTION_RUN_DAYS and RETENTION_AUDIT_DAYS, as the worker does all the time.',
+    ['retention --dry-run', 'retention --json'],
+  )
+    .option('--dry-run', 'only say what would go')
+    .action(async ({ dryRun = false, ...options }: RetentionOptions) => {
+      await withDatabase({}, async ({ pool, settings }) => {
+        const ages = retentionAges(settings);
+        const expired = await countExpired(pool, ages);
+        const removed = dryRun ? 0 : await removeExpired(pool, ages);
+        answer(options, { ...ages, expired, removed }, () =>
+          fields([
+            ['closed runs', grouped(expired.runs)],
+            ['reconciliations', grouped(expired.reconciliations)],
+            ['divergences', grouped(expired.divergences)],
+            ['VSyncs sent', grouped(expired.syncVerifications)],
+            ['verifications', grouped(expired.verifications)],
+            ['', dryRun ? 'would go' : 'are gone'],
+          ]),
+        );
+      });
+    });
+}

@@ -1,0 +1,142 @@
+import type { Command } from 'commander';
+import { createWriteStream } from 'node:fs';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { readSettings } from '../../settings.ts';
+import { ENTRY_CSV_HEADER, entriesToCsvLine } from '../../dict/key-base/csv.ts';
+import type { Entry } from '../../dict/entry/entry.ts';
+import { KEY_TYPES } from '../../dict/entry/key-type.ts';
+import { UsageError } from '../../errors/dv-error.ts';
+import { damage, generateKeyBase, serveBridge, SimulatedDict } from '../../simulator/index.ts';
+import {
+  answer,
+  asUsage,
+  command,
+  type CommonOptions,
+  participantOption,
+  participantsOf,
+  tell,
+  wholeNumber,
+} from '../command-support.ts';
+import { grouped } from '../output/format.ts';
+import { progress } from '../output/progress.ts';
+
+interface SimulatorOptions extends CommonOptions {
+  port: number;
+  host: string;
+  keys: number;
+  seed: number;
+  divergent: number;
+  speed: number;
+  participant?: string;
+  export?: string;
+}
+
+/** Where no participant is configured: that of the examples. */
+const EXAMPLE_PARTICIPANT = '12345678';
+
+/** `dict-vsync simulator`: a DICT behind a Bridge, as a process of its own. */
+export function simulator(): Command {
+  return command(
+    'simulator',
+    'A simulated DICT behind a gRPC Bridge, with generated keys. Runs until SIGTERM or Ctrl-C, and exits 0.',
+    [
+      'simulator --keys 10000 --seed 7',
+      'simulator --divergent 20 --export local.csv   # then: dict-vsync import local.csv',
+      'simulator --port 50051 --host 0.0.0.0 --speed 20',
+    ],
+  )
+    .option('--port <N>', 'to listen on; 0: any free one', wholeNumber('--port', 0, 65_535), 50_051)
+    .option('--host <H>', 'address to listen on', '127.0.0.1')
+    .option('--keys <N>', 'keys of each type', wholeNumber('--keys', 0, 1_000_000), 1000)
+    .option(
+      '--seed <N>',
+      'another seed makes other keys and other damage',
+      wholeNumber('--seed', 0, 2 ** 31),
+      1,
+    )
+    .option(
+      '--divergent <N>',
+      'keys of each type that the export has otherwise',
+      wholeNumber('--divergent', 0, 1_000_000),
+      0,
+    )
+    .option('--speed <X>', 'how many times as fast files are made and buckets refill', speedOf, 1)
+    .option('--export <FILE.csv>', 'write the local base that belongs to it, for import')
+    .addOption(participantOption())
+    .action(async (options: SimulatorOptions) => {
+      const configured = participantsOf(options, readSettings(process.env));
+      const participants = configured.length > 0 ? configured : [EXAMPLE_PARTICIPANT];
+      const { host, port, speed, seed } = options;
+      const dict = new SimulatedDict({ speed, seed });
+      const local: Entry[][] = [];
+      const shown = progress('generating keys', participants.length * KEY_TYPES.length * options.keys);
+      let made = 0;
+      for (const participant of participants) {
+        const base = generate(participant, options, () => shown.update(++made));
+        dict.directory.seed(base.entries);
+        local.push(base.local);
+      }
+      shown.end();
+      if (options.export !== undefined) await exportCsv(options.export, local);
+
+      // Only now: a caller would take a DICT half filled for the truth.
+      const face = await serveBridge(dict, { host, port });
+      const { address } = face;
+      const stopRequested = signalled();
+      answer(
+        options,
+        { address, participants, keysPerType: options.keys, divergentPerType: options.divergent },
+        () =>
+          `DICT simulator at ${address}, with ${grouped(options.keys)} keys of each type for ${participants.join(', ')}.`,
+      );
+      tell(`Set BRIDGE_ADDRESS=${address} for the worker. SIGTERM or Ctrl-C ends it.`);
+      await stopRequested;
+      await face.stop();
+    });
+}
+
+function speedOf(value: string): number {
+  const speed = Number(value);
+  if (speed > 0 && speed <= 1_000_000) return speed;
+  throw new UsageError('DV_USAGE', '--speed takes a number above 0, at most 1000000.');
+}
+
+/** What DICT holds of a participant, and the local base that differs from it as asked. */
+function generate(
+  participant: string,
+  { keys, seed, divergent }: SimulatorOptions,
+  onKey: () => void,
+): { entries: Entry[]; local: Entry[] } {
+  const entries: Entry[] = [];
+  for (const entry of generateKeyBase({ participant, keyTypes: KEY_TYPES, keysPerType: keys, seed })) {
+    entries.push(entry);
+    onKey();
+  }
+  if (divergent === 0) return { entries, local: entries };
+  return { entries, local: asUsage(damage)(entries, { perType: divergent, seed }).local };
+}
+
+async function exportCsv(path: string, bases: readonly Entry[][]): Promise<void> {
+  function* lines() {
+    yield ENTRY_CSV_HEADER;
+    for (const base of bases) for (const entry of base) yield entriesToCsvLine(entry);
+  }
+  try {
+    await pipeline(Readable.from(lines()), createWriteStream(path));
+  } catch (cause) {
+    throw new UsageError(
+      'DV_FILE_UNWRITABLE',
+      'The file to export to cannot be written. Check its path and rights.',
+      { cause },
+    );
+  }
+}
+
+/** Until the process is asked to end. */
+async function signalled(): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  process.once('SIGTERM', resolve).once('SIGINT', resolve);
+  await promise;
+  process.off('SIGTERM', resolve).off('SIGINT', resolve);
+}

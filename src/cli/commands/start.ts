@@ -1,0 +1,114 @@
+import type { Command } from 'commander';
+import type { Pool } from 'pg';
+import type { KeyType } from '../../dict/entry/key-type.ts';
+import { inTransaction, listRuns, type RunView, storeMachines } from '../../engine/index.ts';
+import { machines } from '../../workflows/index.ts';
+import {
+  answer,
+  command,
+  type CommonOptions,
+  group,
+  keyTypesOption,
+  participantOption,
+  participantsOf,
+  tell,
+  withDatabase,
+} from '../command-support.ts';
+import { follow } from '../follow-runs.ts';
+import { approveCommand, waitsForPerson, warnWithoutWorker } from '../run-queries.ts';
+
+interface StartOptions extends CommonOptions {
+  participant?: string;
+  keyType?: KeyType[];
+  wait?: boolean;
+}
+
+type Startable = 'verification' | 'reconciliation';
+
+/** `dict-vsync start verification|reconciliation`: starts runs, and follows them when asked to. */
+export function start(): Command {
+  return group('start', 'Starts a verification or a reconciliation.', [
+    'start verification',
+    'start verification --participant 12345678 --key-type CPF PHONE --wait',
+    'start reconciliation --key-type EVP --json',
+  ])
+    .addCommand(
+      starter(
+        'verification',
+        'Verifies the VSyncs of a participant: one run for each, all key types in it.',
+        ['start verification', 'start verification --participant 12345678 --key-type CPF PHONE --wait'],
+      ),
+    )
+    .addCommand(
+      starter('reconciliation', 'Reconciles key types of a participant: one run for each of them.', [
+        'start reconciliation --key-type EVP',
+        'start reconciliation --participant 12345678 --key-type CPF --wait --json',
+      ]),
+    );
+}
+
+function starter(machine: Startable, summary: string, examples: readonly string[]): Command {
+  return command(machine, `${summary} Where such a run is open already, it is that one.`, examples)
+    .addOption(participantOption())
+    .addOption(keyTypesOption())
+    .option('--wait', 'follow the run and its children: exit 0 in sync, 1 not, or waiting for a person')
+    .action(async (options: StartOptions) => {
+      await withDatabase({}, async ({ pool, settings }) => {
+        // A worker stores them too, but none may have run yet.
+        await storeMachines(pool, machines);
+        const ids = await startRuns(pool, machine, participantsOf(options, settings), options.keyType);
+        await warnWithoutWorker(pool);
+        if (options.wait === true) return answerTheEnd(pool, ids, options);
+        const runs = (await listRuns(pool, { ids, limit: ids.length })).toReversed();
+        answer(options, { runs }, () => runs.map(runLine).join('\n'));
+      });
+    });
+}
+
+/** No participant: those that the last worker was configured with. All or none is started. */
+async function startRuns(
+  pool: Pool,
+  machine: Startable,
+  participants: readonly string[],
+  keyTypes: readonly KeyType[] | undefined,
+): Promise<string[]> {
+  return inTransaction(pool, async (tx) => {
+    const ids: string[] = [];
+    for (const participant of participants.length > 0 ? participants : [null]) {
+      const { rows } = await tx.query<{ id: string }>(`select id from dict.start_${machine}($1, $2) as id`, [
+        participant,
+        keyTypes ?? null,
+      ]);
+      ids.push(...rows.map(({ id }) => id));
+    }
+    return ids;
+  });
+}
+
+async function answerTheEnd(pool: Pool, ids: readonly string[], options: StartOptions): Promise<void> {
+  const runs = await follow(pool, ids, (run) => tell(runLine(run)));
+  const inSync = runs.every(({ status }) => status === 'COMPLETED');
+  const waiting = await Promise.all(
+    runs
+      .filter(waitsForPerson)
+      .map(async (run) => ({ id: run.id, approve: await approveCommand(pool, run.id) })),
+  );
+  answer(options, { inSync, runs, waiting }, () =>
+    [
+      inSync ? 'In sync with DICT.' : 'Not in sync with DICT.',
+      ...runs.filter(({ errorCode }) => errorCode !== null).map(errorLine),
+      ...waiting.map(
+        ({ id, approve }) => `Run ${id} waits for a person. To approve what it found:\n  ${approve}`,
+      ),
+    ].join('\n'),
+  );
+  if (!inSync) process.exitCode = 1;
+}
+
+function runLine(run: RunView): string {
+  return `${run.id}  ${run.workflowKey}  ${run.status}  ${run.state}`;
+}
+
+function errorLine(run: RunView): string {
+  return `Run ${run.id} (${run.workflowKey}) is ${run.status}: ${run.errorCode}: ${run.errorMessage}`;
+}

@@ -1,0 +1,70 @@
+import type { Command } from 'commander';
+import type { Pool } from 'pg';
+import { readUndo, type UndoSummary } from '../../dict/repair/undo.ts';
+import { findRun, listRuns, type RunView, storeMachines, translated } from '../../engine/index.ts';
+import { machines } from '../../workflows/index.ts';
+import { answer, byOption, command, type CommonOptions, tell, withDatabase } from '../command-support.ts';
+import { follow } from '../follow-runs.ts';
+import { grouped } from '../output/format.ts';
+import { warnWithoutWorker } from '../run-queries.ts';
+
+interface UndoOptions extends CommonOptions {
+  by: string;
+  reason?: string;
+  wait?: boolean;
+}
+
+/** `dict-vsync undo`: puts back what a reconciliation changed. */
+export function undo(): Command {
+  return command(
+    'undo',
+    'Puts back what a closed reconciliation changed, key by key, where nothing newer has touched the key. ' +
+      'Those keys are held: no reconciliation touches them until they are released.',
+    [
+      'undo 01a2b3c4-d5e6-7f80-9a1b-2c3d4e5f6071 --reason "DICT had the wrong owner" --wait',
+      'undo reconciliation:12345678:CPF --by ana --json',
+    ],
+  )
+    .argument('<RUN>', "the reconciliation's id or workflow key (the newest of that key)")
+    .addOption(byOption())
+    .option('--reason <TEXT>', 'why; kept for the auditor')
+    .option('--wait', 'follow the undo to its end: exit 0 when it came to all keys, else 1')
+    .action(async (name: string, options: UndoOptions) => {
+      await withDatabase({}, async ({ pool }) => {
+        // A worker stores them too, but none may have run yet.
+        await storeMachines(pool, machines);
+        const id = await startUndo(pool, await findRun(pool, name), options);
+        await warnWithoutWorker(pool);
+        if (options.wait === true) {
+          await follow(pool, [id], (run) =>
+            tell(`${run.id}  ${run.workflowKey}  ${run.status}  ${run.state}`),
+          );
+        }
+        const [run] = await listRuns(pool, { ids: [id] });
+        const summary = await readUndo(pool, id);
+        answer(options, { run, undo: summary }, () => show(id, run, summary));
+        if (options.wait === true && run?.status !== 'COMPLETED') process.exitCode = 1;
+      });
+    });
+}
+
+async function startUndo(pool: Pool, run: string, { by, reason }: UndoOptions): Promise<string> {
+  return translated(async () => {
+    const { rows } = await pool.query<{ id: string }>('select dict.start_undo($1, $2, $3) as id', [
+      run,
+      by,
+      reason ?? null,
+    ]);
+    return rows[0]?.id ?? '';
+  });
+}
+
+function show(id: string, run: RunView | undefined, summary: UndoSummary | undefined): string {
+  if (run === undefined || run.closedAt === null || summary === undefined) {
+    return `Undo ${id} is started. \`dict-vsync describe ${id}\` shows what it does.`;
+  }
+  return [
+    `Undo ${id} is ${run.status}: ${grouped(summary.keysUndone)} keys put back, ${grouped(summary.keysLeft)} left alone because something newer has touched them.`,
+    `The keys put back are held: \`dict-vsync release --run ${id}\` lets reconciliations repair them again.`,
+  ].join('\n');
+}

@@ -1,0 +1,154 @@
+import type { Pool } from 'pg';
+import type { CommonOptions } from '../command-support.ts';
+import { KEY_TYPES, type KeyType } from '../../dict/entry/key-type.ts';
+import type { CloudEvent } from '../../notify/index.ts';
+import type { SimulatedDict } from '../../simulator/index.ts';
+import type { ChurnReport } from './churn.ts';
+import { table } from '../output/format.ts';
+import { heardLine } from '../output/format-event.ts';
+
+export interface DemoOptions extends CommonOptions {
+  keys: number;
+  divergent: number;
+  seed: number;
+  database?: string;
+  approve: boolean;
+  churn?: boolean;
+  pulsar?: boolean | string;
+}
+
+/** Whose keys the demo keeps. */
+export const DEMO_PARTICIPANT = '12345678';
+
+/** What a demo came to; its --json document. */
+export interface DemoReport {
+  inSync: boolean;
+  keyTypes: {
+    keyType: KeyType;
+    /** Keys in the local base now. */
+    keys: number;
+    /** DICT's answer to the first VSync. */
+    before: string | null;
+    /** Divergent keys as the comparison found them: in DICT only, local only, in both with other values. */
+    dictOnly: number;
+    localOnly: number;
+    changed: number;
+    /** Keys repaired. */
+    applied: number;
+    /** DICT's answer to the last VSync. */
+    after: string | null;
+  }[];
+  runs: { id: string; machine: string; keyType: string | null; status: string }[];
+  /** Messages delivered to Core-Dict. */
+  notifications: number;
+  seconds: number;
+  /** With --churn. */
+  churn?: ChurnReport;
+  /** With --pulsar: what Core-Dict received, in its order. */
+  coreDict?: CloudEvent[];
+}
+
+/** Reads from the database what the demo did; of CIDs that were not looked up, the simulator tells the key. */
+export async function demoReport(
+  pool: Pool,
+  dict: SimulatedDict,
+  {
+    seconds,
+    churn,
+    heard,
+  }: { seconds: number; churn?: ChurnReport | undefined; heard?: CloudEvent[] | undefined },
+): Promise<DemoReport> {
+  const keyTypes = [];
+  for (const keyType of KEY_TYPES) {
+    const { rows } = await pool.query<{ keys: number; before: string | null; after: string | null }>(
+      `select (dict.vsync($1, $2)).entries::integer as keys,
+         (select result from dict.sync_verifications where participant = $1 and key_type = $2 order by asked_at limit 1) as before,
+         (select result from dict.sync_verifications where participant = $1 and key_type = $2 order by asked_at desc limit 1) as after`,
+      [DEMO_PARTICIPANT, keyType],
+    );
+    const found = await foundKeys(pool, dict, keyType);
+    const { keys = 0, before = null, after = null } = rows[0] ?? {};
+    keyTypes.push({ keyType, keys, before, ...found, after });
+  }
+  const runs = await pool.query<DemoReport['runs'][number]>(
+    `select id, machine, input ->> 'keyType' as "keyType", status from workflow.runs
+     where machine <> 'verification_schedule' order by id`,
+  );
+  return {
+    inSync: keyTypes.every(({ after }) => after === 'OK'),
+    keyTypes,
+    runs: runs.rows,
+    notifications: await deliveredMessages(pool),
+    seconds: Math.round(seconds * 10) / 10,
+    ...(churn && { churn }),
+    ...(heard && { coreDict: heard }),
+  };
+}
+
+/** How many messages to Core-Dict are delivered, whatever the way. */
+export async function deliveredMessages(pool: Pool): Promise<number> {
+  const { rows } = await pool.query<{ n: number }>(
+    'select count(*)::integer as n from dict.outbox where delivered_at is not null',
+  );
+  return rows[0]?.n ?? 0;
+}
+
+async function foundKeys(
+  pool: Pool,
+  dict: SimulatedDict,
+  keyType: KeyType,
+): Promise<{ dictOnly: number; localOnly: number; changed: number; applied: number }> {
+  const { rows } = await pool.query<{ side: string; cid: string; key: string | null; applied: boolean }>(
+    `select d.side, encode(d.cid, 'hex') as cid, coalesce(d.key, (select c.key from dict.cids c where c.cid = d.cid limit 1)) as key,
+       d.decision in ('ADDED', 'CORRECTED', 'REMOVED') as applied
+     from dict.divergences d join dict.reconciliations r using (run_id)
+     where r.participant = $1 and r.key_type = $2`,
+    [DEMO_PARTICIPANT, keyType],
+  );
+  const keysOf = (side: string) =>
+    new Set(
+      rows
+        .filter((row) => row.side === side)
+        .map(({ key, cid }) => key ?? dict.directory.findCid(DEMO_PARTICIPANT, cid)?.entry.key ?? cid),
+    );
+  const inDict = keysOf('DICT_ONLY');
+  const local = keysOf('LOCAL_ONLY');
+  const changed = inDict.intersection(local).size;
+  return {
+    dictOnly: inDict.size - changed,
+    localOnly: local.size - changed,
+    changed,
+    applied: new Set(rows.filter(({ applied }) => applied).map(({ key }) => key)).size,
+  };
+}
+
+/** The report for a person. */
+export function showReport(report: DemoReport): string {
+  const header = ['key type', 'keys', 'before', 'in DICT only', 'local only', 'changed', 'repaired', 'after'];
+  const lines = report.keyTypes.map((t) =>
+    [t.keyType, t.keys, t.before ?? '-', t.dictOnly, t.localOnly, t.changed, t.applied, t.after ?? '-'].map(
+      String,
+    ),
+  );
+  const waiting = report.runs.filter(({ status }) => status === 'WAITING');
+  return [
+    '',
+    table(header, lines),
+    '',
+    report.inSync
+      ? `All five key types are in sync with DICT. ${report.notifications} messages went to Core-Dict. ${report.seconds} s.`
+      : `Not in sync after ${report.seconds} s.`,
+    ...(report.churn
+      ? [
+          `Customers changed keys ${report.churn.operations} times meanwhile; ${report.churn.reverted} of them were reverted.`,
+        ]
+      : []),
+    ...(report.coreDict
+      ? ['', 'Core-Dict received over Pulsar:', ...report.coreDict.map((event) => `  ${heardLine(event)}`)]
+      : []),
+    ...waiting.map(
+      ({ id, keyType }) =>
+        `Run ${id} (${keyType}) waits for: dict-vsync approve ${id} --by NAME --reason TEXT`,
+    ),
+  ].join('\n');
+}

@@ -1,0 +1,64 @@
+import type { Pool } from 'pg';
+import { tell } from '../command-support.ts';
+import type { DemoOptions } from './demo-report.ts';
+
+/** What is worth a line when a run reaches it; the other states go by in silence. */
+const STEPS: Record<string, string> = {
+  verify: 'sends the VSyncs to DICT',
+  request_file: 'asks DICT for the file of all CIDs',
+  compare: 'compares the file with the key base',
+  wait_approval: 'waits for a person: the repair is over the approval threshold',
+  accept_approval: 'approved',
+  apply: 'repairs the key base, entry by entry from DICT',
+  confirm: 'sends the new VSync to DICT',
+};
+
+/** Tells the person at the terminal what the demo does; silent with --json. */
+export function narrator(options: DemoOptions): {
+  ready(database: string): void;
+  seeded(): void;
+  follow(pool: Pool): Promise<void>;
+  line(text: string): void;
+} {
+  const began = performance.now();
+  let lastSeen = '0';
+  const told = new Map<string, string>();
+  const say = (line: string) => {
+    if (options.json !== true)
+      tell(`${((performance.now() - began) / 1000).toFixed(1).padStart(6)} s  ${line}`);
+  };
+  const count = (n: number) => n.toLocaleString('en-US');
+  return {
+    line: say,
+    ready: (database) => say(`${database} is ready and migrated`),
+    seeded: () =>
+      say(
+        `key base and DICT simulator hold ${count(options.keys)} keys of each type; ${count(options.divergent)} of each differ (seed ${options.seed})`,
+      ),
+    follow: async (pool) => {
+      const { rows } = await pool.query<{
+        id: string;
+        runId: string;
+        state: string;
+        machine: string;
+        keyType: string | null;
+        status: string | null;
+      }>(
+        `select h.id, h.run_id as "runId", h.state, r.machine, r.input ->> 'keyType' as "keyType",
+           case when h.event = 'CLOSED' then h.outcome end as status
+         from workflow.history h join workflow.runs r on r.id = h.run_id
+         where h.id > $1 and r.machine <> 'verification_schedule'
+           and (h.event in ('CLOSED', 'WAITING') or (h.event = 'STARTED' and h.attempt = 1)) order by h.id`,
+        [lastSeen],
+      );
+      for (const { id, runId, state, machine, keyType, status } of rows) {
+        lastSeen = id;
+        const what = status ?? STEPS[state];
+        // A loop state comes once a chunk: told once.
+        if (what === undefined || told.get(runId) === what) continue;
+        told.set(runId, what);
+        say(`${keyType === null ? machine : `${machine} ${keyType}`}: ${what}`);
+      }
+    },
+  };
+}

@@ -1,0 +1,108 @@
+import type { DivergenceReport, SampledDivergence } from '../../dict/log/divergence-report.ts';
+import { fields, grouped, lasting, table, when } from './format.ts';
+
+const GROUPS_SHORT = 5;
+const GROUPS_FULL = 20;
+
+/** A report in short, without any key: counts, what would be done, the largest groups, the hash. */
+export function shortReport(report: DivergenceReport): string {
+  return `${overview(report)}\n\n${titledGroups('Largest groups', report.largestGroups, GROUPS_SHORT)}`;
+}
+
+/** A report whole, its sample of keys included. */
+export function fullReport(report: DivergenceReport): string {
+  return [
+    overview(report),
+    table(
+      ['side', 'decision', 'CIDs'],
+      report.decisions.map(({ side, decision, cids }) => [nameOf(side), decision, grouped(cids)]),
+    ),
+    titledGroups('Largest groups', report.largestGroups, GROUPS_FULL),
+    titledGroups(
+      'By day the CID came to the local base (Brasília)',
+      report.days.toSorted((a, b) => b.cids - a.cids),
+      GROUPS_FULL,
+    ),
+    titledGroups('By branch', report.branches, GROUPS_FULL),
+    `Sample\n${table(['kind', 'decision', 'key', 'branch', 'came', 'CID'], report.sample.map(sampled))}`,
+  ].join('\n\n');
+}
+
+function overview({ kinds, plan, ...report }: DivergenceReport): string {
+  const undecided =
+    kinds.unknownKeys === 0
+      ? ''
+      : ` (the keys of ${grouped(kinds.unknownKeys)} are not known before DICT is asked: some may be changes)`;
+  const threshold =
+    report.threshold === null ? '' : `; more than ${grouped(report.threshold)} need an approval`;
+  return fields([
+    ['comparison', `${report.round}, ${when(report.comparedAt)}`],
+    ['found by', report.way && `${WAYS[report.way]}${report.wayReason ? `: ${report.wayReason}` : ''}`],
+    ['divergent CIDs', `${grouped(kinds.cids)}, ${grouped(kinds.pending)} of them undecided`],
+    ['in DICT only', `${grouped(kinds.dictOnly)}${undecided}`],
+    ['local only', grouped(kinds.localOnly)],
+    ['changed keys', `${grouped(kinds.changedKeys)} (${grouped(kinds.changedCids)} CIDs)`],
+    ['in all comparisons', `${grouped(report.foundInAllRounds)} CIDs${threshold}`],
+    [
+      'would be done',
+      kinds.pending === 0
+        ? 'nothing'
+        : `remove softly up to ${grouped(plan.remove)}, correct ${grouped(plan.correct)}, fetch ${grouped(plan.fetch)} from DICT and add or correct them`,
+    ],
+    [
+      "DICT's limits",
+      `${grouped(plan.lookups)} lookups, ${plan.seconds === 0 ? 'no waiting' : `at least ${lasting(plan.seconds)}`}`,
+    ],
+    ['frozen set', report.setHash],
+  ]);
+}
+
+const WAYS = { EVENT_LOG: 'the event logs', FILE: "DICT's CID file" };
+
+interface Group {
+  day?: string | null;
+  branch?: string | null;
+  cids: number;
+  pending: number;
+}
+
+function titledGroups(title: string, groups: readonly Group[], most: number): string {
+  const [first] = groups;
+  if (first === undefined) return `${title}\nnone`;
+  const shown = groups.slice(0, most);
+  const rest = groups.length - shown.length;
+  const columns = (['day', 'branch'] as const).filter((column) => column in first);
+  const text = table(
+    [...columns, 'CIDs', 'undecided'],
+    shown.map((group) => [
+      ...columns.map((column) => (column === 'day' ? dayOf(group.day) : branchOf(group.branch))),
+      grouped(group.cids),
+      grouped(group.pending),
+    ]),
+  );
+  return `${title}\n${text}${rest > 0 ? `\n… and ${grouped(rest)} more` : ''}`;
+}
+
+function dayOf(day: string | null | undefined): string {
+  return day ?? 'never here';
+}
+
+function branchOf(branch: string | null | undefined): string {
+  return branch === '' ? 'without one' : (branch ?? 'not known yet');
+}
+
+function nameOf(kind: SampledDivergence['kind']): string {
+  return { DICT_ONLY: 'in DICT only', LOCAL_ONLY: 'local only', CHANGED: 'changed' }[kind];
+}
+
+function sampled({ kind, side, decision, key, branch, cameAt, cid }: SampledDivergence): string[] {
+  const name = kind === 'CHANGED' ? `changed, ${side === 'DICT_ONLY' ? "DICT's" : 'local'}` : nameOf(kind);
+  return [
+    name,
+    decision,
+    key ?? 'not known yet',
+    branchOf(branch),
+    cameAt ? when(cameAt) : 'never here',
+    cid,
+  ];
+}

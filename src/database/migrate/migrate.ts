@@ -1,0 +1,180 @@
+import { Logger, runMigrations } from 'graphile-worker';
+import type pg from 'pg';
+import { listAssets, readAsset } from '../../assets.ts';
+import { DvError } from '../../errors/dv-error.ts';
+import { describeDatabase, isAway } from '../connection-error.ts';
+import { applyOurMigrations, isUpToDate, type MigrationFile } from './apply-migrations.ts';
+import { connect, createPool, cutConnections } from '../pool.ts';
+
+const OLDEST_SERVER = 15;
+
+export interface MigrateOptions {
+  /** The schema of Graphile Worker: the bank may run one of its own already. */
+  graphileSchema?: string;
+  /** Breaks it off: what a migration under way did is undone. The error is that of a lost connection. */
+  signal?: AbortSignal;
+}
+
+export interface MigrateResult {
+  /** Names of the migrations of ours applied by this call, in order. */
+  applied: string[];
+}
+
+/**
+ * Brings a database up to date: Graphile Worker's own migrations, then ours, then the setting that tells the SQL
+ * side the schema of Graphile Worker. Processes that call it at once wait for each other and all succeed. With
+ * nothing to do it writes nothing and needs no right to write.
+ * Errors: DV_DATABASE_UNREACHABLE, DV_DATABASE_URL_INVALID, DV_DATABASE_FORBIDDEN, DV_POSTGRES_TOO_OLD,
+ * DV_DATABASE_NOT_UTF8, DV_DATABASE_NEWER, DV_MIGRATION_EDITED, DV_MIGRATION_ORDER, DV_MIGRATION_FAILED.
+ */
+export async function migrate(databaseUrl: string, options: MigrateOptions = {}): Promise<MigrateResult> {
+  const { graphileSchema = 'graphile_worker', signal } = options;
+  const client = await connect(databaseUrl, 'dict-vsync migrate', signal);
+  try {
+    await checkDatabase(client, graphileSchema);
+    // The lock goes with the connection, however this ends. Limits of the role are meant for its daily work.
+    await client.query(
+      `set statement_timeout = 0; set lock_timeout = 0; set client_min_messages = warning;
+       select pg_advisory_lock(hashtext('dict-vsync migrate'))`,
+    );
+    await migrateGraphileWorker(databaseUrl, graphileSchema, signal);
+    const files = migrationFiles();
+    const applied = (await isUpToDate(client, files)) ? [] : await applyOurMigrations(client, files);
+    await saveGraphileSchema(client, graphileSchema, applied);
+    return { applied };
+  } catch (error) {
+    throw migrationError(error, databaseUrl);
+  } finally {
+    await client.end().catch(() => undefined);
+  }
+}
+
+/** Input: Postgres' `server_version_num`, e.g. 150004. Errors: DV_POSTGRES_TOO_OLD before 15. */
+export function assertServerVersion(versionNumber: number): void {
+  const major = Math.floor(versionNumber / 10_000);
+  if (major >= OLDEST_SERVER) return;
+  throw new DvError(
+    'DV_POSTGRES_TOO_OLD',
+    `The database server is Postgres ${major}; dict-vsync needs ${OLDEST_SERVER} or newer. Upgrade the server.`,
+  );
+}
+
+async function checkDatabase(client: pg.Client, graphileSchema: string): Promise<void> {
+  const { rows } = await client.query<{
+    version: number;
+    encoding: string;
+    creates: boolean;
+    may_create: boolean;
+  }>(
+    `select current_setting('server_version_num')::int as version, getdatabaseencoding() as encoding,
+            bool_or(to_regnamespace(quote_ident(name)) is null) as creates,
+            has_database_privilege(current_database(), 'CREATE') as may_create
+     from unnest(array['workflow', 'dict', $1]) as name`,
+    [graphileSchema],
+  );
+  const [database] = rows;
+  if (database === undefined) throw new TypeError('an aggregate has a row');
+  assertServerVersion(database.version);
+  if (database.encoding !== 'UTF8') {
+    throw new DvError(
+      'DV_DATABASE_NOT_UTF8',
+      `The database's encoding is ${database.encoding}, in which names cannot be kept as DICT has them. Create one ` +
+        "with encoding 'UTF8' (template template0).",
+    );
+  }
+  if (database.creates && !database.may_create) {
+    throw new DvError(
+      'DV_DATABASE_FORBIDDEN',
+      'The schema must be set up, and this user lacks the right CREATE on the database. Grant it, or run ' +
+        'dict-vsync migrate once as a user that has it.',
+    );
+  }
+}
+
+async function migrateGraphileWorker(
+  connectionString: string,
+  schema: string,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const exitCode = process.exitCode;
+  // Not its own: that one leaves a connection that breaks while it ends without a listener, which ends the process.
+  const pgPool = createPool(connectionString, { max: 1, applicationName: 'dict-vsync migrate' });
+  const cut = () => {
+    cutConnections(pgPool);
+  };
+  signal?.addEventListener('abort', cut, { once: true });
+  try {
+    // Its warnings would go to the console; what they say comes as an error when it matters.
+    const logger = new Logger(() => () => undefined);
+    await runMigrations({ pgPool, schema, logger });
+  } catch (error) {
+    // Its way of saying that a newer version of it has changed its tables.
+    if (process.exitCode !== 57) throw error;
+    process.exitCode = exitCode;
+    throw new DvError(
+      'DV_DATABASE_NEWER',
+      `The schema ${schema} was migrated by a newer Graphile Worker, which this dict-vsync cannot work with. ` +
+        'Use a newer dict-vsync, or give it a schema of its own.',
+      { cause: error },
+    );
+  } finally {
+    signal?.removeEventListener('abort', cut);
+    await pgPool.end();
+  }
+}
+
+function migrationFiles(): MigrationFile[] {
+  return listAssets('migrations')
+    .filter((path) => path.endsWith('.sql'))
+    .map((path) => ({
+      name: path.slice(path.lastIndexOf('/') + 1),
+      // A checkout may have turned the line ends; the applied text is compared with them.
+      script: readAsset(path).replaceAll('\r\n', '\n'),
+    }));
+}
+
+/** Says where Graphile Worker is, after a change of anything. */
+async function saveGraphileSchema(client: pg.Client, schema: string, applied: string[]): Promise<void> {
+  const { rowCount } = await client.query(
+    `select from workflow.settings where name = 'graphile_worker_schema' and value = $1`,
+    [schema],
+  );
+  if (rowCount !== 0 && applied.length === 0) return;
+  await client.query(
+    `insert into workflow.settings (name, value) values ('graphile_worker_schema', $1)
+     on conflict (name) do update set value = excluded.value`,
+    [schema],
+  );
+  await client.query('select workflow.tune_jobs()');
+}
+
+const LOCK_STATES = new Set(['40P01', '55P03']);
+
+function migrationError(error: unknown, url: string): DvError {
+  if (error instanceof DvError) return error;
+  const { code = 'unknown', message } = error as { code?: string; message: string };
+  if (isAway(error)) {
+    return new DvError(
+      'DV_DATABASE_UNREACHABLE',
+      `The connection to Postgres at ${describeDatabase(url)} was lost while migrating: migrate again, what was ` +
+        'done stays done.',
+      { class: 'retryable', cause: error },
+    );
+  }
+  if (code === '42501') {
+    return new DvError(
+      'DV_DATABASE_FORBIDDEN',
+      `This user lacks a right in the database (Postgres: ${message}). Grant it, or run dict-vsync migrate once as ` +
+        'the owner of the schemas.',
+      { cause: error },
+    );
+  }
+  // Postgres' words only where they are about the schema: elsewhere they may quote a row.
+  const words = code.startsWith('42') ? `: ${message}` : '';
+  return new DvError(
+    'DV_MIGRATION_FAILED',
+    `The database could not be migrated (SQLSTATE ${code}${words}). The migration that failed left no trace.`,
+    // A deadlock with work under way, or a lock that did not come: the next try may get through.
+    { class: LOCK_STATES.has(code) ? 'retryable' : 'not_retryable', cause: error },
+  );
+}

@@ -1,0 +1,97 @@
+import type { Pool } from 'pg';
+import type { Db } from '../vsync/vsync-store.ts';
+import type { KeyType } from '../entry/key-type.ts';
+import type { LocalChange } from './replay.ts';
+
+/** The last time DICT said OK: both sides were equal, and the local one is known by its snapshot. */
+export interface ConfirmedSync {
+  askedAt: Date;
+  snapshot: string;
+  hoursAgo: number;
+}
+
+/** The last OK of a participant and key type, if there was one. */
+export async function lastConfirmed(
+  db: Db,
+  participant: string,
+  keyType: KeyType,
+): Promise<ConfirmedSync | undefined> {
+  const { rows } = await db.query<ConfirmedSync>(
+    `select asked_at as "askedAt", snapshot::text, extract(epoch from workflow.now() - asked_at)::float8 / 3600 as "hoursAgo"
+     from dict.sync_verifications where participant = $1 and key_type = $2 and result = 'OK'
+     order by asked_at desc limit 1`,
+    [participant, keyType],
+  );
+  return rows[0];
+}
+
+export interface LocalReplay {
+  vsync: string;
+  changes: LocalChange[];
+  /** Those of the asked CIDs that the base holds, in hex. */
+  held: Set<string>;
+}
+
+/**
+ * The local half of a replay, in one REPEATABLE READ snapshot: the VSync, each CID that came or went since `confirmed`
+ * (whether it was there then: a row of that version, present or logged, which the confirmed snapshot saw), and which
+ * of `asked` are here.
+ */
+export async function readLocalReplay(
+  pool: Pool,
+  participant: string,
+  keyType: KeyType,
+  confirmed: ConfirmedSync,
+  asked: readonly Buffer[],
+): Promise<LocalReplay> {
+  const client = await pool.connect();
+  try {
+    await client.query('begin isolation level repeatable read read only');
+    const vsync = await client.query<{ vsync: string }>('select vsync from dict.vsync($1, $2)', [
+      participant,
+      keyType,
+    ]);
+    const changes = await client.query<LocalChange>(LOCAL_CHANGES, [
+      participant,
+      keyType,
+      confirmed.snapshot,
+    ]);
+    const held = await client.query<{ cid: string }>(
+      `select encode(cid, 'hex') as cid from dict.entries
+       where participant = $1 and key_type = $2 and removed_at is null and cid = any ($3)`,
+      [participant, keyType, asked],
+    );
+    await client.query('commit');
+    client.release();
+    return {
+      vsync: vsync.rows[0]?.vsync ?? '',
+      changes: changes.rows,
+      held: new Set(held.rows.map(({ cid }) => cid)),
+    };
+  } catch (error) {
+    client.release(true);
+    throw error;
+  }
+}
+
+// xmin of the snapshot bounds the index range; what it did see of it is left out row by row.
+const LOCAL_CHANGES = `
+  with touched as (
+    select cid from dict.entries
+    where changed_xid >= pg_snapshot_xmin($3::pg_snapshot) and dict.changed_since(changed_xid, $3::pg_snapshot)
+      and participant = $1 and key_type = $2 and removed_at is null
+    union
+    select cid from dict.cid_log
+    where left_xid >= pg_snapshot_xmin($3::pg_snapshot) and dict.changed_since(left_xid, $3::pg_snapshot)
+      and participant = $1 and key_type = $2)
+  select t.cid,
+    exists (select from dict.entries e
+      where e.participant = $1 and e.key_type = $2 and e.cid = t.cid and e.removed_at is null) as now,
+    exists (select from dict.entries e
+      where e.participant = $1 and e.key_type = $2 and e.cid = t.cid and e.removed_at is null
+        and pg_visible_in_snapshot(e.came_xid, $3::pg_snapshot))
+    or exists (select from dict.cid_log l
+      where l.cid = t.cid and l.participant = $1 and l.key_type = $2
+        and dict.changed_since(l.left_xid, $3::pg_snapshot) and pg_visible_in_snapshot(l.came_xid, $3::pg_snapshot))
+    as then
+  from touched t`;

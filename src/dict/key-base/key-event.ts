@@ -1,0 +1,133 @@
+import { DvError } from '../../errors/dv-error.ts';
+import { entryProblems, isDateTime, KEY_MAX_LENGTH } from '../entry/entry-validation.ts';
+import type { Entry } from '../entry/entry.ts';
+import { isIspb } from '../entry/ispb.ts';
+import { isKeyType } from '../entry/key-type.ts';
+
+/** What a core system publishes of its keys: CloudEvents types (schemas/key.*.json). */
+export const KEY_EVENT_TYPES = ['key.created', 'key.updated', 'key.deleted'] as const;
+
+export type KeyEventType = (typeof KEY_EVENT_TYPES)[number];
+
+/** A key event as dict.apply_key_event takes it. */
+export interface KeyEvent {
+  source: string;
+  id: string;
+  type: KeyEventType;
+  /** RFC 3339; null only where `reason` refuses it. */
+  time: string | null;
+  /** Orders events of one time; compares as text. */
+  sequence: string | null;
+  participant: string;
+  keyType: string;
+  key: string;
+  /** The whole entry; null for key.deleted, and where `reason` refuses the event. */
+  entry: Entry | null;
+  /** Why it cannot be used: codes, comma-separated, never values. */
+  reason: string | null;
+}
+
+const NAME_MAX_LENGTH = 500;
+const REF = ['participant', 'keyType', 'key'] as const;
+const OPTIONAL = ['tradeName', 'branch', 'openingDate'] as const;
+const TEXTS = ['requestId', 'ownerType', 'taxIdNumber', 'name', 'accountNumber', 'accountType'] as const;
+
+/**
+ * Reads a message as a key event: CloudEvents 1.0, structured JSON. An event that names itself and cannot be used comes
+ * back with a `reason`. Undefined for a type that is none of ours. DV_KEY_EVENT_UNREADABLE for what is no CloudEvent: it
+ * has no name under which it could be recorded.
+ */
+export function readKeyEvent(payload: Buffer): KeyEvent | undefined {
+  const { source, id, type, time, sequence, data } = envelopeOf(payload);
+  if (!isOurs(type)) return undefined;
+  const content = isObject(data) ? data : {};
+  const entry = entryOf(content);
+  const { participant, keyType, key } = entry;
+  const timed = typeof time === 'string' && isDateTime(time);
+  const reasons = [
+    ...(timed ? [] : [time === undefined ? 'TIME_MISSING' : 'TIME_INVALID']),
+    ...(type === 'key.deleted' ? keyProblems(entry) : entryProblems(entry)).map((problem) =>
+      codeOf(problem, content),
+    ),
+  ];
+  return {
+    source,
+    id,
+    type,
+    time: timed ? time : null,
+    // Digits compare as text once they are of one length.
+    sequence: isText(sequence) ? sequence.replace(/^\d{1,20}$/, (digits) => digits.padStart(20, '0')) : null,
+    participant,
+    keyType,
+    key,
+    entry: type === 'key.deleted' || reasons.length > 0 ? null : entry,
+    reason: reasons.length > 0 ? [...new Set(reasons)].join(',') : null,
+  };
+}
+
+function envelopeOf(payload: Buffer): Record<string, unknown> & { source: string; id: string; type: string } {
+  let event: unknown;
+  try {
+    event = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(payload));
+  } catch {
+    throw unreadable();
+  }
+  if (!isObject(event) || event['specversion'] !== '1.0') throw unreadable();
+  const { source, id, type } = event;
+  if (!isName(source) || !isName(id) || !isName(type)) throw unreadable();
+  return { ...event, source, id, type };
+}
+
+function unreadable(): DvError {
+  return new DvError(
+    'DV_KEY_EVENT_UNREADABLE',
+    'The message is no CloudEvent 1.0 in JSON with specversion, id, source and type (docs/key-events.md).',
+  );
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function isName(value: unknown): value is string {
+  // No control characters: Postgres takes no NUL.
+  return typeof value === 'string' && value.length <= NAME_MAX_LENGTH && /^\P{Cc}+$/u.test(value);
+}
+
+function isOurs(type: string): type is KeyEventType {
+  return (KEY_EVENT_TYPES as readonly string[]).includes(type);
+}
+
+/** A string that Postgres can hold. */
+function isText(value: unknown): value is string {
+  return typeof value === 'string' && value !== '' && !value.includes('\0') && value.isWellFormed();
+}
+
+/** The content as an entry, byte-exact; what is missing or no text as '', which no field may be. */
+function entryOf(content: Record<string, unknown>): Entry {
+  const text = (field: string) => (isText(content[field]) ? content[field] : '');
+  const fields = (names: readonly string[]) => Object.fromEntries(names.map((name) => [name, text(name)]));
+  const optional = OPTIONAL.map((name) => [name, isAbsent(content[name]) ? null : text(name)]);
+  return { ...fields(REF), ...fields(TEXTS), ...Object.fromEntries(optional) } as Entry;
+}
+
+function isAbsent(value: unknown): boolean {
+  return value === undefined || value === null;
+}
+
+/** What is wrong with the name of a key, as entryProblems says it. */
+function keyProblems({ participant, keyType, key }: Entry): string[] {
+  return [
+    ...(isIspb(participant) ? [] : ['participant: an ISPB has 8 digits']),
+    ...(isKeyType(keyType) ? [] : ['keyType: unknown']),
+    ...(key !== '' && key.length <= KEY_MAX_LENGTH ? [] : ['key: 1 to 77 characters']),
+  ];
+}
+
+/** A problem "requestId: …" as a code: REQUEST_ID_MISSING, REQUEST_ID_INVALID. */
+function codeOf(problem: string, content: Record<string, unknown>): string {
+  const [field = ''] = problem.split(':', 1);
+  if (field === 'keyType') return 'KEY_TYPE_UNKNOWN';
+  const name = field.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase();
+  return `${name}_${isAbsent(content[field]) || content[field] === '' ? 'MISSING' : 'INVALID'}`;
+}

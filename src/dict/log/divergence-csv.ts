@@ -1,0 +1,83 @@
+import { quoted } from '../key-base/csv.ts';
+import { DETAIL_COLUMNS, detailsOf, type DivergenceDetail } from './divergence-details.ts';
+import type { Entry } from '../entry/entry.ts';
+import type { Db } from '../vsync/vsync-store.ts';
+
+const ENTRY_FIELDS = {
+  request_id: 'requestId',
+  owner_type: 'ownerType',
+  tax_id_number: 'taxIdNumber',
+  name: 'name',
+  trade_name: 'tradeName',
+  branch: 'branch',
+  account_number: 'accountNumber',
+  account_type: 'accountType',
+  opening_date: 'openingDate',
+} as const satisfies Record<string, keyof Entry>;
+
+/** The columns of the divergences' CSV. */
+export const DIVERGENCE_CSV_COLUMNS = [
+  'round',
+  'side',
+  'decision',
+  'why',
+  'cid',
+  'key',
+  'key_type',
+  'branch',
+  'origin_time',
+  ...['before', 'after'].flatMap((when) => Object.keys(ENTRY_FIELDS).map((column) => `${when}_${column}`)),
+];
+
+/** Rows read at a time: about a megabyte. */
+const PAGE = 1000;
+
+const PAGE_SQL = `
+  select ${DETAIL_COLUMNS} from (${detailsOf(`(
+    select * from dict.divergences where run_id = $1 and (round, cid) > ($2, $3) and round <= $4
+    order by round, cid limit ${PAGE})`)}) x
+  order by round, cid`;
+
+/**
+ * The divergences of a reconciliation (of one round, else of all) as CSV, in pages, in constant memory: UTF-8 with a
+ * BOM (Excel takes a file without one for another encoding), commas, double quotes, LF. A value that a spreadsheet
+ * would take for a formula, and one that begins with an apostrophe, has an apostrophe put before it.
+ */
+export async function* divergencesCsv(
+  db: Db,
+  runId: string,
+  round?: number,
+): AsyncGenerator<string, void, undefined> {
+  yield `\uFEFF${DIVERGENCE_CSV_COLUMNS.join(',')}\n`;
+  let after: [number, Buffer] = [round ?? 0, Buffer.alloc(0)];
+  for (;;) {
+    const { rows } = await db.query<DivergenceDetail>(PAGE_SQL, [runId, ...after, round ?? 2 ** 31 - 1]);
+    const last = rows.at(-1);
+    if (last === undefined) return;
+    yield rows.map(line).join('');
+    after = [last.round, last.cid];
+  }
+}
+
+function line(row: DivergenceDetail): string {
+  const values = [
+    String(row.round),
+    row.side,
+    row.decision,
+    row.why,
+    row.cid.toString('hex'),
+    row.key,
+    row.keyType,
+    row.branch,
+    row.cameAt?.toISOString() ?? null,
+    ...[row.before, row.after].flatMap((entry) =>
+      Object.values(ENTRY_FIELDS).map((field) => entry?.[field] ?? null),
+    ),
+  ];
+  return `${values.map((value) => quoted(harmless(value ?? ''))).join(',')}\n`;
+}
+
+/** OWASP "CSV Injection": what begins so is a formula to some spreadsheet, its wide forms included. */
+function harmless(value: string): string {
+  return /^['=+\-@\t\r\n＝＋－＠]/.test(value) ? `'${value}` : value;
+}

@@ -1,0 +1,279 @@
+import { createHash } from 'node:crypto';
+import { DvError } from '../../errors/dv-error.ts';
+import type { KeyType } from '../entry/key-type.ts';
+import type { Db } from '../vsync/vsync-store.ts';
+
+/** Opens the auditor's row of a reconciliation, if it isn't open yet. */
+export async function openReconciliation(
+  db: Db,
+  runId: string,
+  participant: string,
+  keyType: KeyType,
+): Promise<void> {
+  await db.query(
+    `insert into dict.reconciliations (run_id, participant, key_type, started_at, vsync_before, entries_before)
+     select $1, $2, $3, workflow.now(), vsync, entries from dict.vsync($2, $3)
+     on conflict (run_id) do nothing`,
+    [runId, participant, keyType],
+  );
+}
+
+/**
+ * Begins a round: keeps the snapshot that tells later what changed since (before the file is asked for). What changed
+ * within `marginSeconds` before it counts as changed since, too.
+ */
+export async function openRound(db: Db, runId: string, marginSeconds: number): Promise<number> {
+  const { rows } = await db.query<{ round: number }>(
+    `insert into dict.rounds (run_id, round, snapshot, snapshot_at, settled_before)
+     select $1, coalesce(max(round), 0) + 1, pg_current_snapshot(), workflow.now(), workflow.now() - $2 * interval '1 second'
+     from dict.rounds where run_id = $1
+     returning round`,
+    [runId, marginSeconds],
+  );
+  const round = rows[0]?.round ?? 1;
+  await db.query('update dict.reconciliations set rounds = $2 where run_id = $1', [runId, round]);
+  return round;
+}
+
+/** Notes that a CID file is about to be asked for, and answers the row's id and how many this round was given before. */
+export async function intendCidFile(
+  db: Db,
+  runId: string,
+  round: number,
+): Promise<{ id: string; given: number }> {
+  const { rows } = await db.query<{ id: string; given: number }>(
+    `insert into dict.cid_files (run_id, round, asked_at) values ($1, $2, workflow.now())
+     returning id, (select count(*)::integer from dict.cid_files f
+                    where f.run_id = $1 and f.round = $2 and f.dict_id is not null) as given`,
+    [runId, round],
+  );
+  const row = rows[0];
+  if (row === undefined) throw new Error('an insert of one row returns it');
+  return row;
+}
+
+/** Writes down what DICT says of a CID file. */
+export async function noteCidFile(
+  db: Db,
+  id: string,
+  file: { id: string; status: string; bytes?: number; sha256?: string; creationTime?: string },
+): Promise<void> {
+  await db.query(
+    `update dict.cid_files set dict_id = $2, status = $3, bytes = $4, sha256 = $5, creation_time = $6 where id = $1`,
+    [id, file.id, file.status, file.bytes ?? null, file.sha256 ?? null, file.creationTime ?? null],
+  );
+}
+
+/** Writes down why a CID file was refused. */
+export async function refuseCidFile(db: Db, id: string, code: string): Promise<void> {
+  await db.query('update dict.cid_files set refused_code = $2 where id = $1', [id, code]);
+}
+
+/** Forgets what an earlier, broken-off comparison of this round found. */
+export async function clearDivergences(db: Db, runId: string, round: number): Promise<void> {
+  await db.query('delete from dict.divergences where run_id = $1 and round = $2', [runId, round]);
+}
+
+/** Writes a batch of what a comparison finds. */
+export async function addDivergences(
+  db: Db,
+  runId: string,
+  round: number,
+  batch: readonly { side: string; cid: Buffer }[],
+): Promise<void> {
+  await db.query(
+    `insert into dict.divergences (run_id, round, side, cid)
+     select $1, $2, s, c from unnest($3::text[], $4::bytea[]) d (s, c) on conflict do nothing`,
+    [runId, round, batch.map(({ side }) => side), batch.map(({ cid }) => cid)],
+  );
+}
+
+/** What a round found, and how. */
+export interface RoundFindings {
+  way: 'EVENT_LOG' | 'FILE';
+  reason: string;
+  dictOnly: number;
+  localOnly: number;
+  setHash: string;
+  fileCids?: number;
+  duplicates?: number;
+}
+
+/**
+ * Writes down what a round found. DV_COMPARISON_DISTURBED (retryable) when another attempt wrote divergences into it
+ * meanwhile.
+ */
+export async function recordFindings(
+  tx: Db,
+  runId: string,
+  round: number,
+  found: RoundFindings,
+): Promise<void> {
+  const { rows } = await tx.query<{ written: number }>(
+    `with noted as (
+       update dict.rounds set way = $3, way_reason = $4, set_hash = $5, dict_only_cids = $6, local_only_cids = $7,
+         file_cids = $8, file_duplicates = $9, compared_at = workflow.now()
+       where run_id = $1 and round = $2)
+     select count(*)::float8 as written from dict.divergences where run_id = $1 and round = $2`,
+    [
+      runId,
+      round,
+      found.way,
+      found.reason,
+      found.setHash,
+      found.dictOnly,
+      found.localOnly,
+      found.fileCids ?? null,
+      found.duplicates ?? null,
+    ],
+  );
+  const written = rows[0]?.written ?? 0;
+  if (written !== found.dictOnly + found.localOnly) {
+    throw new DvError(
+      'DV_COMPARISON_DISTURBED',
+      'Another attempt wrote into this comparison. It is made anew.',
+      {
+        class: 'retryable',
+      },
+    );
+  }
+  if (written >= MANY) await tx.query('select dict.analyze_divergences()');
+}
+
+/**
+ * Divergences of a round that the planner must hear of: its statistics know earlier runs only, so it takes these for a
+ * handful: to judge and report 8,000 then took more than a minute.
+ */
+const MANY = 1000;
+
+/** What is left of a round's set once it is judged: what would be applied, and what a person must know. */
+export interface FrozenSet {
+  /** Divergent CIDs of all rounds together, each counted once, without held keys: what the approval threshold looks at. */
+  found: number;
+  /** Those of this round still to be decided. */
+  pending: number;
+  /** Of these, the ones nobody approved in an earlier round. */
+  unapproved: number;
+  setHash: string;
+}
+
+/** Freezes a judged round: from here on its set may only lose items. The hash is that of what is left. */
+export async function freezeRound(tx: Db, runId: string, round: number): Promise<FrozenSet> {
+  const setHash = await hashPending(tx, runId, round);
+  const { rows } = await tx.query<Omit<FrozenSet, 'setHash'>>(
+    `with frozen as (update dict.rounds set set_hash = $3 where run_id = $1 and round = $2)
+     select
+       (select count(*) from (select distinct cid, side from dict.divergences where run_id = $1 and decision <> 'HELD') d)::float8 as found,
+       (select count(*) from dict.divergences where run_id = $1 and round = $2 and decision = 'PENDING')::float8 as pending,
+       (select count(*) from dict.divergences d
+        where run_id = $1 and round = $2 and decision = 'PENDING' and not exists (
+          select from dict.divergences a join dict.rounds r using (run_id, round)
+          where a.run_id = d.run_id and a.cid = d.cid and a.side = d.side and r.approved_at is not null))::float8 as unapproved`,
+    [runId, round, setHash],
+  );
+  return { ...(rows[0] ?? { found: 0, pending: 0, unapproved: 0 }), setHash };
+}
+
+/** SHA-256 over "D|L <cid>\n" of the undecided divergences in CID order, read in pages: the set may be large. */
+async function hashPending(tx: Db, runId: string, round: number): Promise<string> {
+  const hash = createHash('sha256');
+  let after: Buffer = Buffer.alloc(0);
+  for (;;) {
+    const { rows } = await tx.query<{ side: string; cid: Buffer }>(
+      `select side, cid from dict.divergences
+       where run_id = $1 and round = $2 and decision = 'PENDING' and cid > $3 order by cid limit 10000`,
+      [runId, round, after],
+    );
+    for (const { side, cid } of rows)
+      hash.update(`${side === 'DICT_ONLY' ? 'D' : 'L'} ${cid.toString('hex')}\n`);
+    const last = rows.at(-1);
+    if (last === undefined) return hash.digest('hex');
+    after = last.cid;
+  }
+}
+
+/** Notes who approved the round's set, and why. */
+export async function approveRound(
+  tx: Db,
+  runId: string,
+  round: number,
+  approval: { by: string; reason: string },
+): Promise<void> {
+  await tx.query(
+    `with approved as (
+       update dict.rounds set approved_by = $3, approved_why = $4, approved_at = workflow.now()
+       where run_id = $1 and round = $2 returning run_id, set_hash)
+     update dict.reconciliations r set approved_by = $3, approved_why = $4, approved_set = a.set_hash
+     from approved a where r.run_id = a.run_id`,
+    [runId, round, approval.by, approval.reason],
+  );
+}
+
+/** What a reconciliation found and did, as its log row, its notifications and the CLI say it. */
+export interface ReconciliationSummary {
+  participant: string;
+  keyType: KeyType;
+  outcome: string | null;
+  reason: string | null;
+  rounds: number;
+  vsyncBefore: string;
+  vsyncAfter: string | null;
+  entriesBefore: number;
+  entriesAfter: number | null;
+  dictOnlyCids: number;
+  localOnlyCids: number;
+  keysAdded: number;
+  keysCorrected: number;
+  keysRemoved: number;
+  /** Registered at DICT by a person's decision (Manual §3.3). */
+  keysRegistered: number;
+  keysInFlight: number;
+  /** Keys that the last round left alone because a person holds them. */
+  keysHeld: number;
+  /** CIDs that DICT kept failing on in the last round; dict.divergences has their correlation ids. */
+  quarantined: number;
+  approvedBy: string | null;
+  setHash: string | null;
+}
+
+/** The summary of a reconciliation; undefined before it opened. */
+export async function readReconciliation(db: Db, runId: string): Promise<ReconciliationSummary | undefined> {
+  const { rows } = await db.query<{ summary: ReconciliationSummary | null }>(
+    'select dict.reconciliation_summary($1) as summary',
+    [runId],
+  );
+  return rows[0]?.summary ?? undefined;
+}
+
+/** A CID that DICT kept failing on, with DICT's correlation id. */
+export interface QuarantinedCid {
+  cid: string;
+  correlationId: string | null;
+}
+
+/** The first CIDs that the last round put aside. */
+export async function readQuarantined(db: Db, runId: string, limit: number): Promise<QuarantinedCid[]> {
+  const { rows } = await db.query<QuarantinedCid>(
+    `select encode(cid, 'hex') as cid, correlation_id as "correlationId" from dict.divergences
+     where run_id = $1 and decision = 'QUARANTINED' and round = (select max(round) from dict.rounds where run_id = $1)
+     order by cid limit $2`,
+    [runId, limit],
+  );
+  return rows;
+}
+
+/** Counts what is known so far into the log row: each CID once, however many rounds found it. */
+export async function countReconciliation(tx: Db, runId: string): Promise<void> {
+  await tx.query('select dict.count_reconciliation($1)', [runId]);
+}
+
+/** Ends the log row with its outcome, the VSync as it is now, and the reason of a failure. */
+export async function closeReconciliation(
+  tx: Db,
+  runId: string,
+  outcome: string,
+  reason: string | null,
+): Promise<ReconciliationSummary | undefined> {
+  await tx.query('select dict.close_reconciliation($1, $2, $3)', [runId, outcome, reason]);
+  return readReconciliation(tx, runId);
+}

@@ -1,0 +1,52 @@
+import { DvError } from '../../errors/dv-error.ts';
+import type { Db } from '../vsync/vsync-store.ts';
+
+/** What a repair wants of a key: this entry, or (null) that it is removed. */
+export interface IntendedWrite {
+  key: string;
+  entry: unknown;
+}
+
+/** The source that feeds a participant, if its own tables are connected: then repairs are written there. */
+export async function sourceOf(tx: Db, participant: string): Promise<string | undefined> {
+  const { rows } = await tx.query<{ source: string | null }>('select dict.source_of($1) as source', [
+    participant,
+  ]);
+  return rows[0]?.source ?? undefined;
+}
+
+/**
+ * Writes a repair to the participant's own tables, in the caller's transaction, and sees to it that the feed brought
+ * back exactly what was intended: each key with its CID, or removed. The keys' rows in dict.entries must be locked.
+ * Errors: DV_SOURCE_FAILED (the apply function raised one), DV_SOURCE_DISAGREES (what came back is another thing),
+ * DV_SOURCE_BUSY (retryable: the bank changed one of the keys meanwhile).
+ */
+export async function writeToSource(
+  tx: Db,
+  source: string,
+  scope: { participant: string; keyType: string },
+  writes: readonly IntendedWrite[],
+  why: string | null,
+): Promise<void> {
+  if (writes.length === 0) return;
+  const { rows } = await tx.query<{ missed: number; disagreeing: number; reason: string | null }>(
+    'select missed::float8, disagreeing::float8, reason from dict.apply_to_source($1, $2, $3, $4, $5)',
+    [source, scope.participant, scope.keyType, why, JSON.stringify(writes)],
+  );
+  const { missed, disagreeing, reason } = rows[0] ?? { missed: 0, disagreeing: 0, reason: null };
+  if (missed > 0) {
+    throw new DvError(
+      'DV_SOURCE_BUSY',
+      `The bank changed ${missed} keys while they were being repaired. Nothing of this chunk was repaired; it is tried again.`,
+      { class: 'retryable' },
+    );
+  }
+  if (disagreeing > 0) {
+    const rejected = reason === null ? '' : ` (dict.feed_rejects says ${reason})`;
+    throw new DvError(
+      'DV_SOURCE_DISAGREES',
+      `After the repair, ${disagreeing} of ${writes.length} keys read back from source ${source} are not what DICT has${rejected}. ` +
+        'Nothing of this chunk was repaired; mend the apply function or the view, then retry the run.',
+    );
+  }
+}

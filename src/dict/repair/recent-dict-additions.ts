@@ -1,0 +1,92 @@
+import type { Bridge, CallOptions } from '../../bridge/index.ts';
+import { DvError } from '../../errors/dv-error.ts';
+import { parseCid } from '../entry/cid.ts';
+import { lastEvents, readEventLog } from '../event-log/event-log.ts';
+import type { KeyType } from '../entry/key-type.ts';
+import { FAILS_ON_IT, lookUpOne } from './repair-lookup.ts';
+import type { Db } from '../vsync/vsync-store.ts';
+
+/** What came to DICT since a round's snapshot and is not local: a local CID of such a key is its other half, not a key that DICT lacks. */
+export interface Arrivals {
+  cids: ReadonlySet<string>;
+  keys: ReadonlySet<string>;
+  /** Whether there may be more of them: then any local CID may be such a half. */
+  unsure: boolean;
+}
+
+export const NO_ARRIVALS: Arrivals = { cids: new Set(), keys: new Set(), unsure: false };
+
+/** 2,000 events since the snapshot. */
+const PAGES = 10;
+
+/**
+ * Reads DICT's event log again before anything is removed ("404: superseded, read the events again"): the CIDs that
+ * came since the round's snapshot, or within its margin, and whose keys they are. Unsure when a CID of the round was
+ * superseded and the log does not say so yet, when the log has gaps, or when DICT fails on a CID that came.
+ */
+export async function readArrivals(
+  db: Db,
+  bridge: Bridge,
+  {
+    runId,
+    round,
+    participant,
+    keyType,
+  }: { runId: string; round: number; participant: string; keyType: KeyType },
+  call: CallOptions,
+): Promise<Arrivals> {
+  const { rows } = await db.query<{ since: Date; superseded: string[] }>(
+    `select settled_before as since, array(
+         select encode(cid, 'hex') from dict.divergences d
+         where d.run_id = r.run_id and d.round = r.round and side = 'DICT_ONLY' and decision = 'SUPERSEDED'
+           and key is null) as superseded
+     from dict.rounds r where run_id = $1 and round = $2`,
+    [runId, round],
+  );
+  const { since, superseded } = rows[0] ?? { since: new Date(), superseded: [] };
+  let log;
+  try {
+    log = await readEventLog(bridge, { participant, keyType, from: since, maxPages: PAGES }, call);
+  } catch (error) {
+    // A Bridge without the event log.
+    if (!(error instanceof DvError) || error.class !== 'not_retryable') throw error;
+    return { cids: new Set(), keys: new Set(), unsure: superseded.length > 0 };
+  }
+  const last = lastEvents(log.events);
+  const added = [...last.values()].filter(({ type }) => type === 'ADDED').map(({ cid }) => cid);
+  let unsure = !log.unbroken || log.truncated || superseded.some((cid) => last.get(cid)?.type !== 'REMOVED');
+
+  const keys = new Set<string>();
+  for (const cid of await notHere(db, participant, keyType, added)) {
+    try {
+      const found = await lookUpOne(
+        bridge,
+        participant,
+        keyType,
+        { cid: parseCid(cid), side: 'DICT_ONLY' },
+        call,
+      );
+      if (found.says === 'ENTRY') keys.add(found.entry.key);
+      else if (found.says === 'REFUSED' && found.key !== undefined) keys.add(found.key);
+    } catch (error) {
+      if (!(error instanceof DvError) || !FAILS_ON_IT.has(error.code)) throw error;
+      unsure = true;
+    }
+  }
+  return { cids: new Set(added), keys, unsure };
+}
+
+/** Those of the CIDs that the base doesn't hold. */
+async function notHere(
+  db: Db,
+  participant: string,
+  keyType: KeyType,
+  cids: readonly string[],
+): Promise<string[]> {
+  const { rows } = await db.query<{ cid: string }>(
+    `select hex as cid from unnest($3::text[]) hex where not exists (
+       select from dict.entries where participant = $1 and key_type = $2 and removed_at is null and cid = decode(hex, 'hex'))`,
+    [participant, keyType, cids],
+  );
+  return rows.map(({ cid }) => cid);
+}

@@ -1,0 +1,118 @@
+import type { Bridge, CallOptions } from '../../bridge/index.ts';
+import { DvError } from '../../errors/dv-error.ts';
+import type { Entry } from '../entry/entry.ts';
+import type { KeyType } from '../entry/key-type.ts';
+import {
+  FAILURES,
+  type Finding,
+  keepFailures,
+  keepFindings,
+  type Lookups,
+  type PendingDivergence,
+} from './repair-lookup.ts';
+import type { Db } from '../vsync/vsync-store.ts';
+
+/** Registrations under way at once: each is a write at DICT. */
+const CONCURRENCY = 8;
+
+/**
+ * Registers at DICT (createEntry, reason RECONCILIATION) the local-only keys that a person marked for it, of those DICT
+ * has just called absent (Manual Operacional do DICT §3.3). Idempotent by the entry's own RequestId, so that a repeat
+ * after a crash does no harm; each answer is written down as it comes. A key that is held or in flight is not
+ * registered and not removed. DICT's refusal (400) makes the finding REFUSED with DICT's problem type.
+ */
+export async function registerPlanned(
+  db: Db,
+  bridge: Bridge,
+  round: { runId: string; round: number; participant: string; keyType: KeyType },
+  pending: readonly PendingDivergence[],
+  lookups: Lookups,
+  call: CallOptions,
+): Promise<Lookups> {
+  const planned = new Map(
+    pending
+      .filter(({ plan, side }) => plan === 'REGISTER' && side === 'LOCAL_ONLY')
+      .map((divergence) => [divergence.cid.toString('hex'), divergence]),
+  );
+  const isPlanned = (finding: Finding) =>
+    finding.says === 'ABSENT' && planned.has(finding.cid.toString('hex'));
+  const asked = lookups.findings.filter(isPlanned);
+  if (asked.length === 0) return lookups;
+
+  const findings = lookups.findings.filter((finding) => !isPlanned(finding));
+  const entries = await registrable(
+    db,
+    round,
+    asked.map(({ cid }) => cid),
+  );
+  const failures: { cid: Buffer; correlationId: string | null }[] = [];
+  let { brokenOffBy } = lookups;
+  const queue = asked.values();
+  const worker = async () => {
+    for (const { cid, side, correlationId } of queue) {
+      if (brokenOffBy !== undefined) return;
+      const hex = cid.toString('hex');
+      const entry = entries.get(hex);
+      if (entry === undefined) {
+        findings.push({ cid, side, correlationId, says: 'ABSENT', keep: true });
+        continue;
+      }
+      try {
+        const made = await bridge.createEntry({ entry, reason: 'RECONCILIATION' }, call);
+        const finding = { cid, side, correlationId: made.correlationId, says: 'REGISTERED' as const };
+        await keepFindings(db, round, [finding]);
+        findings.push(finding);
+      } catch (error) {
+        if (!(error instanceof DvError)) throw error;
+        const said = { cid, side, correlationId: error.correlationId ?? null };
+        if (error.code === 'DV_DICT_BAD_REQUEST') {
+          const why = `DICT refused to register it: ${error.problemType ?? error.code}`;
+          findings.push({ ...said, says: 'REFUSED', why, key: entry.key });
+        } else if (error.code === 'DV_DICT_INTERNAL') {
+          if ((planned.get(hex)?.failures ?? 0) + 1 >= FAILURES)
+            findings.push({ ...said, says: 'QUARANTINED' });
+          else failures.push(said);
+        } else {
+          brokenOffBy ??= error;
+        }
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(CONCURRENCY, asked.length) }, worker));
+  await keepFailures(db, round, failures);
+  return { findings, failed: lookups.failed + failures.length, brokenOffBy };
+}
+
+/** The local entries of these CIDs, by CID, that are settled and not held: the same look as before a removal. */
+async function registrable(
+  db: Db,
+  { runId, round, participant, keyType }: Parameters<typeof registerPlanned>[2],
+  cids: readonly Buffer[],
+): Promise<Map<string, Entry>> {
+  const { rows } = await db.query<{ cid: string; content: Entry }>(
+    `select encode(e.cid, 'hex') as cid, dict.entry_json(e) as content
+     from dict.entries e, dict.rounds r
+     where r.run_id = $1 and r.round = $2 and e.participant = $3 and e.key_type = $4 and e.cid = any ($5)
+       and e.removed_at is null and not dict.in_flight(e.changed_xid, e.since, e.changed_why, r)
+       and not exists (select from dict.held_keys h where h.released_at is null
+         and (h.participant, h.key_type, h.key) = (e.participant, e.key_type, e.key))`,
+    [runId, round, participant, keyType, cids],
+  );
+  return new Map(
+    rows.map(({ cid, content: { openingDate, ...entry } }) => [
+      cid,
+      { ...entry, openingDate: openingDate === null ? null : new Date(openingDate).toISOString() },
+    ]),
+  );
+}
+
+/** A plan outlives the round it was made in: a late approval compares anew, and the decision stands. */
+export async function keepPlans(tx: Db, runId: string, round: number): Promise<void> {
+  await tx.query(
+    `update dict.divergences d set plan = p.plan, plan_by = p.plan_by, plan_why = p.plan_why, key = p.key
+     from (select distinct on (cid) cid, key, plan, plan_by, plan_why from dict.divergences
+           where run_id = $1 and round < $2 and plan is not null order by cid, round desc) p
+     where d.run_id = $1 and d.round = $2 and d.side = 'LOCAL_ONLY' and d.decision = 'PENDING' and d.cid = p.cid`,
+    [runId, round],
+  );
+}

@@ -1,0 +1,399 @@
+import { sourceOf, writeToSource } from './connected-repair.ts';
+import type { Arrivals } from './recent-dict-additions.ts';
+import type { Entry } from '../entry/entry.ts';
+import { HELD_WHY, heldKeys } from '../key-base/held-keys.ts';
+import type { KeyType } from '../entry/key-type.ts';
+import type { Finding } from './repair-lookup.ts';
+import type { Db } from '../vsync/vsync-store.ts';
+
+/**
+ * The repair policy, Manual Operacional do DICT §9. Both CIDs of one changed key are decided as one change, and what is
+ * left alone the next comparison finds again.
+ *
+ * | found                        | done                                                              |
+ * | ---------------------------- | ----------------------------------------------------------------- |
+ * | in DICT, not local           | ADDED exactly as DICT has it, from what was fetched this moment   |
+ * | in both, with other values   | CORRECTED likewise; both its CIDs are decided as one change       |
+ * | local, not in DICT           | REMOVED (softly), once DICT said 404 for the CID                  |
+ * | the same, and a person says  | REGISTERED at DICT after that 404 (Manual §3.3), the local entry  |
+ * | that it is held rightly      | untouched; never an EVP. REFUSED when DICT refuses: left alone    |
+ * | changed since the snapshot   | IN_FLIGHT: left alone                                             |
+ * | undone by a person           | HELD: left alone until a person releases the key                  |
+ * | DICT has changed its mind    | SUPERSEDED: left alone, the next comparison tells; so is the      |
+ * |                              | other half of a key that came to DICT since the snapshot          |
+ * | DICT's answer cannot be      | REFUSED: left alone, and so is the local half of the key it names |
+ * | DICT keeps failing on a CID  | QUARANTINED: left alone, with DICT's correlation id               |
+ */
+export type Decision =
+  | 'ADDED'
+  | 'CORRECTED'
+  | 'REMOVED'
+  | 'REGISTERED'
+  | 'IN_FLIGHT'
+  | 'HELD'
+  | 'SUPERSEDED'
+  | 'REFUSED'
+  | 'QUARANTINED';
+
+interface Decided {
+  cid: string;
+  side: string;
+  decision: Decision;
+  why?: string;
+  key?: string;
+  before?: unknown;
+  after?: unknown;
+  correlationId?: string | null;
+}
+
+/** One key changed by a repair, as Core-Dict hears of it. REGISTERED: at DICT; before and after are the local entry. */
+export interface AppliedChange {
+  decision: 'ADDED' | 'CORRECTED' | 'REMOVED' | 'REGISTERED';
+  key: string;
+  before: unknown;
+  after: unknown;
+}
+
+/**
+ * Decides and applies what DICT said about some divergences of a round, in the caller's transaction: locks the keys,
+ * looks again, leaves alone what changed since the round's snapshot, or whose key came to DICT since (`arrivals`).
+ * Returns the changes made.
+ */
+export async function applyFindings(
+  tx: Db,
+  round: { runId: string; round: number; participant: string; keyType: KeyType },
+  findings: readonly Finding[],
+  arrivals: Arrivals,
+): Promise<AppliedChange[]> {
+  const ofSide = (asked: Finding['side']) => findings.filter(({ side }) => side === asked);
+  const dict = await decideDictOnly(tx, round, ofSide('DICT_ONLY'));
+  await record(tx, round, dict);
+  // Those whose key was corrected in this very transaction are decided already.
+  const done = new Set(dict.map(({ cid }) => cid));
+  const local = await decideLocalOnly(
+    tx,
+    round,
+    ofSide('LOCAL_ONLY').filter(({ cid }) => !done.has(cid.toString('hex'))),
+    arrivals,
+  );
+  await record(tx, round, local);
+  return [...dict, ...local].flatMap(({ decision, key, before, after, side }) =>
+    key !== undefined &&
+    (decision === 'ADDED' ||
+      decision === 'REMOVED' ||
+      decision === 'REGISTERED' ||
+      (decision === 'CORRECTED' && side === 'DICT_ONLY'))
+      ? [{ decision, key, before: before ?? null, after: after ?? null }]
+      : [],
+  );
+}
+
+type Round = Parameters<typeof applyFindings>[1];
+
+interface LocalRow {
+  key: string;
+  cid: string;
+  present: boolean;
+  settled: boolean;
+  content: unknown;
+}
+
+// Locks in key order: two repairs, or a repair and a writer of many keys, then do not wait for each other in a ring.
+const lockWhere = (condition: string) => `
+  select e.key, encode(e.cid, 'hex') as cid, e.removed_at is null as present,
+    not dict.in_flight(e.changed_xid, e.since, e.changed_why, r) and not dict.feed_missed(e.participant, e.key_type, e.key) as settled, dict.entry_json(e) as content
+  from dict.entries e, dict.rounds r
+  where r.run_id = $1 and r.round = $2 and e.participant = $3 and e.key_type = $4 and ${condition}
+  order by e.key for update of e`;
+
+const LOCK_BY_KEY = lockWhere('e.key = any ($5)');
+const LOCK_BY_CID = lockWhere('e.cid = any ($5) and e.removed_at is null');
+
+/** Keys that are gone from the base altogether, but went only after the snapshot. */
+const LEFT_SINCE = `
+  select distinct l.key from dict.cid_log l, dict.rounds r
+  where r.run_id = $1 and r.round = $2 and l.participant = $3 and l.key_type = $4 and l.key = any ($5)
+    and dict.in_flight(l.left_xid, l.left_at, l.left_why, r)`;
+
+/** Whose the CIDs were that are present no more. */
+const KEYS_OF_CIDS = `
+  select distinct encode(cid, 'hex') as cid, key from dict.cid_log
+  where participant = $1 and key_type = $2 and cid = any ($3)`;
+
+/** Keys that DICT has, with an entry that was refused. */
+const REFUSED_KEYS = `
+  select key from dict.divergences
+  where run_id = $1 and round = $2 and side = 'DICT_ONLY' and decision = 'REFUSED' and key = any ($3)`;
+
+async function decideDictOnly(tx: Db, round: Round, findings: readonly Finding[]): Promise<Decided[]> {
+  const decided: Decided[] = [];
+  const fetched = new Map<string, { entry: Entry; finding: Finding }>();
+  for (const finding of findings) {
+    if (finding.says !== 'ENTRY') {
+      decided.push(undecidable(finding, 'DICT no longer has this CID'));
+      continue;
+    }
+    const { entry } = finding;
+    const why = 'DICT sent two entries for one key';
+    if (!fetched.has(entry.key)) fetched.set(entry.key, { entry, finding });
+    else decided.push({ ...base(finding), decision: 'REFUSED', why, key: entry.key });
+  }
+  const keys = [...fetched.keys()];
+  if (keys.length === 0) return decided;
+  const scope = [round.runId, round.round, round.participant, round.keyType, keys];
+  const local = new Map((await tx.query<LocalRow>(LOCK_BY_KEY, scope)).rows.map((row) => [row.key, row]));
+  const left = new Set((await tx.query<{ key: string }>(LEFT_SINCE, scope)).rows.map(({ key }) => key));
+  const held = await heldKeys(tx, round.participant, round.keyType, keys);
+
+  const additions: Entry[] = [];
+  const corrections: Entry[] = [];
+  for (const [key, { entry, finding }] of fetched) {
+    const row = local.get(key);
+    if (held.has(key)) {
+      decided.push(leftHeld(finding, key, row));
+    } else if (row?.settled === false || (row === undefined && left.has(key))) {
+      decided.push(inFlight(finding, key, row));
+    } else if (row === undefined) {
+      additions.push(entry);
+    } else {
+      corrections.push(entry);
+    }
+  }
+
+  const added = contentByKey(await insertEntries(tx, additions));
+  const written = contentByKey(await updateEntries(tx, corrections, reason(round)));
+  for (const { key } of additions) {
+    const { finding } = fetched.get(key)!;
+    // Somebody added the key between our look and our insert.
+    if (!added.has(key)) decided.push(inFlight(finding, key, undefined));
+    else decided.push({ ...base(finding), decision: 'ADDED', key, after: added.get(key) });
+  }
+  for (const entry of corrections) {
+    const { finding } = fetched.get(entry.key)!;
+    const row = local.get(entry.key)!;
+    const change = { key: entry.key, after: written.get(entry.key) };
+    if (!row.present) {
+      // Soft-removed before the snapshot: for Core-Dict the key is new.
+      decided.push({ ...base(finding), ...change, decision: 'ADDED' });
+      continue;
+    }
+    const corrected = { ...change, decision: 'CORRECTED' as const, before: row.content };
+    decided.push({ ...base(finding), ...corrected });
+    decided.push({ cid: row.cid, side: 'LOCAL_ONLY', ...corrected, correlationId: finding.correlationId });
+  }
+  return decided;
+}
+
+async function decideLocalOnly(
+  tx: Db,
+  round: Round,
+  findings: readonly Finding[],
+  arrivals: Arrivals,
+): Promise<Decided[]> {
+  const { runId, participant, keyType } = round;
+  const absent = findings.filter(({ says }) => says === 'ABSENT' || says === 'REGISTERED');
+  const decided = findings
+    .filter((finding) => !absent.includes(finding))
+    .map((finding) => undecidable(finding, 'DICT has this CID after all'));
+  if (absent.length === 0) return decided;
+  const cids = absent.map(({ cid }) => cid);
+  const { rows } = await tx.query<LocalRow>(LOCK_BY_CID, [runId, round.round, participant, keyType, cids]);
+  const local = new Map(rows.map((row) => [row.cid, row]));
+  const gone = await tx.query<{ cid: string; key: string }>(KEYS_OF_CIDS, [participant, keyType, cids]);
+  const lastKeys = new Map(gone.rows.map(({ cid, key }) => [cid, key]));
+  const refused = await tx.query<{ key: string }>(REFUSED_KEYS, [
+    runId,
+    round.round,
+    rows.map(({ key }) => key),
+  ]);
+  const refusedKeys = new Set(refused.rows.map(({ key }) => key));
+  // A CID that is present no more may be gone by an undo, which holds its key.
+  const keys = [...rows.map(({ key }) => key), ...lastKeys.values()];
+  const held = await heldKeys(tx, participant, keyType, keys);
+
+  const removals: string[] = [];
+  for (const finding of absent) {
+    const cid = finding.cid.toString('hex');
+    const row = local.get(cid);
+    const key = row?.key ?? lastKeys.get(cid);
+    if (finding.says === 'REGISTERED') {
+      decided.push(registered(finding, key, row));
+    } else if (key !== undefined && held.has(key)) {
+      decided.push(leftHeld(finding, key, row));
+    } else if (row === undefined || !row.settled) {
+      decided.push(inFlight(finding, key, row));
+    } else if (finding.says === 'ABSENT' && finding.keep === true) {
+      const why = 'it was to be registered at DICT and could not be at that moment';
+      decided.push({ ...base(finding), decision: 'SUPERSEDED', why, key: row.key, before: row.content });
+    } else if (refusedKeys.has(row.key)) {
+      const why = 'DICT has this key, with an entry that was refused';
+      decided.push({ ...base(finding), decision: 'REFUSED', why, key: row.key, before: row.content });
+    } else if (arrivals.unsure || arrivals.cids.has(cid) || arrivals.keys.has(row.key)) {
+      const why = arrivals.unsure
+        ? 'DICT changed a key meanwhile, perhaps this one: the next comparison tells'
+        : 'DICT has this key, with an entry that came since the snapshot: the next comparison tells';
+      decided.push({ ...base(finding), decision: 'SUPERSEDED', why, key: row.key, before: row.content });
+    } else {
+      removals.push(row.key);
+      decided.push({ ...base(finding), decision: 'REMOVED', key: row.key, before: row.content });
+    }
+  }
+  await removeEntries(tx, participant, keyType, removals, reason(round));
+  return decided;
+}
+
+function reason({ runId }: Round): string {
+  return `reconciliation ${runId}`;
+}
+
+function base(finding: Finding): Pick<Decided, 'cid' | 'side' | 'correlationId'> {
+  return { cid: finding.cid.toString('hex'), side: finding.side, correlationId: finding.correlationId };
+}
+
+function inFlight(finding: Finding, key: string | undefined, row: LocalRow | undefined): Decided {
+  const why = 'the key has changed locally since the snapshot';
+  return {
+    ...base(finding),
+    decision: 'IN_FLIGHT',
+    why,
+    ...(key !== undefined && { key }),
+    before: row?.content,
+  };
+}
+
+function leftHeld(finding: Finding, key: string, row: LocalRow | undefined): Decided {
+  return { ...base(finding), decision: 'HELD', why: HELD_WHY, key, before: row?.content };
+}
+
+/** The local entry is shown as it is now: `why` tells when it is no longer the one that was registered. */
+function registered(finding: Finding, key: string | undefined, row: LocalRow | undefined): Decided {
+  const content = { before: row?.content, after: row?.content };
+  return {
+    ...base(finding),
+    ...content,
+    decision: 'REGISTERED',
+    ...(row?.settled !== true && { why: 'the key has changed locally since it was registered' }),
+    ...(key !== undefined && { key }),
+  };
+}
+
+function undecidable(finding: Finding, why: string): Decided {
+  const key =
+    finding.says === 'ENTRY' ? finding.entry.key : finding.says === 'REFUSED' ? finding.key : undefined;
+  const outcome =
+    finding.says === 'REFUSED'
+      ? { decision: 'REFUSED' as const, why: finding.why }
+      : finding.says === 'QUARANTINED'
+        ? { decision: 'QUARANTINED' as const, why: 'DICT kept failing on this CID' }
+        : { decision: 'SUPERSEDED' as const, why };
+  return { ...base(finding), ...outcome, ...(key !== undefined && { key }) };
+}
+
+interface Written {
+  key: string;
+  content: unknown;
+}
+
+function contentByKey(rows: readonly Written[]): Map<string, unknown> {
+  return new Map(rows.map(({ key, content }) => [key, content]));
+}
+
+/** The entries as rows for SQL: names of columns, and only those. */
+const ROWS = `jsonb_to_recordset($1::jsonb) as x ("participant" text, "keyType" text, "key" text, "requestId" uuid,
+  "ownerType" text, "taxIdNumber" text, "name" text, "tradeName" text, "branch" text, "accountNumber" text,
+  "accountType" text, "openingDate" timestamptz)`;
+
+/**
+ * Inserts entries whose key the base doesn't know; answers those inserted. In the tables of a connected source, the key
+ * is kept for us meanwhile by a row that is removed.
+ */
+async function insertEntries(tx: Db, entries: readonly Entry[]): Promise<Written[]> {
+  if (entries.length === 0) return [];
+  const source = await sourceOf(tx, entries[0]!.participant);
+  const { rows } = await tx.query<Written>(
+    `insert into dict.entries as e (participant, key_type, key, request_id, owner_type, tax_id_number, name, trade_name,
+       branch, account_number, account_type, opening_date, removed_at)
+     select "participant", "keyType", "key", "requestId", "ownerType", "taxIdNumber", "name", "tradeName", "branch",
+       "accountNumber", "accountType", "openingDate", case when $2 then workflow.now() end from ${ROWS} order by "key"
+     on conflict do nothing returning e.key, dict.entry_json(e) as content`,
+    [JSON.stringify(entries), source !== undefined],
+  );
+  if (source === undefined) return rows;
+  const kept = new Set(rows.map(({ key }) => key));
+  return writeEntriesToSource(
+    tx,
+    source,
+    entries.filter(({ key }) => kept.has(key)),
+    null,
+  );
+}
+
+/** Writes entries to the tables of a connected source; answers them as the feed brought them back. */
+async function writeEntriesToSource(
+  tx: Db,
+  source: string,
+  entries: readonly Entry[],
+  why: string | null,
+): Promise<Written[]> {
+  const scope = entries[0];
+  if (scope === undefined) return [];
+  const writes = entries.map((entry) => ({ key: entry.key, entry }));
+  await writeToSource(tx, source, scope, writes, why);
+  const { rows } = await tx.query<Written>(
+    `select e.key, dict.entry_json(e) as content from dict.entries e
+     where e.participant = $1 and e.key_type = $2 and e.key = any ($3)`,
+    [scope.participant, scope.keyType, entries.map(({ key }) => key)],
+  );
+  return rows;
+}
+
+/** Overwrites locked entries with what is given; a softly removed one comes back. */
+export async function updateEntries(tx: Db, entries: readonly Entry[], why: string): Promise<Written[]> {
+  if (entries.length === 0) return [];
+  const source = await sourceOf(tx, entries[0]!.participant);
+  if (source !== undefined) return writeEntriesToSource(tx, source, entries, why);
+  const { rows } = await tx.query<Written>(
+    `update dict.entries e set request_id = "requestId", owner_type = "ownerType", tax_id_number = "taxIdNumber",
+       name = x."name", trade_name = "tradeName", branch = x."branch", account_number = "accountNumber",
+       account_type = "accountType", opening_date = "openingDate", removed_at = null, changed_why = $2
+     from ${ROWS}
+     where e.participant = x."participant" and e.key_type = "keyType" and e.key = x."key"
+     returning e.key, dict.entry_json(e) as content`,
+    [JSON.stringify(entries), why],
+  );
+  return rows;
+}
+
+/** Removes locked entries softly: their content is kept. */
+export async function removeEntries(
+  tx: Db,
+  participant: string,
+  keyType: KeyType,
+  keys: readonly string[],
+  why: string,
+): Promise<void> {
+  if (keys.length === 0) return;
+  const source = await sourceOf(tx, participant);
+  if (source !== undefined) {
+    const writes = keys.map((key) => ({ key, entry: null }));
+    await writeToSource(tx, source, { participant, keyType }, writes, why);
+    return;
+  }
+  await tx.query(
+    `update dict.entries set removed_at = workflow.now(), changed_why = $4
+     where participant = $1 and key_type = $2 and key = any ($3)`,
+    [participant, keyType, keys, why],
+  );
+}
+
+async function record(tx: Db, round: Round, decided: readonly Decided[]): Promise<void> {
+  if (decided.length === 0) return;
+  await tx.query(
+    `update dict.divergences d set decision = x.decision, why = x.why, key = x.key, before = x.before, after = x.after,
+       correlation_id = x."correlationId", decided_at = workflow.now(), decided_xid = pg_current_xact_id()
+     from jsonb_to_recordset($3::jsonb) as x (cid text, decision text, why text, key text, before jsonb, after jsonb,
+       "correlationId" text)
+     where d.run_id = $1 and d.round = $2 and d.cid = decode(x.cid, 'hex') and d.decision = 'PENDING'`,
+    [round.runId, round.round, JSON.stringify(decided)],
+  );
+}

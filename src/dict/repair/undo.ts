@@ -1,0 +1,176 @@
+import type { Entry } from '../entry/entry.ts';
+import { holdKeys } from '../key-base/held-keys.ts';
+import type { KeyType } from '../entry/key-type.ts';
+import { removeEntries, updateEntries } from './repair.ts';
+import type { Db } from '../vsync/vsync-store.ts';
+
+/** The undo of one reconciliation. */
+export interface Undo {
+  undoRunId: string;
+  /** The reconciliation that is undone. */
+  runId: string;
+  participant: string;
+  keyType: KeyType;
+}
+
+/** What became of one key that the reconciliation had changed, as Core-Dict hears of it. */
+export interface UndoneKey {
+  key: string;
+  /** What the reconciliation had done to it last. */
+  decision: 'ADDED' | 'CORRECTED' | 'REMOVED';
+  /** NEWER: left alone, because something newer than the reconciliation has touched it; `why` says what. */
+  result: 'UNDONE' | 'NEWER';
+  why: string | null;
+  /** The entry as the undo found it, null: none; and as it left it. */
+  before: unknown;
+  after: unknown;
+}
+
+/** Changes of a run by key: what the key was before the run's first change of it, and what its last one left. */
+interface Changed {
+  key: string;
+  decision: UndoneKey['decision'];
+  /** Null: there was no such key. */
+  original: Entry | null;
+  left: { cid: string } | null;
+  xid: string | null;
+}
+
+// An undo goes through the keys in their order, so its own last one tells where it is; what an earlier, broken-off
+// undo of the run came to is done.
+const NEXT = `
+  select k.key, last.decision, first.before as original, last.after as left, last.decided_xid::text as xid
+  from (
+    select distinct d.key from dict.divergences d
+    where d.run_id = $1 and d.decision in ('ADDED', 'CORRECTED', 'REMOVED')
+      and d.key > coalesce((select max(u.key) from dict.undone u where u.undo_run_id = $2), '')
+      and not exists (select from dict.undone u where u.run_id = $1 and u.key = d.key)
+    order by d.key limit $3) k
+  cross join lateral (
+    select before from dict.divergences d
+    where d.run_id = $1 and d.key = k.key and d.decision in ('ADDED', 'CORRECTED', 'REMOVED')
+    order by d.decided_xid limit 1) first
+  cross join lateral (
+    select decision, after, decided_xid from dict.divergences d
+    where d.run_id = $1 and d.key = k.key and d.decision in ('ADDED', 'CORRECTED', 'REMOVED')
+    order by d.decided_xid desc limit 1) last
+  order by k.key`;
+
+interface Present {
+  key: string;
+  cid: string;
+  present: boolean;
+  xid: string;
+  byReconciliation: boolean;
+  content: unknown;
+}
+
+// Locked in key order, as repairs do.
+const LOCK = `
+  select e.key, encode(e.cid, 'hex') as cid, e.removed_at is null as present, e.changed_xid::text as xid,
+    e.changed_why like 'reconciliation %' as "byReconciliation", dict.entry_json(e) as content
+  from dict.entries e where e.participant = $1 and e.key_type = $2 and e.key = any ($3)
+  order by e.key for update of e`;
+
+/**
+ * Undoes the next keys (at most `limit`, in their order) that a reconciliation has changed, in the caller's
+ * transaction: locks them, looks whether anything newer has touched them, puts back what was before, holds those put
+ * back, and records what became of each. Empty: nothing is left. A key that the run changed twice gets what it was
+ * before the first change.
+ */
+export async function undoChanges(tx: Db, undo: Undo, limit: number): Promise<UndoneKey[]> {
+  const { undoRunId, runId, participant, keyType } = undo;
+  const { rows: changes } = await tx.query<Changed>(NEXT, [runId, undoRunId, limit]);
+  if (changes.length === 0) return [];
+  const { rows } = await tx.query<Present>(LOCK, [participant, keyType, changes.map(({ key }) => key)]);
+  const present = new Map(rows.map((row) => [row.key, row]));
+
+  const undone: UndoneKey[] = [];
+  const restored: Entry[] = [];
+  const removed: string[] = [];
+  for (const change of changes) {
+    const { key, decision, original } = change;
+    const row = present.get(key);
+    const before = row?.present === true ? row.content : null;
+    const why = newer(change, row);
+    if (why !== null) {
+      undone.push({ key, decision, result: 'NEWER', why, before, after: before });
+      continue;
+    }
+    if (original !== null) restored.push(original);
+    else if (before !== null) removed.push(key);
+    undone.push({ key, decision, result: 'UNDONE', why, before, after: original });
+  }
+  await updateEntries(tx, restored, `undo ${undoRunId}`);
+  await removeEntries(tx, participant, keyType, removed, `undo ${undoRunId}`);
+  await holdKeys(
+    tx,
+    undoRunId,
+    undone.filter(({ result }) => result === 'UNDONE').map(({ key }) => key),
+  );
+  await record(tx, undo, undone);
+  return undone;
+}
+
+/** Why the key is not what the reconciliation left, or null: it is. */
+function newer({ left, xid }: Changed, row: Present | undefined): string | null {
+  if (row === undefined) return 'the key is gone from the base altogether';
+  const asLeft = left === null ? !row.present : row.present && row.cid === left.cid;
+  // What changed it last must be the reconciliation's own transaction: a key may have come back to the same content.
+  if (asLeft && row.xid === xid) return null;
+  return row.byReconciliation ? 'a later reconciliation has changed it' : 'it has changed since';
+}
+
+async function record(tx: Db, undo: Undo, undone: readonly UndoneKey[]): Promise<void> {
+  await tx.query(
+    `insert into dict.undone (undo_run_id, run_id, participant, key_type, key, decision, result, why, before, after, at)
+     select $1, $2, $3, $4, x.key, x.decision, x.result, x.why, x.before, x.after, workflow.now()
+     from jsonb_to_recordset($5::jsonb) as x (key text, decision text, result text, why text, before jsonb, after jsonb)`,
+    [undo.undoRunId, undo.runId, undo.participant, undo.keyType, JSON.stringify(undone)],
+  );
+  await tx.query(
+    `update dict.undos set keys_undone = keys_undone + $2, keys_left = keys_left + $3 where undo_run_id = $1`,
+    [
+      undo.undoRunId,
+      undone.filter(({ result }) => result === 'UNDONE').length,
+      undone.filter(({ result }) => result === 'NEWER').length,
+    ],
+  );
+}
+
+/** What an undo was asked for and did. */
+export interface UndoSummary {
+  participant: string;
+  keyType: KeyType;
+  /** The reconciliation that was undone. */
+  undoneRun: string;
+  by: string;
+  reason: string | null;
+  /** How its run ended; null as long as it is open. */
+  outcome: 'COMPLETED' | 'FAILED' | 'POISONED' | 'CANCELLED' | 'TERMINATED' | null;
+  keysUndone: number;
+  /** Keys left alone, because something newer has touched them. */
+  keysLeft: number;
+  askedAt: Date;
+  endedAt: Date | null;
+}
+
+const SUMMARY = `participant, key_type as "keyType", run_id as "undoneRun", by_whom as by, reason, outcome,
+  keys_undone::float8 as "keysUndone", keys_left::float8 as "keysLeft", asked_at as "askedAt", ended_at as "endedAt"`;
+
+/** The summary of an undo run; undefined when the run is none. */
+export async function readUndo(db: Db, undoRunId: string): Promise<UndoSummary | undefined> {
+  const { rows } = await db.query<UndoSummary>(`select ${SUMMARY} from dict.undos where undo_run_id = $1`, [
+    undoRunId,
+  ]);
+  return rows[0];
+}
+
+/** Ends the row of an undo that came to all keys; dict.undo_closed() ends those that did not. */
+export async function closeUndo(tx: Db, undoRunId: string): Promise<UndoSummary | undefined> {
+  const { rows } = await tx.query<UndoSummary>(
+    `update dict.undos set ended_at = workflow.now(), outcome = 'COMPLETED' where undo_run_id = $1 returning ${SUMMARY}`,
+    [undoRunId],
+  );
+  return rows[0];
+}

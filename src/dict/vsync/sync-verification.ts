@@ -1,0 +1,91 @@
+import type { Bridge, SyncVerification } from '../../bridge/index.ts';
+import { crashPoint } from '../../engine/index.ts';
+import { DvError } from '../../errors/dv-error.ts';
+import type { KeyType } from '../entry/key-type.ts';
+import type { Db } from './vsync-store.ts';
+
+export interface SentVSync {
+  /** Row of dict.sync_verifications. */
+  id: string;
+  vsync: string;
+  entries: number;
+  answer: SyncVerification;
+}
+
+/**
+ * Reads the VSync from the local base and sends it to DICT (createSyncVerification). The row of
+ * dict.sync_verifications is written before the call; completeSyncVerification ends it within the caller's
+ * transaction. Each call reads the VSync anew. Errors of the Bridge are noted in the row and thrown on.
+ */
+export async function sendVSync(
+  db: Db,
+  bridge: Bridge,
+  asked: {
+    runId: string;
+    purpose: 'VERIFICATION' | 'CONFIRMATION';
+    participant: string;
+    keyType: KeyType;
+    correlationId: string;
+    signal: AbortSignal;
+  },
+): Promise<SentVSync> {
+  const { participant, keyType } = asked;
+  const { rows } = await db.query<{ id: string; vsync: string; entries: string }>(
+    `insert into dict.sync_verifications (run_id, purpose, participant, key_type, vsync, entries, asked_at)
+     select $1, $2, $3, $4, vsync, entries, workflow.now() from dict.vsync($3, $4)
+     returning id, vsync, entries`,
+    [asked.runId, asked.purpose, participant, keyType],
+  );
+  const row = rows[0];
+  if (row === undefined) throw new Error('an insert of one row returns it');
+  crashPoint('vsync-intended');
+  try {
+    const answer = await bridge.createSyncVerification(
+      { participant, keyType, vsync: row.vsync },
+      { correlationId: asked.correlationId, signal: asked.signal },
+    );
+    crashPoint('vsync-answered');
+    return { id: row.id, vsync: row.vsync, entries: Number(row.entries), answer };
+  } catch (error) {
+    const [code, correlationId] =
+      error instanceof DvError ? [error.code, error.correlationId] : ['DV_UNEXPECTED', undefined];
+    await db.query(
+      `update dict.sync_verifications
+       set result = 'ERROR', error_code = $2, correlation_id = $3, answered_at = workflow.now() where id = $1`,
+      [row.id, code, correlationId ?? null],
+    );
+    throw error;
+  }
+}
+
+/** Writes DICT's answer into its row. */
+export async function completeSyncVerification(tx: Db, { id, answer }: SentVSync): Promise<void> {
+  await tx.query(
+    `update dict.sync_verifications set result = $2, dict_id = $3, correlation_id = $4, answered_at = workflow.now()
+     where id = $1`,
+    [id, answer.result, answer.id, answer.correlationId],
+  );
+}
+
+/** When a logged verification began and ended, and how long each key type took to be answered for good, in seconds. */
+export interface VerificationTimes {
+  startedAt: Date;
+  endedAt: Date;
+  seconds: number;
+  byKeyType: Partial<Record<KeyType, number>>;
+}
+
+/** The times of a verification; undefined before it is logged. */
+export async function readVerificationTimes(db: Db, runId: string): Promise<VerificationTimes | undefined> {
+  const { rows } = await db.query<VerificationTimes>(
+    `select started_at as "startedAt", ended_at as "endedAt",
+       extract(epoch from ended_at - started_at)::float8 as seconds,
+       (select coalesce(json_object_agg(key_type, seconds), '{}') from (
+          select key_type, extract(epoch from max(answered_at) - min(asked_at))::float8 as seconds
+          from dict.sync_verifications s where s.run_id = v.run_id and purpose = 'VERIFICATION'
+          group by key_type having max(answered_at) is not null) t) as "byKeyType"
+     from dict.verifications v where run_id = $1`,
+    [runId],
+  );
+  return rows[0];
+}

@@ -1,0 +1,89 @@
+import type { Pool } from 'pg';
+import type { KeyType } from '../entry/key-type.ts';
+
+export type Db = Pick<Pool, 'query'>;
+
+/** A VSync (64 lowercase hex digits) and how many entries it covers. */
+export interface KeptVSync {
+  entries: number;
+  vsync: string;
+}
+
+/** Reads the kept VSync of a participant and key type: about a millisecond at any number of keys. */
+export async function readVSync(db: Db, participant: string, keyType: KeyType): Promise<KeptVSync> {
+  const { rows } = await db.query<{ entries: string; vsync: string }>(
+    'select entries, vsync from dict.vsync($1, $2)',
+    [participant, keyType],
+  );
+  const row = rows[0];
+  if (row === undefined) throw new Error('dict.vsync answers one row always');
+  return { entries: Number(row.entries), vsync: row.vsync };
+}
+
+export interface Recalculation extends KeptVSync {
+  keptVsync: string;
+  /** How many buckets were wrong and are mended; 0 as long as every change went through the triggers. */
+  mendedBuckets: number;
+}
+
+/** Computes a VSync from the entries in one snapshot, and mends the kept one (Manual §9: the proof comes from the local base). */
+export async function recalculateVSync(
+  db: Db,
+  participant: string,
+  keyType: KeyType,
+): Promise<Recalculation> {
+  const { rows } = await db.query<{
+    entries: string;
+    vsync: string;
+    kept_vsync: string;
+    mended_buckets: number;
+  }>('select * from dict.recalculate_vsync($1, $2)', [participant, keyType]);
+  const row = rows[0];
+  if (row === undefined) throw new Error('dict.recalculate_vsync answers one row always');
+  return {
+    entries: Number(row.entries),
+    vsync: row.vsync,
+    keptVsync: row.kept_vsync,
+    mendedBuckets: row.mended_buckets,
+  };
+}
+
+/** The key types among those given whose last full scan is older than `maxAgeHours`, or never was. */
+export async function typesToScan(
+  db: Db,
+  participant: string,
+  keyTypes: readonly KeyType[],
+  maxAgeHours: number,
+): Promise<KeyType[]> {
+  const { rows } = await db.query<{ key_type: KeyType }>(
+    `select t.key_type from unnest($2::text[]) with ordinality t (key_type, n)
+     where not exists (select from dict.vsync_scans s
+       where s.participant = $1 and s.key_type = t.key_type and s.scanned_at > workflow.now() - $3 * interval '1 hour')
+     order by n`,
+    [participant, keyTypes, maxAgeHours],
+  );
+  return rows.map((row) => row.key_type);
+}
+
+/** How often a worker folds, in ms. */
+export const FOLD_EVERY_MS = 2000;
+
+/** Folds the deltas that writers appended into their buckets until none is left, or another is folding; tells how many. */
+export async function foldDeltas(db: Db, batch = 20_000): Promise<number> {
+  let folded = 0;
+  for (;;) {
+    const { rows } = await db.query<{ n: number }>('select dict.fold_vsync_deltas($1) as n', [batch]);
+    const n = rows[0]?.n ?? 0;
+    folded += n;
+    if (n < batch) return folded;
+  }
+}
+
+/** Writes down which participants this installation serves, for the SQL functions that say "all configured". */
+export async function configureParticipants(db: Db, participants: readonly string[]): Promise<void> {
+  await db.query(
+    `with gone as (delete from dict.participants where participant <> all ($1::text[]))
+     insert into dict.participants (participant) select unnest($1::text[]) on conflict do nothing`,
+    [participants],
+  );
+}

@@ -1,0 +1,102 @@
+import type { Transaction } from '../../engine/index.ts';
+import type { KeyType } from '../../dict/entry/key-type.ts';
+import type { AppliedChange } from '../../dict/repair/repair.ts';
+import type { UndoneKey } from '../../dict/repair/undo.ts';
+import type { Message } from './messages.ts';
+import { toPages } from './paging.ts';
+
+/** Puts a message to Core-Dict into the outbox, in the transaction that causes it. */
+export async function publish(
+  tx: Transaction,
+  participant: string,
+  keyType: KeyType | 'ALL',
+  runId: string,
+  message: Message,
+): Promise<void> {
+  await tx.query('select dict.publish($1, $2, $3, $4, $5)', [
+    participant,
+    keyType,
+    message.type,
+    JSON.stringify(message.content),
+    runId,
+  ]);
+}
+
+/** Whose changes are told. */
+export interface ChangesOf {
+  runId: string;
+  participant: string;
+  keyType: KeyType;
+}
+
+/** Tells Core-Dict what a reconciliation changed, in the transaction that did: as many pages as it takes. */
+export async function publishChanges(
+  tx: Transaction,
+  { runId, participant, keyType }: ChangesOf,
+  changes: readonly AppliedChange[],
+): Promise<void> {
+  const pages = toPages(changes.map(withCids));
+  let page = await countPages(tx, COUNT_RECONCILIATION, runId, pages.length, changes.length);
+  for (const told of pages) {
+    const content = { runId, page: ++page, changes: told };
+    await publish(tx, participant, keyType, runId, { type: 'reconciliation.changes', content });
+  }
+}
+
+/** Tells Core-Dict what became of keys that an undo came to, likewise. */
+export async function publishUndone(
+  tx: Transaction,
+  { runId, undoneRun, participant, keyType }: ChangesOf & { undoneRun: string },
+  changes: readonly UndoneKey[],
+): Promise<void> {
+  const pages = toPages(changes.map(withCids));
+  let page = await countPages(tx, COUNT_UNDO, runId, pages.length, changes.length);
+  for (const told of pages) {
+    const content = { runId, undoneRun, page: ++page, changes: told };
+    await publish(tx, participant, keyType, runId, { type: 'undo.changes', content });
+  }
+}
+
+/** How many pages and changes a reconciliation or an undo has told. */
+export async function readTold(
+  tx: Transaction,
+  runId: string,
+): Promise<{ pageCount: number; changeCount: number }> {
+  const { rows } = await tx.query<{ pageCount: number; changeCount: number }>(
+    `select pages_told as "pageCount", changes_told::float8 as "changeCount" from dict.reconciliations where run_id = $1
+     union all
+     select pages_told, changes_told::float8 from dict.undos where undo_run_id = $1`,
+    [runId],
+  );
+  return rows[0] ?? { pageCount: 0, changeCount: 0 };
+}
+
+const COUNT_RECONCILIATION = `
+  update dict.reconciliations set pages_told = pages_told + $2, changes_told = changes_told + $3
+  where run_id = $1 returning pages_told`;
+const COUNT_UNDO = `
+  update dict.undos set pages_told = pages_told + $2, changes_told = changes_told + $3
+  where undo_run_id = $1 returning pages_told`;
+
+/** Counts pages about to be told; the number of the last one before them. */
+async function countPages(
+  tx: Transaction,
+  count: string,
+  runId: string,
+  pages: number,
+  changes: number,
+): Promise<number> {
+  const { rows } = await tx.query<{ pages_told: number }>(count, [runId, pages, changes]);
+  return (rows[0]?.pages_told ?? pages) - pages;
+}
+
+/** With the CIDs beside the content: they stay when content is left out. */
+function withCids<T extends { before: unknown; after: unknown }>(
+  change: T,
+): T & { cidBefore: string | null; cidAfter: string | null } {
+  return { ...change, cidBefore: cidOf(change.before), cidAfter: cidOf(change.after) };
+}
+
+function cidOf(entry: unknown): string | null {
+  return (entry as { cid?: string } | null)?.cid ?? null;
+}

@@ -1,0 +1,73 @@
+import type { Pool } from 'pg';
+import { translated } from '../../engine/index.ts';
+
+/** A message that is not delivered: WAITING for its turn, or DEAD, put aside. Without its content. */
+export interface Undelivered {
+  id: string;
+  participant: string;
+  keyType: string;
+  sequence: string;
+  type: string;
+  runId: string | null;
+  createdAt: Date;
+  state: 'WAITING' | 'DEAD';
+  attempts: number;
+  /** What it met last, or what its stream meets. */
+  errorCode: string | null;
+  deadAt: Date | null;
+  /** Its stream backs off until then. */
+  retryAt: Date | null;
+}
+
+/** The undelivered messages in the order of their streams, at most `limit`, and how many there are in all. */
+export async function listUndelivered(
+  db: Pick<Pool, 'query'>,
+  { state, limit }: { state?: Undelivered['state'] | undefined; limit: number },
+): Promise<{ waiting: number; dead: number; messages: Undelivered[] }> {
+  const { rows: counts } = await db.query<{ waiting: number; dead: number }>(
+    `select count(*) filter (where dead_at is null)::float8 as waiting,
+       count(*) filter (where dead_at is not null)::float8 as dead
+     from dict.outbox where delivered_at is null`,
+  );
+  const { rows: messages } = await db.query<Undelivered>(
+    `select id, participant, key_type as "keyType", sequence, type, run_id as "runId", created_at as "createdAt", state,
+       attempts, error_code as "errorCode", dead_at as "deadAt", retry_at as "retryAt"
+     from dict.outbox_messages where state = coalesce($1, state) order by participant, key_type, sequence limit $2`,
+    [state ?? null, limit],
+  );
+  return { waiting: counts[0]?.waiting ?? 0, dead: counts[0]?.dead ?? 0, messages };
+}
+
+/** Sends dead messages again (without ids: all), in one transaction; how many. DV_MESSAGE_NOT_DEAD. */
+export async function retryDead(db: Pick<Pool, 'query'>, ids?: readonly string[]): Promise<number> {
+  const { rows } = await translated(async () =>
+    db.query<{ again: number }>('select dict.retry_outbox($1)::float8 as again', [ids ?? null]),
+  );
+  return rows[0]?.again ?? 0;
+}
+
+/** A stream whose messages don't get through. */
+export interface TroubledStream {
+  participant: string;
+  keyType: string;
+  dead: number;
+  /** Since when the oldest waits; null: none waits, or not for long. */
+  waitingSince: Date | null;
+  errorCode: string | null;
+}
+
+/** A backlog this old is said to be one. Healthy ones last seconds; a broker's restart a minute or two. */
+const OLD_MINUTES = 10;
+
+/** The streams with messages put aside, or with one that has waited for more than ten minutes. */
+export async function readTroubledStreams(db: Pick<Pool, 'query'>): Promise<TroubledStream[]> {
+  const { rows } = await db.query<TroubledStream>(
+    `select participant, key_type as "keyType", dead::float8 as dead, error_code as "errorCode",
+       case when oldest_waiting_at < workflow.now() - $1 * interval '1 minute' then oldest_waiting_at end as "waitingSince"
+     from dict.outbox_streams
+     where dead > 0 or oldest_waiting_at < workflow.now() - $1 * interval '1 minute'
+     order by 1, 2`,
+    [OLD_MINUTES],
+  );
+  return rows;
+}

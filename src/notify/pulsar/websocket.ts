@@ -1,0 +1,118 @@
+import { WebSocket } from 'ws';
+import { type DvError, UsageError } from '../../errors/dv-error.ts';
+import { type PulsarSettings, readNamed, readToken } from './pulsar-connection.ts';
+import { pulsarError } from './pulsar-errors.ts';
+
+const OPEN_MS = 10_000;
+const CLOSE_MS = 2000;
+
+/** `persistent/tenant/namespace/name` of a topic, which may be given in short: NAME. DV_TOPIC_INVALID. */
+export function topicPath(topic: string): string {
+  const [, domain = 'persistent', path = ''] =
+    /^(?:(persistent|non-persistent):\/\/)?([^:]+)$/.exec(topic) ?? [];
+  const parts = path.split('/');
+  if (parts.every((part) => part !== '')) {
+    if (parts.length === 3) return [domain, ...parts.map(encodeURIComponent)].join('/');
+    if (parts.length === 1) return `${domain}/public/default/${encodeURIComponent(path)}`;
+  }
+  throw new UsageError('DV_TOPIC_INVALID', 'A topic is NAME or persistent://TENANT/NAMESPACE/NAME.');
+}
+
+/**
+ * A socket of Pulsar's WebSocket API, open; `onOpen` puts listeners on it before the first message can come. Errors: those
+ * of a way out.
+ */
+export async function openSocket(
+  settings: PulsarSettings,
+  path: string,
+  parameters: Record<string, string>,
+  onOpen: (socket: WebSocket) => void = () => undefined,
+): Promise<WebSocket> {
+  const url = new URL(settings.url);
+  url.pathname = `${url.pathname.replace(/\/$/, '')}/ws/v2/${path}`;
+  url.search = new URLSearchParams(parameters).toString();
+  const pem = (name: string, file: string | undefined) =>
+    file === undefined ? undefined : readNamed(name, file);
+  const token = readToken(settings);
+  const socket = new WebSocket(url, {
+    ca: pem('NOTIFY_TLS_CA', settings.tlsCa),
+    cert: pem('NOTIFY_TLS_CERT', settings.tlsCert),
+    key: pem('NOTIFY_TLS_KEY', settings.tlsKey),
+    headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
+    handshakeTimeout: OPEN_MS,
+    perMessageDeflate: false,
+  });
+  const opening = opened(socket);
+  socket.once('open', () => {
+    // What goes wrong from now on, the close tells.
+    socket.on('error', () => undefined);
+    onOpen(socket);
+  });
+  await opening;
+  return socket;
+}
+
+/** Closes a socket, with all that was sent before; settles when it is closed, or the broker doesn't answer. */
+export async function closeSocket(socket: WebSocket): Promise<void> {
+  if (socket.readyState === WebSocket.CLOSED) return;
+  const closed = new Promise((resolve) => socket.once('close', resolve));
+  const late = setTimeout(() => socket.terminate(), CLOSE_MS);
+  socket.close();
+  await closed;
+  clearTimeout(late);
+}
+
+/** Hands over the answers of a socket; ends the connection at one that is no JSON object. */
+export function onAnswer(socket: WebSocket, take: (answer: Record<string, unknown>) => void): void {
+  socket.on('message', (data: Buffer) => {
+    let answer: unknown;
+    try {
+      answer = JSON.parse(data.toString('utf8'));
+    } catch {
+      // It is no Pulsar that says such a thing.
+    }
+    if (typeof answer === 'object' && answer !== null) take(answer as Record<string, unknown>);
+    else socket.terminate();
+  });
+}
+
+/** Waits until a connecting WebSocket is open; takes all listeners off it. Throws a DvError. */
+export function opened(socket: WebSocket): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const fail = (error: DvError): void => {
+      // Ending a socket that is still connecting is an error of its own.
+      socket.removeAllListeners();
+      socket.on('error', () => undefined);
+      socket.terminate();
+      reject(error);
+    };
+    socket.once('open', () => {
+      socket.removeAllListeners();
+      resolve();
+    });
+    socket.once('unexpected-response', (_, { statusCode = 0 }) => fail(byStatus(statusCode)));
+    socket.once('error', (error) => fail(byError(error)));
+  });
+}
+
+/** What the HTTP status says with which the WebSocket service refuses to open a producer. */
+function byStatus(status: number): DvError {
+  switch (status) {
+    case 401:
+    case 403:
+      return pulsarError.unauthorized();
+    case 400:
+    case 404:
+      return pulsarError.topic();
+    case 409:
+      return pulsarError.busy();
+    default:
+      return pulsarError.away(`HTTP status ${status}`);
+  }
+}
+
+function byError(error: NodeJS.ErrnoException): DvError {
+  const code = error.code ?? '';
+  if (/TLS|SSL|CERT|SELF_SIGNED|UNABLE_TO_|EPROTO|HOSTNAME/.test(code)) return pulsarError.tls(code, error);
+  return code === '' ? pulsarError.timeout(error) : pulsarError.away(code, error);
+}

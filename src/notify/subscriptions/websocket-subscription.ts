@@ -1,0 +1,161 @@
+import type { WebSocket } from 'ws';
+import { keepSubscribed } from './keep-subscribed.ts';
+import { pulsarError } from '../pulsar/pulsar-errors.ts';
+import {
+  AGAIN_MS,
+  BATCH,
+  type ReceivedMessage,
+  type Subscription,
+  type SubscriptionOptions,
+  type Verdict,
+} from './subscription.ts';
+import { closeSocket, onAnswer, openSocket, topicPath } from '../pulsar/websocket.ts';
+
+/** Messages on their way to us beyond the batch that is worked on. */
+const QUEUE = 500;
+const PING_MS = 20_000;
+
+/** A subscription by Pulsar's WebSocket API: no native addon. */
+export function subscribeByWebSocket(options: SubscriptionOptions): Subscription {
+  return keepSubscribed(options, async (stopping) => {
+    if (options.deadLetterTopic !== undefined) await keepDeadLetters(options, options.deadLetterTopic);
+    const inbox = new Inbox(stopping);
+    const socket = await openSocket(
+      options,
+      consumerPath(options, options.topic),
+      {
+        subscriptionType: 'Key_Shared',
+        receiverQueueSize: String(QUEUE),
+        negativeAckRedeliveryDelay: String(AGAIN_MS),
+      },
+      (opening) => inbox.listenTo(opening),
+    );
+    try {
+      options.onConnection?.(undefined);
+      await consume(socket, inbox, options, stopping);
+    } finally {
+      inbox.close();
+      await closeSocket(socket);
+    }
+  });
+}
+
+function consumerPath({ subscription }: SubscriptionOptions, topic: string): string {
+  return `consumer/${topicPath(topic)}/${encodeURIComponent(subscription)}`;
+}
+
+/** What came and is not yet worked on. */
+class Inbox {
+  readonly #waiting: ReceivedMessage[] = [];
+  readonly #stopping: AbortSignal;
+  #wake = Promise.withResolvers<void>();
+  #pings: NodeJS.Timeout | undefined;
+
+  constructor(stopping: AbortSignal) {
+    this.#stopping = stopping;
+    stopping.addEventListener('abort', this.#rouse);
+  }
+
+  readonly #rouse = (): void => this.#wake.resolve();
+
+  listenTo(socket: WebSocket): void {
+    let alive = true;
+    onAnswer(socket, ({ messageId, payload, key, redeliveryCount }) => {
+      if (typeof messageId !== 'string') return;
+      this.#waiting.push({
+        id: messageId,
+        body: Buffer.from(typeof payload === 'string' ? payload : '', 'base64'),
+        key: typeof key === 'string' ? key : '',
+        tries: Number(redeliveryCount ?? 0) + 1,
+      });
+      this.#rouse();
+    });
+    socket.on('close', this.#rouse);
+    socket.on('pong', () => (alive = true));
+    // Notices a connection whose other end is gone, and keeps a quiet one from being closed as idle.
+    this.#pings = setInterval(() => {
+      if (!alive) socket.terminate();
+      else socket.ping();
+      alive = false;
+    }, PING_MS);
+  }
+
+  /** The next messages; none when it was roused for another reason. */
+  async next(): Promise<ReceivedMessage[]> {
+    if (this.#waiting.length === 0) {
+      await this.#wake.promise;
+      this.#wake = Promise.withResolvers();
+    }
+    return this.#waiting.splice(0, BATCH);
+  }
+
+  close(): void {
+    clearInterval(this.#pings);
+    this.#stopping.removeEventListener('abort', this.#rouse);
+  }
+}
+
+/** Works until the socket closes (throws) or it is stopped. */
+async function consume(
+  socket: WebSocket,
+  inbox: Inbox,
+  options: SubscriptionOptions,
+  stopping: AbortSignal,
+): Promise<void> {
+  while (!stopping.aborted) {
+    if (socket.readyState !== socket.OPEN) throw pulsarError.away('it closed the connection');
+    const batch = await inbox.next();
+    if (batch.length === 0) continue;
+    const verdicts = await options.take(batch, stopping);
+    for (const [place, message] of batch.entries()) {
+      await answer(socket, options, message, verdicts[place] ?? 'again');
+    }
+  }
+}
+
+async function answer(
+  socket: WebSocket,
+  options: SubscriptionOptions,
+  message: ReceivedMessage,
+  verdict: Verdict,
+): Promise<void> {
+  let done = verdict === 'ack';
+  if (typeof verdict === 'object' && options.deadLetterTopic !== undefined) {
+    done = await sendDeadLetter(options, options.deadLetterTopic, message, verdict.deadLetter).then(
+      () => true,
+      () => false,
+    );
+  }
+  // A connection that is gone has told nobody: the message comes again.
+  if (socket.readyState !== socket.OPEN) return;
+  socket.send(JSON.stringify({ ...(!done && { type: 'negativeAcknowledge' }), messageId: message.id }));
+}
+
+/** A topic without a subscription forgets its messages. */
+async function keepDeadLetters(options: SubscriptionOptions, topic: string): Promise<void> {
+  const parameters = { subscriptionType: 'Shared', pullMode: 'true' };
+  await closeSocket(await openSocket(options, consumerPath(options, topic), parameters));
+}
+
+async function sendDeadLetter(
+  options: SubscriptionOptions,
+  deadLetterTopic: string,
+  message: ReceivedMessage,
+  reason: string,
+): Promise<void> {
+  const answered = Promise.withResolvers<unknown>();
+  const socket = await openSocket(options, `producer/${topicPath(deadLetterTopic)}`, {}, (opening) => {
+    onAnswer(opening, ({ result }) => answered.resolve(result));
+    opening.on('close', () => answered.resolve('closed'));
+  });
+  socket.send(
+    JSON.stringify({
+      payload: message.body.toString('base64'),
+      properties: { reason, topic: options.topic, messageId: message.id },
+      ...(message.key !== '' && { key: message.key }),
+    }),
+  );
+  const result = await answered.promise;
+  await closeSocket(socket);
+  if (result !== 'ok') throw pulsarError.away('it did not take a dead letter');
+}

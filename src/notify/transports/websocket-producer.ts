@@ -1,0 +1,106 @@
+import type { WebSocket } from 'ws';
+import type { DvError } from '../../errors/dv-error.ts';
+import type { Producer } from './stream-producers.ts';
+import { pulsarError } from '../pulsar/pulsar-errors.ts';
+import { opened } from '../pulsar/websocket.ts';
+import type { OutboxMessage } from './transport.ts';
+
+/** Nothing acknowledged for so long although something was sent: the broker is away. */
+const ACK_MS = 10_000;
+
+/** How long the broker may take to close its side. */
+const CLOSE_MS = 2000;
+
+/** WebSocket's "message too big". */
+const TOO_BIG = 1009;
+
+/** What Pulsar answers to each message; `context` is what was sent with it. */
+interface Ack {
+  result: string;
+  context?: string | null;
+  errorCode?: number;
+  errorMsg?: string;
+}
+
+/** Pulsar's error codes that speak of the message itself: not JSON, not Base64. */
+const UNREADABLE: ReadonlySet<number | undefined> = new Set([3, 7]);
+
+/** Makes a producer of a WebSocket that is connecting; `write` makes the text of a message. Throws a DvError. */
+export async function openWebSocketProducer(
+  socket: WebSocket,
+  write: (message: OutboxMessage, context: string) => string,
+): Promise<Producer> {
+  await opened(socket);
+  const waiting = new Map<string, PromiseWithResolvers<void>>();
+  let sent = 0;
+  let over: DvError | undefined;
+  let timer: NodeJS.Timeout | undefined;
+
+  const finish = (error: DvError): void => {
+    over ??= error;
+    clearTimeout(timer);
+    for (const { reject } of waiting.values()) reject(over);
+    waiting.clear();
+    socket.terminate();
+  };
+  const watch = (): void => {
+    clearTimeout(timer);
+    if (waiting.size > 0) timer = setTimeout(() => finish(pulsarError.timeout()), ACK_MS);
+  };
+  socket.on('message', (data: Buffer) => {
+    const ack = read(data);
+    // Without context it could not read what we sent.
+    if (typeof ack?.context !== 'string') {
+      return finish(ack === undefined ? pulsarError.away('its answer cannot be read') : refusal(ack));
+    }
+    const waiter = waiting.get(ack.context);
+    waiting.delete(ack.context);
+    if (ack.result === 'ok') waiter?.resolve();
+    else waiter?.reject(refusal(ack));
+    watch();
+  });
+  socket.on('error', (error) => finish(pulsarError.away('the connection failed', error)));
+  socket.on('close', (code) => {
+    finish(
+      code === TOO_BIG ? pulsarError.tooLarge() : pulsarError.away(`it closed the connection, code ${code}`),
+    );
+  });
+
+  return {
+    send(message) {
+      if (over !== undefined) return Promise.reject(over);
+      const context = String(sent++);
+      const answer = Promise.withResolvers<void>();
+      waiting.set(context, answer);
+      if (waiting.size === 1) watch();
+      socket.send(write(message, context));
+      return answer.promise;
+    },
+    async close() {
+      over ??= pulsarError.away('we closed the connection');
+      if (socket.readyState === socket.CLOSED) return;
+      // Until the broker has closed its side, it keeps the producer's name for us.
+      const closed = new Promise((resolve) => socket.once('close', resolve));
+      if (waiting.size > 0) socket.terminate();
+      else socket.close();
+      const late = setTimeout(() => socket.terminate(), CLOSE_MS);
+      await closed;
+      clearTimeout(late);
+    },
+  };
+}
+
+function read(data: Buffer): Ack | undefined {
+  try {
+    return JSON.parse(data.toString('utf8')) as Ack;
+  } catch {
+    return undefined;
+  }
+}
+
+function refusal({ errorCode, errorMsg = '' }: Ack): DvError {
+  if (/message size|bigger than|exceeds/i.test(errorMsg)) return pulsarError.tooLarge();
+  return UNREADABLE.has(errorCode)
+    ? pulsarError.refused()
+    : pulsarError.away(`it answered with error ${errorCode}`);
+}

@@ -1,0 +1,181 @@
+import type { Pool } from 'pg';
+import type { Logger } from 'pino';
+import { activities } from '../../tasks/index.ts';
+import { randomUUID } from 'node:crypto';
+import type { Bridge } from '../bridge/index.ts';
+import type { Settings } from '../settings.ts';
+import { cutConnections } from '../database/pool.ts';
+import { settleFeed } from '../dict/key-base/connected-tables.ts';
+import { checkDeadlines, configureDeadline } from '../dict/vsync/deadline.ts';
+import { limitedBridge, seedRateLimits } from '../dict/rate-limits.ts';
+import { removeExpired, type RetentionAges } from '../dict/log/run-retention.ts';
+import { configureParticipants, FOLD_EVERY_MS, foldDeltas } from '../dict/vsync/vsync-store.ts';
+import { type AttemptReport, readCrontab, type RunningWorker, startWorker } from '../engine/index.ts';
+import { forgetKeyEvents, refuseConnected } from '../dict/key-base/apply-key-events.ts';
+import {
+  consumeKeyEvents,
+  expireMessages,
+  openWay,
+  relayOutbox,
+  type Subscription,
+} from '../notify/index.ts';
+import { pulsarSettings } from './pulsar-settings.ts';
+import { removeLeftFiles } from './temp-files.ts';
+import { machines, openSchedule, tickVerificationSchedules } from '../workflows/index.ts';
+import { type WhatWaits, whatWaits } from './pending-work.ts';
+
+const ALL_WAITS: WhatWaits = { messages: true, deltas: true, feed: true };
+
+/** A chore's turn at what has expired: the next one goes on. */
+const RETENTION_MS = 5000;
+
+export interface ServiceOptions {
+  pool: Pool;
+  /** Session connections for Graphile Worker; default: those of `pool`. */
+  sessionPool?: Pool;
+  /** For the chores: session connections whose statements are limited; default: those of `pool`. */
+  chorePool?: Pool;
+  bridge: Bridge;
+  settings: Settings;
+  log: Logger;
+  /** The crontab's text. */
+  crontab: string;
+  onAttempt?: (report: AttemptReport) => void;
+  onRecovered?: (what: string) => void;
+}
+
+/**
+ * The service: worker, cron, relay to Core-Dict, key events in and the chores of the key base. Stops as the worker stops.
+ * DV_KEY_EVENTS_CONNECTED, DV_TOPIC_INVALID.
+ */
+export async function startService(options: ServiceOptions): Promise<RunningWorker> {
+  const { pool, chorePool = pool, settings, log } = options;
+  const participants = settings.PARTICIPANT_ISPB;
+  const schedules = readCrontab(options.crontab);
+  if (settings.KEY_EVENTS_URL !== undefined) await refuseConnected(pool, participants);
+  await configureParticipants(pool, participants);
+  await configureDeadline(pool, settings.SYNC_DEADLINE_HOURS);
+  await Promise.all(
+    participants.map(async (participant) =>
+      seedRateLimits(pool, options.bridge, participant, {
+        correlationId: randomUUID().replaceAll('-', ''),
+        timeoutMs: 5000,
+      }),
+    ),
+  );
+  // Undone when the start fails: it may be tried again.
+  await using started = new AsyncDisposableStack();
+  const way = await openWay(pulsarSettings(settings));
+  started.defer(async () => way.close());
+  const waits: WhatWaits = { ...ALL_WAITS };
+  /** A chore that does nothing, and asks nothing, until a look has found something for it. */
+  const ifAny = (what: keyof WhatWaits, work: () => Promise<unknown>) => async () => {
+    if (!waits[what]) return;
+    waits[what] = false;
+    await work();
+  };
+  const worker = await startWorker({
+    pool,
+    ...(options.sessionPool && { sessionPool: options.sessionPool }),
+    ...(options.chorePool && { chorePool: options.chorePool }),
+    onSilence: () => {
+      for (const each of [pool, options.sessionPool, options.chorePool]) if (each) cutConnections(each);
+    },
+    log,
+    machines,
+    activities,
+    services: { pool, bridge: limitedBridge(options.bridge, pool), settings },
+    concurrency: settings.WORKER_CONCURRENCY,
+    graphileSchema: settings.GRAPHILE_WORKER_SCHEMA,
+    schedules,
+    ticks: { verification_schedule: tickVerificationSchedules(participants) },
+    logFields: ({ input }) => ({ participant: input['participant'], keyType: input['keyType'] }),
+    ...(options.onAttempt && { onAttempt: options.onAttempt }),
+    ...(options.onRecovered && { onRecovered: options.onRecovered }),
+    chores: [
+      {
+        name: 'look',
+        everyMs: 750,
+        run: async () => {
+          try {
+            Object.assign(waits, await whatWaits(chorePool));
+          } catch (error) {
+            // What keeps the look from one table must not keep the others from theirs: let them see for themselves.
+            Object.assign(waits, ALL_WAITS);
+            throw error;
+          }
+        },
+      },
+      {
+        name: 'relay',
+        everyMs: 100,
+        run: ifAny('messages', async () =>
+          relayOutbox(chorePool, way, { content: settings.NOTIFY_CONTENT, log }),
+        ),
+      },
+      {
+        name: 'message-retention',
+        everyMs: 600_000,
+        run: async () => void (await expireMessages(chorePool, settings.OUTBOX_RETENTION_DAYS)),
+      },
+      { name: 'fold', everyMs: FOLD_EVERY_MS, run: ifAny('deltas', async () => foldDeltas(chorePool)) },
+      // Not limited: a mapping that was mended has all of its table compared in one statement. It waits 1 ms for a lock.
+      { name: 'feed', everyMs: 500, run: ifAny('feed', async () => settleFeed(pool)) },
+      {
+        name: 'deadlines',
+        everyMs: 60_000,
+        run: async () => watchDeadlines(chorePool, settings.SYNC_DEADLINE_HOURS, log),
+      },
+      {
+        name: 'key-events',
+        everyMs: 600_000,
+        run: async () => void (await forgetKeyEvents(chorePool, settings.KEY_EVENTS_RETENTION_DAYS)),
+      },
+      {
+        name: 'retention',
+        everyMs: 60_000,
+        run: async () => void (await removeExpired(chorePool, retentionAges(settings), RETENTION_MS)),
+      },
+      {
+        name: 'temp-files',
+        everyMs: 600_000,
+        run: async () => removeLeftFiles(chorePool, settings.TEMP_DIR),
+      },
+    ],
+  });
+  started.defer(async () => worker.stop());
+  for (const participant of participants) await openSchedule(pool, participant);
+  const keyEvents = await hearKeyEvents(options);
+  started.defer(async () => keyEvents?.close());
+  const running = started.move();
+  let stopped: Promise<void> | undefined;
+  return { ...worker, stop: async () => (stopped ??= running.disposeAsync()) };
+}
+
+/** Subscribes to the core system's key events, where that is configured. */
+async function hearKeyEvents({ pool, settings, log }: ServiceOptions): Promise<Subscription | undefined> {
+  const { KEY_EVENTS_URL: url, KEY_EVENTS_TOPIC: topic, KEY_EVENTS_SUBSCRIPTION: subscription } = settings;
+  if (url === undefined || topic === undefined) return undefined;
+  return consumeKeyEvents({
+    ...pulsarSettings(settings),
+    pool,
+    log,
+    url,
+    topic,
+    subscription,
+    // As Pulsar's own clients name it.
+    deadLetterTopic: settings.KEY_EVENTS_DEAD_LETTER_TOPIC ?? `${topic}-${subscription}-DLQ`,
+  });
+}
+
+/** Raises what the deadline watch finds, and says so in the log. */
+async function watchDeadlines(pool: Pool, hours: number, log: Logger): Promise<void> {
+  for (const { participant, keyType, deadlineAt } of await checkDeadlines(pool, hours)) {
+    log.warn({ participant, keyType, deadlineAt }, `DICT said no OK for ${hours} hours`);
+  }
+}
+
+/** The settings' ages. */
+export function retentionAges(settings: Settings): RetentionAges {
+  return { runDays: settings.RETENTION_RUN_DAYS, auditDays: settings.RETENTION_AUDIT_DAYS };
+}

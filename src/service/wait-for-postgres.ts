@@ -1,0 +1,30 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Logger } from 'pino';
+import { fromDatabase } from '../engine/index.ts';
+import { DvError } from '../errors/dv-error.ts';
+
+const FIRST_PAUSE_MS = 250;
+const LONGEST_PAUSE_MS = 5000;
+
+/**
+ * Does what needs Postgres, again and again while Postgres is away or busy (a migration's deadlock), and says so in the log each time. Everything else
+ * that fails is the caller's at once: a wrong password, a missing database and a newer schema do not heal by waiting.
+ * Returns nothing when told to stop before it was done.
+ */
+export async function untilPostgresIsThere<T>(
+  { log, signal }: { log: Logger; signal: AbortSignal },
+  work: () => Promise<T>,
+): Promise<T | undefined> {
+  for (let pauseMs = FIRST_PAUSE_MS; !signal.aborted; pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS)) {
+    try {
+      return await work();
+    } catch (error) {
+      if (signal.aborted) return undefined;
+      const known = fromDatabase(error);
+      if (!(known instanceof DvError && known.class === 'retryable')) throw error;
+      log.warn({ code: known.code, retryInMs: pauseMs }, `the worker waits for Postgres: ${known.message}`);
+      await delay(pauseMs, undefined, { signal }).catch(() => undefined);
+    }
+  }
+  return undefined;
+}

@@ -1,0 +1,21 @@
+import type { Pool } from 'pg';
+import type { Bridge } from '../bridge/index.ts';
+import type { Settings } from '../settings.ts';
+
+/** What activities work with. */
+export interface Services {
+  pool: Pool;
+  bridge: Bridge;
+  settings: Pick<
+    Settings,
+    | 'MANUAL_APPROVAL_THRESHOLD'
+    | 'APPROVAL_FRESH_MINUTES'
+    | 'IN_FLIGHT_MARGIN_SECONDS'
+    | 'EVENT_LOG_MAX_HOURS'
+    | 'NOK_RECHECK_SECONDS'
+    | 'FILE_POLL_SECONDS'
+    | 'REPAIR_MAX_HOURS'
+    | 'SCAN_MAX_AGE_HOURS'
+    | 'TEMP_DIR'
+  >;
+}

@@ -1,0 +1,13 @@
+import { defineConfig } from 'vitest/config';
+
+/** `npm run test:chaos`: everything that can break, broken, one after the other. CHAOS_ROUNDS=20 does it 20 times. */
+export default defineConfig({
+  test: {
+    include: ['test/adversity/chaos/**/*.chaos.ts'],
+    fileParallelism: false,
+    testTimeout: 180_000,
+    hookTimeout: 60_000,
+    expect: { poll: { timeout: 15_000 } },
+    onUnhandledError: (error) => !(error.stack ?? '').includes('graphile-worker/dist/sql/completeJobs'),
+  },
+});

@@ -1,0 +1,253 @@
+import type { Pool } from 'pg';
+import { computeCid } from '../../../src/dict/entry/cid.ts';
+import type { Entry } from '../../../src/dict/entry/entry.ts';
+import type { KeyType } from '../../../src/dict/entry/key-type.ts';
+import { VSync } from '../../../src/dict/vsync/vsync.ts';
+import type { SimulatedDict } from '../../../src/simulator/index.ts';
+import { EPOCH } from './database.ts';
+import { describe, hex } from './describe.ts';
+import { UndoWitness } from './undo-witness.ts';
+
+/** A moment of the model: milliseconds since 1970, and the order of what happens within one. */
+export interface Moment {
+  at: number;
+  order: number;
+}
+
+interface Decided {
+  runId: string;
+  round: number;
+  cid: string;
+  side: string;
+  decision: string;
+  key: string | null;
+  before: (Entry & { cid: string }) | null;
+  after: (Entry & { cid: string }) | null;
+}
+
+/** When a CID was in DICT; `until` undefined: it is. */
+interface Stay {
+  from: number;
+  until: number | undefined;
+}
+
+/** How long what DICT said may be applied, in milliseconds. */
+const FRESH_MS = 60_000;
+
+/**
+ * Watches a model run and says what is wrong: keeps its own idea of the local base, from what the bank wrote and what
+ * the divergences say was repaired, and of what may be repaired, by the words of DOMAIN.md and nothing else.
+ */
+export class Witness {
+  /** The local base as it must be, by key. */
+  readonly base = new Map<string, Entry>();
+  readonly undo: UndoWitness;
+  /** The bank's last write of each key. */
+  readonly #written = new Map<string, Moment>();
+  readonly #rounds = new Map<string, Moment & { judgedFrom?: number }>();
+  readonly #seen = new Set<string>();
+  readonly #stays = new Map<string, Stay[]>();
+  readonly #contents = new Map<string, Entry>();
+  readonly #pool: Pool;
+  readonly #dict: SimulatedDict;
+  readonly #scope: { participant: string; keyType: KeyType; marginMs: number };
+  #order = 0;
+  /** What happened, for whoever has to find out why. */
+  readonly story: string[] = [];
+
+  constructor(
+    pool: Pool,
+    dict: SimulatedDict,
+    scope: { participant: string; keyType: KeyType; marginMs: number },
+  ) {
+    this.#pool = pool;
+    this.#dict = dict;
+    this.#scope = scope;
+    this.undo = new UndoWitness(pool);
+  }
+
+  tell(at: number, what: string): void {
+    this.story.push(`${((at - EPOCH) / 1000).toFixed(1).padStart(8)} s  ${what}`);
+  }
+
+  /** The bank's own system has written a key (undefined: it is gone). What changed nothing is no write. */
+  wrote(at: number, key: string, entry: Entry | undefined): void {
+    if (describe(entry) === describe(this.base.get(key))) return;
+    this.#changed(at, key, entry);
+    this.undo.bankChanged(key);
+  }
+
+  /** It has deleted the row of a key, even if that was removed softly before: there is nothing to put back in. */
+  deleted(key: string): void {
+    this.undo.bankChanged(key);
+  }
+
+  #changed(at: number, key: string, entry: Entry | undefined): void {
+    this.#written.set(key, { at, order: ++this.#order });
+    if (entry === undefined) this.base.delete(key);
+    else this.base.set(key, entry);
+  }
+
+  /** It has written what is no part of a CID: the margin before a snapshot goes by when the CID came. */
+  touched(key: string): void {
+    this.#written.set(key, { at: this.#written.get(key)?.at ?? 0, order: ++this.#order });
+    this.undo.bankChanged(key);
+  }
+
+  /** DICT has changed. */
+  dictChanged(at: number): void {
+    const there = new Map([...this.#set.entries()].map(({ cid, entry }) => [cid, entry]));
+    for (const [cid, entry] of there) {
+      this.#contents.set(cid, entry);
+      const stays = this.#stays.get(cid) ?? [];
+      if (stays.at(-1)?.until !== undefined || stays.length === 0) stays.push({ from: at, until: undefined });
+      this.#stays.set(cid, stays);
+    }
+    for (const [cid, stays] of this.#stays) {
+      const last = stays.at(-1);
+      if (last !== undefined && last.until === undefined && !there.has(cid)) last.until = at;
+    }
+  }
+
+  /** A step of a run is over (or its worker crashed in it); it began at `began`. */
+  async afterStep(state: string, began: number, now: number): Promise<void> {
+    if (state === 'snapshot' || state === 'judge') await this.#noteRounds(state, began, now);
+    if (state === 'undo' || state === 'publish') return this.#afterUndo(now);
+    if (state !== 'apply' && state !== 'judge') return;
+    // What was registered there.
+    this.dictChanged(now);
+    const { rows } = await this.#pool.query<Decided>(
+      `select d.run_id as "runId", d.round, encode(d.cid, 'hex') as cid, d.side, d.decision, d.key, d.before, d.after
+       from dict.divergences d where d.decision <> 'PENDING' order by d.side, d.cid`,
+    );
+    const fresh = rows.filter(({ runId, round, cid }) => !this.#seen.has(`${runId} ${round} ${cid}`));
+    for (const decided of fresh) {
+      this.#seen.add(`${decided.runId} ${decided.round} ${decided.cid}`);
+      this.tell(
+        now,
+        `    ${decided.side} ${decided.cid.slice(0, 8)} ${decided.decision} ${decided.key ?? ''}`,
+      );
+      this.#judge(decided, began, now);
+    }
+    for (const { runId, decision, key, before, after } of fresh) {
+      if (key === null) continue;
+      if (decision === 'ADDED' || decision === 'CORRECTED' || decision === 'REMOVED')
+        this.undo.repaired(runId, key, decision, before ?? undefined);
+      if (decision === 'REMOVED') this.base.delete(key);
+      else if ((decision === 'ADDED' || decision === 'CORRECTED') && after !== null) {
+        const { cid: _, ...entry } = after;
+        this.base.set(key, entry);
+      }
+    }
+    await this.expectBase();
+  }
+
+  async #afterUndo(now: number): Promise<void> {
+    for (const { key, entry } of await this.undo.afterStep(this.base)) {
+      this.tell(now, `    put back ${key} ${describe(entry)}`);
+      this.#changed(now, key, entry);
+    }
+    await this.expectBase();
+  }
+
+  /** The local base holds exactly what the bank wrote and the divergences say, and its VSync is their XOR. */
+  async expectBase(): Promise<void> {
+    const { rows } = await this.#pool.query<{ content: Entry & { cid: string } }>(
+      `select dict.entry_json(e) as content from dict.entries e
+       where participant = $1 and key_type = $2 and removed_at is null`,
+      [this.#scope.participant, this.#scope.keyType],
+    );
+    const here = new Map(rows.map(({ content }) => [content.key, content]));
+    for (const key of new Set([...here.keys(), ...this.base.keys()])) {
+      const expected = this.base.get(key);
+      const actual = here.get(key);
+      if (describe(expected) !== describe(actual)) {
+        throw new Error(
+          `key ${key}: the base has ${describe(actual)}, but by the bank and the divergences it is ${describe(expected)}`,
+        );
+      }
+    }
+    const naive = VSync.empty();
+    for (const entry of this.base.values()) naive.xor(computeCid(entry));
+    const kept = await this.#pool.query<{ vsync: string; entries: string }>(
+      'select vsync, entries from dict.vsync($1, $2)',
+      [this.#scope.participant, this.#scope.keyType],
+    );
+    const [row] = kept.rows;
+    if (row?.vsync !== naive.toHex() || Number(row.entries) !== this.base.size) {
+      throw new Error('the VSync is not the XOR of the entries');
+    }
+  }
+
+  /** The keys that the two sides do not both hold with the same CID. */
+  differing(): string[] {
+    const here = new Map([...this.base].map(([key, entry]) => [key, hex(entry)]));
+    const there = new Map([...this.#set.entries()].map(({ cid, entry }) => [entry.key, cid]));
+    const keys = new Set([...here.keys(), ...there.keys()]);
+    return [...keys].filter((key) => here.get(key) !== there.get(key));
+  }
+
+  async #noteRounds(state: string, began: number, now: number): Promise<void> {
+    const { rows } = await this.#pool.query<{ id: string; way: string | null; reason: string | null }>(
+      `select run_id || ' ' || round as id, way, way_reason as reason from dict.rounds order by run_id, round`,
+    );
+    for (const { id, way, reason } of rows) {
+      const known = this.#rounds.get(id);
+      if (known === undefined) this.#rounds.set(id, { at: now, order: ++this.#order });
+      else if (state === 'judge') known.judgedFrom ??= began;
+      if (state === 'judge' && way !== null) this.tell(now, `    by ${way}: ${reason}`);
+    }
+  }
+
+  #judge(decided: Decided, began: number, now: number): void {
+    const { decision, cid, side, key, before, after } = decided;
+    const wrong = (why: string) => {
+      throw new Error(`${side} ${cid.slice(0, 8)} of key ${key} was ${decision}, but ${why}`);
+    };
+    const objection = this.undo.objection(decision, key);
+    if (objection !== undefined) wrong(objection);
+    if (decision === 'REGISTERED' && !this.#stays.has(cid)) wrong('DICT never had it');
+    if (decision !== 'ADDED' && decision !== 'CORRECTED' && decision !== 'REMOVED') return;
+    const round = this.#rounds.get(`${decided.runId} ${decided.round}`);
+    if (round === undefined || key === null) return wrong('its round or key is not known');
+    const present = this.base.get(key);
+    if (describe(before) !== describe(present))
+      wrong(`before is ${describe(before)}, not ${describe(present)}`);
+    if ((decision === 'REMOVED') !== (after === null)) wrong('after does not tell what was done');
+
+    const written = this.#written.get(key);
+    if (
+      written !== undefined &&
+      (written.order > round.order || written.at > round.at - this.#scope.marginMs)
+    ) {
+      wrong('the bank changed the key after the snapshot');
+    }
+    const log = this.#set.list(0, Infinity, Infinity, now).events;
+    const named = log.some(
+      (event) =>
+        event.cid === cid &&
+        event.timestamp >= round.at - this.#scope.marginMs &&
+        event.visibleAt < (round.judgedFrom ?? 0),
+    );
+    if (named) wrong("DICT's log named it after the snapshot");
+    if (decision === 'REMOVED') {
+      const holder = this.#dict.directory.find(key);
+      const there = holder?.entry.participant === this.#scope.participant ? holder.cid : undefined;
+      const came = log.findLast((event) => event.type === 'ADDED' && event.cid === there);
+      const seeded = this.#stays.get(there ?? '')?.[0]?.from === EPOCH;
+      if (there !== undefined && (came === undefined ? seeded : came.visibleAt < began)) {
+        wrong('DICT has the key, as its log has long shown');
+      }
+    } else if (side === 'DICT_ONLY') {
+      if (describe(after) !== describe(this.#contents.get(cid))) wrong('after is not what DICT had');
+      const lately = this.#stays
+        .get(cid)
+        ?.some(({ until }) => until === undefined || until >= began - FRESH_MS);
+      if (lately !== true) wrong('DICT no longer had it');
+    }
+  }
+
+  get #set() {
+    return this.#dict.directory.set(this.#scope.participant, this.#scope.keyType);
+  }
+}

@@ -1,0 +1,73 @@
+import { afterEach, expect, test, vi } from 'vitest';
+import { heard, notifications } from '../../support/inspect.ts';
+import { startSystem } from '../../support/system.ts';
+import { capturedLog } from '../../support/log.ts';
+
+afterEach(() => vi.restoreAllMocks());
+
+/** Lets the chores of a minute come every 50 ms. */
+function hurryMinutes(): number[] {
+  const asked: number[] = [];
+  const real = globalThis.setTimeout;
+  vi.spyOn(globalThis, 'setTimeout').mockImplementation(((
+    act: (...rest: unknown[]) => void,
+    ms = 0,
+    ...rest: unknown[]
+  ) => {
+    asked.push(ms);
+    return real(act, ms === 60_000 ? 50 : ms, ...rest);
+  }) as typeof setTimeout);
+  return asked;
+}
+
+test('the service watches: one message a breach though two workers run, in the log too, and an OK ends it', async () => {
+  const minutes = hurryMinutes();
+  const log = await capturedLog('warn');
+  const system = await startSystem({
+    keyTypes: ['CPF'],
+    settings: { SYNC_DEADLINE_HOURS: '12.5' },
+    log: log.log,
+  });
+  await system.startAnotherService();
+  const { rows } = await system.pool.query('select hours from dict.sync_deadline');
+  expect(rows).toEqual([{ hours: 12.5 }]);
+  const verified = await system.verify();
+  await system.waitForClosed(verified);
+  expect(await heard(system.pool, verified)).toEqual(['verification.summary']);
+  const missed = async () =>
+    (await notifications(system.pool)).filter(({ type }) => type === 'sync.deadline_missed');
+  const alerts = async () => (await system.pool.query('select key_type from dict.deadline_alerts')).rowCount;
+  await system.advance('13 hours');
+  await expect.poll(alerts, { timeout: 10_000 }).toBe(5);
+  const messages = await missed();
+  expect(messages.map(({ participant, keyType }) => [participant, keyType])).toEqual(
+    ['CNPJ', 'CPF', 'EMAIL', 'EVP', 'PHONE'].map((keyType) => [system.participant, keyType]),
+  );
+  expect(messages.map(({ payload }) => payload['lastOkAt'] === null)).toEqual([
+    true,
+    false,
+    true,
+    true,
+    true,
+  ]);
+  const logged = log.lines().filter(({ msg }) => msg === 'DICT said no OK for 12.5 hours');
+  expect(logged.map(({ keyType }) => String(keyType)).sort()).toEqual([
+    'CNPJ',
+    'CPF',
+    'EMAIL',
+    'EVP',
+    'PHONE',
+  ]);
+
+  // Many more checks by both find nothing new.
+  const before = minutes.filter((ms) => ms === 60_000).length;
+  await expect.poll(() => minutes.filter((ms) => ms === 60_000).length).toBeGreaterThan(before + 6);
+  expect(await missed()).toHaveLength(5);
+
+  await system.waitForClosed(await system.verify());
+  await system.advance('13 hours');
+  await expect.poll(alerts, { timeout: 10_000 }).toBe(6);
+  expect((await missed()).filter(({ keyType }) => keyType === 'CPF').map(({ sequence }) => sequence)).toEqual(
+    [1, 2],
+  );
+});

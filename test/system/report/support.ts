@@ -1,0 +1,89 @@
+import { randomUUID } from 'node:crypto';
+import type { Pool } from 'pg';
+import { computeCid } from '../../../src/dict/entry/cid.ts';
+import type { Entry } from '../../../src/dict/entry/entry.ts';
+import {
+  addDivergences,
+  freezeRound,
+  openReconciliation,
+  openRound,
+  recordFindings,
+} from '../../../src/dict/log/reconciliation-log.ts';
+import { forgetAll, insert, ISPB } from '../../unit/dict/entry/entries.ts';
+
+export const KEY_TYPE = 'EMAIL';
+export const cidOf = (entry: Entry): Buffer => computeCid(entry);
+
+/** What a test knows of a divergence it made. */
+export interface Known {
+  cid: Buffer;
+  side: 'DICT_ONLY' | 'LOCAL_ONLY';
+  decision: string;
+  key: string | null;
+  branch: string | null;
+  day: string | null;
+}
+
+/** A reconciliation about to be compared, on a key base of its own. */
+export async function openRun(pool: Pool): Promise<{ runId: string; round: number }> {
+  const runId = randomUUID();
+  await openReconciliation(pool, runId, ISPB, KEY_TYPE);
+  return { runId, round: await openRound(pool, runId, 0) };
+}
+
+/** Writes down what a comparison found and freezes it; the decisions that are not PENDING are made then. */
+export async function found(
+  pool: Pool,
+  { runId, round }: { runId: string; round: number },
+  divergences: readonly Pick<Known, 'cid' | 'side' | 'decision'>[],
+): Promise<string> {
+  await addDivergences(pool, runId, round, divergences);
+  const dictOnly = divergences.filter(({ side }) => side === 'DICT_ONLY').length;
+  await recordFindings(pool, runId, round, {
+    way: 'FILE',
+    reason: 'no VSync was confirmed yet',
+    dictOnly,
+    localOnly: divergences.length - dictOnly,
+    setHash: '',
+  });
+  const decided = divergences.filter(({ decision }) => decision !== 'PENDING');
+  await pool.query(
+    `update dict.divergences d set decision = x.decision, why = 'a test says so'
+     from unnest($3::bytea[], $4::text[]) x (cid, decision) where run_id = $1 and round = $2 and d.cid = x.cid`,
+    [runId, round, decided.map(({ cid }) => cid), decided.map(({ decision }) => decision)],
+  );
+  return (await freezeRound(pool, runId, round)).setHash;
+}
+
+/** DICT's answer about a CID, as a lookup keeps it. */
+export async function answered(
+  pool: Pool,
+  { runId, round }: { runId: string; round: number },
+  entry: Entry,
+): Promise<void> {
+  await pool.query(
+    `update dict.divergences set finding = $4, found_at = workflow.now() where run_id = $1 and round = $2 and cid = $3`,
+    [
+      runId,
+      round,
+      cidOf(entry),
+      JSON.stringify({ says: 'ENTRY', entry, correlationId: randomUUID().replaceAll('-', '') }),
+    ],
+  );
+}
+
+/** A local base of these entries, each having come at its moment. */
+export async function seedLocal(
+  pool: Pool,
+  entries: readonly { entry: Entry; since: string }[],
+): Promise<void> {
+  await forgetAll(pool);
+  await insert(
+    pool,
+    entries.map(({ entry }) => entry),
+  );
+  await pool.query(
+    `update dict.entries e set since = x.since from unnest($1::text[], $2::timestamptz[]) x (key, since) where e.key = x.key`,
+    [entries.map(({ entry }) => entry.key), entries.map(({ since }) => since)],
+  );
+}

@@ -1,0 +1,94 @@
+import { expect, test } from 'vitest';
+import { computeCid } from '../../../src/dict/entry/cid.ts';
+import type { Bridge } from '../../../src/bridge/index.ts';
+import type { Operation } from '../../../src/simulator/index.ts';
+import { CALL, ISPB, bridgeWithDict, failure, keys } from './support.ts';
+
+type Answer = Record<string, unknown>;
+
+const entry = keys('PHONE', 1)[0]!;
+const fresh = keys('CNPJ', 1)[0]!;
+const cid = computeCid(entry).toString('hex');
+const about = { participant: ISPB, keyType: 'PHONE' } as const;
+
+const calls: Partial<Record<Operation, (bridge: Bridge) => Promise<unknown>>> = {
+  createSyncVerification: (bridge) => bridge.createSyncVerification({ ...about, vsync: cid }, CALL),
+  createCidSetFile: (bridge) => bridge.createCidSetFile(about, CALL),
+  getCidSetFile: (bridge) => bridge.getCidSetFile({ participant: ISPB, id: '1' }, CALL),
+  listCidSetEvents: (bridge) => bridge.listCidSetEvents(about, CALL),
+  getEntryByCid: (bridge) => bridge.getEntryByCid({ participant: ISPB, cid }, CALL),
+  createEntry: (bridge) => bridge.createEntry({ entry: fresh, reason: 'RECONCILIATION' }, CALL),
+  listPolicies: (bridge) => bridge.listPolicies({ participant: ISPB }, CALL),
+};
+
+const inFile = (change: Answer) => (answer: Answer) => ({
+  ...answer,
+  file: { ...(answer['file'] as Answer), ...change },
+});
+const inEntry = (change: Answer) => (answer: Answer) => ({
+  ...answer,
+  entry: { ...(answer['entry'] as Answer), ...change },
+});
+const event = (timestamp: string) => ({ type: 'ADDED', cid, timestamp });
+
+const cases: [string, Operation, ((answer: Answer) => Answer)?][] = [
+  ['a result that is neither OK nor NOK', 'createSyncVerification'],
+  ['another participant', 'createSyncVerification', (a) => ({ ...a, participant: '87654321' })],
+  ['another key type', 'createSyncVerification', (a) => ({ ...a, keyType: 'EMAIL' })],
+  ['no id', 'createSyncVerification', (a) => ({ ...a, id: '' })],
+  ['nothing', 'createSyncVerification', () => ({})],
+  ['an unknown status', 'createCidSetFile'],
+  ["another participant's file", 'createCidSetFile', inFile({ participant: '87654321' })],
+  ['a file of another type', 'createCidSetFile', inFile({ keyType: 'CPF' })],
+  ['no file', 'createCidSetFile', () => ({})],
+  ['another file', 'getCidSetFile', inFile({ id: '2' })],
+  ['AVAILABLE without bytes', 'getCidSetFile', inFile({ bytes: undefined })],
+  ['AVAILABLE without sha256', 'getCidSetFile', inFile({ sha256: undefined })],
+  ['AVAILABLE without its time', 'getCidSetFile', inFile({ creationTime: undefined })],
+  ['a negative size', 'getCidSetFile', inFile({ bytes: -1 })],
+  ['a hash that is none', 'getCidSetFile', inFile({ sha256: 'zz' })],
+  ['a time that is none', 'getCidSetFile', inFile({ requestTime: 'yesterday' })],
+  ['a CID that is none', 'listCidSetEvents'],
+  [
+    'an unknown event',
+    'listCidSetEvents',
+    (a) => ({ ...a, events: [{ ...event('2026-01-01T00:00:00Z'), type: 'X' }] }),
+  ],
+  ['another type of key', 'listCidSetEvents', (a) => ({ ...a, keyType: 'CPF' })],
+  [
+    'events out of order',
+    'listCidSetEvents',
+    (a) => ({ ...a, events: [event('2026-01-01T00:00:01Z'), event('2026-01-01T00:00:00Z')] }),
+  ],
+  ['events without a verifier', 'listCidSetEvents', (a) => ({ ...a, syncVerifierStart: undefined })],
+  ['more after an empty page', 'listCidSetEvents', (a) => ({ ...a, events: [], hasMoreElements: true })],
+  ['another CID', 'getEntryByCid'],
+  ["another participant's entry", 'getEntryByCid', inEntry({ participant: '87654321' })],
+  ['an entry without request id', 'getEntryByCid', inEntry({ requestId: '' })],
+  ['an entry of an unknown type', 'getEntryByCid', inEntry({ keyType: 'PIGEON' })],
+  ['an entry without account', 'getEntryByCid', inEntry({ accountNumber: '' })],
+  ['no entry', 'getEntryByCid', (a) => ({ ...a, entry: null })],
+  ["another participant's new entry", 'createEntry'],
+  ['another key', 'createEntry', inEntry({ key: '11222333000181' })],
+  ['fewer tokens than none', 'listPolicies'],
+];
+
+test.each(cases)('%s (%s) is DV_BRIDGE_NONSENSE', async (_, operation, change) => {
+  const { bridge, dict } = await bridgeWithDict();
+  dict.directory.createEntry(entry);
+  await bridge.createCidSetFile(about, CALL);
+  dict.faults.on({ kind: 'nonsense', operation, ...(change && { change }) });
+  const error = await failure(calls[operation]!(bridge));
+  expect(error).toMatchObject({ code: 'DV_BRIDGE_NONSENSE', class: 'not_retryable' });
+  expect(error.message).not.toContain(entry.key);
+  dict.faults.clear();
+  await calls[operation]!(bridge);
+});
+
+test('it keeps the correlation id of the answer', async () => {
+  const { bridge, dict } = await bridgeWithDict();
+  dict.faults.on({ kind: 'nonsense' });
+  const error = await failure(calls.createSyncVerification!(bridge));
+  expect(error.correlationId).toBe(dict.ledger.calls()[0]!.correlationId);
+  expect(error.message).toContain('result');
+});

@@ -1,0 +1,45 @@
+import { onTestFinished } from 'vitest';
+import { connectBridge } from '../../../src/bridge/index.ts';
+import type { Bridge, BridgeOptions } from '../../../src/bridge/index.ts';
+import type { Entry } from '../../../src/dict/entry/entry.ts';
+import type { KeyType } from '../../../src/dict/entry/key-type.ts';
+import { DvError } from '../../../src/errors/dv-error.ts';
+import { generateKeyBase, startSimulator } from '../../../src/simulator/index.ts';
+import type { FaceOptions, SimulatedDict, SimulatedDictOptions } from '../../../src/simulator/index.ts';
+
+export const ISPB = '12345678';
+export const CALL = { correlationId: 'test-call-1' };
+
+/** A simulator on a free port and a client of it, both ended with the test; files are made at once. */
+export async function bridgeWithDict(
+  options: SimulatedDictOptions & FaceOptions = {},
+  client: Partial<BridgeOptions> = {},
+): Promise<{ bridge: Bridge; dict: SimulatedDict; address: string; stop: () => Promise<void> }> {
+  const { dict, address, stop } = await startSimulator({ fileGenerationMs: 0, ...options });
+  const bridge = connectBridge({ address, ...client });
+  onTestFinished(async () => {
+    bridge.close();
+    await stop();
+  });
+  return { bridge, dict, address, stop };
+}
+
+export function keys(keyType: KeyType, count: number, seed = 1): Entry[] {
+  return [...generateKeyBase({ participant: ISPB, keyTypes: [keyType], keysPerType: count, seed })];
+}
+
+/** What the promise was rejected with, which must be a DvError. */
+export async function failure(promise: Promise<unknown>): Promise<DvError> {
+  const error = await promise.then(
+    () => new Error('it did not fail'),
+    (reason: unknown) => reason,
+  );
+  if (error instanceof DvError) return error;
+  throw error;
+}
+
+export async function collect(chunks: AsyncIterable<Uint8Array>): Promise<Buffer> {
+  const all: Uint8Array[] = [];
+  for await (const chunk of chunks) all.push(chunk);
+  return Buffer.concat(all);
+}

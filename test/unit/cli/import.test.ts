@@ -1,0 +1,161 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { ENTRY_CSV_HEADER, entriesToCsvLine } from '../../../src/dict/key-base/csv.ts';
+import type { Entry } from '../../../src/dict/entry/entry.ts';
+import { KEY_TYPES } from '../../../src/dict/entry/key-type.ts';
+import { generateKeyBase } from '../../../src/simulator/index.ts';
+import { useTestDatabase } from '../../support/database.ts';
+import { cli, type Ended, expectRefusal } from './support.ts';
+
+const database = useTestDatabase();
+let folder = '';
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'dict-vsync-cli-'));
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+const ISPB = '12345678';
+const base = [...generateKeyBase({ participant: ISPB, keyTypes: KEY_TYPES, keysPerType: 20, seed: 3 })];
+const [one, two, three] = base as [Entry, Entry, Entry];
+
+const csv = (entries: readonly Entry[]) => ENTRY_CSV_HEADER + entries.map(entriesToCsvLine).join('');
+
+async function importing(
+  content: string,
+  flags: string[] = [],
+  env: Record<string, string> = {},
+): Promise<Ended> {
+  const file = join(folder, 'keys.csv');
+  await writeFile(file, content);
+  return cli(['import', file, ...flags], { env: { DATABASE_URL: database.url, ...env } });
+}
+
+async function present(): Promise<{ entries: number; deltas: number }> {
+  const { rows } = await database.pool.query<{ entries: number; deltas: number }>(
+    `select (select count(*)::integer from dict.entries) as entries,
+       (select count(*)::integer from dict.vsync_deltas) as deltas`,
+  );
+  return rows[0]!;
+}
+
+describe('import, when something is wrong', () => {
+  const bad = { ...two, accountNumber: 'abc' };
+  const lines = csv([one, two]).split('\n');
+  it.each([
+    [
+      'other columns',
+      csv([one]).replace('request_id', 'id'),
+      'DV_CSV_COLUMNS',
+      'missing: request_id; unknown: id',
+    ],
+    ['a line too short', `${lines[0]}\n${lines[1]}\nx,y\n`, 'DV_CSV_LINE_INVALID', 'Line 3 '],
+    ['an entry that BACEN would refuse', csv([one, bad, three]), 'DV_CSV_LINE_INVALID', 'Line 3 '],
+    [
+      'an unknown key type',
+      csv([one, { ...two, keyType: 'RG' as 'CPF' }]),
+      'DV_CSV_LINE_INVALID',
+      'key_type: ',
+    ],
+    [
+      'an ISPB of 7 digits',
+      csv([one, { ...two, participant: '2345678' }]),
+      'DV_CSV_LINE_INVALID',
+      'participant: ',
+    ],
+    [
+      'a key given twice',
+      csv([one, two, three, two]),
+      'DV_KEY_TWICE',
+      'Line 5 gives the key of line 3 again',
+    ],
+    [
+      'a key given twice, otherwise',
+      csv([one, { ...one, branch: '1' }]),
+      'DV_KEY_TWICE',
+      'Line 3 gives the key of line 2',
+    ],
+  ])('%s: nothing is imported', async (_what, content, code, sentence) => {
+    const refused = await importing(content, ['--json']);
+    expectRefusal(refused, 1, code);
+    expect(refused.stderr).toContain(sentence);
+    expect(refused.json()).toMatchObject({ error: { code } });
+    for (const entry of [one, two, three]) expect(refused.stderr).not.toContain(entry.key);
+    expect(await present()).toEqual({ entries: 0, deltas: 0 });
+  });
+
+  it('a file that is not there, or is a directory', async () => {
+    const env = { DATABASE_URL: database.url };
+    expectRefusal(await cli(['import', join(folder, 'none.csv')], { env }), 2, 'DV_FILE_UNREADABLE');
+    expectRefusal(await cli(['import', folder], { env }), 2, 'DV_FILE_UNREADABLE');
+  });
+
+  it('the connection is lost on the way', async () => {
+    const content = Buffer.from(csv(base));
+    async function* stdin() {
+      yield content.subarray(0, 3000);
+      await vi.waitFor(async () => {
+        const { rowCount } = await database.pool.query(
+          `select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and query ilike 'copy imported%'`,
+        );
+        expect(rowCount).toBe(1);
+      });
+      yield content.subarray(3000);
+    }
+    const env = { DATABASE_URL: database.url };
+    expectRefusal(await cli(['import', '-'], { env, stdin: stdin() }), 1, 'DV_DATABASE_UNREACHABLE');
+    expect(await present()).toEqual({ entries: 0, deltas: 0 });
+  });
+
+  it('lines without participant, when none or several are configured', async () => {
+    const content = csv([one]).replace('participant,', '').replace(`${ISPB},`, '');
+    expectRefusal(await importing(content), 1, 'DV_CSV_COLUMNS');
+    expectRefusal(
+      await importing(content, [], { PARTICIPANT_ISPB: `${ISPB},87654321` }),
+      1,
+      'DV_CSV_COLUMNS',
+    );
+    expect(await present()).toEqual({ entries: 0, deltas: 0 });
+  });
+});
+
+describe('import', () => {
+  it('loads the keys, and folds what it changed in the VSyncs', async () => {
+    const imported = await importing(csv(base), ['--json']);
+    expect(imported).toMatchObject({ exitCode: 0, stderr: '' });
+    expect(imported.json()).toEqual({ read: 100, changed: 100, seconds: expect.any(Number) as number });
+    expect(await present()).toEqual({ entries: 100, deltas: 0 });
+  });
+
+  it('is an upsert: what it does not name stays', async () => {
+    const imported = await importing(csv([one, { ...two, accountNumber: '1' }]));
+    expect(imported.stdout).toMatch(/^2 keys read, 1 of them new or changed, in /);
+    expect(await present()).toMatchObject({ entries: 100 });
+  });
+
+  it('notices a key given twice also where the base has it so already', async () => {
+    expectRefusal(await importing(csv([one, one])), 1, 'DV_KEY_TWICE');
+    expectRefusal(await importing(csv([three, { ...three, branch: '7' }])), 1, 'DV_KEY_TWICE');
+  });
+
+  it.each([
+    ['--participant', ['--participant', '87654321'], {}],
+    ['the one that is configured', [], { PARTICIPANT_ISPB: '87654321' }],
+  ])(
+    'takes the participant of lines without one from %s',
+    async (_what, flags, env: Record<string, string>) => {
+      await database.pool.query('truncate dict.entries');
+      const content = csv([one]).replace('participant,', '').replace(`${ISPB},`, '');
+      expect(await importing(content, flags, env)).toMatchObject({ exitCode: 0 });
+      const { rows } = await database.pool.query('select participant from dict.entries');
+      expect(rows).toEqual([{ participant: '87654321' }]);
+    },
+  );
+
+  it('reads stdin', async () => {
+    await database.pool.query('truncate dict.entries');
+    const given = { env: { DATABASE_URL: database.url }, stdin: csv([one, two]) };
+    expect((await cli(['import', '-', '--json'], given)).json()).toMatchObject({ read: 2, changed: 2 });
+  });
+});

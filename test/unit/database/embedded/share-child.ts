@@ -1,0 +1,10 @@
+// A command that uses the shared server of the directory in its argument. It says the URL when it has it, and
+// leaves as it is told: 'stop' as it should be, 'crash' by an error nobody catches.
+import { shareEmbeddedPostgres } from '../../../../src/database/embedded/embedded-share.ts';
+
+const server = await shareEmbeddedPostgres(process.argv[2]);
+process.on('message', (message) => {
+  if (message === 'crash') throw new Error('nobody catches this');
+  void server.stop().then(() => process.disconnect?.());
+});
+process.send?.(server.url);

@@ -1,0 +1,353 @@
+import { Server, ServerCredentials } from '@grpc/grpc-js';
+import type { Pool } from 'pg';
+import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
+import { connectBridge, type Bridge, type Policy } from '../../../src/bridge/index.ts';
+import { createPool } from '../../../src/database/pool.ts';
+import { KEY_TYPES } from '../../../src/dict/entry/key-type.ts';
+import { limitedBridge, seedRateLimits } from '../../../src/dict/rate-limits.ts';
+import type { DvError } from '../../../src/errors/dv-error.ts';
+import type { SimulatedDict } from '../../../src/simulator/index.ts';
+import { CALL, bridgeWithDict, failure } from '../bridge/support.ts';
+import { useTestDatabase } from '../../support/database.ts';
+import { ISPB } from './entry/entries.ts';
+
+const database = useTestDatabase();
+
+beforeEach(async () => {
+  await database.pool.query('delete from dict.rate_limits');
+});
+
+interface Bucket {
+  policy: string;
+  tokens: number;
+  capacity: number;
+  refill: number;
+  period: number;
+}
+
+async function buckets(participant = ISPB): Promise<Record<string, Bucket>> {
+  const { rows } = await database.pool.query<Bucket>(
+    `select policy, tokens, capacity, refill_tokens as refill, extract(epoch from refill_period)::integer as period
+     from dict.rate_limits where participant = $1 order by policy`,
+    [participant],
+  );
+  return Object.fromEntries(rows.map((row) => [row.policy, row]));
+}
+
+const bucket = async (policy: string) => (await buckets())[policy]!;
+
+/** A Bridge that offers no method at all: UNIMPLEMENTED. */
+async function bareBridge(): Promise<{ bridge: Bridge; dict?: SimulatedDict }> {
+  const server = new Server();
+  const port = await new Promise<number>((resolve, reject) => {
+    server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, bound) =>
+      error ? reject(error) : resolve(bound),
+    );
+  });
+  const bridge = connectBridge({ address: `127.0.0.1:${port}` });
+  onTestFinished(() => {
+    bridge.close();
+    server.forceShutdown();
+  });
+  return { bridge };
+}
+
+/** A Bridge whose DICT lists these policies. */
+function telling(bridge: Bridge, change: (policies: Policy[]) => Policy[]): Bridge {
+  return {
+    ...bound(bridge),
+    listPolicies: async (request, call) => change(await bridge.listPolicies(request, call)),
+  };
+}
+
+/** Its methods, callable apart from it. */
+function bound(bridge: Bridge): Bridge {
+  return {
+    createSyncVerification: async (request, call) => bridge.createSyncVerification(request, call),
+    createCidSetFile: async (request, call) => bridge.createCidSetFile(request, call),
+    getCidSetFile: async (request, call) => bridge.getCidSetFile(request, call),
+    downloadCidSetFile: (request, call) => bridge.downloadCidSetFile(request, call),
+    listCidSetEvents: async (request, call) => bridge.listCidSetEvents(request, call),
+    getEntryByCid: async (request, call) => bridge.getEntryByCid(request, call),
+    createEntry: async (request, call) => bridge.createEntry(request, call),
+    listPolicies: async (request, call) => bridge.listPolicies(request, call),
+    close: () => bridge.close(),
+  };
+}
+
+const advance = async (by: string) =>
+  void (await database.pool.query('select workflow.advance_clock($1)', [by]));
+
+/** Seconds from the database's now. */
+async function secondsUntil(time: Date | undefined): Promise<number> {
+  const { rows } = await database.pool.query<{ s: number }>(
+    'select extract(epoch from $1::timestamptz - workflow.now())::float8 as s',
+    [time],
+  );
+  return rows[0]!.s;
+}
+
+const BACEN: Record<string, [number, number, number]> = {
+  CIDS_ENTRIES_READ: [1200, 60, 36_000],
+  CIDS_EVENTS_LIST: [20, 60, 100],
+  CIDS_FILES_READ: [10, 60, 50],
+  CIDS_FILES_WRITE: [40, 86_400, 200],
+  ENTRIES_WRITE: [1200, 60, 36_000],
+  FILE_POLL: [5, 60, 5],
+  SYNC_VERIFICATIONS_WRITE: [10, 60, 50],
+};
+
+describe('seeding the buckets', () => {
+  it('with what DICT says it has left', async () => {
+    const { bridge } = await bridgeWithDict();
+    for (let i = 0; i < 7; i++) {
+      await bridge.createSyncVerification({ participant: ISPB, keyType: 'CPF', vsync: '0'.repeat(64) }, CALL);
+    }
+    await seedRateLimits(database.pool, bridge, ISPB, CALL);
+    const all = await buckets();
+    expect(
+      Object.fromEntries(
+        Object.values(all).map(({ policy, refill, period, capacity }) => [
+          policy,
+          [refill, period, capacity],
+        ]),
+      ),
+    ).toEqual(BACEN);
+    expect(all['SYNC_VERIFICATIONS_WRITE']!.tokens).toBe(43);
+    expect(all['CIDS_EVENTS_LIST']!.tokens).toBe(100);
+  });
+
+  it.each(['UNIMPLEMENTED', 'UNAVAILABLE', 'nonsense'])(
+    "with BACEN's published numbers when ListPolicies is %s",
+    async (what) => {
+      const { bridge, dict } = what === 'UNIMPLEMENTED' ? await bareBridge() : await bridgeWithDict();
+      if (what === 'UNAVAILABLE')
+        dict?.faults.on({ kind: 'problem', operation: 'listPolicies', status: 503 });
+      if (what === 'nonsense') dict?.faults.on({ kind: 'nonsense', operation: 'listPolicies' });
+      await seedRateLimits(database.pool, bridge, ISPB, CALL);
+      expect(
+        Object.fromEntries(
+          Object.values(await buckets()).map((row) => [row.policy, [row.refill, row.period, row.capacity]]),
+        ),
+      ).toEqual(BACEN);
+    },
+  );
+
+  it('again: brings known buckets up to what DICT says, but gives back no token that we have taken', async () => {
+    const { bridge } = await bridgeWithDict();
+    await seedRateLimits(database.pool, bridge, ISPB, CALL);
+    const limited = limitedBridge(bridge, database.pool);
+    for (let i = 0; i < 3; i++) {
+      await limited.listCidSetEvents({ participant: ISPB, keyType: 'CPF' }, CALL);
+    }
+    await seedRateLimits(
+      database.pool,
+      telling(bridge, (policies) =>
+        policies.map((policy) => ({ ...policy, availableTokens: policy.capacity, refillTokens: 33 })),
+      ),
+      ISPB,
+      CALL,
+    );
+    expect(await bucket('CIDS_EVENTS_LIST')).toMatchObject({ tokens: 97, refill: 33 });
+  });
+
+  it('and without an answer leaves what is known as it is', async () => {
+    const { bridge } = await bridgeWithDict();
+    await seedRateLimits(
+      database.pool,
+      telling(bridge, (policies) => policies.map((policy) => ({ ...policy, refillTokens: 33 }))),
+      ISPB,
+      CALL,
+    );
+    await seedRateLimits(database.pool, (await bareBridge()).bridge, ISPB, CALL);
+    expect(await bucket('CIDS_EVENTS_LIST')).toMatchObject({ refill: 33 });
+  });
+});
+
+/** A second pool, as another worker has. */
+function anotherPool(): Pool {
+  const pool = createPool(database.url, { max: 8 });
+  onTestFinished(async () => pool.end());
+  return pool;
+}
+
+const list = async (bridge: Bridge, participant = ISPB) =>
+  bridge.listCidSetEvents({ participant, keyType: 'CPF' }, CALL);
+
+describe('taking tokens', () => {
+  it('two workers share the buckets, and their calls at once never exceed them', async () => {
+    const { bridge, dict } = await bridgeWithDict();
+    await seedRateLimits(database.pool, bridge, ISPB, CALL);
+    const workers = [limitedBridge(bridge, database.pool), limitedBridge(bridge, anotherPool())];
+    const answers = await Promise.allSettled(
+      Array.from({ length: 150 }, async (_, call) => list(workers[call % 2]!)),
+    );
+    expect(answers.filter(({ status }) => status === 'fulfilled')).toHaveLength(100);
+    expect(dict.ledger.calls('listCidSetEvents').map(({ status }) => status)).toEqual(
+      Array.from({ length: 100 }, () => 200),
+    );
+    for (const answer of answers) {
+      if (answer.status === 'fulfilled') continue;
+      const error = answer.reason as DvError;
+      expect(error).toMatchObject({ code: 'DV_DICT_RATE_LIMITED', class: 'rate_limited' });
+      const seconds = await secondsUntil(error.retryAt);
+      expect(seconds).toBeGreaterThan(50);
+      expect(seconds).toBeLessThanOrEqual(60);
+    }
+  });
+
+  it('refills by whole periods, up to the capacity', async () => {
+    const { bridge } = await bridgeWithDict({ limits: 'off' });
+    await seedRateLimits(database.pool, bridge, ISPB, CALL);
+    const limited = limitedBridge(bridge, database.pool);
+    await Promise.all(Array.from({ length: 100 }, async () => list(limited)));
+    await advance('58 seconds');
+    expect(await failure(list(limited))).toMatchObject({ code: 'DV_DICT_RATE_LIMITED' });
+    await advance('2 seconds');
+    await list(limited);
+    expect(await bucket('CIDS_EVENTS_LIST')).toMatchObject({ tokens: 19 });
+    await advance('119 seconds');
+    await list(limited);
+    expect(await bucket('CIDS_EVENTS_LIST')).toMatchObject({ tokens: 38 });
+    await advance('2 hours');
+    await list(limited);
+    expect(await bucket('CIDS_EVENTS_LIST')).toMatchObject({ tokens: 99 });
+  });
+
+  it("participants don't share", async () => {
+    const { bridge } = await bridgeWithDict({ limits: 'off' });
+    for (const ispb of [ISPB, '00000001']) await seedRateLimits(database.pool, bridge, ispb, CALL);
+    const limited = limitedBridge(bridge, database.pool);
+    await Promise.all(Array.from({ length: 100 }, async () => list(limited)));
+    await failure(list(limited));
+    await list(limited, '00000001');
+    expect((await buckets('00000001'))['CIDS_EVENTS_LIST']).toMatchObject({ tokens: 99 });
+  });
+
+  it('a call that fails has cost its token all the same', async () => {
+    const { bridge, dict } = await bridgeWithDict();
+    await seedRateLimits(database.pool, bridge, ISPB, CALL);
+    dict.faults.on({ kind: 'problem', operation: 'listCidSetEvents', status: 503, times: 1 });
+    await failure(list(limitedBridge(bridge, database.pool)));
+    expect(await bucket('CIDS_EVENTS_LIST')).toMatchObject({ tokens: 99 });
+  });
+
+  it('a participant without buckets is not limited here', async () => {
+    const { bridge } = await bridgeWithDict();
+    await list(limitedBridge(bridge, database.pool));
+  });
+});
+
+describe("DICT's 429", () => {
+  it('empties the local bucket: nobody asks again before a whole period has passed', async () => {
+    const { bridge, dict } = await bridgeWithDict({ limits: 'off' });
+    await seedRateLimits(database.pool, bridge, ISPB, CALL);
+    const limited = limitedBridge(bridge, database.pool);
+    dict.faults.on({ kind: 'problem', operation: 'listCidSetEvents', status: 429, times: 1 });
+    const error = await failure(list(limited));
+    expect(error).toMatchObject({ code: 'DV_DICT_RATE_LIMITED', class: 'rate_limited' });
+    // The ticket's number is DICT's.
+    expect(error.correlationId).toBe(dict.ledger.calls('listCidSetEvents')[0]!.correlationId);
+    expect(await secondsUntil(error.retryAt)).toBeGreaterThan(58);
+    await failure(list(limitedBridge(bridge, anotherPool())));
+    await advance('58 seconds');
+    await failure(list(limited));
+    expect(dict.ledger.count('listCidSetEvents')).toBe(1);
+    await advance('2 seconds');
+    await list(limited);
+    expect(await bucket('CIDS_EVENTS_LIST')).toMatchObject({ tokens: 19 });
+  });
+
+  it('of createCidSetFile, 40 a day, waits for one token: 36 minutes, not the day', async () => {
+    const { bridge, dict } = await bridgeWithDict({ limits: 'off' });
+    await seedRateLimits(database.pool, bridge, ISPB, CALL);
+    const limited = limitedBridge(bridge, database.pool);
+    const create = async () => limited.createCidSetFile({ participant: ISPB, keyType: 'CPF' }, CALL);
+    dict.faults.on({ kind: 'problem', operation: 'createCidSetFile', status: 429, times: 1 });
+    expect(await secondsUntil((await failure(create())).retryAt)).toBeCloseTo(36 * 60, -1);
+    await advance('35 minutes');
+    expect(await secondsUntil((await failure(create())).retryAt)).toBeLessThan(61);
+    expect(dict.ledger.count('createCidSetFile')).toBe(1);
+    await advance('1 minute');
+    await create();
+    // The one is used up; then they come one by one, and never more than a day's.
+    expect(await secondsUntil((await failure(create())).retryAt)).toBeCloseTo(36 * 60, -1);
+    await advance('1 day');
+    await create();
+    expect(await bucket('CIDS_FILES_WRITE')).toMatchObject({ tokens: 39 });
+  });
+
+  it('keeps Retry-After, also on a clock that is not this machine’s', async () => {
+    await advance('5 hours');
+    const { bridge, dict } = await bridgeWithDict({ limits: 'off' });
+    await seedRateLimits(database.pool, bridge, ISPB, CALL);
+    const limited = limitedBridge(bridge, database.pool);
+    const busy = { kind: 'problem', operation: 'listCidSetEvents', status: 429, times: 1 } as const;
+    dict.faults.on({ ...busy, retryAfterSec: 300 });
+    const error = await failure(list(limited));
+    expect(await secondsUntil(error.retryAt)).toBeGreaterThan(295);
+    await advance('290 seconds');
+    expect(await secondsUntil((await failure(list(limited))).retryAt)).toBeLessThan(11);
+    expect(dict.ledger.count('listCidSetEvents')).toBe(1);
+    await advance('10 seconds');
+    await list(limited);
+  });
+
+  it('a 503’s Retry-After is kept in the database’s time too, and costs the bucket nothing more', async () => {
+    await advance('5 hours');
+    const { bridge, dict } = await bridgeWithDict({ limits: 'off' });
+    await seedRateLimits(database.pool, bridge, ISPB, CALL);
+    dict.faults.on({ kind: 'problem', operation: 'listCidSetEvents', status: 503, retryAfterSec: 40 });
+    const error = await failure(list(limitedBridge(bridge, database.pool)));
+    expect(error).toMatchObject({ code: 'DV_BRIDGE_UNAVAILABLE', class: 'retryable' });
+    const seconds = await secondsUntil(error.retryAt);
+    expect(seconds).toBeGreaterThan(35);
+    expect(seconds).toBeLessThanOrEqual(40);
+    expect(await bucket('CIDS_EVENTS_LIST')).toMatchObject({ tokens: 99 });
+  });
+
+  it('that comes second and says nothing does not shorten the wait that the first one asked for', async () => {
+    const { bridge, dict } = await bridgeWithDict({ limits: 'off' });
+    await seedRateLimits(database.pool, bridge, ISPB, CALL);
+    const limited = limitedBridge(bridge, database.pool);
+    const busy = { kind: 'problem', operation: 'listCidSetEvents', status: 429, times: 1 } as const;
+    // Two calls under way at once: the first one's answer comes last.
+    dict.faults.on({ kind: 'delay', operation: 'listCidSetEvents', delayMs: 150, times: 1 });
+    dict.faults.on(busy);
+    const slow = failure(list(limited));
+    await expect.poll(async () => (await bucket('CIDS_EVENTS_LIST')).tokens).toBe(99);
+    dict.faults.on({ ...busy, retryAfterSec: 300 });
+    await failure(list(limited));
+    await slow;
+    expect(await secondsUntil((await failure(list(limited))).retryAt)).toBeGreaterThan(200);
+  });
+});
+
+describe('polling for files', () => {
+  it('stays within 10 in any 60 seconds for all five types together, and says when to come again', async () => {
+    const { bridge, dict } = await bridgeWithDict({ limits: 'off' });
+    await seedRateLimits(database.pool, bridge, ISPB, CALL);
+    const limited = limitedBridge(bridge, database.pool);
+    const files = await Promise.all(
+      KEY_TYPES.map(
+        async (keyType) => (await limited.createCidSetFile({ participant: ISPB, keyType }, CALL)).id,
+      ),
+    );
+    /** Seconds at which a poll got through. */
+    const polls: number[] = [];
+    for (let second = 0; second < 400; second += 7) {
+      for (const id of files) {
+        const before = dict.ledger.count('getCidSetFile');
+        await limited.getCidSetFile({ participant: ISPB, id }, CALL).catch((error: unknown) => {
+          expect(error).toMatchObject({ code: 'DV_DICT_RATE_LIMITED' });
+        });
+        if (dict.ledger.count('getCidSetFile') > before) polls.push(second);
+      }
+      await advance('7 seconds');
+    }
+    expect(polls.length).toBeGreaterThanOrEqual(30);
+    for (const start of polls) {
+      expect(polls.filter((at) => at >= start && at < start + 60).length).toBeLessThanOrEqual(10);
+    }
+  });
+});

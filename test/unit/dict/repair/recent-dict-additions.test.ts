@@ -1,0 +1,105 @@
+import { describe, expect, it } from 'vitest';
+import type { Entry } from '../../../../src/dict/entry/entry.ts';
+import { useTestDatabase } from '../../../support/database.ts';
+import { ISPB, insert, keys, stored } from '../entry/entries.ts';
+import { KEY_TYPE, beginRound, hex } from '../repair/repair-support.ts';
+
+const database = useTestDatabase();
+const [entry, second, third] = keys(KEY_TYPE, 3) as [Entry, Entry, Entry];
+const asDict: Entry = { ...entry, name: 'João Renomeado' };
+const at = (key: Entry) => ({ participant: ISPB, key: key.key });
+const present = async () =>
+  (await stored(database.pool)).filter(({ removed }) => !removed).map(({ key }) => key);
+
+describe('the local half of a key that changed at DICT since the snapshot', () => {
+  it('is not removed when its DICT half is superseded, and other keys that DICT lacks are', async () => {
+    const { dict, repair, decisions, arrivals } = await beginRound(database.pool, {
+      dict: [asDict, second],
+      local: [entry, second, third],
+    });
+    dict.directory.updateEntry(at(entry), { name: 'Outra Vez' });
+    expect(await repair()).toMatchObject([{ decision: 'REMOVED', key: third.key }]);
+    expect((await decisions()).sort()).toEqual([
+      'DICT_ONLY SUPERSEDED',
+      'LOCAL_ONLY REMOVED',
+      'LOCAL_ONLY SUPERSEDED',
+    ]);
+    expect(await present()).toEqual([entry.key, second.key].sort());
+    expect(await arrivals()).toEqual({
+      cids: new Set([hex({ ...asDict, name: 'Outra Vez' })]),
+      keys: new Set([entry.key]),
+      unsure: false,
+    });
+  });
+
+  it('is not removed when only the arrival is known', async () => {
+    const { dict, arrivals, apply, find } = await beginRound(database.pool, {
+      dict: [second],
+      local: [entry, second],
+    });
+    dict.directory.createEntry(asDict);
+    const { findings } = await find();
+    expect(findings).toMatchObject([{ side: 'LOCAL_ONLY', says: 'ABSENT' }]);
+    expect(await apply(findings, await arrivals())).toEqual([]);
+    expect(await present()).toHaveLength(2);
+  });
+
+  it('and one whose very CID came back after DICT said it had none', async () => {
+    const { dict, arrivals, apply, find } = await beginRound(database.pool, {
+      dict: [second],
+      local: [entry, second],
+    });
+    const { findings } = await find();
+    dict.directory.createEntry(entry);
+    expect(await apply(findings, await arrivals())).toEqual([]);
+    expect(await present()).toHaveLength(2);
+  });
+
+  it('a key that DICT has given up altogether is removed, though its DICT half is superseded', async () => {
+    const { dict, repair } = await beginRound(database.pool, { dict: [asDict], local: [entry] });
+    dict.directory.deleteEntry(at(entry));
+    expect(await repair()).toMatchObject([{ decision: 'REMOVED', key: entry.key }]);
+  });
+});
+
+describe('while it is not sure what came, nothing is removed', () => {
+  const base = { dict: [asDict], local: [entry, third] };
+
+  it('when the log does not show the change yet', async () => {
+    const { dict, repair, decisions } = await beginRound(database.pool, base);
+    dict.faults.on({ kind: 'late_events', delayMs: 60_000 });
+    dict.directory.updateEntry(at(entry), { name: 'Outra Vez' });
+    expect(await repair()).toEqual([]);
+    expect(new Set(await decisions())).toEqual(new Set(['DICT_ONLY SUPERSEDED', 'LOCAL_ONLY SUPERSEDED']));
+  });
+
+  it('when the Bridge has no event log to tell, and a CID was superseded', async () => {
+    const { dict, repair } = await beginRound(database.pool, base);
+    dict.faults.on({ kind: 'problem', operation: 'listCidSetEvents', status: 403 });
+    dict.directory.updateEntry(at(entry), { name: 'Outra Vez' });
+    expect(await repair()).toEqual([]);
+  });
+
+  it('when DICT fails on a CID that came', async () => {
+    const { dict, repair } = await beginRound(database.pool, base);
+    dict.directory.updateEntry(at(entry), { name: 'Outra Vez' });
+    const cid = hex({ ...asDict, name: 'Outra Vez' });
+    dict.faults.on({ kind: 'problem', operation: 'getEntryByCid', cid, status: 500 });
+    expect(await repair()).toEqual([]);
+  });
+});
+
+it('without anything superseded, a Bridge without the event log does not stop a removal', async () => {
+  const { dict, repair } = await beginRound(database.pool, { dict: [second], local: [second, third] });
+  dict.faults.on({ kind: 'problem', operation: 'listCidSetEvents', status: 403 });
+  expect(await repair()).toMatchObject([{ decision: 'REMOVED', key: third.key }]);
+});
+
+it('what came and is held locally already costs no lookup', async () => {
+  const { dict, arrivals } = await beginRound(database.pool, { dict: [], local: [] });
+  for (const key of [entry, second]) dict.directory.createEntry(key);
+  await insert(database.pool, [entry]);
+  const before = dict.ledger.count('getEntryByCid');
+  expect((await arrivals()).keys).toEqual(new Set([second.key]));
+  expect(dict.ledger.count('getEntryByCid') - before).toBe(1);
+});

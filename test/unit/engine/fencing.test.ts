@@ -1,0 +1,183 @@
+import { beforeAll, beforeEach, expect, test } from 'vitest';
+import type { Executor } from '../../../src/engine/executor.ts';
+import { machineOver, startRun } from '../../../src/engine/index.ts';
+import { useTestDatabase } from '../../support/database.ts';
+import { Script, scripted } from './script.ts';
+import { executorOf, gate, pastOf, rowOf, silence } from './support.ts';
+
+const activities = { work: scripted<'done'>('done'), finish: scripted<'done'>('done') };
+const chain = machineOver<typeof activities>()({
+  name: 'chain',
+  version: 1,
+  initial: 'one',
+  states: {
+    one: { kind: 'activity', task: 'work', on: { done: 'two' } },
+    two: { kind: 'activity', task: 'work', on: { done: 'three' } },
+    three: { kind: 'activity', task: 'finish', on: { done: 'end' } },
+    end: { kind: 'terminal', closesAs: 'COMPLETED' },
+  },
+});
+
+const database = useTestDatabase();
+const script = new Script();
+const bench = () => ({ pool: database.pool, machines: [chain], activities });
+const start = async (key: string) => startRun(database.pool, 'chain', key, {}, 'test');
+let executor: Executor<Script>;
+
+beforeAll(async () => {
+  await database.pool.query('create table public.effects (key text, what text)');
+});
+beforeEach(async () => {
+  executor = await executorOf(bench(), script, 'first');
+});
+
+async function effectsOf(key: string): Promise<string[]> {
+  const { rows } = await database.pool.query<{ what: string }>(
+    'select what from public.effects where key = $1',
+    [key],
+  );
+  return rows.map(({ what }) => what);
+}
+
+/** A run whose first worker hangs in the effect of its step, was taken for dead, and a second one does the step anew. */
+async function takenOver(key: string, late: () => void) {
+  const run = await start(key);
+  const [first, second] = [
+    { begun: gate(), goOn: gate() },
+    { begun: gate(), goOn: gate() },
+  ];
+  script.on(key, 'one', ({ attempt }) => async (tx) => {
+    await tx.query('insert into public.effects values ($1, $2)', [key, `attempt ${attempt}`]);
+    const { begun, goOn } = attempt === 1 ? first : second;
+    begun.resolve();
+    await goOn.promise;
+    if (attempt === 1) late();
+    return { outcome: 'done', context: { by: attempt } };
+  });
+  const zombie = executor.advance(run);
+  await first.begun.promise;
+  await silence(database.pool, 'first');
+  const other = (await executorOf(bench(), script, 'second')).advance(run);
+  await second.begun.promise;
+  return { run, first, second, zombie, other };
+}
+
+test.each([
+  ['effect', () => undefined],
+  [
+    'failure',
+    () => {
+      throw new Error('late');
+    },
+  ],
+])('the late %s of a worker taken for dead is thrown away whole', async (what, late) => {
+  const { run, first, second, zombie, other } = await takenOver(`zombie ${what}`, late);
+  const before = await rowOf(database.pool, run);
+  expect(before).toMatchObject({ claimed_by: 'second', attempt: 2, version: 2 });
+  first.goOn.resolve();
+  await zombie;
+  expect(await effectsOf(`zombie ${what}`)).toEqual([]);
+  // Its wake_at stands, the time to it passes.
+  expect({ ...(await rowOf(database.pool, run)), wakes_in: 0 }).toEqual({ ...before, wakes_in: 0 });
+  second.goOn.resolve();
+  await other;
+  expect(await effectsOf(`zombie ${what}`)).toEqual(['attempt 2']);
+  expect(await rowOf(database.pool, run)).toMatchObject({ status: 'COMPLETED', context: { by: 2 } });
+  expect((await pastOf(database.pool, run)).slice(1, 5)).toEqual([
+    'STARTED one/1',
+    'ABANDONED one/1',
+    'STARTED one/2',
+    'COMPLETED one/2 done>two',
+  ]);
+});
+
+test('the late effect is thrown away when the run has gone on, too', async () => {
+  const { run, first, second, zombie, other } = await takenOver('zombie later', () => undefined);
+  const three = { begun: gate(), goOn: gate() };
+  script.on('zombie later', 'three', async () => {
+    three.begun.resolve();
+    await three.goOn.promise;
+    return { outcome: 'done' };
+  });
+  second.goOn.resolve();
+  await three.begun.promise;
+  first.goOn.resolve();
+  await zombie;
+  expect(await rowOf(database.pool, run)).toMatchObject({ state: 'three', claimed_by: 'second' });
+  three.goOn.resolve();
+  await other;
+  expect(await effectsOf('zombie later')).toEqual(['attempt 2']);
+});
+
+test('the late effect is thrown away when the run was freed and nobody has taken it yet, too', async () => {
+  const run = await start('freed');
+  const [inWork, goOn] = [gate(), gate()];
+  script.on('freed', 'one', () => async (tx) => {
+    await tx.query(`insert into public.effects values ('freed', 'one')`);
+    inWork.resolve();
+    await goOn.promise;
+    return { outcome: 'done' };
+  });
+  const late = executor.advance(run);
+  await inWork.promise;
+  await silence(database.pool, 'first');
+  await database.pool.query('select workflow.sweep()');
+  goOn.resolve();
+  await late;
+  expect(await effectsOf('freed')).toEqual([]);
+  expect(await rowOf(database.pool, run)).toMatchObject({ state: 'one', claimed_by: null, attempt: 1 });
+});
+
+test('a run that a living worker holds is not taken', async () => {
+  const run = await start('held');
+  const [inWork, goOn] = [gate(), gate()];
+  script.on('held', 'one', async () => {
+    inWork.resolve();
+    await goOn.promise;
+    return { outcome: 'done' };
+  });
+  const first = executor.advance(run);
+  await inWork.promise;
+  await (await executorOf(bench(), script, 'second')).advance(run);
+  expect(await rowOf(database.pool, run)).toMatchObject({ state: 'one', claimed_by: 'first', version: 1 });
+  goOn.resolve();
+  await first;
+  expect(script.count('held', 'one')).toBe(1);
+});
+
+test('the closing of a run while its step works throws the step away', async () => {
+  const run = await start('closed under it');
+  script.on('closed under it', 'one', () => async (tx) => {
+    await tx.query(`insert into public.effects values ('closed under it', 'x')`);
+    await database.pool.query(
+      `select workflow.close_run(r, 'TERMINATED') from workflow.runs r where id = $1`,
+      [run],
+    );
+    return { outcome: 'done' };
+  });
+  await executor.advance(run);
+  expect(await effectsOf('closed under it')).toEqual([]);
+  expect(await rowOf(database.pool, run)).toMatchObject({ status: 'TERMINATED', state: 'one' });
+});
+
+test('what a step writes before its end is thrown away once its run was taken over', async () => {
+  const run = await start('early');
+  const [begun, goOn] = [gate(), gate()];
+  script.on('early', 'one', async ({ attempt, fenced }) => {
+    if (attempt === 1) {
+      begun.resolve();
+      await goOn.promise;
+    }
+    await fenced(async (tx) =>
+      tx.query('insert into public.effects values ($1, $2)', ['early', `attempt ${attempt}`]),
+    );
+    return { outcome: 'done' };
+  });
+  const zombie = executor.advance(run);
+  await begun.promise;
+  await silence(database.pool, 'first');
+  await (await executorOf(bench(), script, 'second')).advance(run);
+  goOn.resolve();
+  await zombie;
+  expect(await effectsOf('early')).toEqual(['attempt 2']);
+});

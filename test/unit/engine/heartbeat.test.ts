@@ -1,0 +1,156 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { type BeatMessage, SEEN } from '../../../src/engine/heartbeat-shared.ts';
+import { machineOver, startRun, type RunningWorker } from '../../../src/engine/index.ts';
+import { startThread } from '../../../src/worker-thread.ts';
+import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
+import { Script, scripted } from './script.ts';
+import { captureLog, gate, rowOfKey, untilStatus, workerOf } from './support.ts';
+
+const activities = { work: scripted<'done'>('done'), spawn: scripted<'spawned'>('spawned') };
+const machineOf = machineOver<typeof activities>();
+const end = { kind: 'terminal', closesAs: 'COMPLETED' } as const;
+const steps = machineOf({
+  name: 'steps',
+  version: 1,
+  initial: 'one',
+  states: { one: { kind: 'activity', task: 'work', on: { done: 'end' } }, end },
+});
+const parent = machineOf({
+  name: 'parent',
+  version: 1,
+  initial: 'spawn',
+  states: {
+    spawn: { kind: 'spawn', task: 'spawn', on: { spawned: 'wait' } },
+    wait: { kind: 'wait', signals: ['leave'], on: { leave: 'end' } },
+    end,
+  },
+});
+
+let database: TestDatabase;
+let script: Script;
+let worker: RunningWorker;
+const { log, text } = captureLog();
+beforeEach(async () => {
+  database = await createTestDatabase();
+  script = new Script();
+  worker = await workerOf({ pool: database.pool, machines: [steps, parent], activities }, script, { log });
+});
+afterEach(async () => {
+  await worker.stop();
+  await database.drop();
+});
+
+const heartbeatConnections = async () =>
+  (
+    await database.pool.query(
+      `select from pg_stat_activity where datname = current_database() and application_name = 'dict-vsync heartbeat'`,
+    )
+  ).rowCount;
+const beatAge = async () => {
+  const { rows } = await database.pool.query<{ age: number }>(
+    'select extract(epoch from clock_timestamp() - heartbeat_at)::float8 as age from workflow.workers where id = $1',
+    [worker.id],
+  );
+  return rows[0]?.age ?? Infinity;
+};
+
+test('beats while the event loop is busy, so that a comparison or a collection of garbage does not look dead', async () => {
+  const before = worker.lastHeartbeat();
+  // Nothing of this process's main thread runs for longer than the time between two beats.
+  const until = performance.now() + 4500;
+  while (performance.now() < until);
+  expect(worker.lastHeartbeat()).toBeGreaterThan(before + 2000);
+  expect(await beatAge()).toBeLessThan(3);
+});
+
+test('beats on a connection of its own, which it replaces', async () => {
+  const cutIt = async () => {
+    const { rowCount } = await database.pool.query(
+      `select pg_terminate_backend(pid) from pg_stat_activity
+       where datname = current_database() and application_name = 'dict-vsync heartbeat'`,
+    );
+    return rowCount;
+  };
+  await expect.poll(cutIt).toBe(1);
+  const cut = Date.now();
+  await expect.poll(() => worker.lastHeartbeat(), { timeout: 10_000 }).toBeGreaterThan(cut + 500);
+});
+
+describe('the worker hears with a beat', () => {
+  test('that a run was closed under its step, as a child is by its parent: the step is told to give up', async () => {
+    const [inWork, aborted] = [gate(), gate<unknown>()];
+    script.on('mother', 'spawn', () => ({
+      outcome: 'spawned',
+      children: [{ machine: 'steps', key: 'child', input: {}, policy: 'TERMINATE' }],
+    }));
+    script.on('child', 'one', async ({ signal }) => {
+      inWork.resolve();
+      signal.addEventListener('abort', () => aborted.resolve(signal.reason));
+      await aborted.promise;
+      return { outcome: 'done' };
+    });
+    const mother = await startRun(database.pool, 'parent', 'mother', {}, 'test');
+    await inWork.promise;
+    await untilStatus(database.pool, mother, 'WAITING');
+    await database.pool.query(`select workflow.signal($1, 'leave')`, [mother]);
+    expect(await aborted.promise).toMatchObject({ code: 'DV_RUN_CANCELLED' });
+    expect((await rowOfKey(database.pool, 'child')).status).toBe('TERMINATED');
+  });
+});
+
+test('a main thread that hangs is not spoken for, until it runs again', async () => {
+  const shared = new SharedArrayBuffer(16);
+  const seen = new BigInt64Array(shared);
+  const lastSeen = (secondsAgo: bigint) =>
+    Atomics.store(seen, SEEN.main, process.hrtime.bigint() - secondsAgo * 1_000_000_000n);
+  lastSeen(31n);
+  const thread = startThread(
+    'heartbeat-worker',
+    () => new URL('../../../src/engine/heartbeat-worker.ts', import.meta.url),
+    { connectionString: database.url, workerId: 'hangs', pools: [], shared },
+  );
+  try {
+    const said: string[] = [];
+    thread.on('message', ({ kind }: BeatMessage) => said.push(kind));
+    await expect.poll(() => said).toEqual(['stuck']);
+    lastSeen(0n);
+    await expect.poll(() => said).toEqual(['stuck', 'beat']);
+    const { rows } = await database.pool.query(`select workflow.is_alive('hangs') as alive`);
+    expect(rows).toEqual([{ alive: true }]);
+  } finally {
+    await thread.terminate();
+  }
+});
+
+test('a worker that could not begin does not look alive', async () => {
+  await worker.stop();
+  const unlucky = {
+    name: 'unlucky',
+    task: 'unlucky',
+    timeZone: 'UTC',
+    ticks: () => {
+      throw new Error('at the worst moment');
+    },
+  };
+  const begun = workerOf({ pool: database.pool, machines: [steps, parent], activities }, script, {
+    schedules: [unlucky],
+    ticks: { unlucky: async () => undefined },
+  });
+  await expect(begun).rejects.toThrow('at the worst moment');
+  // By the time that a later one has beaten twice it would have, too.
+  worker = await workerOf({ pool: database.pool, machines: [steps, parent], activities }, script);
+  const first = worker.lastHeartbeat();
+  await expect.poll(() => worker.lastHeartbeat()).toBeGreaterThan(first + 1500);
+  expect(await heartbeatConnections()).toBe(1);
+});
+
+test('its thread ends with it, and leaves no sign of life behind', async () => {
+  await worker.stop();
+  const { rows } = await database.pool.query(
+    `select stopped_at is not null as stopped from workflow.workers where id = $1`,
+    [worker.id],
+  );
+  expect(rows).toEqual([{ stopped: true }]);
+  await expect.poll(heartbeatConnections).toBe(0);
+  expect(text()).not.toContain('heartbeat thread failed');
+});

@@ -1,0 +1,149 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { anyWorkerAlive, type RunningWorker, startRun, storeMachines } from '../../../src/engine/index.ts';
+import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
+import { Script } from './script.ts';
+import { gate, pastOf, rowOf, silence, untilAborted, untilStatus, workerOf } from './support.ts';
+import { activities, twoSteps } from './worker-machine.ts';
+
+let database: TestDatabase;
+let script: Script;
+const workers: RunningWorker[] = [];
+const bench = () => ({ pool: database.pool, machines: [twoSteps], activities });
+beforeEach(async () => {
+  database = await createTestDatabase();
+  script = new Script();
+  await storeMachines(database.pool, [twoSteps]);
+});
+afterEach(async () => {
+  await Promise.all(workers.splice(0).map(async (worker) => worker.stop()));
+  await database.drop();
+});
+
+async function work(options: Parameters<typeof workerOf>[2] = {}): Promise<RunningWorker> {
+  const worker = await workerOf(bench(), script, options);
+  workers.push(worker);
+  return worker;
+}
+const start = async (key: string) => startRun(database.pool, 'two-steps', key, {}, 'test');
+
+/** A step that says when it has begun, and ends when told. */
+function held(key: string, state = 'one') {
+  const [begun, end] = [gate(), gate()];
+  script.on(key, state, async () => {
+    begun.resolve();
+    await end.promise;
+    return { outcome: 'done' };
+  });
+  return { begun: begun.promise, end: end.resolve };
+}
+
+describe('stopping', () => {
+  test('lets the step under way end, begins no other, and says so', async () => {
+    const first = await work({ concurrency: 1 });
+    const step = held('under way');
+    const run = await start('under way');
+    await step.begun;
+    const waiting = await start('not begun');
+    const stopped = first.stop();
+    step.end();
+    await stopped;
+    await first.ended;
+    expect(await rowOf(database.pool, run)).toMatchObject({ state: 'two', claimed_by: null, attempt: 0 });
+    expect(script.begun).toEqual(['under way one 1']);
+    expect(await anyWorkerAlive(database.pool)).toBe(false);
+    await work();
+    for (const each of [run, waiting]) await untilStatus(database.pool, each, 'COMPLETED');
+    expect(script.count('under way', 'one')).toBe(1);
+  });
+
+  test('hands a step over that takes too long; it burns no attempt and another worker does it', async () => {
+    const first = await work({ drainMs: 50 });
+    const inWork = gate();
+    let reason: unknown;
+    script.on('long', 'one', ({ signal }) => {
+      inWork.resolve();
+      signal.addEventListener('abort', () => (reason = signal.reason));
+      return untilAborted(signal);
+    });
+    const run = await start('long');
+    await inWork.promise;
+    await first.stop();
+    expect(reason).toMatchObject({ code: 'DV_WORKER_STOPPING' });
+    expect(await rowOf(database.pool, run)).toMatchObject({
+      state: 'one',
+      attempt: 0,
+      claimed_by: null,
+      error: null,
+    });
+    script.on('long', 'one', () => ({ outcome: 'done' }));
+    await work();
+    await untilStatus(database.pool, run, 'COMPLETED', 2000);
+    expect((await pastOf(database.pool, run)).slice(1, 5)).toEqual([
+      'STARTED one/1',
+      'RELEASED one/1',
+      'STARTED one/1',
+      'COMPLETED one/1 done>two',
+    ]);
+  });
+
+  test('twice is stopping once', async () => {
+    const worker = await work();
+    await Promise.all([worker.stop(), worker.stop()]);
+    await worker.stop();
+  });
+});
+
+test('two workers share the runs, and each step runs once', async () => {
+  await work({ concurrency: 1 });
+  await work({ concurrency: 1 });
+  // Neither ends before the other has begun: one worker alone would not get on.
+  const pair = [held('left'), held('right')];
+  const runs = [await start('left'), await start('right')];
+  await Promise.all(pair.map(({ begun }) => begun));
+  const more = Array.from({ length: 40 }, (_, n) => `shared ${n}`);
+  runs.push(...(await Promise.all(more.map(start))));
+  for (const { end } of pair) end();
+  for (const run of runs) await untilStatus(database.pool, run, 'COMPLETED');
+  const keys = ['left', 'right', ...more];
+  expect(script.begun.toSorted()).toEqual(keys.flatMap((key) => [`${key} one 1`, `${key} two 1`]).toSorted());
+});
+
+describe('a killed worker', () => {
+  let child: ChildProcess;
+  const killed = async () => {
+    if (child.signalCode !== null) return;
+    const gone = once(child, 'exit');
+    child.kill('SIGKILL');
+    await gone;
+  };
+  afterEach(killed);
+
+  test('is swept: its run and its jobs go to another, the lost attempt stays in the history', async () => {
+    const run = await start('lost');
+    const file = new URL('./worker-child.ts', import.meta.url).pathname;
+    child = spawn(process.execPath, [file, database.url, 'lost'], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const said = new Set<string>();
+    createInterface({ input: child.stdout as NodeJS.ReadableStream }).on('line', (line) => said.add(line));
+    await expect.poll(() => said, { timeout: 20_000 }).toEqual(new Set(['ready', 'in lost']));
+    const { claimed_by: dead } = await rowOf(database.pool, run);
+    await killed();
+
+    await work();
+    const locked = async () =>
+      (await database.pool.query('select from graphile_worker.jobs where locked_by is not null')).rowCount;
+    expect(await locked()).toBe(1);
+    expect((await database.pool.query('select * from workflow.sweep()')).rows).toEqual([]);
+    await silence(database.pool, dead ?? '');
+    await untilStatus(database.pool, run, 'COMPLETED', 8000);
+    expect((await pastOf(database.pool, run)).slice(1, 5)).toEqual([
+      'STARTED one/1',
+      'ABANDONED one/1',
+      'STARTED one/2',
+      'COMPLETED one/2 done>two',
+    ]);
+    await expect.poll(locked).toBe(0);
+  });
+});

@@ -1,0 +1,43 @@
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { UsageError } from '../../../src/errors/dv-error.ts';
+import { openWay } from '../../../src/notify/index.ts';
+import { addon } from './pulsar-support.ts';
+
+const topic = 'persistent://public/default/dict-vsync';
+
+test.each([
+  ['postgres:', 'postgres'],
+  ['ws://pulsar.example:8080', 'websocket'],
+  ['wss://pulsar.example:8443/pulsar', 'websocket'],
+])('NOTIFY_URL %s: the way is %s', async (url, name) => {
+  const way = await openWay({ url, topic });
+  expect(way.name).toBe(name);
+  await way.close();
+});
+
+test.each(['pulsar://pulsar.example:6650', 'pulsar+ssl://pulsar.example:6651'])(
+  'NOTIFY_URL %s',
+  async (url) => {
+    if (addon) {
+      const way = await openWay({ url, topic });
+      expect(way.name).toBe('pulsar');
+      await way.close();
+      return;
+    }
+    const error = await openWay({ url, topic }).catch((thrown: unknown) => thrown);
+    expect(error).toBeInstanceOf(UsageError);
+    expect(error).toMatchObject({
+      code: 'DV_NOTIFY_ADDON_MISSING',
+      message: expect.stringContaining('ws://HOST:8080'),
+    });
+  },
+);
+
+test('a PEM file that is not there is named by its setting, when the way opens', async () => {
+  const missing = join(import.meta.dirname, 'nothing.pem');
+  await expect(openWay({ url: 'wss://pulsar.example', topic, tlsCa: missing })).rejects.toMatchObject({
+    code: 'DV_SETTINGS_INVALID',
+    message: 'The file that NOTIFY_TLS_CA names cannot be read.',
+  });
+});

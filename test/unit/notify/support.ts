@@ -1,0 +1,93 @@
+import { randomUUID } from 'node:crypto';
+import type { Pool } from 'pg';
+import { inTransaction } from '../../../src/engine/index.ts';
+import {
+  publish,
+  type CloudEvent,
+  type Delivery,
+  type Message,
+  type OutboxMessage,
+  type Way,
+} from '../../../src/notify/index.ts';
+
+export const ISPB = '12345678';
+
+/** A message with something in it that tells it from the others. */
+export function message(n: number): Message {
+  const cid = n.toString(16).padStart(64, '0');
+  const after = {
+    ...{ participant: ISPB, keyType: 'EMAIL', key: `key ${n}`, requestId: randomUUID() },
+    ...{ ownerType: 'NATURAL_PERSON', taxIdNumber: '11122233300', name: "João's\n\\", tradeName: null },
+    ...{ branch: null, accountNumber: '0007654321', accountType: 'CACC', openingDate: null, cid },
+  };
+  const change = { decision: 'ADDED' as const, key: after.key, before: null, after };
+  return {
+    type: 'reconciliation.changes',
+    content: { runId: randomUUID(), page: 1, changes: [{ ...change, cidBefore: null, cidAfter: cid }] },
+  };
+}
+
+/** Publishes one message in a transaction of its own; throws, and so rolls back, when told to. */
+export async function publishOne(
+  pool: Pool,
+  { participant = ISPB, keyType = 'EMAIL' as const, n = 0, fails = false } = {},
+): Promise<void> {
+  await inTransaction(pool, async (tx) => {
+    await publish(tx, participant, keyType, randomUUID(), message(n));
+    if (fails) throw new Error('rolled back');
+  });
+}
+
+export interface Outboxed {
+  id: string;
+  participant: string;
+  key_type: string;
+  sequence: number;
+  delivered: boolean;
+  attempts: number;
+  last_error: string | null;
+  dead: boolean;
+}
+
+export async function outbox(pool: Pool): Promise<Outboxed[]> {
+  const { rows } = await pool.query<Outboxed>(
+    `select id, participant, key_type, sequence::int, delivered_at is not null as delivered, attempts, last_error, dead_at is not null as dead
+     from dict.outbox order by participant, key_type, sequence`,
+  );
+  return rows;
+}
+
+export async function emptyOutbox(pool: Pool): Promise<void> {
+  await pool.query(
+    "truncate dict.outbox, dict.outbox_sequences, dict.outbox_backoffs, dict.notifications; update workflow.clock set offset_by = interval '0'",
+  );
+}
+
+/** What a way does with a batch before it keeps what it delivered; by default all is delivered. */
+export type Behaviour = (
+  messages: readonly OutboxMessage[],
+) => Delivery | undefined | Promise<Delivery | undefined> | Promise<void>;
+
+/** A way out that keeps what it delivers, and does first what it is told to. */
+export function keepingWay(before: Behaviour = () => undefined) {
+  const got: OutboxMessage[] = [];
+  const way: Way = {
+    name: 'keeping',
+    deliver: async (messages) => {
+      const delivery = (await before(messages)) ?? { delivered: messages.length };
+      got.push(...messages.slice(0, delivery.delivered));
+      return delivery;
+    },
+    close: () => Promise.resolve(),
+  };
+  return { way, got };
+}
+
+export function eventOf({ body }: OutboxMessage): CloudEvent {
+  return JSON.parse(body) as CloudEvent;
+}
+
+/** Lets the time pass that streams back off for, at the most. */
+export async function passBackoff(pool: Pool): Promise<void> {
+  await pool.query("select workflow.advance_clock('31 seconds')");
+}

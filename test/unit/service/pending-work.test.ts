@@ -1,0 +1,27 @@
+import { expect, test } from 'vitest';
+import { whatWaits } from '../../../src/service/pending-work.ts';
+import { useTestDatabase } from '../../support/database.ts';
+
+const database = useTestDatabase();
+
+test('one look tells of each chore whether anything waits for it', async () => {
+  const nothing = { messages: false, deltas: false, feed: false };
+  expect(await whatWaits(database.pool)).toEqual(nothing);
+  const rows = {
+    messages: `insert into dict.outbox (participant, key_type, sequence, type, payload, created_at)
+               values ('12345678', 'CPF', 1, 'test', '{}', now())`,
+    deltas: `insert into dict.vsync_deltas values ('12345678', 'CPF', 1, 0, repeat('0', 256)::bit(256))`,
+    feed: `with source as (
+             insert into dict.feed_sources (name, source_view, apply_function, read_query, differing_query, unnamed_query)
+             values ('bank', '', '', '', '', '') returning name)
+           insert into dict.feed_queue (source, missed) select name, false from source`,
+  };
+  const waits: Record<string, boolean> = { ...nothing };
+  for (const [what, insert] of Object.entries(rows)) {
+    await database.pool.query(insert);
+    waits[what] = true;
+    expect(await whatWaits(database.pool)).toEqual(waits);
+  }
+  await database.pool.query('update dict.outbox set delivered_at = now()');
+  expect(await whatWaits(database.pool)).toEqual({ ...waits, messages: false });
+});
