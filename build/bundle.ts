@@ -1,5 +1,6 @@
 import { dirname, join } from 'node:path';
 import { build, type Plugin } from 'rolldown';
+import { readFunctionFiles } from '../src/database/migrate/function-files.ts';
 
 /** Left out: addons, which are optional and loaded only when used, and a parser of a kind of file we don't have. */
 const EXTERNAL = ['bufferutil', 'pg-native', 'pulsar-client', 'typescript', 'utf-8-validate'];
@@ -14,6 +15,15 @@ const threadsBesideBundle: Plugin = {
     const bundled = code.replaceAll(`'${thread}.ts'`, `'${thread}.cjs'`);
     if (bundled === code) throw new Error(`${id} starts no '${thread}.ts': build/bundle.ts must follow it.`);
     return bundled;
+  },
+};
+
+/** The SQL functions, which the sources read from their files: in a bundle they are text. */
+const functionsInBundle: Plugin = {
+  name: 'functions-in-bundle',
+  transform(_, id) {
+    if (!id.endsWith('/src/database/migrate/function-files.ts')) return undefined;
+    return `export const readFunctionFiles = () => (${JSON.stringify(readFunctionFiles())});`;
   },
 };
 
@@ -44,7 +54,7 @@ async function bundle(input: string, file: string, format: 'esm' | 'cjs'): Promi
     external: EXTERNAL,
     platform: 'node',
     tsconfig: false,
-    plugins: [threadsBesideBundle],
+    plugins: [threadsBesideBundle, functionsInBundle],
     onLog(level, { message }) {
       // What it warns of (an import it cannot find) would fail only later, at a user's.
       if (level === 'warn') throw new Error(message);

@@ -42,7 +42,7 @@ export function createPool(url: string, options: PoolOptions = {}): pg.Pool {
       ...(options.queryTimeoutMs === undefined ? {} : { query_timeout: options.queryTimeoutMs }),
       // Not as start-up parameters: poolers in front of Postgres refuse those they don't know.
       // oxlint-disable-next-line typescript/no-misused-promises -- it is awaited, which its type does not tell
-      ...(limits && { onConnect: async (client: pg.ClientBase) => limit(client, limits) }),
+      onConnect: async (client: pg.ClientBase) => pinSession(client, limits),
     });
     sockets.set(pool, open);
     const { onError } = options;
@@ -63,10 +63,20 @@ export function cutConnections(pool: pg.Pool): void {
   for (const socket of sockets.get(pool) ?? []) socket.destroy();
 }
 
-async function limit(client: pg.ClientBase, { statementMs, lockMs }: NonNullable<PoolOptions['limits']>) {
+/**
+ * Makes a session's settings ours, whatever the role, the database or the server says: names are found in pg_catalog only
+ * (ours are written with their schema), and times come in the one form that node-postgres reads. Behind a pooler in
+ * transaction mode a statement may meet a session without them: our SQL functions pin their path themselves.
+ */
+async function pinSession(client: pg.ClientBase, limits?: PoolOptions['limits']): Promise<void> {
+  await client.query(
+    `select set_config('search_path', 'pg_catalog, pg_temp', false), set_config('datestyle', 'ISO, YMD', false),
+       set_config('intervalstyle', 'postgres', false)`,
+  );
+  if (limits === undefined) return;
   await client.query(
     `select set_config('statement_timeout', $1, false), set_config('lock_timeout', $2, false)`,
-    [String(statementMs), String(lockMs)],
+    [String(limits.statementMs), String(limits.lockMs)],
   );
 }
 
@@ -109,6 +119,7 @@ export async function connect(
     // A lost connection shows in the query that meets it; without a listener it would end the process.
     client.on('error', () => undefined);
     await client.connect();
+    await pinSession(client);
     return client;
   } catch (error) {
     throw connectionError(error, url);

@@ -58,6 +58,8 @@ export interface HealthOptions {
    * have these and no others. Without it, only that there are any is looked at.
    */
   migrations?: readonly string[];
+  /** The number of the SQL functions that this program ships with, likewise. */
+  functionsNumber?: number;
 }
 
 /** workflow.lease(): five missed heartbeats. */
@@ -65,7 +67,7 @@ const HEARTBEAT_MAX_MS = 10_000;
 const UNDEFINED_TABLE = '42P01';
 
 /** Whether a worker is fit to work: the database answers and is migrated, its heartbeat gets through, it isn't stopping. */
-export function createHealth({ pool, worker, migrations }: HealthOptions): Health {
+export function createHealth({ pool, worker, migrations, functionsNumber }: HealthOptions): Health {
   const shipped = migrations?.map((path) => path.slice(path.lastIndexOf('/') + 1)).sort();
   let stopping = false;
   const stop = () => {
@@ -79,11 +81,14 @@ export function createHealth({ pool, worker, migrations }: HealthOptions): Healt
   if (worker !== undefined) started(worker);
 
   const askDatabase = quickly(pool, { patienceMs: 1500, limitMs: 1500 }, async (ask): Promise<Found> => {
-    const { rows } = await ask.query<{ name: string }>(
-      'select name from workflow.migrations_applied where not obsolete',
+    const { rows } = await ask.query<{ name: string; functions: string | null }>(
+      `select name, (select value from workflow.settings where name = 'functions_number') as functions
+       from workflow.migrations_applied where not obsolete`,
     );
     const applied = rows.map(({ name }) => name).sort();
-    const current = shipped === undefined ? applied.length > 0 : applied.join() === shipped.join();
+    const sameFunctions = functionsNumber === undefined || Number(rows[0]?.functions) === functionsNumber;
+    const current =
+      (shipped === undefined ? applied.length > 0 : applied.join() === shipped.join()) && sameFunctions;
     if (!current) return { reasons: [NOT_CURRENT], warnings: [] };
     const late = (await readMissedDeadlines(ask)).map(warningOf);
     const troubled = (await readTroubledStreams(ask)).flatMap(warningsOf);
@@ -149,7 +154,7 @@ async function poisonedIn(ask: Ask): Promise<Warning[]> {
 const NOT_CURRENT: Reason = {
   reason: 'migrations_not_current',
   message:
-    'The database has other migrations than this program: run dict-vsync migrate, or the newer program.',
+    'The database has other migrations or functions than this program: run dict-vsync migrate, or the newer program.',
 };
 const STARTING: Reason = {
   reason: 'worker_starting',

@@ -7,7 +7,7 @@ import type { Settings } from '../settings.ts';
 import { cutConnections } from '../database/pool.ts';
 import { settleFeed } from '../dict/key-base/connected-tables.ts';
 import { checkDeadlines, configureDeadline } from '../dict/vsync/deadline.ts';
-import { limitedBridge, seedRateLimits } from '../dict/rate-limits.ts';
+import { limitedBridge, seedRateLimits } from '../dict/rate-limits/rate-limits.ts';
 import { removeExpired, type RetentionAges } from '../dict/log/run-retention.ts';
 import { configureParticipants, FOLD_EVERY_MS, foldDeltas } from '../dict/vsync/vsync-store.ts';
 import { type AttemptReport, readCrontab, type RunningWorker, startWorker } from '../engine/index.ts';

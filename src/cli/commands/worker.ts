@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { listAssets, readAsset } from '../../assets.ts';
 import { connectBridge } from '../../bridge/index.ts';
 import { readBridgeTls, readSettings, type Settings } from '../../settings.ts';
+import { FUNCTIONS_NUMBER } from '../../database/migrate/apply-functions.ts';
 import { migrate } from '../../database/migrate/migrate.ts';
 import { createPool, cutConnections } from '../../database/pool.ts';
 import { UsageError } from '../../errors/dv-error.ts';
@@ -77,7 +78,11 @@ async function serve({ pool, sessionUrl, settings, log }: Database): Promise<voi
   undo.defer(async () => chorePool.end());
   const crontab = crontabOf(settings);
   const metrics = createMetrics(pool);
-  const health = createHealth({ pool, migrations: listAssets('migrations') });
+  const health = createHealth({
+    pool,
+    migrations: listAssets('migrations'),
+    functionsNumber: FUNCTIONS_NUMBER,
+  });
   const http = await startHttp({
     host: settings.HTTP_HOST,
     port: settings.HTTP_PORT,

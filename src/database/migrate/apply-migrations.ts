@@ -21,7 +21,7 @@ const APPLIED_TABLE = `${SCHEMA}.migrations_applied`;
 const VERSION_TABLE = `${SCHEMA}.migrations_version`;
 
 /** Whether exactly these migrations are applied already, unedited. Only reads. */
-export async function isUpToDate(client: pg.Client, files: MigrationFile[]): Promise<boolean> {
+export async function isUpToDate(client: pg.Client, files: readonly MigrationFile[]): Promise<boolean> {
   const { rows: tables } = await client.query<{ present: boolean }>(
     `select to_regclass($1) is not null as present`,
     [APPLIED_TABLE],
@@ -38,17 +38,16 @@ export async function isUpToDate(client: pg.Client, files: MigrationFile[]): Pro
 }
 
 /**
- * Applies the migrations that are not applied yet, each in a transaction of its own with its record, on this
- * connection. Returns their names. The caller sees to it that nobody else does so at the same time.
+ * Applies the migrations that are not applied yet, with their records, in the caller's transaction on this connection.
+ * Returns their names. The caller sees to it that the schemas are there and that nobody else does so at the same time.
  * Errors: DV_DATABASE_NEWER, DV_MIGRATION_EDITED, DV_MIGRATION_ORDER, and Postgres' own.
  */
-export async function applyOurMigrations(client: pg.Client, files: MigrationFile[]): Promise<string[]> {
+export async function applyOurMigrations(
+  client: pg.Client,
+  files: readonly MigrationFile[],
+): Promise<string[]> {
   // Loaded only when there is something to apply: it takes longer to load than everything else takes to check.
   const migrations = await import('@databases/pg-migrations');
-  // Not "if not exists", which asks for the right to create even when there is nothing to create.
-  const { rowCount } = await client.query(`select where to_regnamespace('${SCHEMA}') is null`);
-  if (rowCount === 1) await client.query(`create schema ${SCHEMA}`);
-
   const applied: string[] = [];
   // It reads a directory, and the single binary has none.
   const directory = await mkdtemp(join(tmpdir(), 'dict-vsync-migrations-'));
@@ -87,18 +86,9 @@ function onClient(client: pg.Client, tag: typeof sql): ConnectionPool {
   const connection = {
     sql: tag,
     query,
-    async tx<T>(act: (transaction: Queryable) => Promise<T>): Promise<T> {
-      await client.query('begin');
-      try {
-        const result = await act(connection as unknown as Queryable);
-        await client.query('commit');
-        return result;
-      } catch (error) {
-        // A lost connection has rolled back already; what failed is the error that tells.
-        await client.query('rollback').catch(() => undefined);
-        throw error;
-      }
-    },
+    // The caller's transaction holds all of it.
+    tx: async <T>(act: (transaction: Queryable) => Promise<T>): Promise<T> =>
+      act(connection as unknown as Queryable),
   };
   return connection as unknown as ConnectionPool;
 }

@@ -3,6 +3,14 @@ import type pg from 'pg';
 import { listAssets, readAsset } from '../../assets.ts';
 import { DvError } from '../../errors/dv-error.ts';
 import { describeDatabase, isAway } from '../connection-error.ts';
+import {
+  applyFunctions,
+  createFunctionsForTables,
+  functionsAreCurrent,
+  type FunctionSet,
+  missingFunctions,
+  shippedFunctions,
+} from './apply-functions.ts';
 import { applyOurMigrations, isUpToDate, type MigrationFile } from './apply-migrations.ts';
 import { connect, createPool, cutConnections } from '../pool.ts';
 
@@ -13,6 +21,19 @@ export interface MigrateOptions {
   graphileSchema?: string;
   /** Breaks it off: what a migration under way did is undone. The error is that of a lost connection. */
   signal?: AbortSignal;
+  /** For tests of two releases side by side. Default: what this program ships with. */
+  shipped?: ShippedSchema;
+}
+
+/** What a program brings a database to: its migrations, then its functions and views. */
+export interface ShippedSchema {
+  migrations: readonly MigrationFile[];
+  functions: FunctionSet;
+}
+
+/** The schema that this program ships with. */
+export function shippedSchema(): ShippedSchema {
+  return { migrations: migrationFiles(), functions: shippedFunctions() };
 }
 
 export interface MigrateResult {
@@ -21,7 +42,7 @@ export interface MigrateResult {
 }
 
 /**
- * Brings a database up to date: Graphile Worker's own migrations, then ours, then the setting that tells the SQL
+ * Brings a database up to date: Graphile Worker's own migrations, then in one transaction ours and the functions and views, then the setting that tells the SQL
  * side the schema of Graphile Worker. Processes that call it at once wait for each other and all succeed. With
  * nothing to do it writes nothing and needs no right to write.
  * Errors: DV_DATABASE_UNREACHABLE, DV_DATABASE_URL_INVALID, DV_DATABASE_FORBIDDEN, DV_POSTGRES_TOO_OLD,
@@ -38,14 +59,53 @@ export async function migrate(databaseUrl: string, options: MigrateOptions = {})
        select pg_advisory_lock(hashtext('dict-vsync migrate'))`,
     );
     await migrateGraphileWorker(databaseUrl, graphileSchema, signal);
-    const files = migrationFiles();
-    const applied = (await isUpToDate(client, files)) ? [] : await applyOurMigrations(client, files);
+    const applied = await bringUpToDate(client, options.shipped ?? shippedSchema());
     await saveGraphileSchema(client, graphileSchema, applied);
     return { applied };
   } catch (error) {
     throw migrationError(error, databaseUrl);
   } finally {
     await client.end().catch(() => undefined);
+  }
+}
+
+/**
+ * Migrations, functions and views in one transaction: others find the database as it was before, or whole. Nothing is
+ * written when it is up to date. Names of the migrations that were applied.
+ */
+async function bringUpToDate(client: pg.Client, shipped: ShippedSchema): Promise<string[]> {
+  const { migrations, functions } = shipped;
+  const migrated = await isUpToDate(client, migrations);
+  const current = await functionsAreCurrent(client, functions);
+  if (migrated && current) return [];
+  await client.query('begin');
+  try {
+    for (const schema of ['workflow', 'dict']) {
+      // Not "if not exists", which asks for the right to create even when there is nothing to create.
+      const { rowCount } = await client.query('select where to_regnamespace($1) is null', [schema]);
+      if (rowCount === 1) await client.query(`create schema ${schema}`);
+    }
+    await createFunctionsForTables(
+      client,
+      functions,
+      migrations.map(({ script }) => script),
+    );
+    const applied = migrated ? [] : await applyOurMigrations(client, migrations);
+    if (!current) await applyFunctions(client, functions);
+    const missing = await missingFunctions(client, functions);
+    if (missing.length > 0 || !(await isUpToDate(client, migrations))) {
+      throw new DvError(
+        'DV_MIGRATION_FAILED',
+        `The database is not what this program needs after migrating${missing.length === 0 ? '' : ` (it lacks ${missing.join(', ')})`}. ` +
+          'Nothing was changed. Please report it.',
+      );
+    }
+    await client.query('commit');
+    return applied;
+  } catch (error) {
+    // A lost connection has rolled back already; what failed is the error that tells.
+    await client.query('rollback').catch(() => undefined);
+    throw error;
   }
 }
 
@@ -173,7 +233,7 @@ function migrationError(error: unknown, url: string): DvError {
   const words = code.startsWith('42') ? `: ${message}` : '';
   return new DvError(
     'DV_MIGRATION_FAILED',
-    `The database could not be migrated (SQLSTATE ${code}${words}). The migration that failed left no trace.`,
+    `The database could not be migrated (SQLSTATE ${code}${words}). Nothing was changed.`,
     // A deadlock with work under way, or a lock that did not come: the next try may get through.
     { class: LOCK_STATES.has(code) ? 'retryable' : 'not_retryable', cause: error },
   );

@@ -6,7 +6,7 @@ import { expect, onTestFinished, test, vi } from 'vitest';
 import { activities } from '../../../tasks/index.ts';
 import { connectBridge, type Bridge } from '../../../src/bridge/index.ts';
 import { readSettings } from '../../../src/settings.ts';
-import { limitedBridge, seedRateLimits } from '../../../src/dict/rate-limits.ts';
+import { limitedBridge, seedRateLimits } from '../../../src/dict/rate-limits/rate-limits.ts';
 import { foldDeltas } from '../../../src/dict/vsync/vsync-store.ts';
 import { Executor } from '../../../src/engine/executor.ts';
 import { storeMachines } from '../../../src/engine/store-machines.ts';

@@ -12,7 +12,7 @@ import { damage, generateKeyBase, type SimulatedDict, startSimulator } from '../
 import { expectInvariants } from '../chaos/invariants.ts';
 import { expectSound, ownServer, standbyOf, startWorkerProcess } from '../outage/support.ts';
 import { dictBase, divergences, localBase } from '../../support/inspect.ts';
-import { dumpInto, NO_PG_DUMP, startCluster } from './servers.ts';
+import { dumpInto, NO_PG_DUMP, startCluster } from '../../support/system-postgres.ts';
 
 const ISPB = '12345678';
 const KEY_TYPES: KeyType[] = ['CPF', 'EMAIL'];

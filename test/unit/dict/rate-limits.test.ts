@@ -4,7 +4,7 @@ import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { connectBridge, type Bridge, type Policy } from '../../../src/bridge/index.ts';
 import { createPool } from '../../../src/database/pool.ts';
 import { KEY_TYPES } from '../../../src/dict/entry/key-type.ts';
-import { limitedBridge, seedRateLimits } from '../../../src/dict/rate-limits.ts';
+import { limitedBridge, seedRateLimits } from '../../../src/dict/rate-limits/rate-limits.ts';
 import type { DvError } from '../../../src/errors/dv-error.ts';
 import type { SimulatedDict } from '../../../src/simulator/index.ts';
 import { CALL, bridgeWithDict, failure } from '../bridge/support.ts';

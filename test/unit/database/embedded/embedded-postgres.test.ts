@@ -76,7 +76,7 @@ test('without settings the data are durable; they stay between starts', async ()
       "select current_setting('fsync') as fsync, current_setting('synchronous_commit') as commit",
     ),
   ).toEqual({ fsync: 'on', commit: 'on' });
-  await ask(first.url, 'create table kept as select 1 as one');
+  await ask(first.url, 'create table public.kept as select 1 as one');
   await first.stop();
   const second = await start();
   expect(await ask(second.url, 'table kept')).toEqual({ one: 1 });
@@ -98,7 +98,7 @@ test('a server that runs already is used, not started again', async () => {
 
 test('a killed server starts again, though its process id belongs to another program by now', async () => {
   const { url } = await start({});
-  await ask(url, 'create table kept as select 1 as one');
+  await ask(url, 'create table public.kept as select 1 as one');
   const pid = runningServer(directory)?.pid ?? 0;
   const pidFile = join(directory, 'data', 'postmaster.pid');
   const text = await readFile(pidFile, 'utf8');
@@ -111,9 +111,9 @@ test('a killed server starts again, though its process id belongs to another pro
 
 test('the log holds nothing of the statements that fail', async () => {
   const { url } = await start();
-  await ask(url, 'create table keys (key text primary key)');
-  await ask(url, "insert into keys values ('s3cret-key')");
-  await expect(ask(url, "insert into keys values ('s3cret-key')")).rejects.toThrow('duplicate key');
+  await ask(url, 'create table public.keys (key text primary key)');
+  await ask(url, "insert into public.keys values ('s3cret-key')");
+  await expect(ask(url, "insert into public.keys values ('s3cret-key')")).rejects.toThrow('duplicate key');
   const log = await readFile(join(directory, 'postgres.log'), 'utf8');
   expect(log).toContain('duplicate key');
   expect(log).not.toContain('s3cret-key');

@@ -79,7 +79,7 @@ test('it counts users, not processes, leaving twice is harmless, and the data st
   const one = await shareEmbeddedPostgres(directory);
   const two = await shareEmbeddedPostgres(directory);
   const client = await connect(one.url, 'test');
-  await client.query('create table kept as select 1 as one');
+  await client.query('create table public.kept as select 1 as one');
   await client.end();
   await Promise.all([one.stop(), one.stop()]);
   await assertReachable(two.url);

@@ -34,7 +34,7 @@ test('processes that migrate at once wait for each other, and all succeed', asyn
   expect(applied.filter((names) => names.length > 0)).toHaveLength(1);
 });
 
-test('a second migration does nothing, quickly, and needs no right to write', async () => {
+test('a second migration does nothing and needs no right to write', async () => {
   await become(createTestDatabase());
   const before = await database.pool.query('select * from workflow.migrations_applied');
   const role = `reader_${database.url.slice(-12)}`;
@@ -44,9 +44,7 @@ test('a second migration does nothing, quickly, and needs no right to write', as
      revoke create, temporary on database ${new URL(database.url).pathname.slice(1)} from public`,
   );
   const asReader = Object.assign(new URL(database.url), { username: role, password: 'test' }).href;
-  const started = performance.now();
   expect(await migrate(asReader)).toEqual({ applied: [] });
-  expect(performance.now() - started).toBeLessThan(200);
   expect((await database.pool.query('select * from workflow.migrations_applied')).rows).toEqual(before.rows);
   await database.pool.query(`drop owned by ${role}; drop role ${role}`);
 });
@@ -110,9 +108,10 @@ test('a migration that fails leaves no trace', async () => {
     message: expect.stringContaining('42P07') as string,
   });
   const { rows } = await database.pool.query(
-    `select count(*)::int as applied, to_regclass('workflow.runs') as runs from workflow.migrations_applied`,
+    `select to_regclass('workflow.migrations_applied') as applied, to_regclass('workflow.runs') as runs,
+       to_regnamespace('dict') as dict, to_regprocedure('workflow.now()') as now`,
   );
-  expect(rows).toEqual([{ applied: 0, runs: null }]);
+  expect(rows).toEqual([{ applied: null, runs: null, dict: null, now: null }]);
 });
 
 test('a user without the right to create is told which right', async () => {

@@ -1,0 +1,265 @@
+-- Synchronism with DICT: verifications, reconciliations and what they found and changed, undos, deadlines, DICT's limits.
+-- The functions are in src/dict/*/sql, one file each.
+
+-- Verifications -------------------------------------------------------------------------------------------------------
+
+create table dict.verifications (
+  run_id      uuid primary key,
+  participant text not null,
+  key_types   text[] not null,
+  started_at  timestamptz not null,
+  ended_at    timestamptz not null,
+  outcome     text not null check (outcome in ('IN_SYNC', 'OUT_OF_SYNC', 'INCOMPLETE')),
+  results     jsonb not null
+);
+comment on table dict.verifications is
+  'One row a verification: per key type OK, NOK or ERROR with the VSync sent. INCOMPLETE: a type could not be verified.';
+create index verifications_latest on dict.verifications (participant, started_at desc);
+
+create table dict.sync_verifications (
+  id             uuid primary key default workflow.uuidv7(),
+  run_id         uuid not null,
+  purpose        text not null check (purpose in ('VERIFICATION', 'CONFIRMATION')),
+  participant    text not null,
+  key_type       text not null,
+  vsync          text not null,
+  entries        bigint not null,
+  asked_at       timestamptz not null,
+  snapshot       pg_snapshot not null default pg_current_snapshot(),
+  answered_at    timestamptz,
+  result         text check (result in ('OK', 'NOK', 'ERROR')),
+  dict_id        text,
+  correlation_id text,
+  error_code     text
+);
+comment on table dict.sync_verifications is
+  'One row each time a VSync is sent to DICT, written before the call (the intent) and completed by its answer. The auditor''s proof of synchronism.';
+comment on column dict.sync_verifications.snapshot is 'Of the statement that read the VSync: what an OK proves, and where a replay of the logs may begin.';
+create index sync_verifications_run on dict.sync_verifications (run_id);
+create index sync_verifications_latest on dict.sync_verifications (participant, key_type, asked_at desc);
+-- The last OK, also where there are thousands of NOKs after it.
+create index sync_verifications_ok on dict.sync_verifications (participant, key_type, answered_at desc) where result = 'OK';
+create index sync_verifications_asked on dict.sync_verifications (asked_at);
+
+-- Reconciliations -----------------------------------------------------------------------------------------------------
+
+create table dict.reconciliations (
+  run_id          uuid primary key,
+  participant     text not null,
+  key_type        text not null,
+  started_at      timestamptz not null,
+  ended_at        timestamptz,
+  outcome         text,
+  reason          text,
+  rounds          integer not null default 0,
+  vsync_before    text not null,
+  entries_before  bigint not null,
+  vsync_after     text,
+  entries_after   bigint,
+  dict_only_cids  bigint not null default 0,
+  local_only_cids bigint not null default 0,
+  keys_added      bigint not null default 0,
+  keys_corrected  bigint not null default 0,
+  keys_removed    bigint not null default 0,
+  keys_in_flight  bigint not null default 0,
+  quarantined     bigint not null default 0,
+  approved_by     text,
+  approved_why    text,
+  approved_set    text,
+  keys_registered bigint not null default 0,
+  keys_held       bigint not null default 0,
+  pages_told      integer not null default 0,
+  changes_told    bigint not null default 0
+);
+comment on table dict.reconciliations is 'One row a reconciliation: what it found and did. The auditor''s page.';
+comment on column dict.reconciliations.keys_held is 'Keys that its last round left alone because a person holds them.';
+create index reconciliations_latest on dict.reconciliations (participant, key_type, started_at desc);
+create index reconciliations_ended on dict.reconciliations (ended_at);
+
+create table dict.rounds (
+  run_id          uuid not null references dict.reconciliations (run_id) on delete cascade,
+  round           integer not null,
+  snapshot        pg_snapshot not null,
+  snapshot_at     timestamptz not null,
+  settled_before  timestamptz not null,
+  way             text check (way in ('EVENT_LOG', 'FILE')),
+  way_reason      text,
+  set_hash        text,
+  dict_only_cids  bigint,
+  local_only_cids bigint,
+  file_cids       bigint,
+  file_duplicates bigint,
+  compared_at     timestamptz,
+  approved_by     text,
+  approved_why    text,
+  approved_at     timestamptz,
+  approval_threshold bigint,
+  primary key (run_id, round)
+);
+comment on table dict.rounds is
+  'One comparison of a reconciliation: the snapshot kept before its file was asked for, and the frozen set it found.';
+comment on column dict.rounds.settled_before is 'The snapshot''s time less IN_FLIGHT_MARGIN_SECONDS: what changed later is in flight, though the snapshot sees it.';
+comment on column dict.rounds.way is 'How the round found what differs: by replaying both event logs since the last OK, or by DICT''s CID file; way_reason says why.';
+comment on column dict.rounds.set_hash is
+  'SHA-256 over the lines "D|L <cid>\n" in ascending CID order: what a person approves.';
+comment on column dict.rounds.approval_threshold is
+  'MANUAL_APPROVAL_THRESHOLD of the worker that judged the round: more divergent CIDs than this, over all rounds, ask a person.';
+
+create table dict.cid_files (
+  id            uuid primary key default workflow.uuidv7(),
+  run_id        uuid not null references dict.reconciliations (run_id) on delete cascade,
+  round         integer not null,
+  asked_at      timestamptz not null,
+  dict_id       text,
+  status        text,
+  bytes         bigint,
+  sha256        text,
+  creation_time timestamptz,
+  refused_code  text
+);
+comment on table dict.cid_files is
+  'Each CID file asked for; the row is the intent, written before the call. DICT gives 40 a day and takes no idempotency key: a crash in the call may cost one more.';
+create index cid_files_run on dict.cid_files (run_id);
+
+create table dict.divergences (
+  run_id         uuid not null references dict.reconciliations (run_id) on delete cascade,
+  round          integer not null,
+  cid            bytea not null,
+  side           text not null check (side in ('DICT_ONLY', 'LOCAL_ONLY')),
+  key            text,
+  decision       text not null default 'PENDING' check (decision in (
+    'PENDING', 'ADDED', 'CORRECTED', 'REMOVED', 'REGISTERED', 'IN_FLIGHT', 'HELD', 'SUPERSEDED', 'REFUSED', 'QUARANTINED')),
+  why            text,
+  before         jsonb,
+  after          jsonb,
+  decided_at     timestamptz,
+  correlation_id text,
+  -- What DICT said of the CID, kept as it comes so that a crash loses none of it; and how often it failed to say.
+  finding        jsonb,
+  found_at       timestamptz,
+  failures       integer not null default 0,
+  decided_xid    xid8,
+  plan           text check (plan in ('REGISTER')),
+  plan_by        text,
+  plan_why       text,
+  primary key (run_id, round, cid),
+  check ((plan is null) = (plan_by is null) and (plan is null) = (plan_why is null))
+);
+comment on table dict.divergences is
+  'One row a CID that only one side has: what was decided, with the entry before and after. Both CIDs of a corrected key have a row.';
+comment on column dict.divergences.decided_xid is
+  'The transaction that decided it and changed the key: as long as the entry''s changed_xid is that one, nothing newer has touched the key.';
+comment on column dict.divergences.plan is
+  'REGISTER: a person wants this local-only key registered at DICT instead of removed (Manual §3.3); plan_by and plan_why say who and why.';
+create index divergences_pending on dict.divergences (run_id, round, side, cid) where decision = 'PENDING';
+-- The changes of a run in order of their keys: an undo goes through them so.
+create index divergences_changed on dict.divergences (run_id, key, decided_xid)
+  where decision in ('ADDED', 'CORRECTED', 'REMOVED');
+
+-- Undo ----------------------------------------------------------------------------------------------------------------
+
+create table dict.undos (
+  undo_run_id uuid primary key,
+  run_id      uuid not null references dict.reconciliations (run_id) on delete cascade,
+  participant text not null,
+  key_type    text not null,
+  by_whom     text not null,
+  reason      text,
+  asked_at    timestamptz not null,
+  ended_at    timestamptz,
+  keys_undone bigint not null default 0,
+  keys_left   bigint not null default 0,
+  pages_told  integer not null default 0,
+  changes_told bigint not null default 0,
+  outcome     text check (outcome in ('COMPLETED', 'FAILED', 'POISONED', 'CANCELLED', 'TERMINATED'))
+);
+comment on table dict.undos is 'One row an undo: the reconciliation it puts back, who asked for it, and how many keys it put back and left alone.';
+comment on column dict.undos.outcome is
+  'How its run ended; null as long as it is open. Anything but COMPLETED: keys may be left that it did not come to, which another undo does.';
+create index undos_run on dict.undos (run_id);
+
+create table dict.undone (
+  undo_run_id uuid not null references dict.undos (undo_run_id) on delete cascade,
+  run_id      uuid not null,
+  participant text not null,
+  key_type    text not null,
+  key         text not null,
+  decision    text not null check (decision in ('ADDED', 'CORRECTED', 'REMOVED')),
+  result      text not null check (result in ('UNDONE', 'NEWER')),
+  why         text,
+  before      jsonb,
+  after       jsonb,
+  at          timestamptz not null,
+  primary key (undo_run_id, key)
+);
+comment on table dict.undone is
+  'One row a key that an undo came to: the decision it undid, its entry before and after; NEWER: left alone, because something newer has touched it.';
+create index undone_run on dict.undone (run_id, key);
+
+create table dict.held_keys (
+  id          bigint generated always as identity primary key,
+  participant text not null,
+  key_type    text not null,
+  key         text not null,
+  undo_run_id uuid not null,
+  by_whom     text not null,
+  reason      text,
+  held_at     timestamptz not null,
+  released_at timestamptz,
+  released_by text,
+  check ((released_at is null) = (released_by is null))
+);
+comment on table dict.held_keys is
+  'Keys that no reconciliation touches since a person undid one there, until a person releases them (released_at).';
+create unique index held_keys_held on dict.held_keys (participant, key_type, key) where released_at is null;
+create index held_keys_undo on dict.held_keys (undo_run_id) where released_at is null;
+
+-- The regulator's deadline --------------------------------------------------------------------------------------------
+
+create table dict.sync_deadline (
+  one_row boolean primary key default true check (one_row),
+  hours   double precision not null default 36 check (hours > 0)
+);
+comment on table dict.sync_deadline is
+  'How far apart two OKs of a participant and key type may be: SYNC_DEADLINE_HOURS, as the last worker was configured (Manual de Tempos do Pix: 36 hours).';
+insert into dict.sync_deadline default values;
+
+create table dict.deadline_alerts (
+  participant  text not null,
+  key_type     text not null,
+  counted_from timestamptz not null,
+  hours        double precision not null,
+  raised_at    timestamptz not null,
+  primary key (participant, key_type, counted_from)
+);
+comment on table dict.deadline_alerts is
+  'Each time the deadline was missed, once: counted_from is the last OK (or when the participant was configured), so that a later OK, missed again, is another alert.';
+
+-- DICT's token buckets, as this installation knows them: shared by all its workers ------------------------------------
+
+create table dict.rate_limits (
+  participant    text not null,
+  policy         text not null,
+  capacity       integer not null check (capacity > 0),
+  refill_tokens  integer not null check (refill_tokens > 0),
+  refill_period  interval not null check (refill_period > '0'),
+  tokens         integer not null check (tokens >= 0),
+  refilled_at    timestamptz not null,
+  blocked_until  timestamptz,
+  primary key (participant, policy)
+) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 500);
+comment on table dict.rate_limits is
+  'DICT''s token buckets (DICT API 2.6.1, "Limitação de requisições"), per participant and policy. Seeded from ListPolicies where the Bridge offers it. FILE_POLL is our own: getCidSetFile''s pace for all key types together.';
+comment on column dict.rate_limits.blocked_until is 'Until when DICT asked us to stay away (Retry-After).';
+
+-- However a run ends, its row here ends with it -----------------------------------------------------------------------
+
+create trigger verification_closed after update of closed_at on workflow.runs
+  for each row when (new.machine = 'verification' and old.closed_at is null and new.closed_at is not null)
+  execute function dict.verification_closed();
+create trigger reconciliation_closed after update of closed_at on workflow.runs
+  for each row when (new.machine = 'reconciliation' and old.closed_at is null and new.closed_at is not null)
+  execute function dict.reconciliation_closed();
+create trigger undo_closed after update of closed_at on workflow.runs
+  for each row when (new.machine = 'undo' and (old.closed_at is null) <> (new.closed_at is null))
+  execute function dict.undo_closed();

@@ -1,0 +1,65 @@
+-- The outbox: messages to Core-Dict, by streams (one a participant and key type).
+-- The functions are in src/notify/outbox/sql, one file each.
+
+create table dict.outbox_sequences (
+  participant text not null,
+  key_type    text not null,
+  last        bigint not null,
+  primary key (participant, key_type)
+) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 500);
+comment on table dict.outbox_sequences is 'The last sequence number given per participant and key type.';
+
+create table dict.outbox (
+  id           uuid primary key default workflow.uuidv7(),
+  participant  text not null,
+  key_type     text not null,
+  sequence     bigint not null,
+  type         text not null,
+  payload      jsonb not null,
+  run_id       uuid,
+  created_at   timestamptz not null,
+  delivered_at timestamptz,
+  attempts     integer not null default 0,
+  last_error   text,
+  correlation_id text,
+  -- How often the way refused it for good, and since when it is put aside for that.
+  refusals     integer not null default 0,
+  dead_at      timestamptz,
+  unique (participant, key_type, sequence)
+) with (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 500);
+comment on table dict.outbox is
+  'Messages to Core-Dict, written in the transaction that caused them; the id is stable, the sequence runs per participant and key type ("ALL" for a summary of several).';
+comment on column dict.outbox.dead_at is
+  'Put aside: the way out refused the message for good, several times. Its stream went on without it; dict.retry_outbox sends it again.';
+create index outbox_waiting on dict.outbox (participant, key_type, sequence) where delivered_at is null and dead_at is null;
+create index outbox_dead on dict.outbox (participant, key_type, sequence) where dead_at is not null;
+-- For retention.
+create index outbox_delivered on dict.outbox (delivered_at) where delivered_at is not null;
+
+create table dict.notifications (
+  id           uuid primary key,
+  participant  text not null,
+  key_type     text not null,
+  sequence     bigint not null,
+  type         text not null,
+  payload      jsonb not null,
+  created_at   timestamptz not null,
+  delivered_at timestamptz not null default clock_timestamp(),
+  unique (participant, key_type, sequence)
+);
+comment on table dict.notifications is
+  'What Core-Dict reads (the default way out): one row a message, in order of sequence per participant and key type; the payload is a CloudEvent (docs/core-dict.md). Each is announced on the channel dict_vsync by NOTIFY with its id, participant, key type, sequence and type.';
+create index notifications_delivered on dict.notifications (delivered_at);
+
+-- Apart from dict.outbox_sequences, whose rows publishing transactions lock.
+create table dict.outbox_backoffs (
+  participant text not null,
+  key_type    text not null,
+  failures    integer not null,
+  since       timestamptz not null,
+  retry_at    timestamptz not null,
+  error_code  text not null,
+  primary key (participant, key_type)
+);
+comment on table dict.outbox_backoffs is
+  'Streams of messages whose way out failed last time, until it succeeds: how often in a row, since when, when it is tried again.';

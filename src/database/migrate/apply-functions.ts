@@ -1,0 +1,176 @@
+import type pg from 'pg';
+import { DvError } from '../../errors/dv-error.ts';
+import { readFunctionFiles } from './function-files.ts';
+
+/**
+ * The functions and views of this program are this number's. From 0.1.0 on each release that changes one raises it: of two
+ * releases on one database the higher one's are in force, whichever starts last.
+ */
+export const FUNCTIONS_NUMBER = 1;
+
+/** A function or view of the database, from its one text. */
+interface Definition {
+  /** `workflow.sweep` */
+  name: string;
+  kind: 'function' | 'view';
+  path: string;
+  /** Everything that the file says: the definition and its comment. */
+  text: string;
+}
+
+/** All functions and views, and the number they are known by. */
+export interface FunctionSet {
+  number: number;
+  definitions: readonly Definition[];
+}
+
+/** The functions and views that this program ships with. */
+export function shippedFunctions(): FunctionSet {
+  const definitions = Object.entries(readFunctionFiles()).map(([path, text]) => define(path, text));
+  return { number: FUNCTIONS_NUMBER, definitions };
+}
+
+const DEFINES = /^create or replace (function|view) ((?:workflow|dict)\.\w+)/gm;
+
+function define(path: string, text: string): Definition {
+  const [found, ...others] = text.matchAll(DEFINES);
+  const [, kind, name] = found ?? [];
+  if (name === undefined || others.length > 0) {
+    throw new TypeError(`${path} must define one function or view with "create or replace".`);
+  }
+  return { name, kind: kind === 'view' ? 'view' : 'function', path, text };
+}
+
+/** Whether exactly this set is in force. Only reads. DV_DATABASE_NEWER when a higher number's is. */
+export async function functionsAreCurrent(client: pg.Client, { number }: FunctionSet): Promise<boolean> {
+  const applied = await appliedNumber(client);
+  if (applied > number) {
+    throw new DvError(
+      'DV_DATABASE_NEWER',
+      `The database has the functions of a newer dict-vsync (number ${applied}; this program has ${number}). ` +
+        'Use that version or a newer one.',
+    );
+  }
+  return applied === number;
+}
+
+async function appliedNumber(client: pg.Client): Promise<number> {
+  const { rows: tables } = await client.query<{ present: boolean }>(
+    `select to_regclass('workflow.migrations_applied') is not null as present`,
+  );
+  if (tables[0]?.present !== true) return 0;
+  const { rows } = await client.query<{ value: string }>(
+    `select value from workflow.settings where name = 'functions_number'`,
+  );
+  return Number(rows[0]?.value ?? 0);
+}
+
+/**
+ * Makes those functions that the migrations' tables and triggers name and the database lacks: a default and a trigger
+ * need theirs to be there. What is there already stays as it is until `applyFunctions`. In the caller's transaction.
+ */
+export async function createFunctionsForTables(
+  client: pg.Client,
+  { definitions }: FunctionSet,
+  scripts: readonly string[],
+): Promise<void> {
+  const named = new Set(scripts.join('\n').match(/\b(?:workflow|dict)\.\w+(?=\()/g));
+  const { rows } = await client.query<{ name: string }>(
+    `select distinct n.nspname || '.' || p.proname as name from pg_proc p join pg_namespace n on n.oid = p.pronamespace
+     where n.nspname in ('workflow', 'dict')`,
+  );
+  const present = new Set(rows.map(({ name }) => name));
+  await client.query('set local check_function_bodies = off');
+  for (const { name, kind, text } of definitions) {
+    if (kind === 'function' && named.has(name) && !present.has(name)) await client.query(text);
+  }
+}
+
+/**
+ * Puts the whole set into force: every function and view from its text, then the path and the rights of all. In the
+ * caller's transaction, so that others see all of it or nothing.
+ */
+export async function applyFunctions(client: pg.Client, { number, definitions }: FunctionSet): Promise<void> {
+  // Bodies of text are looked at when they first run; views and bodies that Postgres parses must find what they name.
+  await client.query('set local check_function_bodies = off');
+  await client.query(
+    inOrder(definitions)
+      .map(({ text }) => text)
+      .join('\n'),
+  );
+  await client.query(PATHS);
+  await client.query(RIGHTS);
+  await client.query(
+    `insert into workflow.settings (name, value) values ('functions_number', $1)
+     on conflict (name) do update set value = excluded.value`,
+    [String(number)],
+  );
+}
+
+/** Functions whose body is text come first; then those parsed by Postgres and the views, each after what it names. */
+export function inOrder(definitions: readonly Definition[]): Definition[] {
+  const early = ({ kind, text }: Definition) => kind === 'function' && /\bas \$\$/.test(text);
+  const ordered = definitions.filter(early);
+  const late = new Map(definitions.filter((one) => !early(one)).map((one) => [one.name, one]));
+  const add = (one: Definition): void => {
+    if (!late.delete(one.name)) return;
+    const [statement = ''] = one.text.split('\ncomment on ');
+    for (const name of statement.match(/\b(?:workflow|dict)\.\w+/g) ?? []) {
+      const needed = late.get(name);
+      if (needed !== undefined) add(needed);
+    }
+    ordered.push(one);
+  };
+  for (const one of late.values()) add(one);
+  return ordered;
+}
+
+/** Those of the set that the database lacks, by name. */
+export async function missingFunctions(client: pg.Client, { definitions }: FunctionSet): Promise<string[]> {
+  const { rows } = await client.query<{ name: string }>(
+    `select d.name from unnest($1::text[], $2::text[]) as d (name, kind)
+     where case d.kind when 'view' then to_regclass(d.name) is null else not exists (
+       select from pg_proc p join pg_namespace n on n.oid = p.pronamespace where n.nspname || '.' || p.proname = d.name) end`,
+    [definitions.map(({ name }) => name), definitions.map(({ kind }) => kind)],
+  );
+  return rows.map(({ name }) => name);
+}
+
+/**
+ * One rule for every function, whoever's rights it runs with: it finds names in these schemas only, and in the session's
+ * temporary one last, where else a domain named as a type would come first. Bodies that Postgres has parsed are bound to
+ * what they name already, and a path would keep them from being inlined.
+ */
+const PATHS = `
+  do $$
+  declare
+    f regprocedure;
+  begin
+    for f in
+      select p.oid from pg_proc p
+      where p.pronamespace in ('workflow'::regnamespace, 'dict'::regnamespace) and p.prosqlbody is null
+        and not exists (select from pg_depend d where d.objid = p.oid and d.deptype = 'e')
+    loop
+      execute format('alter function %s set search_path = pg_catalog, workflow, dict, pg_temp', f);
+    end loop;
+  end $$`;
+
+/**
+ * What runs with its owner's rights, or changes something, is nobody's but the owner's until it is granted. The views call
+ * the two named here with their reader's rights.
+ */
+const RIGHTS = `
+  do $$
+  declare
+    f regprocedure;
+  begin
+    for f in
+      select p.oid from pg_proc p
+      where p.pronamespace in ('workflow'::regnamespace, 'dict'::regnamespace)
+        and (p.prosecdef or p.proname in ('connect_source', 'feed_table', 'load_source', 'disconnect_source', 'feed_batch', 'feed_keys',
+          'feed_in_chunks', 'feed_differing', 'note_reject', 'note_broken', 'queue_keys'))
+        and p.oid not in ('dict.vsync(text, text)'::regprocedure, 'dict.incomplete(text, text)'::regprocedure)
+    loop
+      execute format('revoke execute on function %s from public', f);
+    end loop;
+  end $$`;

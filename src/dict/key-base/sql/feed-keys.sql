@@ -1,0 +1,42 @@
+-- Feeds keys, one by one where it must be. Null when done; else the SQLSTATE of a mapping that is broken as a whole
+-- (class 42: a table, column, function or right is missing), and nothing is fed.
+create or replace function dict.feed_keys(s dict.feed_sources, refs dict.key_ref[]) returns text
+language plpgsql as $$
+declare
+  state text;
+  half integer := cardinality(refs) / 2;
+begin
+  if cardinality(refs) = 0 then
+    return null;
+  end if;
+  begin
+    perform dict.feed_batch(s, refs);
+    return null;
+  exception when others then
+    state := sqlstate;
+  end;
+  if state like '42%' then
+    return state;
+  end if;
+  if cardinality(refs) > 1 then
+    -- Of many keys that are held, each would cost a millisecond: the settling has the time.
+    if cardinality(refs) > 100 and dict.is_passing(state) then
+      perform dict.queue_keys(s.name, refs, true);
+      return null;
+    end if;
+    return coalesce(dict.feed_keys(s, refs[:half]), dict.feed_keys(s, refs[half + 1:]));
+  end if;
+  if not dict.is_passing(state) then
+    begin
+      -- What cannot be read is in no VSync.
+      update dict.entries e set removed_at = workflow.now()
+      where (e.participant, e.key_type, e.key) = (refs[1].participant, refs[1].key_type, refs[1].key) and e.removed_at is null;
+      perform dict.note_reject(s.name, refs[1], state);
+      return null;
+    exception when others then
+      null;
+    end;
+  end if;
+  perform dict.queue_keys(s.name, refs, true);
+  return null;
+end $$;

@@ -1,0 +1,58 @@
+create or replace function dict.settle_feed(most integer default 1000) returns integer
+language plpgsql security definer set timezone = 'UTC' set datestyle = 'ISO, YMD' set lock_timeout = '1ms' as $$
+declare
+  s dict.feed_sources;
+  fresh dict.feed_queue[];
+  due dict.feed_queue[];
+  refs dict.key_ref[];
+  state text;
+  settled integer := 0;
+begin
+  -- One at a time: two would look at the same keys.
+  if not pg_try_advisory_xact_lock(hashtext('dict-vsync settle')) then
+    return 0;
+  end if;
+  for s in select * from dict.feed_sources f where exists (select from dict.feed_queue q where q.source = f.name) loop
+    begin
+      with first as (
+        select id from dict.feed_queue where source = s.name and settle_after is null order by id limit most),
+      marked as (
+        update dict.feed_queue q set settle_after = pg_snapshot_xmax(pg_current_snapshot())
+        from first f where q.id = f.id returning q.*)
+      select coalesce(array_agg((m.*)::dict.feed_queue), '{}') into fresh from marked m;
+      select coalesce(array_agg((q.*)::dict.feed_queue), '{}') into due from (
+        select * from dict.feed_queue q
+        where q.source = s.name and (q.settle_after <= pg_snapshot_xmin(pg_current_snapshot())
+          -- Not reached by this cluster: it came with a dump, and all that ran beside it then has ended.
+          or q.settle_after > pg_snapshot_xmax(pg_current_snapshot()))
+          and q.id <> all (array(select f.id from unnest(fresh) f))
+        order by q.settle_after limit most) q;
+
+      delete from dict.feed_rejects r where r.source = s.name and (r.participant, r.key_type, r.key) = ('', '', '');
+      if exists (select from unnest(fresh || due) q where q.key is null and q.key_type is null and q.participant is null) then
+        perform dict.feed_differing(s);
+      end if;
+      refs := array(
+        select distinct (q.participant, q.key_type, q.key)::dict.key_ref from (
+          select f.* from unnest(fresh) f where f.missed union all select d.* from unnest(due) d) q
+        where coalesce(q.participant, q.key_type, q.key) is not null);
+      -- What is looked at again is committed.
+      s.several_tables := false;
+      -- Few at a time: a key that is held keeps only these from being fed together.
+      for i in 1 .. cardinality(refs) by 100 loop
+        state := dict.feed_keys(s, refs[i:i + 99]);
+        if state is not null then
+          raise exception using errcode = state, message = 'the mapping is broken';
+        end if;
+      end loop;
+      delete from dict.feed_queue where id = any (array(select d.id from unnest(due) d));
+      settled := settled + cardinality(fresh) + cardinality(due);
+    exception when others then
+      -- The queue stays as it was, for when the mapping is mended.
+      perform dict.note_broken(s.name, sqlstate);
+    end;
+  end loop;
+  return settled;
+end $$;
+comment on function dict.settle_feed(integer) is
+  'Looks again at up to `most` queued keys of each source; returns how many. Called by workers all the time; safe at any moment.';

@@ -1,0 +1,25 @@
+create or replace function dict.reconciliation_closed() returns trigger
+language plpgsql security definer as $$
+declare
+  scope dict.reconciliations;
+  asked jsonb;
+begin
+  select * into scope from dict.reconciliations where run_id = new.id;
+  -- What the machine ends by itself has ended its row and told Core-Dict in steps of its own.
+  if not found or scope.ended_at is not null and new.status not in ('CANCELLED', 'TERMINATED', 'POISONED') then
+    return null;
+  end if;
+  select detail into asked from workflow.history
+  where run_id = new.id and event = 'CANCEL_REQUESTED' and new.status = 'CANCELLED' order by id desc limit 1;
+  perform dict.close_reconciliation(new.id, new.status, coalesce(
+    nullif(concat_ws(': ', 'by ' || (asked ->> 'by'), asked ->> 'reason'), ''),
+    nullif(concat_ws(': ', new.error ->> 'code', new.error ->> 'message'), '')));
+  perform dict.publish(scope.participant, scope.key_type, 'reconciliation.notification',
+    jsonb_strip_nulls(jsonb_build_object('runId', new.id, 'event', new.status, 'code', new.error ->> 'code',
+      'pageCount', scope.pages_told, 'changeCount', scope.changes_told,
+      'reason', (select reason from dict.reconciliations where run_id = new.id)))
+    || jsonb_build_object('summary', dict.reconciliation_summary(new.id)), new.id);
+  return null;
+end $$;
+comment on function dict.reconciliation_closed() is
+  'Ends the log row of a reconciliation that was cancelled, terminated or poisoned, or failed while saving its log, in the transaction that closed the run.';

@@ -1,0 +1,155 @@
+import type { Bridge, CallOptions, Policy } from '../../bridge/index.ts';
+import { translated } from '../../engine/index.ts';
+import { DvError } from '../../errors/dv-error.ts';
+import type { Db } from '../vsync/vsync-store.ts';
+
+const DAY = 86_400;
+
+/** DICT API 2.6.1, "Limitação de requisições": what holds until ListPolicies says otherwise. */
+const BACEN_POLICIES: readonly Policy[] = [
+  ['SYNC_VERIFICATIONS_WRITE', 10, 60, 50],
+  ['CIDS_FILES_WRITE', 40, DAY, 200],
+  ['CIDS_FILES_READ', 10, 60, 50],
+  ['CIDS_EVENTS_LIST', 20, 60, 100],
+  ['CIDS_ENTRIES_READ', 1200, 60, 36_000],
+  ['ENTRIES_WRITE', 1200, 60, 36_000],
+].map(([name, refillTokens, refillPeriodSec, capacity]) => ({
+  name: String(name),
+  refillTokens: Number(refillTokens),
+  refillPeriodSec: Number(refillPeriodSec),
+  capacity: Number(capacity),
+  availableTokens: Number(capacity),
+}));
+
+/** Our own pace for getCidSetFile: half a refill at once and half a period's worth a period, so never above DICT's 10 a minute. */
+const FILE_POLL = 'FILE_POLL';
+
+/**
+ * Gives a participant its buckets: those DICT tells of (ListPolicies), else BACEN's published numbers. A Bridge
+ * without ListPolicies, or one that fails now, is no error.
+ */
+export async function seedRateLimits(
+  db: Db,
+  bridge: Bridge,
+  participant: string,
+  call: CallOptions,
+): Promise<void> {
+  let policies = BACEN_POLICIES;
+  let told = false;
+  try {
+    const known = new Set(BACEN_POLICIES.map(({ name }) => name));
+    const listed = (await bridge.listPolicies({ participant }, call)).filter(({ name }) => known.has(name));
+    if (listed.length > 0) [policies, told] = [listed, true];
+  } catch (error) {
+    if (!(error instanceof DvError)) throw error;
+  }
+  const files = policies.find(({ name }) => name === 'CIDS_FILES_READ');
+  const half = Math.max(1, Math.floor((files?.refillTokens ?? 10) / 2));
+  const poll: Policy = {
+    name: FILE_POLL,
+    capacity: half,
+    refillTokens: half,
+    refillPeriodSec: files?.refillPeriodSec ?? 60,
+    availableTokens: half,
+  };
+  for (const { name, capacity, refillTokens, refillPeriodSec, availableTokens } of [...policies, poll]) {
+    await db.query(`select dict.seed_rate_limit($1, $2, $3, $4, $5 * interval '1 second', $6, $7)`, [
+      participant,
+      name,
+      capacity,
+      refillTokens,
+      refillPeriodSec,
+      availableTokens,
+      told,
+    ]);
+  }
+}
+
+/**
+ * A Bridge that keeps to the participant's buckets, shared by all workers: each call takes its token first, in a
+ * transaction of its own; without one it fails with DV_DICT_RATE_LIMITED and the time to try again. A 429 empties the
+ * local bucket.
+ */
+export function limitedBridge(bridge: Bridge, db: Db): Bridge {
+  const limited = async <T>(
+    participant: string,
+    policies: readonly string[],
+    call: () => Promise<T>,
+  ): Promise<T> => {
+    for (const policy of policies) await takeToken(db, participant, policy);
+    try {
+      return await call();
+    } catch (error) {
+      throw await inEnginesTime(db, error, { participant, policy: policies.at(-1) ?? '' });
+    }
+  };
+  return {
+    createSyncVerification: async (request, call) =>
+      limited(request.participant, ['SYNC_VERIFICATIONS_WRITE'], async () =>
+        bridge.createSyncVerification(request, call),
+      ),
+    createCidSetFile: async (request, call) =>
+      limited(request.participant, ['CIDS_FILES_WRITE'], async () => bridge.createCidSetFile(request, call)),
+    getCidSetFile: async (request, call) =>
+      limited(request.participant, [FILE_POLL, 'CIDS_FILES_READ'], async () =>
+        bridge.getCidSetFile(request, call),
+      ),
+    // The file itself comes from its Url: no bucket.
+    downloadCidSetFile: async function* (request, call) {
+      try {
+        yield* bridge.downloadCidSetFile(request, call);
+      } catch (error) {
+        throw await inEnginesTime(db, error);
+      }
+    },
+    listCidSetEvents: async (request, call) =>
+      limited(request.participant, ['CIDS_EVENTS_LIST'], async () => bridge.listCidSetEvents(request, call)),
+    getEntryByCid: async (request, call) =>
+      limited(request.participant, ['CIDS_ENTRIES_READ'], async () => bridge.getEntryByCid(request, call)),
+    createEntry: async (request, call) =>
+      limited(request.entry.participant, ['ENTRIES_WRITE'], async () => bridge.createEntry(request, call)),
+    listPolicies: async (request, call) => bridge.listPolicies(request, call),
+    close: () => bridge.close(),
+  };
+}
+
+async function takeToken(db: Db, participant: string, policy: string): Promise<void> {
+  const { rows } = await translated(async () =>
+    db.query<{ taken: boolean; retry_at: Date | null }>('select * from dict.take_token($1, $2)', [
+      participant,
+      policy,
+    ]),
+  );
+  if (rows[0]?.taken === false) {
+    throw new DvError(
+      'DV_DICT_RATE_LIMITED',
+      `The bucket ${policy} is empty; the call waits for DICT's refill.`,
+      { class: 'rate_limited', ...(rows[0].retry_at && { retryAt: rows[0].retry_at }) },
+    );
+  }
+}
+
+/**
+ * What a call failed with; the Bridge counted its retryAt from this machine's clock, the engine goes by the database's.
+ * A 429 empties the bucket that was asked.
+ */
+async function inEnginesTime(
+  db: Db,
+  error: unknown,
+  bucket?: { participant: string; policy: string },
+): Promise<unknown> {
+  if (!(error instanceof DvError)) return error;
+  const wait = error.retryAt === undefined ? null : error.retryAt.getTime() - Date.now();
+  if (wait === null && error.class !== 'rate_limited') return error;
+  const emptied = error.class === 'rate_limited' ? bucket : undefined;
+  const { rows } = await db.query<{ retry_at: Date | null }>(
+    `select coalesce(dict.empty_bucket($1, $2, x.wait), workflow.now() + x.wait) as retry_at
+     from (select $3 * interval '1 millisecond' as wait) x`,
+    [emptied?.participant ?? null, emptied?.policy ?? null, wait],
+  );
+  return new DvError(error.code, error.message, {
+    class: error.class,
+    ...(rows[0]?.retry_at && { retryAt: rows[0].retry_at }),
+    ...(error.correlationId !== undefined && { correlationId: error.correlationId }),
+  });
+}

@@ -1,0 +1,33 @@
+create or replace function dict.take_token(of_participant text, of_policy text, out taken boolean, out retry_at timestamptz)
+language plpgsql security definer as $$
+declare
+  n timestamptz := workflow.now();
+  r dict.rate_limits;
+  refill record;
+  steps bigint;
+begin
+  select * into r from dict.rate_limits where participant = of_participant and policy = of_policy for update;
+  if not found then
+    -- A policy nobody told us about is not limited by us.
+    taken := true;
+    return;
+  end if;
+  if r.blocked_until > n then
+    taken := false; retry_at := r.blocked_until;
+    return;
+  end if;
+  select * into refill from dict.refill_step(r.refill_period, r.refill_tokens);
+  steps := greatest(floor(extract(epoch from n - r.refilled_at) / extract(epoch from refill.step)), 0);
+  r.refilled_at := r.refilled_at + steps * refill.step;
+  r.tokens := least(r.capacity::bigint, r.tokens + steps * refill.gain);
+  taken := r.tokens > 0;
+  if taken then
+    r.tokens := r.tokens - 1;
+  else
+    retry_at := r.refilled_at + refill.step;
+  end if;
+  update dict.rate_limits set tokens = r.tokens, refilled_at = r.refilled_at, blocked_until = null
+  where participant = of_participant and policy = of_policy;
+end $$;
+comment on function dict.take_token(text, text) is
+  'Takes a token of a bucket, or says when there will be one. Called in a transaction of its own before each call; tokens are not given back.';

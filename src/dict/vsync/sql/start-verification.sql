@@ -1,0 +1,12 @@
+create or replace function dict.start_verification(participant text default null, key_types text[] default null) returns setof uuid
+language plpgsql security definer as $$
+declare
+  types text[] := dict.check_key_types(key_types);
+begin
+  return query
+  select workflow.start_run('verification', 'verification:' || p || ':' || array_to_string(types, ','),
+    jsonb_build_object('participant', p, 'keyTypes', to_jsonb(types)))
+  from dict.asked_participants(start_verification.participant) p;
+end $$;
+comment on function dict.start_verification(text, text[]) is
+  'Starts a verification for a participant (null: each configured one) and key types (null: all five); returns the run ids, that of the open run where there is one. In the caller''s transaction. Errors: DV_ISPB_INVALID, DV_KEY_TYPE_UNKNOWN, DV_PARTICIPANT_MISSING.';

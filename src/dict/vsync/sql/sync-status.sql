@@ -1,0 +1,21 @@
+create or replace view dict.sync_status as
+select p.participant, t.key_type, l.result as last_result, l.answered_at as last_answered_at, ok.answered_at as last_ok_at,
+  workflow.now() - ok.answered_at as age_of_last_ok, r.run_id as open_reconciliation,
+  dict.incomplete(p.participant, t.key_type) as incomplete,
+  d.deadline_at, coalesce(d.missed, false) as deadline_missed, d.alerted_at as deadline_alerted_at
+from dict.known_participants p
+cross join unnest(dict.key_types()) as t (key_type)
+left join lateral (
+  select result, answered_at from dict.sync_verifications s
+  where s.participant = p.participant and s.key_type = t.key_type and s.answered_at is not null
+  order by asked_at desc limit 1) l on true
+left join lateral (
+  select answered_at from dict.sync_verifications s
+  where s.participant = p.participant and s.key_type = t.key_type and s.result = 'OK'
+  order by asked_at desc limit 1) ok on true
+left join lateral (
+  select w.id as run_id from workflow.runs w
+  where w.workflow_key = 'reconciliation:' || p.participant || ':' || t.key_type and w.closed_at is null) r on true
+left join dict.deadlines d on (d.participant, d.key_type) = (p.participant, t.key_type);
+comment on view dict.sync_status is
+  'Per participant and key type: DICT''s last answer, the last OK and its age, the open reconciliation; for configured participants the deadline of the next OK (the regulator allows 36 hours) and whether it was missed.';

@@ -1,0 +1,41 @@
+-- Closes a locked run with its final status, and its children by their parent close policy; wakes a parent that waits for children.
+create or replace function workflow.close_run(r workflow.runs, final_status text, final_error jsonb default null) returns void
+language plpgsql as $$
+declare
+  n timestamptz := workflow.now();
+  child workflow.runs;
+  parent workflow.runs;
+begin
+  -- The state too: an end is entered by closing in it, never by an open run.
+  update workflow.runs set
+    state = r.state, attempt = r.attempt, status = final_status, closed_at = n, updated_at = n, wake_at = null, deadline = null,
+    claimed_by = null, claimed_at = null, cancel_requested_at = null, error = coalesce(final_error, r.error),
+    failed_state = case
+      when final_status not in ('FAILED', 'POISONED') then null
+      -- It failed where it could have ended well: here, and not where it failed earlier and dealt with that.
+      when r.failed_state is null or workflow.can_end_well(r.machine, r.machine_version, r.state) then r.state
+      else r.failed_state end
+  where id = r.id;
+  perform workflow.log(r, 'CLOSED', n, final_status, error => final_error);
+
+  for child in select * from workflow.runs
+               where parent_id = r.id and closed_at is null and parent_close_policy <> 'ABANDON'
+               order by id for update loop
+    if child.parent_close_policy = 'TERMINATE' then
+      perform workflow.close_run(child, 'TERMINATED');
+    else
+      perform workflow.cancel_run(child, 'parent ' || r.id);
+    end if;
+  end loop;
+
+  -- The parent is woken by a job and not touched here: it may be closing right now and wait for our lock. The job has
+  -- a key of its own, and is added wherever the parent stands: it may be entering its wait, or moving its own job to
+  -- its deadline, in a transaction that does not see our end.
+  select p.* into parent from workflow.runs p
+  where p.id = r.parent_id and p.closed_at is null and exists (
+    select from workflow.states s
+    where s.machine = p.machine and s.version = p.machine_version and s.awaits_children);
+  if found then
+    perform workflow.add_job(parent.id, 'advance_run', n, 'children:');
+  end if;
+end $$;

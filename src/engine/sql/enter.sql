@@ -1,0 +1,21 @@
+-- Enters `next_state` and goes on through whatever needs no activity: waits whose signal is there already, children
+-- that have all ended, deadlines that have passed, terminal states. Returns the run as it then stands.
+create or replace function workflow.enter(r workflow.runs, new_state text, continue_with jsonb default null) returns workflow.runs
+language plpgsql as $$
+declare
+  n timestamptz := workflow.now();
+  s workflow.states;
+begin
+  select * into strict s from workflow.states
+  where machine = r.machine and version = r.machine_version and state = new_state;
+  if s.kind = 'terminal' then
+    r.state := new_state;
+    r.attempt := 0;
+  else
+    update workflow.runs set
+      state = new_state, status = 'RUNNING', attempt = 0, polls = 0, entered_at = n, updated_at = n,
+      wake_at = n, deadline = n + s.deadline, claimed_by = null, claimed_at = null
+    where id = r.id returning * into r;
+  end if;
+  return workflow.settle(r, s, continue_with);
+end $$;

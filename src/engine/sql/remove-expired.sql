@@ -1,0 +1,29 @@
+create or replace function workflow.remove_expired(older_than interval, most integer default 100) returns integer
+language plpgsql security definer as $$
+declare
+  graphile text := (select value from workflow.settings where name = 'graphile_worker_schema');
+  removed integer;
+  more integer;
+begin
+  -- History and signals go with their run.
+  delete from workflow.runs where id in (
+    select id from workflow.runs where id in (select workflow.expired_runs(older_than) limit most)
+    for update skip locked);
+  get diagnostics removed = row_count;
+  delete from workflow.schedule_ticks where (schedule, tick) in (
+    select schedule, tick from workflow.schedule_ticks where decided_at < workflow.now() - older_than
+    limit most for update skip locked);
+  get diagnostics more = row_count;
+  removed := removed + more;
+  -- Jobs of ours that Graphile Worker gave up keep no key, and are in nobody's way: it never removes them itself.
+  execute format(
+    'select count(*)::integer from %I.complete_jobs(array(
+       select id from %1$I.jobs
+       where key is null and locked_at is null and attempts >= max_attempts and max_attempts = 25
+         and run_at < clock_timestamp() - interval ''7 days''
+         and (task_identifier = ''advance_run'' or task_identifier in (select task from workflow.states))
+       limit $1))', graphile) into more using most;
+  return removed + more;
+end $$;
+comment on function workflow.remove_expired(interval, integer) is
+  'Removes up to so many closed runs of this age (with history and signals) and so many ticks of schedules, in one short transaction; returns how many rows. Call it until it returns 0.';

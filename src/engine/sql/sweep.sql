@@ -1,0 +1,123 @@
+-- Each run is repaired in a subtransaction of its own: one that cannot be, or that needs a lock which somebody holds for
+-- more than half a second, is reported as `not mended` and does not keep the others from being repaired.
+create or replace function workflow.sweep() returns table (run_id uuid, what text)
+language plpgsql security definer set lock_timeout = '500ms' as $$
+declare
+  graphile text := (select value from workflow.settings where name = 'graphile_worker_schema');
+  n timestamptz := workflow.now();
+  silent text[];
+  living text[];
+  r workflow.runs;
+begin
+  -- One sweeper at a time is enough.
+  if not pg_try_advisory_xact_lock(hashtext('dict-vsync sweep')) then
+    return;
+  end if;
+
+  -- Workers gone silent; then jobs locked in the name of nobody who lives: of a worker that died before its first
+  -- heartbeat, or that was forgotten.
+  with gone as (
+    update workflow.workers set stopped_at = clock_timestamp()
+    where stopped_at is null and not workflow.is_alive(id)
+    returning graphile_ids)
+  select array_agg(g) into silent from gone, unnest(graphile_ids) g;
+  select coalesce(array_agg(g), '{}') into living
+  from workflow.workers w, unnest(w.graphile_ids) g where workflow.is_alive(w.id);
+  execute format(
+    'select $1 || coalesce(array_agg(distinct locked_by), ''{}'') from %I.jobs
+     where (key ~ ''^(run|children|schedule):''
+         or key is null and task_identifier in (select task from workflow.states union all select ''advance_run''))
+       and locked_at < clock_timestamp() - workflow.lease() and locked_by <> all ($2)',
+    graphile) into silent using coalesce(silent, '{}'), living;
+  if cardinality(silent) > 0 then
+    execute format('select %I.force_unlock_workers($1)', graphile) using silent;
+  end if;
+
+  for r in select * from workflow.runs x
+           where x.claimed_by is not null and not workflow.is_alive(x.claimed_by) order by x.id for update skip locked loop
+    run_id := r.id;
+    begin
+      r := workflow.abandon(r);
+      perform workflow.go_on(r, null, false);
+      what := case r.status when 'POISONED' then 'poisoned' else 'abandoned' end;
+    exception when others then
+      what := 'not mended';
+    end;
+    return next;
+  end loop;
+
+  -- Nothing would ever move these: not waiting, not claimed, and no time set.
+  for r in select * from workflow.runs x
+           where x.closed_at is null and x.claimed_by is null and x.wake_at is null
+             and (x.status <> 'WAITING' or x.deadline is not null) and x.updated_at < n - interval '5 seconds'
+           for update skip locked loop
+    run_id := r.id;
+    begin
+      update workflow.runs x set wake_at = case x.status when 'WAITING' then x.deadline else n end, updated_at = n
+      where x.id = r.id returning * into r;
+      perform workflow.go_on(r, null, false);
+      what := 'no way on';
+    exception when others then
+      what := 'not mended';
+    end;
+    return next;
+  end loop;
+
+  -- What they wait for has come: a signal that nobody consumed, or children of which the last has ended.
+  for r in select x.* from workflow.runs x
+           join workflow.states s on (s.machine, s.version, s.state) = (x.machine, x.machine_version, x.state)
+           where x.status = 'WAITING' and x.claimed_by is null
+             and (exists (select from workflow.signals g
+                          where g.run_id = x.id and g.consumed_at is null and g.name = any (s.signals)
+                            and g.sent_at < n - interval '5 seconds')
+               or s.awaits_children and x.updated_at < n - interval '5 seconds'
+                  and not workflow.has_children_open(x, n - interval '5 seconds'))
+           for update of x skip locked loop
+    run_id := r.id;
+    begin
+      perform workflow.go_on(workflow.settle(r, (
+        select s from workflow.states s
+        where (s.machine, s.version, s.state) = (r.machine, r.machine_version, r.state))), null, false);
+      what := 'not woken';
+    exception when others then
+      what := 'not mended';
+    end;
+    return next;
+  end loop;
+
+  for r in execute format(
+    'select r.* from workflow.runs r
+     where r.closed_at is null and r.claimed_by is null and r.wake_at < workflow.now() - interval ''5 seconds''
+       and not exists (
+         select from %I.jobs j
+         where j.key = ''run:'' || r.id
+           -- A job that Graphile Worker gave up, or puts off after its own failures, is as good as none; so is one that
+           -- is locked for long and has not claimed its run: that it was fetched, or the end of its work, got lost. A claim too many does no harm.
+           and (j.locked_at > clock_timestamp() - workflow.lease()
+             or j.locked_at is null and j.attempts < j.max_attempts and j.run_at <= clock_timestamp()))
+     for update of r skip locked', graphile) loop
+    run_id := r.id;
+    begin
+      perform workflow.go_on(r, null, false);
+      what := 'without job';
+    exception when others then
+      what := 'not mended';
+    end;
+    return next;
+  end loop;
+
+  -- Timers of runs that closed before, and jobs given up that others have replaced: harmless, and of no use. Not counted.
+  execute format(
+    'select %1$I.remove_job(j.key) from %1$I.jobs j
+     left join workflow.runs r on r.id = split_part(j.key, '':'', 2)::uuid
+     where j.key ~ ''^(run|children):'' and j.locked_at is null and (r.id is null or r.closed_at < workflow.now() - interval ''5 seconds'')
+     limit 100', graphile);
+  execute format(
+    'select %1$I.complete_jobs(array(
+       select id from %1$I.jobs
+       where key is null and locked_at is null and attempts >= max_attempts
+         and task_identifier in (select task from workflow.states union all select ''advance_run'') limit 100))', graphile);
+  delete from workflow.workers where stopped_at < clock_timestamp() - interval '7 days';
+end $$;
+comment on function workflow.sweep() is
+  'Recovery: what workers silent for a lease (10 s) held goes back to the queue; runs without a job, timer or awaited signal are mended. Returns what it mended.';

@@ -1,0 +1,16 @@
+create or replace function dict.publish(of_participant text, of_key_type text, of_type text, content jsonb, of_run uuid) returns uuid
+language plpgsql security definer as $$
+declare
+  n bigint;
+  message uuid;
+begin
+  -- The counter's row lock keeps the sequence without gaps and in commit order; only runs take it, never key writers.
+  insert into dict.outbox_sequences as s values (of_participant, of_key_type, 1)
+  on conflict (participant, key_type) do update set last = s.last + 1 returning last into n;
+  insert into dict.outbox (participant, key_type, sequence, type, payload, run_id, correlation_id, created_at)
+  values (of_participant, of_key_type, n, of_type, content, of_run,
+    (select r.correlation_id from workflow.runs r where r.id = of_run), workflow.now())
+  returning id into message;
+  return message;
+end $$;
+comment on function dict.publish(text, text, text, jsonb, uuid) is 'Puts a message to Core-Dict into the outbox, in the caller''s transaction; returns its id.';
