@@ -77,7 +77,7 @@ test('whatever form of dates the database, the role or the server prefers, migra
 
 test('a function that changed since the last release has a higher number', () => {
   // Each release appends {version, number, sha256} (docs/contributing/releasing.md).
-  const releases = JSON.parse(readAsset('migrations/released.json')) as { number: number; sha256: string }[];
+  const releases = JSON.parse(readAsset('build/releases.json')) as { number: number; sha256: string }[];
   const last = releases.at(-1);
   const { number, definitions } = shipped.functions;
   const sha256 = createHash('sha256')
