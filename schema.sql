@@ -357,7 +357,6 @@ CREATE FUNCTION dict.check_deadlines(hours double precision DEFAULT NULL::double
 #variable_conflict use_column
 declare
   allowed double precision := coalesce(check_deadlines.hours, (select d.hours from dict.sync_deadline d));
-  utc constant text := 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"';
   r record;
 begin
   -- In one order for all callers: each message locks its counter.
@@ -377,9 +376,9 @@ begin
     perform dict.publish(r.participant, r.key_type, 'sync.deadline_missed',
       jsonb_build_object(
         'hours', allowed,
-        'lastOkAt', to_char(r.last_ok_at at time zone 'UTC', utc),
-        'countedFrom', to_char(r.counted_from at time zone 'UTC', utc),
-        'deadlineAt', to_char(r.due at time zone 'UTC', utc),
+        'lastOkAt', dict.message_time(r.last_ok_at),
+        'countedFrom', dict.message_time(r.counted_from),
+        'deadlineAt', dict.message_time(r.due),
         'lastResult', r.last_result,
         'openReconciliation', r.open_reconciliation), null);
     participant := r.participant;
@@ -1738,6 +1737,37 @@ COMMENT ON FUNCTION dict.load_source(name text) IS 'Makes dict.entries equal to 
 
 
 --
+-- Name: log_verification(uuid, jsonb, timestamp with time zone); Type: FUNCTION; Schema: dict; Owner: postgres
+--
+
+CREATE FUNCTION dict.log_verification(run uuid, found_out jsonb, ended timestamp with time zone DEFAULT workflow.now()) RETURNS text
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'workflow', 'dict', 'pg_temp'
+    AS $$
+  insert into dict.verifications as v (run_id, participant, key_types, started_at, ended_at, outcome, results)
+  select id, input ->> 'participant', array(
+      select t from jsonb_array_elements_text(input -> 'keyTypes') with ordinality as x (t, place)
+      where t is not null order by place),
+    created_at, ended,
+    (select case when bool_or(value ->> 'result' = 'ERROR') then 'INCOMPLETE'
+                 when bool_or(value ->> 'result' = 'NOK') then 'OUT_OF_SYNC' else 'IN_SYNC' end from jsonb_each(found_out)),
+    found_out
+  from workflow.runs where id = run
+  on conflict (run_id) do update set ended_at = excluded.ended_at, outcome = excluded.outcome, results = excluded.results
+  returning outcome
+$$;
+
+
+ALTER FUNCTION dict.log_verification(run uuid, found_out jsonb, ended timestamp with time zone) OWNER TO postgres;
+
+--
+-- Name: FUNCTION log_verification(run uuid, found_out jsonb, ended timestamp with time zone); Type: COMMENT; Schema: dict; Owner: postgres
+--
+
+COMMENT ON FUNCTION dict.log_verification(run uuid, found_out jsonb, ended timestamp with time zone) IS 'Writes the log row of a verification: {key type: {result, …}}. Returns its outcome: IN_SYNC, OUT_OF_SYNC or INCOMPLETE.';
+
+
+--
 -- Name: mark_said_why(); Type: FUNCTION; Schema: dict; Owner: postgres
 --
 
@@ -1753,6 +1783,25 @@ end $$;
 
 
 ALTER FUNCTION dict.mark_said_why() OWNER TO postgres;
+
+--
+-- Name: message_time(timestamp with time zone); Type: FUNCTION; Schema: dict; Owner: postgres
+--
+
+CREATE FUNCTION dict.message_time(at timestamp with time zone) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'workflow', 'dict', 'pg_temp'
+    AS $$ select to_char(at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') $$;
+
+
+ALTER FUNCTION dict.message_time(at timestamp with time zone) OWNER TO postgres;
+
+--
+-- Name: FUNCTION message_time(at timestamp with time zone); Type: COMMENT; Schema: dict; Owner: postgres
+--
+
+COMMENT ON FUNCTION dict.message_time(at timestamp with time zone) IS 'A time as messages to Core-Dict write it: ISO 8601, UTC, milliseconds.';
+
 
 --
 -- Name: note_broken(text, text); Type: FUNCTION; Schema: dict; Owner: postgres
@@ -1821,6 +1870,107 @@ ALTER FUNCTION dict.publish(of_participant text, of_key_type text, of_type text,
 --
 
 COMMENT ON FUNCTION dict.publish(of_participant text, of_key_type text, of_type text, content jsonb, of_run uuid) IS 'Puts a message to Core-Dict into the outbox, in the caller''s transaction; returns its id.';
+
+
+--
+-- Name: publish_reconciliation_notification(uuid, text, text, jsonb); Type: FUNCTION; Schema: dict; Owner: postgres
+--
+
+CREATE FUNCTION dict.publish_reconciliation_notification(run uuid, event text, code text DEFAULT NULL::text, more jsonb DEFAULT '{}'::jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'workflow', 'dict', 'pg_temp'
+    AS $$
+declare
+  r dict.reconciliations;
+  summary jsonb := dict.reconciliation_summary(run);
+begin
+  select * into r from dict.reconciliations where run_id = run;
+  if not found then
+    return;
+  end if;
+  perform dict.publish(r.participant, r.key_type, 'reconciliation.notification',
+    jsonb_strip_nulls(jsonb_build_object('runId', run, 'event', event, 'reason', r.reason,
+      'code', coalesce(code, case when event = 'FAILED' then substring(r.reason from '^(DV_[A-Z_0-9]+): ') end)))
+    || case
+      when event = 'APPROVAL_NEEDED' then jsonb_strip_nulls(jsonb_build_object('setHash', summary ->> 'setHash'))
+      when event = 'QUARANTINED' then '{}'
+      else jsonb_build_object('pageCount', r.pages_told, 'changeCount', r.changes_told) end
+    || more || jsonb_build_object('summary', summary), run);
+end $$;
+
+
+ALTER FUNCTION dict.publish_reconciliation_notification(run uuid, event text, code text, more jsonb) OWNER TO postgres;
+
+--
+-- Name: FUNCTION publish_reconciliation_notification(run uuid, event text, code text, more jsonb); Type: COMMENT; Schema: dict; Owner: postgres
+--
+
+COMMENT ON FUNCTION dict.publish_reconciliation_notification(run uuid, event text, code text, more jsonb) IS 'Publishes reconciliation.notification: where a reconciliation stands that did not simply succeed. more: fields that only this event has. Nothing before the reconciliation opened.';
+
+
+--
+-- Name: publish_undo_done(uuid, text); Type: FUNCTION; Schema: dict; Owner: postgres
+--
+
+CREATE FUNCTION dict.publish_undo_done(undo_run uuid, code text DEFAULT NULL::text) RETURNS void
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'workflow', 'dict', 'pg_temp'
+    AS $$
+  select dict.publish(participant, key_type, 'undo.done',
+    jsonb_strip_nulls(jsonb_build_object(
+      'runId', undo_run, 'pageCount', pages_told, 'changeCount', changes_told, 'code', code))
+    || jsonb_build_object('summary', dict.undo_summary(undo_run)), undo_run)
+  from dict.undos where undo_run_id = undo_run
+$$;
+
+
+ALTER FUNCTION dict.publish_undo_done(undo_run uuid, code text) OWNER TO postgres;
+
+--
+-- Name: FUNCTION publish_undo_done(undo_run uuid, code text); Type: COMMENT; Schema: dict; Owner: postgres
+--
+
+COMMENT ON FUNCTION dict.publish_undo_done(undo_run uuid, code text) IS 'Publishes undo.done: what an undo that has ended put back and left alone. code: the error it ended with.';
+
+
+--
+-- Name: publish_verification_summary(uuid); Type: FUNCTION; Schema: dict; Owner: postgres
+--
+
+CREATE FUNCTION dict.publish_verification_summary(run uuid) RETURNS text
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'workflow', 'dict', 'pg_temp'
+    AS $$
+declare
+  v dict.verifications;
+  key_types jsonb;
+  reconciliations jsonb;
+begin
+  select * into strict v from dict.verifications where run_id = run;
+  -- From the first time a VSync was sent to the last answer.
+  select coalesce(jsonb_object_agg(key, value || jsonb_strip_nulls(jsonb_build_object('seconds', (
+      select extract(epoch from max(s.answered_at) - min(s.asked_at))::float8 from dict.sync_verifications s
+      where s.run_id = run and s.purpose = 'VERIFICATION' and s.key_type = key)))), '{}')
+    into key_types from jsonb_each(v.results);
+  select coalesce(jsonb_object_agg(r.input ->> 'keyType', r.id), '{}') into reconciliations from workflow.runs r
+  where r.machine = 'reconciliation' and r.input ->> 'participant' = v.participant
+    and (r.parent_id = run or r.closed_at is null)
+    and v.results -> (r.input ->> 'keyType') ->> 'result' = 'NOK';
+  perform dict.publish(v.participant, 'ALL', 'verification.summary', jsonb_build_object(
+    'runId', run, 'outcome', v.outcome, 'startedAt', dict.message_time(v.started_at),
+    'endedAt', dict.message_time(v.ended_at), 'seconds', extract(epoch from v.ended_at - v.started_at)::float8,
+    'keyTypes', key_types, 'reconciliations', reconciliations), run);
+  return v.outcome;
+end $$;
+
+
+ALTER FUNCTION dict.publish_verification_summary(run uuid) OWNER TO postgres;
+
+--
+-- Name: FUNCTION publish_verification_summary(run uuid); Type: COMMENT; Schema: dict; Owner: postgres
+--
+
+COMMENT ON FUNCTION dict.publish_verification_summary(run uuid) IS 'Publishes verification.summary of a logged verification: what it found and which reconciliations it started. Returns its outcome.';
 
 
 --
@@ -1913,11 +2063,7 @@ begin
   perform dict.close_reconciliation(new.id, new.status, coalesce(
     nullif(concat_ws(': ', 'by ' || (asked ->> 'by'), asked ->> 'reason'), ''),
     nullif(concat_ws(': ', new.error ->> 'code', new.error ->> 'message'), '')));
-  perform dict.publish(scope.participant, scope.key_type, 'reconciliation.notification',
-    jsonb_strip_nulls(jsonb_build_object('runId', new.id, 'event', new.status, 'code', new.error ->> 'code',
-      'pageCount', scope.pages_told, 'changeCount', scope.changes_told,
-      'reason', (select reason from dict.reconciliations where run_id = new.id)))
-    || jsonb_build_object('summary', dict.reconciliation_summary(new.id)), new.id);
+  perform dict.publish_reconciliation_notification(new.id, new.status, new.error ->> 'code');
   return null;
 end $$;
 
@@ -1929,6 +2075,24 @@ ALTER FUNCTION dict.reconciliation_closed() OWNER TO postgres;
 --
 
 COMMENT ON FUNCTION dict.reconciliation_closed() IS 'Ends the log row of a reconciliation that was cancelled, terminated or poisoned, or failed while saving its log, in the transaction that closed the run.';
+
+
+--
+-- Name: reconciliation_key(text, text); Type: FUNCTION; Schema: dict; Owner: postgres
+--
+
+CREATE FUNCTION dict.reconciliation_key(participant text, key_type text) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    RETURN ((('reconciliation:'::text || participant) || ':'::text) || key_type);
+
+
+ALTER FUNCTION dict.reconciliation_key(participant text, key_type text) OWNER TO postgres;
+
+--
+-- Name: FUNCTION reconciliation_key(participant text, key_type text); Type: COMMENT; Schema: dict; Owner: postgres
+--
+
+COMMENT ON FUNCTION dict.reconciliation_key(participant text, key_type text) IS 'The workflow key of the reconciliations of a participant and key type.';
 
 
 --
@@ -2375,7 +2539,7 @@ declare
   types text[] := dict.check_key_types(key_types);
 begin
   return query
-  select workflow.start_run('reconciliation', 'reconciliation:' || p || ':' || t,
+  select workflow.start_run('reconciliation', dict.reconciliation_key(p, t),
     jsonb_build_object('participant', p, 'keyType', t))
   from dict.asked_participants(start_reconciliation.participant) p, unnest(types) t;
 end $$;
@@ -2454,7 +2618,7 @@ declare
   types text[] := dict.check_key_types(key_types);
 begin
   return query
-  select workflow.start_run('verification', 'verification:' || p || ':' || array_to_string(types, ','),
+  select workflow.start_run('verification', dict.verification_key(p, types),
     jsonb_build_object('participant', p, 'keyTypes', to_jsonb(types)))
   from dict.asked_participants(start_verification.participant) p;
 end $$;
@@ -2585,9 +2749,7 @@ CREATE FUNCTION dict.undo_closed() RETURNS trigger
     SET search_path TO 'pg_catalog', 'workflow', 'dict', 'pg_temp'
     AS $$
 declare
-  utc constant text := 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"';
   u dict.undos;
-  told boolean;
 begin
   select * into u from dict.undos where undo_run_id = new.id for update;
   if not found then
@@ -2598,19 +2760,10 @@ begin
     update dict.undos set ended_at = null, outcome = null where undo_run_id = new.id;
     return null;
   end if;
-  -- Where its last step ended it (one of an older program without the outcome), that step has told as well.
-  told := u.ended_at is not null;
-  update dict.undos set ended_at = coalesce(ended_at, new.closed_at), outcome = coalesce(outcome, new.status)
-  where undo_run_id = new.id returning * into u;
-  if not told then
-    perform dict.publish(u.participant, u.key_type, 'undo.done', jsonb_strip_nulls(jsonb_build_object(
-        'runId', new.id, 'pageCount', u.pages_told, 'changeCount', u.changes_told,
-        'code', case when new.status in ('FAILED', 'POISONED') then new.error ->> 'code' end))
-      || jsonb_build_object('summary', jsonb_build_object(
-        'participant', u.participant, 'keyType', u.key_type, 'undoneRun', u.run_id, 'by', u.by_whom, 'reason', u.reason,
-        'outcome', u.outcome, 'keysUndone', u.keys_undone, 'keysLeft', u.keys_left,
-        'askedAt', to_char(u.asked_at at time zone 'UTC', utc), 'endedAt', to_char(u.ended_at at time zone 'UTC', utc))),
-      new.id);
+  -- Where its last step ended it, that step has published undo.done as well.
+  if u.ended_at is null then
+    update dict.undos set ended_at = new.closed_at, outcome = new.status where undo_run_id = new.id;
+    perform dict.publish_undo_done(new.id, case when new.status in ('FAILED', 'POISONED') then new.error ->> 'code' end);
   end if;
   return null;
 end $$;
@@ -2626,6 +2779,31 @@ COMMENT ON FUNCTION dict.undo_closed() IS 'Ends the row of an undo that was canc
 
 
 --
+-- Name: undo_summary(uuid); Type: FUNCTION; Schema: dict; Owner: postgres
+--
+
+CREATE FUNCTION dict.undo_summary(undo_run uuid) RETURNS jsonb
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'workflow', 'dict', 'pg_temp'
+    AS $$
+  select jsonb_build_object(
+    'participant', participant, 'keyType', key_type, 'undoneRun', run_id, 'by', by_whom, 'reason', reason,
+    'outcome', outcome, 'keysUndone', keys_undone, 'keysLeft', keys_left,
+    'askedAt', dict.message_time(asked_at), 'endedAt', dict.message_time(ended_at))
+  from dict.undos where undo_run_id = undo_run
+$$;
+
+
+ALTER FUNCTION dict.undo_summary(undo_run uuid) OWNER TO postgres;
+
+--
+-- Name: FUNCTION undo_summary(undo_run uuid); Type: COMMENT; Schema: dict; Owner: postgres
+--
+
+COMMENT ON FUNCTION dict.undo_summary(undo_run uuid) IS 'An undo as messages to Core-Dict and the CLI show it; null when there is no such undo.';
+
+
+--
 -- Name: verification_closed(); Type: FUNCTION; Schema: dict; Owner: postgres
 --
 
@@ -2634,48 +2812,22 @@ CREATE FUNCTION dict.verification_closed() RETURNS trigger
     SET search_path TO 'pg_catalog', 'workflow', 'dict', 'pg_temp'
     AS $$
 declare
-  utc constant text := 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"';
-  of_participant text := new.input ->> 'participant';
-  types text[];
   found_out jsonb;
-  outcome text;
-  reconciliations jsonb;
 begin
   -- What the machine ends by itself it has logged and told in steps of its own. Nothing here may fail: it would keep the
   -- run from ending.
   if exists (select from workflow.states s where (s.machine, s.version, s.state) = (new.machine, new.machine_version, new.state)
              and s.kind = 'terminal')
-     or of_participant is null or jsonb_typeof(new.input -> 'keyTypes') is distinct from 'array' then
+     or new.input ->> 'participant' is null or jsonb_typeof(new.input -> 'keyTypes') is distinct from 'array' then
     return null;
   end if;
-  select array_agg(t order by place) into types from jsonb_array_elements_text(new.input -> 'keyTypes') with ordinality as x (t, place)
-  where t is not null;
-  -- What it knows; a key type that it did not come to is none that is in sync.
+  -- What it knows; a key type that it did not come to is not known to be in sync.
   select coalesce(jsonb_object_agg(t, coalesce(new.context -> 'results' -> t, jsonb_build_object('result', 'ERROR', 'code',
       case when new.status in ('CANCELLED', 'TERMINATED') then 'DV_RUN_CANCELLED'
            else coalesce(new.error ->> 'code', 'DV_UNEXPECTED') end))), '{}')
-    into found_out from unnest(types) t;
-  select case when bool_or(value ->> 'result' = 'ERROR') then 'INCOMPLETE'
-              when bool_or(value ->> 'result' = 'NOK') then 'OUT_OF_SYNC' else 'IN_SYNC' end
-    into outcome from jsonb_each(found_out);
-  insert into dict.verifications as v (run_id, participant, key_types, started_at, ended_at, outcome, results)
-  values (new.id, of_participant, coalesce(types, '{}'), new.created_at, new.closed_at, outcome, found_out)
-  on conflict (run_id) do update set ended_at = excluded.ended_at, outcome = excluded.outcome, results = excluded.results;
-
-  select coalesce(jsonb_object_agg(r.input ->> 'keyType', r.id), '{}') into reconciliations from workflow.runs r
-  where r.machine = 'reconciliation' and r.input ->> 'participant' = of_participant
-    and (r.parent_id = new.id or r.closed_at is null)
-    and found_out -> (r.input ->> 'keyType') ->> 'result' = 'NOK';
-  select coalesce(jsonb_object_agg(key, value || jsonb_strip_nulls(jsonb_build_object('seconds', (
-      select extract(epoch from max(s.answered_at) - min(s.asked_at)) from dict.sync_verifications s
-      where s.run_id = new.id and s.purpose = 'VERIFICATION' and s.key_type = key)))), '{}')
-    into found_out from jsonb_each(found_out);
-  perform dict.publish(of_participant, 'ALL', 'verification.summary', jsonb_build_object(
-    'runId', new.id, 'outcome', outcome,
-    'startedAt', to_char(new.created_at at time zone 'UTC', utc),
-    'endedAt', to_char(new.closed_at at time zone 'UTC', utc),
-    'seconds', extract(epoch from new.closed_at - new.created_at),
-    'keyTypes', found_out, 'reconciliations', reconciliations), new.id);
+    into found_out from jsonb_array_elements_text(new.input -> 'keyTypes') t where t is not null;
+  perform dict.log_verification(new.id, found_out, new.closed_at);
+  perform dict.publish_verification_summary(new.id);
   return null;
 end $$;
 
@@ -2687,6 +2839,27 @@ ALTER FUNCTION dict.verification_closed() OWNER TO postgres;
 --
 
 COMMENT ON FUNCTION dict.verification_closed() IS 'Logs a verification that was cancelled, terminated or poisoned, or that failed before its summary, and tells Core-Dict what it knows, in the transaction that closed the run.';
+
+
+--
+-- Name: verification_key(text, text[]); Type: FUNCTION; Schema: dict; Owner: postgres
+--
+
+CREATE FUNCTION dict.verification_key(participant text, key_types text[]) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'workflow', 'dict', 'pg_temp'
+    AS $$
+  select 'verification:' || participant || ':' || string_agg(distinct t, ',' order by t) from unnest(key_types) t
+$$;
+
+
+ALTER FUNCTION dict.verification_key(participant text, key_types text[]) OWNER TO postgres;
+
+--
+-- Name: FUNCTION verification_key(participant text, key_types text[]); Type: COMMENT; Schema: dict; Owner: postgres
+--
+
+COMMENT ON FUNCTION dict.verification_key(participant text, key_types text[]) IS 'The workflow key of the verifications of a participant and a set of key types, in whatever order they are named.';
 
 
 --
@@ -5682,7 +5855,7 @@ CREATE VIEW dict.sync_status AS
          LIMIT 1) ok ON (true))
      LEFT JOIN LATERAL ( SELECT w.id AS run_id
            FROM workflow.runs w
-          WHERE ((w.workflow_key = ((('reconciliation:'::text || p.participant) || ':'::text) || t.key_type)) AND (w.closed_at IS NULL))) r ON (true))
+          WHERE ((w.workflow_key = dict.reconciliation_key(p.participant, t.key_type)) AND (w.closed_at IS NULL))) r ON (true))
      LEFT JOIN dict.deadlines d ON (((d.participant = p.participant) AND (d.key_type = t.key_type))));
 
 

@@ -1,6 +1,6 @@
 import { activity, reconciliationInput } from '../src/workflows/activity-types.ts';
 import { readQuarantined, readReconciliation } from '../src/dict/log/reconciliation-log.ts';
-import { publish, readTold } from '../src/notify/index.ts';
+import { publish, publishNotification, readTold } from '../src/notify/index.ts';
 
 /** CIDs put aside that are named in the notification; dict.divergences has them all. */
 const NAMED = 100;
@@ -16,10 +16,7 @@ export default activity<'published'>(async ({ run }) => {
     if (summary !== undefined) {
       if (summary.quarantined > 0) {
         const quarantined = await readQuarantined(tx, run.id, NAMED);
-        await publish(tx, participant, keyType, run.id, {
-          type: 'reconciliation.notification',
-          content: { runId: run.id, event: 'QUARANTINED', summary, quarantined },
-        });
+        await publishNotification(tx, run.id, 'QUARANTINED', { quarantined });
       }
       await publish(tx, participant, keyType, run.id, {
         type: 'reconciliation.complete',

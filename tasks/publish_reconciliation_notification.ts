@@ -1,41 +1,18 @@
-import {
-  activity,
-  type ReconciliationContext,
-  reconciliationInput,
-} from '../src/workflows/activity-types.ts';
+import { activity, type ReconciliationContext } from '../src/workflows/activity-types.ts';
 import { readDivergenceSummary } from '../src/dict/log/divergence-report.ts';
-import { countReconciliation, readReconciliation } from '../src/dict/log/reconciliation-log.ts';
-import { publish, readTold } from '../src/notify/index.ts';
+import { countReconciliation } from '../src/dict/log/reconciliation-log.ts';
+import { publishNotification } from '../src/notify/index.ts';
 
 /** Tells Core-Dict where a reconciliation stands that did not simply succeed: approval needed, rejected, failed. */
 export default activity<'notified'>(async ({ run }) => {
-  const { participant, keyType } = reconciliationInput(run.input);
   const { signal } = run.context as unknown as ReconciliationContext;
   return async (tx) => {
     await countReconciliation(tx, run.id);
-    const summary = await readReconciliation(tx, run.id);
-    if (summary !== undefined) {
-      // Not run.error: that may be the error of this step's own last attempt.
-      const failed = run.failedState !== null;
-      const event = failed ? 'FAILED' : signal?.name === 'reject' ? 'REJECTED' : 'APPROVAL_NEEDED';
-      const code = failed ? /^(DV_[A-Z_0-9]+): /.exec(summary.reason ?? '')?.[1] : undefined;
-      await publish(tx, participant, keyType, run.id, {
-        type: 'reconciliation.notification',
-        content: {
-          runId: run.id,
-          event,
-          summary,
-          ...(event !== 'APPROVAL_NEEDED' && (await readTold(tx, run.id))),
-          ...(code !== undefined && { code }),
-          ...(summary.reason !== null && { reason: summary.reason }),
-          ...(event === 'APPROVAL_NEEDED' &&
-            summary.setHash !== null && {
-              setHash: summary.setHash,
-              divergences: await readDivergenceSummary(tx, run.id),
-            }),
-        },
-      });
-    }
+    // Not run.error: that may be the error of this step's own last attempt.
+    const failed = run.failedState !== null;
+    const event = failed ? 'FAILED' : signal?.name === 'reject' ? 'REJECTED' : 'APPROVAL_NEEDED';
+    const more = event === 'APPROVAL_NEEDED' ? { divergences: await readDivergenceSummary(tx, run.id) } : {};
+    await publishNotification(tx, run.id, event, more);
     return { outcome: 'notified' };
   };
 });

@@ -1,17 +1,13 @@
-import { activity, undoInput } from '../src/workflows/activity-types.ts';
+import { activity } from '../src/workflows/activity-types.ts';
 import { closeUndo } from '../src/dict/repair/undo.ts';
-import { publish, readTold } from '../src/notify/index.ts';
+import { publishUndoDone } from '../src/notify/index.ts';
 
 /** Ends the undo's row and tells Core-Dict what it came to. The changes themselves were told as they were made. */
 export default activity<'published'>(async ({ run, log }) => {
-  const { participant, keyType } = undoInput(run.input);
   return async (tx) => {
     const summary = await closeUndo(tx, run.id);
     if (summary !== undefined) {
-      await publish(tx, participant, keyType, run.id, {
-        type: 'undo.done',
-        content: { runId: run.id, summary, ...(await readTold(tx, run.id)) },
-      });
+      await publishUndoDone(tx, run.id);
       log.info({ undone: summary.keysUndone, left: summary.keysLeft }, 'undo ended');
     }
     return { outcome: 'published' };

@@ -1,6 +1,14 @@
 export type { CloudEvent } from './outbox/envelope.ts';
 export type { Message, VerifiedKeyType } from './outbox/messages.ts';
-export { publish, publishChanges, publishUndone, readTold } from './outbox/outbox.ts';
+export {
+  publish,
+  publishChanges,
+  publishNotification,
+  publishUndoDone,
+  publishUndone,
+  publishVerificationSummary,
+  readTold,
+} from './outbox/outbox.ts';
 export type { NotifyContent } from './outbox/personal-data.ts';
 export { CHANNEL, postgresWay } from './transports/postgres-transport.ts';
 export type { PulsarSettings } from './pulsar/pulsar-connection.ts';

@@ -57,13 +57,6 @@ export interface VerificationContext {
 /** Fresh reads of the local VSync that DICT must call NOK, a few seconds apart, before a NOK is believed. */
 export const NOKS_BELIEVED = 3;
 
-/** What the results of a verification's key types come to. */
-export function outcomeOf(results: VerificationContext['results']): 'IN_SYNC' | 'OUT_OF_SYNC' | 'INCOMPLETE' {
-  const all = Object.values(results).map(({ result }) => result);
-  if (all.includes('ERROR')) return 'INCOMPLETE';
-  return all.includes('NOK') ? 'OUT_OF_SYNC' : 'IN_SYNC';
-}
-
 /** What a reconciliation remembers between its steps. */
 export interface ReconciliationContext {
   /** The comparison it is at, from 1. */

@@ -155,22 +155,26 @@ export interface UndoSummary {
   endedAt: Date | null;
 }
 
-const SUMMARY = `participant, key_type as "keyType", run_id as "undoneRun", by_whom as by, reason, outcome,
-  keys_undone::float8 as "keysUndone", keys_left::float8 as "keysLeft", asked_at as "askedAt", ended_at as "endedAt"`;
-
 /** The summary of an undo run; undefined when the run is none. */
 export async function readUndo(db: Db, undoRunId: string): Promise<UndoSummary | undefined> {
-  const { rows } = await db.query<UndoSummary>(`select ${SUMMARY} from dict.undos where undo_run_id = $1`, [
-    undoRunId,
-  ]);
-  return rows[0];
+  const { rows } = await db.query<{
+    summary: (Omit<UndoSummary, 'askedAt' | 'endedAt'> & { askedAt: string; endedAt: string | null }) | null;
+  }>('select dict.undo_summary($1) as summary', [undoRunId]);
+  const summary = rows[0]?.summary ?? undefined;
+  return (
+    summary && {
+      ...summary,
+      askedAt: new Date(summary.askedAt),
+      endedAt: summary.endedAt === null ? null : new Date(summary.endedAt),
+    }
+  );
 }
 
 /** Ends the row of an undo that came to all keys; dict.undo_closed() ends those that did not. */
 export async function closeUndo(tx: Db, undoRunId: string): Promise<UndoSummary | undefined> {
-  const { rows } = await tx.query<UndoSummary>(
-    `update dict.undos set ended_at = workflow.now(), outcome = 'COMPLETED' where undo_run_id = $1 returning ${SUMMARY}`,
+  await tx.query(
+    `update dict.undos set ended_at = workflow.now(), outcome = 'COMPLETED' where undo_run_id = $1`,
     [undoRunId],
   );
-  return rows[0];
+  return readUndo(tx, undoRunId);
 }

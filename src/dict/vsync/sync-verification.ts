@@ -66,26 +66,3 @@ export async function completeSyncVerification(tx: Db, { id, answer }: SentVSync
     [id, answer.result, answer.id, answer.correlationId],
   );
 }
-
-/** When a logged verification began and ended, and how long each key type took to be answered for good, in seconds. */
-export interface VerificationTimes {
-  startedAt: Date;
-  endedAt: Date;
-  seconds: number;
-  byKeyType: Partial<Record<KeyType, number>>;
-}
-
-/** The times of a verification; undefined before it is logged. */
-export async function readVerificationTimes(db: Db, runId: string): Promise<VerificationTimes | undefined> {
-  const { rows } = await db.query<VerificationTimes>(
-    `select started_at as "startedAt", ended_at as "endedAt",
-       extract(epoch from ended_at - started_at)::float8 as seconds,
-       (select coalesce(json_object_agg(key_type, seconds), '{}') from (
-          select key_type, extract(epoch from max(answered_at) - min(asked_at))::float8 as seconds
-          from dict.sync_verifications s where s.run_id = v.run_id and purpose = 'VERIFICATION'
-          group by key_type having max(answered_at) is not null) t) as "byKeyType"
-     from dict.verifications v where run_id = $1`,
-    [runId],
-  );
-  return rows[0];
-}

@@ -22,6 +22,42 @@ export async function publish(
   ]);
 }
 
+/** What a message of each type says. */
+type Content<T extends Message['type']> = Extract<Message, { type: T }>['content'];
+
+/** Publishes verification.summary of a logged verification; its outcome. */
+export async function publishVerificationSummary(
+  tx: Transaction,
+  runId: string,
+): Promise<Content<'verification.summary'>['outcome']> {
+  const { rows } = await tx.query<{ outcome: Content<'verification.summary'>['outcome'] }>(
+    'select dict.publish_verification_summary($1) as outcome',
+    [runId],
+  );
+  const [row] = rows;
+  if (row === undefined) throw new TypeError('a function answers');
+  return row.outcome;
+}
+
+/** Publishes reconciliation.notification; `more` is what only this event says. */
+export async function publishNotification(
+  tx: Transaction,
+  runId: string,
+  event: Content<'reconciliation.notification'>['event'],
+  more: Pick<Content<'reconciliation.notification'>, 'divergences' | 'quarantined'> = {},
+): Promise<void> {
+  await tx.query('select dict.publish_reconciliation_notification($1, $2, more => $3)', [
+    runId,
+    event,
+    JSON.stringify(more),
+  ]);
+}
+
+/** Publishes undo.done of an undo whose row has ended. */
+export async function publishUndoDone(tx: Transaction, runId: string): Promise<void> {
+  await tx.query('select dict.publish_undo_done($1)', [runId]);
+}
+
 /** Whose changes are told. */
 export interface ChangesOf {
   runId: string;

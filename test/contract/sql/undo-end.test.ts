@@ -85,11 +85,3 @@ test('one that is retried is open again, and may end otherwise', async () => {
     { summary: { outcome: 'CANCELLED' } },
   ]);
 });
-
-test('one whose last step was done by an older program, which tells and knows no outcome, is told once', async () => {
-  const undo = await halfway();
-  await query('update dict.undos set ended_at = now() where undo_run_id = $1', [undo]);
-  await close(undo, 'TERMINATED');
-  expect(await rowOf(undo)).toEqual({ outcome: 'TERMINATED', ended: true });
-  expect(await told()).toEqual([]);
-});

@@ -14,11 +14,7 @@ begin
   perform dict.close_reconciliation(new.id, new.status, coalesce(
     nullif(concat_ws(': ', 'by ' || (asked ->> 'by'), asked ->> 'reason'), ''),
     nullif(concat_ws(': ', new.error ->> 'code', new.error ->> 'message'), '')));
-  perform dict.publish(scope.participant, scope.key_type, 'reconciliation.notification',
-    jsonb_strip_nulls(jsonb_build_object('runId', new.id, 'event', new.status, 'code', new.error ->> 'code',
-      'pageCount', scope.pages_told, 'changeCount', scope.changes_told,
-      'reason', (select reason from dict.reconciliations where run_id = new.id)))
-    || jsonb_build_object('summary', dict.reconciliation_summary(new.id)), new.id);
+  perform dict.publish_reconciliation_notification(new.id, new.status, new.error ->> 'code');
   return null;
 end $$;
 comment on function dict.reconciliation_closed() is

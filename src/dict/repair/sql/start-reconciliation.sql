@@ -4,7 +4,7 @@ declare
   types text[] := dict.check_key_types(key_types);
 begin
   return query
-  select workflow.start_run('reconciliation', 'reconciliation:' || p || ':' || t,
+  select workflow.start_run('reconciliation', dict.reconciliation_key(p, t),
     jsonb_build_object('participant', p, 'keyType', t))
   from dict.asked_participants(start_reconciliation.participant) p, unnest(types) t;
 end $$;

@@ -4,7 +4,6 @@ language plpgsql security definer as $$
 #variable_conflict use_column
 declare
   allowed double precision := coalesce(check_deadlines.hours, (select d.hours from dict.sync_deadline d));
-  utc constant text := 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"';
   r record;
 begin
   -- In one order for all callers: each message locks its counter.
@@ -24,9 +23,9 @@ begin
     perform dict.publish(r.participant, r.key_type, 'sync.deadline_missed',
       jsonb_build_object(
         'hours', allowed,
-        'lastOkAt', to_char(r.last_ok_at at time zone 'UTC', utc),
-        'countedFrom', to_char(r.counted_from at time zone 'UTC', utc),
-        'deadlineAt', to_char(r.due at time zone 'UTC', utc),
+        'lastOkAt', dict.message_time(r.last_ok_at),
+        'countedFrom', dict.message_time(r.counted_from),
+        'deadlineAt', dict.message_time(r.due),
         'lastResult', r.last_result,
         'openReconciliation', r.open_reconciliation), null);
     participant := r.participant;

@@ -4,7 +4,7 @@ declare
   types text[] := dict.check_key_types(key_types);
 begin
   return query
-  select workflow.start_run('verification', 'verification:' || p || ':' || array_to_string(types, ','),
+  select workflow.start_run('verification', dict.verification_key(p, types),
     jsonb_build_object('participant', p, 'keyTypes', to_jsonb(types)))
   from dict.asked_participants(start_verification.participant) p;
 end $$;

@@ -15,7 +15,7 @@ left join lateral (
   order by asked_at desc limit 1) ok on true
 left join lateral (
   select w.id as run_id from workflow.runs w
-  where w.workflow_key = 'reconciliation:' || p.participant || ':' || t.key_type and w.closed_at is null) r on true
+  where w.workflow_key = dict.reconciliation_key(p.participant, t.key_type) and w.closed_at is null) r on true
 left join dict.deadlines d on (d.participant, d.key_type) = (p.participant, t.key_type);
 comment on view dict.sync_status is
   'Per participant and key type: DICT''s last answer, the last OK and its age, the open reconciliation; for configured participants the deadline of the next OK (the regulator allows 36 hours) and whether it was missed.';

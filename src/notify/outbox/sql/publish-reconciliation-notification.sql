@@ -1,0 +1,22 @@
+create or replace function dict.publish_reconciliation_notification(run uuid, event text, code text default null,
+  more jsonb default '{}') returns void
+language plpgsql as $$
+declare
+  r dict.reconciliations;
+  summary jsonb := dict.reconciliation_summary(run);
+begin
+  select * into r from dict.reconciliations where run_id = run;
+  if not found then
+    return;
+  end if;
+  perform dict.publish(r.participant, r.key_type, 'reconciliation.notification',
+    jsonb_strip_nulls(jsonb_build_object('runId', run, 'event', event, 'reason', r.reason,
+      'code', coalesce(code, case when event = 'FAILED' then substring(r.reason from '^(DV_[A-Z_0-9]+): ') end)))
+    || case
+      when event = 'APPROVAL_NEEDED' then jsonb_strip_nulls(jsonb_build_object('setHash', summary ->> 'setHash'))
+      when event = 'QUARANTINED' then '{}'
+      else jsonb_build_object('pageCount', r.pages_told, 'changeCount', r.changes_told) end
+    || more || jsonb_build_object('summary', summary), run);
+end $$;
+comment on function dict.publish_reconciliation_notification(uuid, text, text, jsonb) is
+  'Publishes reconciliation.notification: where a reconciliation stands that did not simply succeed. more: fields that only this event has. Nothing before the reconciliation opened.';
