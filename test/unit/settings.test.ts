@@ -4,14 +4,14 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { readBridgeTls, readSettings, SETTING_NAMES } from '../../src/settings.ts';
-import { UsageError } from '../../src/errors/dv-error.ts';
+import { DvError } from '../../src/errors/dv-error.ts';
 
 /** The error that reading these settings ends with. */
-function refusal(environment: Record<string, string>): UsageError {
+function refusal(environment: Record<string, string>): DvError {
   try {
     readSettings(environment);
   } catch (error) {
-    if (error instanceof UsageError) return error;
+    if (error instanceof DvError) return error;
     throw error;
   }
   throw new Error('the settings were accepted');

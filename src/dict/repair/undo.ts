@@ -1,3 +1,4 @@
+import { maybeOne } from '../../errors/rows.ts';
 import type { Entry } from '../entry/entry.ts';
 import { holdKeys } from '../key-base/held-keys.ts';
 import type { KeyType } from '../entry/key-type.ts';
@@ -163,7 +164,7 @@ export async function readUndo(db: Db, undoRunId: string): Promise<UndoSummary |
   const { rows } = await db.query<UndoSummary>(`select ${SUMMARY} from dict.undos where undo_run_id = $1`, [
     undoRunId,
   ]);
-  return rows[0];
+  return maybeOne(rows);
 }
 
 /** Ends the row of an undo that came to all keys; dict.undo_closed() ends those that did not. */
@@ -172,5 +173,5 @@ export async function closeUndo(tx: Db, undoRunId: string): Promise<UndoSummary 
     `update dict.undos set ended_at = workflow.now(), outcome = 'COMPLETED' where undo_run_id = $1 returning ${SUMMARY}`,
     [undoRunId],
   );
-  return rows[0];
+  return maybeOne(rows);
 }

@@ -158,7 +158,7 @@ async function deliver(
   const late = Promise.withResolvers<never>();
   const timer = setTimeout(() => {
     const text = `The way to Core-Dict did not answer within ${patienceMs / 1000} s. It is tried again.`;
-    late.reject(new DvError('DV_NOTIFY_TIMEOUT', text, { class: 'retryable' }));
+    late.reject(new DvError('DV_NOTIFY_TIMEOUT', text));
   }, patienceMs);
   try {
     return await Promise.race([way.deliver(messages, tx), late.promise]);
@@ -170,6 +170,11 @@ async function deliver(
 /** Of an error that a way threw, rather than answered: it says nothing about a message, so the way is away. */
 function asDvError(error: unknown): DvError {
   // A code or a name only: an error's text may hold what the message holds.
-  const code = error instanceof DvError ? error.code : error instanceof Error ? error.name : 'unknown';
-  return new DvError(code, 'The way to Core-Dict failed.', { class: 'retryable', cause: error });
+  const name = error instanceof Error ? error.name : typeof error;
+  const [code, text] =
+    error instanceof DvError
+      ? ([error.code, 'The way to Core-Dict failed.'] as const)
+      : (['DV_UNEXPECTED', `The way to Core-Dict failed (${name}).`] as const);
+  // Retryable whatever the code: not retryable would put a message aside that nothing is said about.
+  return new DvError(code, text, { class: 'retryable', cause: error });
 }

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { UsageError } from '../../errors/dv-error.ts';
+import { DvError } from '../../errors/dv-error.ts';
 import { pulsarError } from './pulsar-errors.ts';
 
 /** How a Pulsar is reached, whichever way. */
@@ -33,6 +33,6 @@ export function readNamed(setting: string, path: string): Buffer {
   try {
     return readFileSync(path);
   } catch (cause) {
-    throw new UsageError('DV_SETTINGS_INVALID', `The file that ${setting} names cannot be read.`, { cause });
+    throw new DvError('DV_SETTINGS_INVALID', `The file that ${setting} names cannot be read.`, { cause });
   }
 }

@@ -1,5 +1,5 @@
 import { WebSocket } from 'ws';
-import { type DvError, UsageError } from '../../errors/dv-error.ts';
+import { DvError } from '../../errors/dv-error.ts';
 import { type PulsarSettings, readNamed, readToken } from './pulsar-connection.ts';
 import { pulsarError } from './pulsar-errors.ts';
 
@@ -15,7 +15,7 @@ export function topicPath(topic: string): string {
     if (parts.length === 3) return [domain, ...parts.map(encodeURIComponent)].join('/');
     if (parts.length === 1) return `${domain}/public/default/${encodeURIComponent(path)}`;
   }
-  throw new UsageError('DV_TOPIC_INVALID', 'A topic is NAME or persistent://TENANT/NAMESPACE/NAME.');
+  throw new DvError('DV_TOPIC_INVALID', 'A topic is NAME or persistent://TENANT/NAMESPACE/NAME.');
 }
 
 /**

@@ -1,5 +1,5 @@
 import type * as Pulsar from 'pulsar-client';
-import { DvError, UsageError } from '../../errors/dv-error.ts';
+import { DvError } from '../../errors/dv-error.ts';
 import { producingWay, type Producer } from './stream-producers.ts';
 import { pulsarError } from '../pulsar/pulsar-errors.ts';
 import { type PulsarSettings, readToken } from '../pulsar/pulsar-connection.ts';
@@ -48,7 +48,7 @@ export async function loadClient(): Promise<typeof Pulsar> {
   try {
     return ((await import('pulsar-client')) as unknown as { default: typeof Pulsar }).default;
   } catch (cause) {
-    throw new UsageError(
+    throw new DvError(
       'DV_NOTIFY_ADDON_MISSING',
       "NOTIFY_URL names Pulsar's own protocol, whose native client (the npm package pulsar-client) is not installed here: " +
         "install it, or use Pulsar's WebSocket API, which needs none: NOTIFY_URL=ws://HOST:8080 or wss://HOST:8443.",

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Transaction } from '../../engine/index.ts';
 import { DvError } from '../../errors/dv-error.ts';
+import { one } from '../../errors/rows.ts';
 import { pulsarError } from '../pulsar/pulsar-errors.ts';
 import type { Delivery, OutboxMessage, Way } from './transport.ts';
 
@@ -81,7 +82,7 @@ async function databaseName(tx: Transaction): Promise<string> {
        (select oid from pg_database where datname = current_database()) as name
      from workflow.migrations_applied`,
   );
-  return rows[0]!.name;
+  return one(rows).name;
 }
 
 /** The producer of one stream, while it is open; one delivery at a time. */
@@ -206,9 +207,6 @@ function asDvError(error: unknown): DvError {
   return new DvError(
     'DV_NOTIFY_AWAY',
     'The broker of NOTIFY_URL failed in an unforeseen way. It is tried again.',
-    {
-      class: 'retryable',
-      cause: error,
-    },
+    { cause: error },
   );
 }
