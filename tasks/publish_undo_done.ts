@@ -7,13 +7,11 @@ export default activity<'published'>(async ({ run, log }) => {
   const { participant, keyType } = undoInput(run.input);
   return async (tx) => {
     const summary = await closeUndo(tx, run.id);
-    if (summary !== undefined) {
-      await publish(tx, participant, keyType, run.id, {
-        type: 'undo.done',
-        content: { runId: run.id, summary, ...(await readTold(tx, run.id)) },
-      });
-      log.info({ undone: summary.keysUndone, left: summary.keysLeft }, 'undo ended');
-    }
+    await publish(tx, participant, keyType, run.id, {
+      type: 'undo.done',
+      content: { runId: run.id, summary, ...(await readTold(tx, run.id)) },
+    });
+    log.info({ undone: summary.keysUndone, left: summary.keysLeft }, 'undo ended');
     return { outcome: 'published' };
   };
 });

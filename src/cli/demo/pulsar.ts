@@ -46,6 +46,7 @@ export async function demoCoreDict(
   );
   const subscription = await subscribe({
     ...pulsarSettings(readSettings(settings)),
+    settingsPrefix: 'NOTIFY',
     subscription: 'core-dict',
     take: async (messages) => {
       for (const { body } of messages) {

@@ -1,4 +1,4 @@
-import { maybeOne } from '../../errors/rows.ts';
+import { maybeOne, one } from '../../errors/rows.ts';
 import type { Entry } from '../entry/entry.ts';
 import { holdKeys } from '../key-base/held-keys.ts';
 import type { KeyType } from '../entry/key-type.ts';
@@ -168,10 +168,10 @@ export async function readUndo(db: Db, undoRunId: string): Promise<UndoSummary |
 }
 
 /** Ends the row of an undo that came to all keys; dict.undo_closed() ends those that did not. */
-export async function closeUndo(tx: Db, undoRunId: string): Promise<UndoSummary | undefined> {
+export async function closeUndo(tx: Db, undoRunId: string): Promise<UndoSummary> {
   const { rows } = await tx.query<UndoSummary>(
     `update dict.undos set ended_at = workflow.now(), outcome = 'COMPLETED' where undo_run_id = $1 returning ${SUMMARY}`,
     [undoRunId],
   );
-  return maybeOne(rows);
+  return one(rows);
 }

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { DvError } from '../../errors/dv-error.ts';
-import { pulsarError } from './pulsar-errors.ts';
+import type { PulsarErrors } from './pulsar-errors.ts';
 
 /** How a Pulsar is reached, whichever way. */
 export interface PulsarSettings {
@@ -18,13 +18,13 @@ export interface PulsarSettings {
 }
 
 /** The token to show, if there is one. DV_NOTIFY_UNAUTHORIZED when its file cannot be read: it may be back soon. */
-export function readToken({ token, tokenFile }: PulsarSettings): string | undefined {
+export function readToken({ token, tokenFile }: PulsarSettings, errors: PulsarErrors): string | undefined {
   try {
     return tokenFile === undefined
       ? token
       : readNamed('NOTIFY_TOKEN_FILE', tokenFile).toString('utf8').trim();
   } catch (error) {
-    throw pulsarError.unauthorized(error);
+    throw errors.unauthorized(error);
   }
 }
 

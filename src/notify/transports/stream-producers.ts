@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Transaction } from '../../engine/index.ts';
 import { DvError } from '../../errors/dv-error.ts';
 import { one } from '../../errors/rows.ts';
-import { pulsarError } from '../pulsar/pulsar-errors.ts';
+import { relayErrors } from '../pulsar/pulsar-errors.ts';
 import type { Delivery, OutboxMessage, Way } from './transport.ts';
 
 /** What a producer of one stream is opened with. */
@@ -137,7 +137,7 @@ class Line {
       if (sent.error.class === 'not_retryable' && sent.inFlight > 1) window = 1;
       // Its reason is lost when it hangs up while we write; that it does so on this message only, is one.
       else if (hungUp && hungUpOn !== failed) hungUpOn = failed;
-      else return { delivered, error: hungUp ? pulsarError.tooLarge(sent.error) : sent.error };
+      else return { delivered, error: hungUp ? relayErrors.tooLarge(sent.error) : sent.error };
     }
     return { delivered };
   }
@@ -203,10 +203,5 @@ function isLarge({ body }: OutboxMessage): boolean {
 }
 
 function asDvError(error: unknown): DvError {
-  if (error instanceof DvError) return error;
-  return new DvError(
-    'DV_NOTIFY_AWAY',
-    'The broker of NOTIFY_URL failed in an unforeseen way. It is tried again.',
-    { cause: error },
-  );
+  return error instanceof DvError ? error : relayErrors.unforeseen(error);
 }
