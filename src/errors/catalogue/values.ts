@@ -2,6 +2,7 @@ import type { Section } from './section.ts';
 
 export const VALUES = {
   title: 'Values',
+  intro: 'A command that is given such a value by a flag exits with 2.',
   errors: {
     DV_ISPB_INVALID: {
       class: 'not_retryable',

@@ -1,7 +1,7 @@
 import type { Pool } from 'pg';
 import type { Logger } from 'pino';
 import { crashPoint, inTransaction, type Transaction } from '../../engine/index.ts';
-import { DvError } from '../../errors/dv-error.ts';
+import { DvError, type ErrorClass } from '../../errors/dv-error.ts';
 import { cloudEvent, type Outboxed } from './envelope.ts';
 import type { NotifyContent } from './personal-data.ts';
 import { dueStreams, markDelivered, noteFailure, noteSuccess, readStream, type Stream } from './streams.ts';
@@ -111,10 +111,16 @@ async function relayBatch(pool: Pool, way: Way, stream: Stream, options: RelayOp
   } catch (error) {
     if (thrown === undefined) throw error;
     const { first } = thrown;
-    const met = asDvError(thrown.error);
+    const met = thrownBy(thrown.error);
     await inTransaction(pool, async (tx) => fail(tx, stream, first, met, false, way, log));
     return { delivered: 0, more: false };
   }
+}
+
+/** What a delivery met: a DvError, or what is known of an error that nobody foresaw. */
+interface Met {
+  code: string;
+  class: ErrorClass;
 }
 
 /** Notes a failure and says so in the log; whether the stream goes on at once. */
@@ -122,7 +128,7 @@ async function fail(
   tx: Transaction,
   stream: Stream,
   id: string,
-  error: DvError,
+  error: Met,
   progress: boolean,
   way: Way,
   log: Logger | undefined,
@@ -168,13 +174,8 @@ async function deliver(
 }
 
 /** Of an error that a way threw, rather than answered: it says nothing about a message, so the way is away. */
-function asDvError(error: unknown): DvError {
+function thrownBy(error: unknown): Met {
   // A code or a name only: an error's text may hold what the message holds.
-  const name = error instanceof Error ? error.name : typeof error;
-  const [code, text] =
-    error instanceof DvError
-      ? ([error.code, 'The way to Core-Dict failed.'] as const)
-      : (['DV_UNEXPECTED', `The way to Core-Dict failed (${name}).`] as const);
-  // Retryable whatever the code: not retryable would put a message aside that nothing is said about.
-  return new DvError(code, text, { class: 'retryable', cause: error });
+  const code = error instanceof DvError ? error.code : error instanceof Error ? error.name : 'unknown';
+  return { code, class: 'retryable' };
 }
