@@ -136,7 +136,7 @@ export type Settings = z.output<typeof schema>;
 export const SETTING_NAMES = Object.keys(schema.shape);
 
 /**
- * Reads the settings from an environment. All problems are reported at once: DV_SETTINGS_INVALID, a DvError that
+ * Reads the settings from an environment. All problems are reported at once: DV_SETTINGS_INVALID, which
  * names each setting and what is wrong with it, never its value (DATABASE_URL holds a password).
  */
 export function readSettings(environment: Record<string, string | undefined>): Settings {
@@ -179,7 +179,9 @@ function notifyProblems(given: Record<string, string | undefined>): string[] {
     problems.push('NOTIFY_TLS_CERT and NOTIFY_TLS_KEY: give both or neither');
   const tls = ['NOTIFY_URL', 'KEY_EVENTS_URL'].some((name) => /^(wss|pulsar\+ssl):/.test(given[name] ?? ''));
   if (has('TLS_CA') && !tls) {
-    problems.push('NOTIFY_TLS_CA: has no meaning unless NOTIFY_URL is wss:// or pulsar+ssl://');
+    problems.push(
+      'NOTIFY_TLS_CA: has no meaning unless NOTIFY_URL or KEY_EVENTS_URL is wss:// or pulsar+ssl://',
+    );
   }
   return problems;
 }

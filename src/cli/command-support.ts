@@ -10,7 +10,7 @@ import { assertReachable, createPool } from '../database/pool.ts';
 import { parseIspb } from '../dict/entry/ispb.ts';
 import { type KeyType, parseKeyType } from '../dict/entry/key-type.ts';
 import { fromDatabase } from '../engine/index.ts';
-import { DvError } from '../errors/dv-error.ts';
+import { DvError, type ErrorCode } from '../errors/dv-error.ts';
 import { createLog } from '../log.ts';
 
 /** Options every command that answers has. */
@@ -178,7 +178,7 @@ export async function withDatabase<T>(
 const NOT_MIGRATED = new Set(['3F000', '42P01', '42883', '42703']);
 
 /** What to tell the user of an error, and the exit code. Never a stack trace for what we know. */
-export function explain(error: unknown): { code: string; message: string; exitCode: ExitCode } {
+export function explain(error: unknown): { code: ErrorCode; message: string; exitCode: ExitCode } {
   const known = fromDatabase(error);
   if (!(known instanceof DvError)) {
     if (!isAway(error)) throw error;

@@ -24,7 +24,7 @@ const STOP_MS = 2000;
 
 /**
  * Serves `/livez` (200 while the process serves), `/readyz` (200 or 503, with every reason) and `/metrics`
- * (Prometheus text). Errors: DV_HTTP_PORT, a DvError, when the address cannot be listened on.
+ * (Prometheus text). Errors: DV_HTTP_PORT when the address cannot be listened on.
  */
 export async function startHttp({ host, port, health, metrics }: HttpOptions): Promise<HttpServer> {
   const routes: Record<string, (response: ServerResponse) => Promise<void>> = {

@@ -66,7 +66,7 @@ function read(given: Record<string, string>): Settings | DvError {
     return readSettings(given);
   } catch (error) {
     if (!(error instanceof DvError)) throw error;
-    expect(error.code).toBe('DV_SETTINGS_INVALID');
+    expect(error).toMatchObject({ code: 'DV_SETTINGS_INVALID', exit: 2 });
     expect(error.message).not.toMatch(/\n\s+at /);
     return error;
   }

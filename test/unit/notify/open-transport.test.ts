@@ -29,6 +29,7 @@ test.each(['pulsar://pulsar.example:6650', 'pulsar+ssl://pulsar.example:6651'])(
     expect(error).toBeInstanceOf(DvError);
     expect(error).toMatchObject({
       code: 'DV_NOTIFY_ADDON_MISSING',
+      exit: 2,
       message: expect.stringContaining('ws://HOST:8080'),
     });
   },
