@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { UsageError } from './errors/dv-error.ts';
+import { DvError } from './errors/dv-error.ts';
 
 // Not coerced: JavaScript takes a blank for 0, and 0 has a meaning of its own in some.
 const number = z
@@ -136,7 +136,7 @@ export type Settings = z.output<typeof schema>;
 export const SETTING_NAMES = Object.keys(schema.shape);
 
 /**
- * Reads the settings from an environment. All problems are reported at once: DV_SETTINGS_INVALID, a UsageError that
+ * Reads the settings from an environment. All problems are reported at once: DV_SETTINGS_INVALID, which
  * names each setting and what is wrong with it, never its value (DATABASE_URL holds a password).
  */
 export function readSettings(environment: Record<string, string | undefined>): Settings {
@@ -164,7 +164,7 @@ export function readSettings(environment: Record<string, string | undefined>): S
     problems.push('KEY_EVENTS_TOPIC: needed with KEY_EVENTS_URL');
   }
   if (!parsed.success || problems.length > 0) {
-    throw new UsageError('DV_SETTINGS_INVALID', `The settings are not usable. ${problems.join('. ')}.`);
+    throw new DvError('DV_SETTINGS_INVALID', `The settings are not usable. ${problems.join('. ')}.`);
   }
   return parsed.data;
 }
@@ -179,7 +179,9 @@ function notifyProblems(given: Record<string, string | undefined>): string[] {
     problems.push('NOTIFY_TLS_CERT and NOTIFY_TLS_KEY: give both or neither');
   const tls = ['NOTIFY_URL', 'KEY_EVENTS_URL'].some((name) => /^(wss|pulsar\+ssl):/.test(given[name] ?? ''));
   if (has('TLS_CA') && !tls) {
-    problems.push('NOTIFY_TLS_CA: has no meaning unless NOTIFY_URL is wss:// or pulsar+ssl://');
+    problems.push(
+      'NOTIFY_TLS_CA: has no meaning unless NOTIFY_URL or KEY_EVENTS_URL is wss:// or pulsar+ssl://',
+    );
   }
   return problems;
 }
@@ -193,7 +195,7 @@ export function readBridgeTls(
     try {
       return readFileSync(path);
     } catch (cause) {
-      throw new UsageError('DV_SETTINGS_INVALID', `The file that ${name} names cannot be read.`, { cause });
+      throw new DvError('DV_SETTINGS_INVALID', `The file that ${name} names cannot be read.`, { cause });
     }
   };
   return {

@@ -1,3 +1,4 @@
+import { one } from '../src/errors/rows.ts';
 import { activity, type ReconciliationContext } from '../src/workflows/activity-types.ts';
 import { approveRound } from '../src/dict/log/reconciliation-log.ts';
 
@@ -14,12 +15,13 @@ export default activity<'fresh' | 'stale'>(async ({ run }, { settings }) => {
        where run_id = $1 and round = $2`,
       [run.id, round, settings.APPROVAL_FRESH_MINUTES],
     );
+    const { fresh, way } = one(rows);
     const detail = { by: signal?.by };
-    if (rows[0]?.fresh === true) return { outcome: 'fresh', detail };
+    if (fresh) return { outcome: 'fresh', detail };
     // What the event log told was not refuted, only outlived: the next round may ask it again.
     return {
       outcome: 'stale',
-      ...(rows[0]?.way === 'EVENT_LOG' && { context: { replayed: false } }),
+      ...(way === 'EVENT_LOG' && { context: { replayed: false } }),
       detail,
     };
   };

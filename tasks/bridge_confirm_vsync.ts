@@ -5,7 +5,9 @@ import {
   reconciliationInput,
 } from '../src/workflows/activity-types.ts';
 import { completeSyncVerification, sendVSync } from '../src/dict/vsync/sync-verification.ts';
-import type { StepError } from '../src/engine/index.ts';
+import { type StepError, stepErrorOf } from '../src/engine/index.ts';
+import { DvError } from '../src/errors/dv-error.ts';
+import { one } from '../src/errors/rows.ts';
 import type { Db } from '../src/dict/vsync/vsync-store.ts';
 
 /** Comparisons before a reconciliation that DICT keeps calling NOK gives up. */
@@ -72,30 +74,33 @@ export default activity<'again' | 'ok' | 'nok' | 'still_nok' | 'quarantined'>(
         outcome: 'still_nok',
         context: { noks: 0, reads: 0 },
         detail: { ...detail, ...left },
-        error: {
-          code: 'DV_STILL_NOK',
-          class: 'not_retryable',
-          message: `DICT says NOK after ${ROUNDS} rounds of repair. dict.divergences tells what was left alone and why; retry the run to begin again.`,
-        },
+        error: stepErrorOf(
+          new DvError(
+            'DV_STILL_NOK',
+            `DICT says NOK after ${ROUNDS} rounds of repair. dict.divergences tells what was left alone and why; retry the run to begin again.`,
+          ),
+        ),
       };
     };
   },
 );
 
 function keysHeld(keys: number): StepError {
-  return {
-    code: 'DV_KEYS_HELD',
-    class: 'not_retryable',
-    message: `All is repaired but ${keys} keys that are held since an undo, so DICT says NOK. \`dict-vsync held\` lists them; release them with \`dict-vsync release\` and retry the run.`,
-  };
+  return stepErrorOf(
+    new DvError(
+      'DV_KEYS_HELD',
+      `All is repaired but ${keys} keys that are held since an undo, so DICT says NOK. \`dict-vsync held\` lists them; release them with \`dict-vsync release\` and retry the run.`,
+    ),
+  );
 }
 
 function registrationRefused(keys: number): StepError {
-  return {
-    code: 'DV_REGISTRATION_REFUSED',
-    class: 'not_retryable',
-    message: `All is repaired but ${keys} local-only keys that DICT refused to register, so DICT says NOK. dict.divergences tells DICT's reason; the next reconciliation removes them unless a person decides otherwise.`,
-  };
+  return stepErrorOf(
+    new DvError(
+      'DV_REGISTRATION_REFUSED',
+      `All is repaired but ${keys} local-only keys that DICT refused to register, so DICT says NOK. dict.divergences tells DICT's reason; the next reconciliation removes them unless a person decides otherwise.`,
+    ),
+  );
 }
 
 interface LeftUndone {
@@ -124,5 +129,5 @@ async function leftUndone(tx: Db, runId: string, round: number): Promise<LeftUnd
      where d.run_id = $1 and d.round = $2`,
     [runId, round],
   );
-  return rows[0] ?? { quarantined: 0, inFlight: 0, held: 0, unregistered: 0, others: 0 };
+  return one(rows);
 }

@@ -5,14 +5,14 @@ import {
 } from '../src/workflows/activity-types.ts';
 import { noteCidFile } from '../src/dict/log/reconciliation-log.ts';
 import { DvError } from '../src/errors/dv-error.ts';
+import { impossible, one } from '../src/errors/rows.ts';
 
 /** Asks whether the CID file is there (getCidSetFile). ERROR and UNAVAILABLE are DICT's way to say: ask for another. */
 export default activity<'available' | 'refused' | 'pending'>(
   async ({ run, signal, log }, { pool, bridge }) => {
     const { participant } = reconciliationInput(run.input);
     const { file } = run.context as unknown as ReconciliationContext;
-    if (file === undefined)
-      throw new DvError('DV_UNEXPECTED', 'No CID file was asked for. Please report it.');
+    if (file === undefined) throw impossible('No CID file was asked for.');
     let state;
     try {
       state = await bridge.getCidSetFile(
@@ -29,7 +29,7 @@ export default activity<'available' | 'refused' | 'pending'>(
       );
       return {
         outcome: 'pending',
-        wakeAfterMs: Math.max(rows[0]?.ms ?? 0, 100),
+        wakeAfterMs: Math.max(one(rows).ms, 100),
         detail: { fileId: file.id, code: error.code },
       };
     }

@@ -4,7 +4,8 @@ import {
   reconciliationInput,
 } from '../src/workflows/activity-types.ts';
 import { intendCidFile, noteCidFile } from '../src/dict/log/reconciliation-log.ts';
-import { crashPoint } from '../src/engine/index.ts';
+import { crashPoint, stepErrorOf } from '../src/engine/index.ts';
+import { DvError } from '../src/errors/dv-error.ts';
 
 /** Files asked for in one round before giving up: DICT gives 40 a day (DICT API 2.6.1, CIDS_FILES_WRITE). */
 const FILES_PER_ROUND = 3;
@@ -27,11 +28,12 @@ export default activity<'requested' | 'unusable' | 'anew'>(
         return {
           outcome: 'unusable',
           context: { withoutFile: round },
-          error: {
-            code: 'DV_FILE_UNUSABLE',
-            class: 'not_retryable',
-            message: `DICT gave ${intent.given} CID files in this round and none was usable; dict.cid_files tells why. Retry the run later.`,
-          },
+          error: stepErrorOf(
+            new DvError(
+              'DV_FILE_UNUSABLE',
+              `DICT gave ${intent.given} CID files in this round and none was usable; dict.cid_files tells why. Retry the run later.`,
+            ),
+          ),
         };
       };
     }

@@ -18,6 +18,7 @@ import {
 } from '../src/dict/log/reconciliation-log.ts';
 import { refuseHopelessRepair } from '../src/dict/repair/repair-estimate.ts';
 import { DvError } from '../src/errors/dv-error.ts';
+import { impossible } from '../src/errors/rows.ts';
 
 const MISSING = 'DV_FILE_UNREADABLE';
 /** What makes a file unusable as a whole; another one may be right. */
@@ -32,7 +33,7 @@ export default activity<'identical' | 'different' | 'refused' | 'missing'>(
     const { participant, keyType } = reconciliationInput(run.input);
     const { round, file, wayReason = '' } = run.context as unknown as ReconciliationContext;
     if (file?.bytes === undefined || file.sha256 === undefined) {
-      throw new DvError('DV_UNEXPECTED', 'No CID file is available. Please report it.');
+      throw impossible('No CID file is available.');
     }
     const path = cidFilePath(settings.TEMP_DIR, run.id, file.row);
     const expected = { bytes: file.bytes, sha256: file.sha256 };

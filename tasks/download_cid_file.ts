@@ -6,6 +6,7 @@ import {
 import { appendStream, cidFilePath, downloadedBytes } from '../src/dict/compare/cid-file-store.ts';
 import { refuseCidFile } from '../src/dict/log/reconciliation-log.ts';
 import { DvError } from '../src/errors/dv-error.ts';
+import { impossible } from '../src/errors/rows.ts';
 
 /** A step's share of a download: a crash costs no more than this again. */
 const CHUNK = { maxBytes: 256 * 1024 * 1024, maxMs: 30_000 };
@@ -14,8 +15,7 @@ const CHUNK = { maxBytes: 256 * 1024 * 1024, maxMs: 30_000 };
 export default activity<'again' | 'complete' | 'gone'>(async ({ run, signal, log }, { bridge, settings }) => {
   const { participant } = reconciliationInput(run.input);
   const { file } = run.context as unknown as ReconciliationContext;
-  if (file?.bytes === undefined)
-    throw new DvError('DV_UNEXPECTED', 'No CID file is available. Please report it.');
+  if (file?.bytes === undefined) throw impossible('No CID file is available.');
   const path = cidFilePath(settings.TEMP_DIR, run.id, file.row);
   const offset = await downloadedBytes(path);
   // Longer than promised is for the comparison to refuse.

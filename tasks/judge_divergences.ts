@@ -11,6 +11,7 @@ import { judgeRound } from '../src/dict/repair/in-flight.ts';
 import { freezeRound } from '../src/dict/log/reconciliation-log.ts';
 import { keepPlans } from '../src/dict/repair/registration.ts';
 import { DvError } from '../src/errors/dv-error.ts';
+import { one } from '../src/errors/rows.ts';
 
 /** 10,000 events since the snapshot: more than any bank makes in the minutes a round lasts. */
 const PAGES = 50;
@@ -31,7 +32,7 @@ export default activity<'nothing' | 'apply' | 'ask'>(
     let events: CidSetEvent[] = [];
     let eventLog = 'read';
     try {
-      const scope = { participant, keyType, from: rows[0]?.since ?? new Date(), maxPages: PAGES };
+      const scope = { participant, keyType, from: one(rows).since, maxPages: PAGES };
       ({ events } = await readEventLog(bridge, scope, { correlationId: run.correlationId, signal }));
     } catch (error) {
       // A Bridge without the event log: local changes still tell, and each key is looked at again when it is applied.

@@ -1,3 +1,4 @@
+import { impossible } from '../src/errors/rows.ts';
 import { activity, reconciliationInput } from '../src/workflows/activity-types.ts';
 import { readQuarantined, readReconciliation } from '../src/dict/log/reconciliation-log.ts';
 import { publish, publishNotification, readTold } from '../src/notify/index.ts';
@@ -13,16 +14,15 @@ export default activity<'published'>(async ({ run }) => {
   const { participant, keyType } = reconciliationInput(run.input);
   return async (tx) => {
     const summary = await readReconciliation(tx, run.id);
-    if (summary !== undefined) {
-      if (summary.quarantined > 0) {
-        const quarantined = await readQuarantined(tx, run.id, NAMED);
-        await publishNotification(tx, run.id, 'QUARANTINED', { quarantined });
-      }
-      await publish(tx, participant, keyType, run.id, {
-        type: 'reconciliation.complete',
-        content: { runId: run.id, summary, ...(await readTold(tx, run.id)) },
-      });
+    if (summary === undefined) throw impossible('A reconciliation is complete that was never opened.');
+    if (summary.quarantined > 0) {
+      const quarantined = await readQuarantined(tx, run.id, NAMED);
+      await publishNotification(tx, run.id, 'QUARANTINED', { quarantined });
     }
+    await publish(tx, participant, keyType, run.id, {
+      type: 'reconciliation.complete',
+      content: { runId: run.id, summary, ...(await readTold(tx, run.id)) },
+    });
     return { outcome: 'published' };
   };
 });

@@ -6,10 +6,8 @@ import { publishUndoDone } from '../src/notify/index.ts';
 export default activity<'published'>(async ({ run, log }) => {
   return async (tx) => {
     const summary = await closeUndo(tx, run.id);
-    if (summary !== undefined) {
-      await publishUndoDone(tx, run.id);
-      log.info({ undone: summary.keysUndone, left: summary.keysLeft }, 'undo ended');
-    }
+    await publishUndoDone(tx, run.id);
+    log.info({ undone: summary.keysUndone, left: summary.keysLeft }, 'undo ended');
     return { outcome: 'published' };
   };
 });

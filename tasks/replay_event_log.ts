@@ -12,6 +12,7 @@ import { refuseHopelessRepair } from '../src/dict/repair/repair-estimate.ts';
 import { explains, replayLogs } from '../src/dict/event-log/replay.ts';
 import { type ConfirmedSync, lastConfirmed, readLocalReplay } from '../src/dict/event-log/replay-source.ts';
 import { DvError } from '../src/errors/dv-error.ts';
+import { one } from '../src/errors/rows.ts';
 
 /** 4,000 events: what the log's bucket (100, 20 a minute) gives five key types at once without waiting. */
 const PAGES = 20;
@@ -105,5 +106,5 @@ async function isPast(pool: Pool, time: Date, seconds: number): Promise<boolean>
     `select workflow.now() > $1::timestamptz + $2 * interval '1 second' as past`,
     [time, seconds],
   );
-  return rows[0]?.past === true;
+  return one(rows).past;
 }

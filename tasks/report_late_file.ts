@@ -1,3 +1,5 @@
+import { stepErrorOf } from '../src/engine/index.ts';
+import { DvError } from '../src/errors/dv-error.ts';
 import { activity, type ReconciliationContext } from '../src/workflows/activity-types.ts';
 import { refuseCidFile } from '../src/dict/log/reconciliation-log.ts';
 
@@ -15,12 +17,12 @@ export default activity<'late' | 'anew'>(async ({ run }) => {
     return {
       outcome: 'late',
       context: { withoutFile: round },
-      error: {
-        code: 'DV_FILE_LATE',
-        class: 'not_retryable',
-        message:
+      error: stepErrorOf(
+        new DvError(
+          'DV_FILE_LATE',
           'DICT did not make the CID file within 10 minutes. Files stuck in REQUESTED are known: retry the run, which asks for another.',
-      },
+        ),
+      ),
     };
   };
 });

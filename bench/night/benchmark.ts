@@ -1,7 +1,7 @@
 import type { Command } from '../../src/cli/program.ts';
 import type { Pool } from 'pg';
 import { KEY_TYPES } from '../../src/dict/entry/key-type.ts';
-import { UsageError } from '../../src/errors/dv-error.ts';
+import { DvError } from '../../src/errors/dv-error.ts';
 import { benchmark, type Bench, type Findings } from '../support/benchmark.ts';
 import { PARTICIPANT } from '../support/entries.ts';
 import { count } from '../support/flags.ts';
@@ -32,7 +32,7 @@ export function night(): Command {
 
 async function measure({ keys, divergent }: Options, bench: Bench): Promise<Findings> {
   if (divergent > keys) {
-    throw new UsageError(
+    throw new DvError(
       'DV_USAGE',
       `--divergent ${divergent} is more than --keys ${keys}: not more than all can differ.`,
     );

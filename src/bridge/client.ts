@@ -1,7 +1,7 @@
 import { isIP } from 'node:net';
 import { Client, Metadata, credentials } from '@grpc/grpc-js';
 import type { ChannelCredentials } from '@grpc/grpc-js';
-import { UsageError } from '../errors/dv-error.ts';
+import { DvError } from '../errors/dv-error.ts';
 import {
   readCidSetEvents,
   readCidSetFile,
@@ -142,7 +142,7 @@ function channelCredentials({ address, tls }: BridgeOptions): ChannelCredentials
   if (tls === undefined) return credentials.createInsecure();
   // Node refuses an IP address as TLS server name, and gRPC sends one unless it has another name.
   if (tls.serverName === undefined && isIP(address.replace(/:\d+$/, '').replace(/^\[|\]$/g, '')) !== 0) {
-    throw new UsageError(
+    throw new DvError(
       'DV_BRIDGE_TLS_INVALID',
       "TLS needs the Bridge's name, and its address is an IP address. Give the host name, or the name in its certificate as server name.",
     );
@@ -150,7 +150,7 @@ function channelCredentials({ address, tls }: BridgeOptions): ChannelCredentials
   try {
     return credentials.createSsl(tls.ca ?? null, tls.key ?? null, tls.cert ?? null);
   } catch (cause) {
-    throw new UsageError(
+    throw new DvError(
       'DV_BRIDGE_TLS_INVALID',
       "The Bridge's TLS files cannot be used. Give PEM files, certificate and private key together or neither.",
       { cause },

@@ -1,65 +1,54 @@
 import { status } from '@grpc/grpc-js';
 import type { ServiceError } from '@grpc/grpc-js';
 import { DvError } from '../errors/dv-error.ts';
-import type { ErrorClass } from '../errors/dv-error.ts';
+import type { ErrorCode } from '../errors/dv-error.ts';
 import type { BridgeMethod } from './contract.ts';
 import { CORRELATION_ID, PROBLEM_TYPE, RETRY_AFTER } from './contract.ts';
 
 interface Meaning {
-  code: string;
-  class: ErrorClass;
+  code: ErrorCode;
   /** Follows "<method>: ". */
   text: string;
 }
 
 const RATE_LIMITED: Meaning = {
   code: 'DV_DICT_RATE_LIMITED',
-  class: 'rate_limited',
   text: "DICT's limit for this operation is used up. Wait for its bucket to refill (see ListPolicies).",
 };
 const NOT_FOUND: Meaning = {
   code: 'DV_DICT_NOT_FOUND',
-  class: 'not_retryable',
   text: 'DICT has nothing under this id or CID (any more).',
 };
 const FORBIDDEN: Meaning = {
   code: 'DV_DICT_FORBIDDEN',
-  class: 'not_retryable',
   text: 'DICT or the Bridge refuses this participant. Check PARTICIPANT_ISPB and which participants the Bridge may act for.',
 };
 const BAD_REQUEST: Meaning = {
   code: 'DV_DICT_BAD_REQUEST',
-  class: 'not_retryable',
   text: 'DICT refused the request as invalid. Look the problem type up in the DICT API, section "Tratamento de erros".',
 };
 const GONE: Meaning = {
   code: 'DV_DICT_GONE',
-  class: 'not_retryable',
   text: 'DICT no longer keeps this. Ask for a new one.',
 };
 const UNAVAILABLE: Meaning = {
   code: 'DV_BRIDGE_UNAVAILABLE',
-  class: 'retryable',
   text: 'The Bridge, or DICT behind it, cannot be reached. Check BRIDGE_ADDRESS and that the Bridge is running.',
 };
 const TIMEOUT: Meaning = {
   code: 'DV_BRIDGE_TIMEOUT',
-  class: 'retryable',
   text: 'The Bridge did not answer in time.',
 };
 const UNIMPLEMENTED: Meaning = {
   code: 'DV_BRIDGE_UNIMPLEMENTED',
-  class: 'not_retryable',
   text: 'The Bridge does not offer this method. Bring it up to proto/bridge.proto.',
 };
 const CANCELLED: Meaning = {
   code: 'DV_BRIDGE_CANCELLED',
-  class: 'retryable',
   text: 'The call was cancelled before its answer came.',
 };
 const INTERNAL: Meaning = {
   code: 'DV_DICT_INTERNAL',
-  class: 'retryable',
   text: 'DICT or the Bridge failed inside. If it goes on, open a ticket with the correlation id.',
 };
 
@@ -97,7 +86,6 @@ export function bridgeError(method: BridgeMethod, error: ServiceError): DvError 
   const correlationId = trailer(error, CORRELATION_ID, CORRELATION_ID_FORMAT);
   const cause = problemType ?? CONNECTION_ERROR.exec(error.details)?.[0];
   return new DvError(meaning.code, text(method, meaning, cause), {
-    class: meaning.class,
     ...(retryAfter !== undefined && { retryAt: new Date(Date.now() + Number(retryAfter) * 1000) }),
     ...(correlationId !== undefined && { correlationId }),
     ...(problemType !== undefined && { problemType }),
@@ -127,7 +115,7 @@ export function nonsense(method: BridgeMethod, problems: string[], correlationId
 }
 
 function of(method: BridgeMethod, meaning: Meaning): DvError {
-  return new DvError(meaning.code, text(method, meaning), { class: meaning.class });
+  return new DvError(meaning.code, text(method, meaning));
 }
 
 function text(method: BridgeMethod, meaning: Meaning, cause?: string): string {

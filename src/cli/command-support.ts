@@ -10,7 +10,7 @@ import { assertReachable, createPool } from '../database/pool.ts';
 import { parseIspb } from '../dict/entry/ispb.ts';
 import { type KeyType, parseKeyType } from '../dict/entry/key-type.ts';
 import { fromDatabase } from '../engine/index.ts';
-import { DvError, UsageError } from '../errors/dv-error.ts';
+import { DvError, type ErrorCode } from '../errors/dv-error.ts';
 import { createLog } from '../log.ts';
 
 /** Options every command that answers has. */
@@ -57,7 +57,7 @@ export function asUsage<A extends unknown[], T>(parse: (...args: A) => T): (...a
     try {
       return parse(...args);
     } catch (error) {
-      if (error instanceof DvError) throw new UsageError(error.code, error.message, { cause: error });
+      if (error instanceof DvError) throw new DvError(error.code, error.message, { exit: 2, cause: error });
       throw error;
     }
   };
@@ -68,7 +68,7 @@ export function wholeNumber(name: string, min: number, max: number): (value: str
   return (value) => {
     const number = Number(value);
     if (/^\d+$/.test(value) && number >= min && number <= max) return number;
-    throw new UsageError('DV_USAGE', `${name} takes a whole number from ${min} to ${max}.`);
+    throw new DvError('DV_USAGE', `${name} takes a whole number from ${min} to ${max}.`);
   };
 }
 
@@ -80,10 +80,7 @@ export function oneOf(
 ): (value: string) => string {
   return (value) => {
     if (words.includes(fold(value))) return fold(value);
-    throw new UsageError(
-      'DV_USAGE',
-      `Unknown ${name} "${value.slice(0, 40)}". Use one of ${words.join(', ')}.`,
-    );
+    throw new DvError('DV_USAGE', `Unknown ${name} "${value.slice(0, 40)}". Use one of ${words.join(', ')}.`);
   };
 }
 
@@ -181,7 +178,7 @@ export async function withDatabase<T>(
 const NOT_MIGRATED = new Set(['3F000', '42P01', '42883', '42703']);
 
 /** What to tell the user of an error, and the exit code. Never a stack trace for what we know. */
-export function explain(error: unknown): { code: string; message: string; exitCode: ExitCode } {
+export function explain(error: unknown): { code: ErrorCode; message: string; exitCode: ExitCode } {
   const known = fromDatabase(error);
   if (!(known instanceof DvError)) {
     if (!isAway(error)) throw error;
@@ -200,22 +197,5 @@ export function explain(error: unknown): { code: string; message: string; exitCo
       exitCode: 2,
     };
   }
-  const usage = known instanceof UsageError || CONFIGURATION.has(known.code);
-  return { code: known.code, message: known.message, exitCode: usage ? 2 : 1 };
+  return { code: known.code, message: known.message, exitCode: known.exit };
 }
-
-/** Errors that are the usage's or the configuration's, though they turn up while working. */
-const CONFIGURATION = new Set([
-  'DV_EMBEDDED_POSTGRES_MISSING',
-  'DV_POSTGRES_TOO_OLD',
-  'DV_DATABASE_NOT_UTF8',
-  'DV_DATABASE_FORBIDDEN',
-  'DV_DATABASE_NEWER',
-  'DV_CRONTAB_INVALID',
-  'DV_MACHINE_CHANGED',
-  'DV_PARTICIPANT_MISSING',
-  'DV_DECISION_UNSIGNED',
-  'DV_RELEASE_UNNAMED',
-  'DV_KEY_EVENTS_CONNECTED',
-  'DV_TOPIC_INVALID',
-]);

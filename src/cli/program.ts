@@ -2,6 +2,7 @@ import { Command, CommanderError } from 'commander';
 import { explain, tell } from './command-support.ts';
 import { commands } from './commands/index.ts';
 import { VERSION } from './version.ts';
+import type { ErrorCode } from '../errors/dv-error.ts';
 
 /** For programs that are put together elsewhere: a command is to be of the same library. */
 export { Command, InvalidArgumentError } from 'commander';
@@ -64,7 +65,7 @@ function usageExit(error: CommanderError, args: readonly string[]): number {
   return 2;
 }
 
-function answerError(args: readonly string[], code: string, message: string): void {
+function answerError(args: readonly string[], code: ErrorCode, message: string): void {
   if (!args.includes('--json')) return;
   process.stdout.write(`${JSON.stringify({ error: { code, message } }, null, 2)}\n`);
 }

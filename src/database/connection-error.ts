@@ -1,4 +1,4 @@
-import { DvError, UsageError } from '../errors/dv-error.ts';
+import { DvError } from '../errors/dv-error.ts';
 
 /**
  * Turns what node-postgres throws while connecting into a coded error that never holds the password. Input: the
@@ -10,7 +10,7 @@ export function connectionError(error: unknown, url: string): DvError {
   const { code, message } = firstError(error);
   if (code === 'ERR_INVALID_URL') {
     // Node puts the whole URL into this error, so it isn't kept as the cause.
-    return new UsageError(
+    return new DvError(
       'DV_DATABASE_URL_INVALID',
       'The database URL cannot be read: write postgres://USER:PASSWORD@HOST:PORT/DATABASE, with special ' +
         'characters percent-encoded.',
@@ -29,7 +29,8 @@ export function connectionError(error: unknown, url: string): DvError {
     return new DvError(
       'DV_DATABASE_UNREACHABLE',
       `There is no such database at ${where}: create it, or correct the URL.`,
-      { cause: error },
+      // Waiting creates no database.
+      { class: 'not_retryable', cause: error },
     );
   }
   return new DvError(

@@ -1,6 +1,6 @@
 import type { ClientBase } from 'pg';
 import type { Logger } from 'pino';
-import type { ErrorClass } from '../errors/dv-error.ts';
+import type { DvError, ErrorClass } from '../errors/dv-error.ts';
 
 /** A JSON object as runs keep it. */
 export type Json = Record<string, unknown>;
@@ -47,6 +47,17 @@ export interface StepError {
   message: string;
   retryAt?: string;
   correlationId?: string;
+}
+
+/** An error as a step ends with it. */
+export function stepErrorOf(error: DvError): StepError {
+  return {
+    code: error.code,
+    class: error.class,
+    message: error.message,
+    ...(error.retryAt && { retryAt: error.retryAt.toISOString() }),
+    ...(error.correlationId && { correlationId: error.correlationId }),
+  };
 }
 
 export interface Child {

@@ -20,7 +20,7 @@ export function asBlocked(error: unknown): DvError | undefined {
     'DV_CHORE_BLOCKED',
     `Postgres broke a statement off (SQLSTATE ${code}): it waited too long for a lock, or ran too long. It is tried ` +
       'again; pg_stat_activity and pg_locks show who is in its way.',
-    { class: 'retryable', cause: error },
+    { cause: error },
   );
 }
 

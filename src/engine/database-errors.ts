@@ -1,4 +1,5 @@
-import { DvError, type DvErrorOptions } from '../errors/dv-error.ts';
+import { isErrorCode } from '../errors/catalogue.ts';
+import { DvError } from '../errors/dv-error.ts';
 
 interface PostgresError extends Error {
   code: string;
@@ -12,8 +13,6 @@ function isPostgresError(error: unknown): error is PostgresError {
 
 /** SQLSTATE of the errors that the SQL functions raise on purpose; DETAIL holds the code. */
 const RAISED_ON_PURPOSE = 'DV000';
-/** Those of them that another try may not meet. */
-const RETRYABLE = new Set(['DV_QUEUE_BUSY']);
 /** SQLSTATEs of a server that is no server now: connections lost or used up, shutting down, starting, demoted. */
 const AWAY = /^(08...|53300|57P0[1235]|25006)$/;
 /** What node-postgres throws, without any code, when a connection is lost or none can be had. */
@@ -28,18 +27,14 @@ export function fromDatabase(error: unknown): unknown {
   if (error instanceof DvError) return error;
   if (error instanceof Error && LOST.test(error.message)) {
     return new DvError('DV_DATABASE_UNREACHABLE', 'The connection to the database was lost.', {
-      class: 'retryable',
       cause: error,
     });
   }
   if (!isPostgresError(error)) return error;
   if (error.code === RAISED_ON_PURPOSE && error.detail !== undefined) {
-    return new DvError(error.detail, error.message, {
-      class: RETRYABLE.has(error.detail) ? 'retryable' : 'not_retryable',
-      cause: error,
-    });
+    return raisedOnPurpose(error.detail, error);
   }
-  const options: DvErrorOptions = { class: 'retryable', cause: error };
+  const options = { cause: error };
   if (AWAY.test(error.code)) {
     return new DvError(
       'DV_DATABASE_UNREACHABLE',
@@ -60,6 +55,17 @@ export function fromDatabase(error: unknown): unknown {
     );
   }
   return error;
+}
+
+/** What a SQL function refused. A newer database may have codes that this program does not know. */
+function raisedOnPurpose(code: string, cause: PostgresError): DvError {
+  if (isErrorCode(code)) return new DvError(code, cause.message, { cause });
+  const named = /^DV_[A-Z_0-9]+$/.test(code) ? code : 'an error without a code';
+  return new DvError(
+    'DV_DATABASE_NEWER',
+    `${cause.message} (${named}, which this dict-vsync does not know: the database is of a newer one.)`,
+    { cause },
+  );
 }
 
 /** Runs a query function and turns what Postgres throws into DvErrors. */

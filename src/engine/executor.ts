@@ -1,6 +1,15 @@
 import type { Logger } from 'pino';
 import { DvError } from '../errors/dv-error.ts';
-import type { Activities, Json, Result, Step, StepError, Transaction } from './activity.ts';
+import { one } from '../errors/rows.ts';
+import {
+  type Activities,
+  type Json,
+  type Result,
+  type Step,
+  type StepError,
+  stepErrorOf,
+  type Transaction,
+} from './activity.ts';
 import type { Connections } from './query-timeout.ts';
 import { crashPoint } from './crash-points.ts';
 import { fromDatabase } from './database-errors.ts';
@@ -282,7 +291,7 @@ export class Executor<S> {
     );
     if (result.children !== undefined) crashPoint('after-child-start');
     if (result.continueAsNew !== undefined) crashPoint('after-continue-as-new');
-    return rows[0]?.next ?? null;
+    return one(rows).next;
   }
 
   async #fail(claim: Claim, error: StepError, log: Logger): Promise<Claim | null> {
@@ -319,7 +328,7 @@ export class Executor<S> {
 
   async #call(sql: string, values: unknown[]): Promise<Claim | null> {
     const { rows } = await this.#options.pool.query<{ next: Claim | null }>(sql, values);
-    return rows[0]?.next ?? null;
+    return one(rows).next;
   }
 }
 
@@ -345,9 +354,7 @@ function runOf(claim: Claim): Step['run'] {
 }
 
 function timedOut(claim: Claim): DvError {
-  return new DvError('DV_TIMEOUT', `${claim.task} did not end within ${claim.startToCloseMs / 1000} s.`, {
-    class: 'retryable',
-  });
+  return new DvError('DV_TIMEOUT', `${claim.task} did not end within ${claim.startToCloseMs / 1000} s.`);
 }
 
 /** `work`, or the signal's reason as soon as it fires: an activity that ignores its signal doesn't hold up the run. */
@@ -368,22 +375,15 @@ async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<
 }
 
 function toStepError(error: unknown, claim: Claim, log: Logger): StepError {
-  if (error instanceof DvError) {
-    return {
-      code: error.code,
-      class: error.class,
-      message: error.message,
-      ...(error.retryAt && { retryAt: error.retryAt.toISOString() }),
-      ...(error.correlationId && { correlationId: error.correlationId }),
-    };
-  }
+  if (error instanceof DvError) return stepErrorOf(error);
   // The message of an unknown error may quote data, its frames do not.
   const { name, stack } = error instanceof Error ? error : { name: typeof error, stack: '' };
   const frames = (stack ?? '').split('\n').filter((line) => line.startsWith('    at '));
   log.error({ error: name, frames }, 'unexpected error in an activity');
-  return {
-    code: 'DV_UNEXPECTED',
-    class: 'retryable',
-    message: `Unexpected ${name} in ${claim.task}. The worker's log has the place; please report it.`,
-  };
+  return stepErrorOf(
+    new DvError(
+      'DV_UNEXPECTED',
+      `Unexpected ${name} in ${claim.task}. The worker's log has the place; please report it.`,
+    ),
+  );
 }

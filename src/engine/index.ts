@@ -10,6 +10,7 @@ export type {
   StepError,
   Transaction,
 } from './activity.ts';
+export { stepErrorOf } from './activity.ts';
 export type { Chore } from './chores.ts';
 export { crashPoint } from './crash-points.ts';
 export { readCrontab, type Schedule } from './crontab.ts';

@@ -1,4 +1,5 @@
 import type { Pool } from 'pg';
+import { one } from '../errors/rows.ts';
 import type { Json, StepError } from './activity.ts';
 import { crashPoint } from './crash-points.ts';
 import { translated } from './database-errors.ts';
@@ -70,7 +71,7 @@ const RUN_COLUMNS = `id, machine, machine_version as "machineVersion", workflow_
 export async function findRun(pool: Pool, name: string): Promise<string> {
   return translated(async () => {
     const { rows } = await pool.query<{ id: string }>('select workflow.find_run($1) as id', [name]);
-    return rows[0]?.id ?? '';
+    return one(rows).id;
   });
 }
 
@@ -146,7 +147,7 @@ export async function startRun(
       JSON.stringify(input),
       startedBy,
     ]);
-    return rows[0]?.id ?? '';
+    return one(rows).id;
   });
 }
 
@@ -202,7 +203,7 @@ export async function cancelRun(
       by,
       reason,
     ]);
-    return rows[0]?.status ?? '';
+    return one(rows).status;
   });
 }
 
@@ -219,7 +220,7 @@ export async function retryRun(
       by,
       reason,
     ]);
-    return rows[0]?.state ?? '';
+    return one(rows).state;
   });
 }
 
@@ -228,5 +229,5 @@ export async function anyWorkerAlive(pool: Pool): Promise<boolean> {
   const { rows } = await pool.query<{ alive: boolean }>(
     'select exists (select from workflow.workers where workflow.is_alive(id)) as alive',
   );
-  return rows[0]?.alive ?? false;
+  return one(rows).alive;
 }

@@ -1,3 +1,4 @@
+import { maybeOne, one } from '../errors/rows.ts';
 import type { Transaction } from './activity.ts';
 import type { Connections } from './query-timeout.ts';
 import { crashPoint } from './crash-points.ts';
@@ -33,7 +34,7 @@ export async function fireDueTicks(
       'select last_tick, workflow.now() as now from workflow.schedules where name = $1 for update',
       [schedule.name],
     );
-    const state = rows[0];
+    const state = maybeOne(rows);
     if (state === undefined) return null;
     const due = schedule.ticks(state.last_tick, state.now, 1000);
     if (due.length === 0) return null;
@@ -41,7 +42,7 @@ export async function fireDueTicks(
       `select workflow.take_tick($1, $2, $3 * interval '1 millisecond') as tick`,
       [schedule.name, due, CATCH_UP_MS],
     );
-    const tick = taken.rows[0]?.tick ?? null;
+    const tick = one(taken.rows).tick;
     if (tick !== null) await handler(tx, tick);
     crashPoint('tick-before-commit');
     return tick;

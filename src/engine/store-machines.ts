@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { DvError } from '../errors/dv-error.ts';
+import { maybeOne } from '../errors/rows.ts';
 import type { Connections } from './query-timeout.ts';
 import type { Machine } from './machine.ts';
 import { inTransaction } from './transaction.ts';
@@ -32,7 +33,7 @@ export async function storeMachines(pool: Connections, machines: readonly Machin
         'select definition_sha256 from workflow.machines where name = $1 and version = $2',
         [machine.name, machine.version],
       );
-      const stored = rows[0]?.definition_sha256;
+      const stored = maybeOne(rows)?.definition_sha256;
       if (stored === hash) continue;
       if (stored !== undefined) {
         throw new DvError(

@@ -1,4 +1,5 @@
 import type { QueryResult } from 'pg';
+import { one } from '../errors/rows.ts';
 import type { Transaction } from './activity.ts';
 import type { Connections } from './query-timeout.ts';
 
@@ -50,7 +51,7 @@ export async function inTransaction<T>(
       const answers = (await client.query(
         `${begin}; select pg_backend_pid() as pid, now()::text as began`,
       )) as unknown as QueryResult<{ pid: number; began: string }>[];
-      backend = answers[2]?.rows[0];
+      backend = one(answers[2]?.rows ?? []);
     }
     const result = await work(client);
     await client.query('commit');

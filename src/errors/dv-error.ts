@@ -1,13 +1,14 @@
-/**
- * What the caller may do about an error:
- * - `retryable`: the same call may succeed later;
- * - `not_retryable`: it will fail again until somebody changes something;
- * - `rate_limited`: it may be tried again, not before `retryAt` (when known). Costs no attempt.
- */
-export type ErrorClass = 'retryable' | 'not_retryable' | 'rate_limited';
+import { entryOf, type ErrorCode } from './catalogue.ts';
+import type { ErrorClass, ErrorExit } from './catalogue/section.ts';
+
+export type { ErrorCode } from './catalogue.ts';
+export type { ErrorClass, ErrorExit } from './catalogue/section.ts';
 
 export interface DvErrorOptions {
+  /** Only where a case is of another class than its code usually is. */
   class?: ErrorClass;
+  /** Only where a case ends a command otherwise than its code usually does: a value is wrong usage when a flag gives it. */
+  exit?: ErrorExit;
   /** Earliest time of the next attempt, for `rate_limited`. */
   retryAt?: Date;
   /** DICT's or the Bridge's own correlation id, to quote in a support ticket. */
@@ -18,28 +19,26 @@ export interface DvErrorOptions {
 }
 
 /**
- * Every error a user may meet. The code (`DV_…`) is stable and documented in docs/errors.md; the message is a
- * plain sentence that says what to do and never holds personal data (keys, names, tax ids, account numbers).
+ * Every error a user may meet. The code (`DV_…`) is stable; the catalogue says its class, its exit code and what to do
+ * (docs/reference/errors.md). The message is a plain sentence that says what to do and never holds personal data (keys,
+ * names, tax ids, account numbers).
  */
 export class DvError extends Error {
-  readonly code: string;
+  readonly code: ErrorCode;
   readonly class: ErrorClass;
+  readonly exit: ErrorExit;
   readonly retryAt: Date | undefined;
   readonly correlationId: string | undefined;
   readonly problemType: string | undefined;
 
-  constructor(code: string, message: string, options: DvErrorOptions = {}) {
+  constructor(code: ErrorCode, message: string, options: DvErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.name = 'DvError';
     this.code = code;
-    this.class = options.class ?? 'not_retryable';
+    this.class = options.class ?? entryOf(code).class;
+    this.exit = options.exit ?? entryOf(code).exit;
     this.retryAt = options.retryAt;
     this.correlationId = options.correlationId;
     this.problemType = options.problemType;
   }
-}
-
-/** Wrong usage or configuration: exit code 2. Everything else that fails exits 1. */
-export class UsageError extends DvError {
-  override name = 'UsageError';
 }

@@ -29,9 +29,7 @@ export function quickly<T>(
     const late = Promise.withResolvers<never>();
     const timer = setTimeout(() => {
       late.reject(
-        new DvError('DV_DATABASE_UNREACHABLE', `The database did not answer within ${patienceMs} ms.`, {
-          class: 'retryable',
-        }),
+        new DvError('DV_DATABASE_UNREACHABLE', `The database did not answer within ${patienceMs} ms.`),
       );
     }, patienceMs);
     try {

@@ -1,3 +1,4 @@
+import { one } from '../errors/rows.ts';
 import { countPoisoned } from '../engine/index.ts';
 import type { Ask } from './bounded-query.ts';
 
@@ -111,15 +112,15 @@ export function createReader(): (ask: Ask) => Promise<Readings> {
         return { participant, keyType, result, count };
       }),
       runs: [...runs.rows, ...poisoned.map((counted) => ({ ...counted, status: 'POISONED' }))],
-      outboxPending: outbox.rows[0]?.count ?? 0,
-      outboxDead: streams.rows[0]?.dead ?? 0,
-      outboxOldestSeconds: streams.rows[0]?.oldest ?? 0,
+      outboxPending: one(outbox.rows).count,
+      outboxDead: one(streams.rows).dead,
+      outboxOldestSeconds: one(streams.rows).oldest,
       incomplete: status.rows.map(({ participant, key_type, incomplete }) => ({
         participant,
         keyType: key_type,
         value: incomplete,
       })),
-      feedQueued: feed.rows[0]?.count ?? 0,
+      feedQueued: one(feed.rows).count,
       lastOk: status.rows.flatMap(({ participant, key_type, seconds }) =>
         seconds === null ? [] : [{ participant, keyType: key_type, seconds }],
       ),

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { Registry } from 'prom-client';
-import { UsageError } from '../errors/dv-error.ts';
+import { DvError } from '../errors/dv-error.ts';
 import type { Health } from './health.ts';
 
 export interface HttpOptions {
@@ -24,7 +24,7 @@ const STOP_MS = 2000;
 
 /**
  * Serves `/livez` (200 while the process serves), `/readyz` (200 or 503, with every reason) and `/metrics`
- * (Prometheus text). Errors: DV_HTTP_PORT, a UsageError, when the address cannot be listened on.
+ * (Prometheus text). Errors: DV_HTTP_PORT when the address cannot be listened on.
  */
 export async function startHttp({ host, port, health, metrics }: HttpOptions): Promise<HttpServer> {
   const routes: Record<string, (response: ServerResponse) => Promise<void>> = {
@@ -63,7 +63,7 @@ async function listen(server: Server, host: string, port: number): Promise<void>
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException;
     const why = code === 'EADDRINUSE' ? 'another program has it' : String(code);
-    throw new UsageError(
+    throw new DvError(
       'DV_HTTP_PORT',
       `Port ${port} of ${host} cannot be served on (${why}). Set HTTP_PORT to a free port (0: any) and HTTP_HOST to an address of this machine.`,
       { cause },

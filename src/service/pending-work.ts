@@ -1,4 +1,5 @@
 import type { Pool } from 'pg';
+import { one } from '../errors/rows.ts';
 
 /** What there is to do beside the workflows. */
 export interface WhatWaits {
@@ -17,5 +18,5 @@ export async function whatWaits(pool: Pool): Promise<WhatWaits> {
             exists (select from dict.vsync_deltas) or exists (select from dict.cid_changes) as deltas,
             exists (select from dict.feed_queue) as feed`,
   );
-  return rows[0] ?? { messages: true, deltas: true, feed: true };
+  return one(rows);
 }

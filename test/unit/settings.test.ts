@@ -4,14 +4,14 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { readBridgeTls, readSettings, SETTING_NAMES } from '../../src/settings.ts';
-import { UsageError } from '../../src/errors/dv-error.ts';
+import { DvError } from '../../src/errors/dv-error.ts';
 
 /** The error that reading these settings ends with. */
-function refusal(environment: Record<string, string>): UsageError {
+function refusal(environment: Record<string, string>): DvError {
   try {
     readSettings(environment);
   } catch (error) {
-    if (error instanceof UsageError) return error;
+    if (error instanceof DvError && error.exit === 2) return error;
     throw error;
   }
   throw new Error('the settings were accepted');
@@ -170,7 +170,7 @@ test('all problems are reported at once, each by its name', () => {
     'NOTIFY_TOPIC: must be persistent://',
     'NOTIFY_TOKEN and NOTIFY_TOKEN_FILE: give one of them',
     'NOTIFY_TLS_CERT and NOTIFY_TLS_KEY: give both or neither',
-    'NOTIFY_TLS_CA: has no meaning unless NOTIFY_URL is wss://',
+    'NOTIFY_TLS_CA: has no meaning unless NOTIFY_URL or KEY_EVENTS_URL is wss://',
     'KEY_EVENTS_URL: must be ws://HOST:PORT',
     'KEY_EVENTS_TOPIC: needed with KEY_EVENTS_URL',
     'KEY_EVENTS_SUBSCRIPTION: ',

@@ -5,7 +5,7 @@ import { readCidInputCsv } from '../../dict/key-base/csv.ts';
 import { parseIspb } from '../../dict/entry/ispb.ts';
 import { isKeyType } from '../../dict/entry/key-type.ts';
 import { requestIdBytes } from '../../dict/entry/uuid.ts';
-import { UsageError } from '../../errors/dv-error.ts';
+import { DvError } from '../../errors/dv-error.ts';
 import { answer, asUsage, command, type CommonOptions, tell } from '../command-support.ts';
 
 interface CidOptions extends CommonOptions {
@@ -61,7 +61,7 @@ export function cid(): Command {
         return;
       }
       if (process.stdin.isTTY) {
-        throw new UsageError(
+        throw new DvError(
           'DV_USAGE',
           'Give the entry by flags, or a CSV on stdin. `dict-vsync cid --help` shows both.',
         );
@@ -94,7 +94,7 @@ function inputOf(flags: CidOptions): CidInput {
     accountNumber: need('account'),
     accountType: need('accountType'),
   };
-  if (missing.length > 0) throw new UsageError('DV_USAGE', `A CID needs also ${missing.join(', ')}.`);
+  if (missing.length > 0) throw new DvError('DV_USAGE', `A CID needs also ${missing.join(', ')}.`);
   if (!isKeyType(input.keyType)) {
     tell('Note: this key type is none of those that BACEN has now. The CID is computed all the same.');
   }

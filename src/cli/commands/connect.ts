@@ -11,7 +11,7 @@ import {
 } from '../../dict/key-base/connected-tables.ts';
 import { foldDeltas } from '../../dict/vsync/vsync-store.ts';
 import { inTransaction } from '../../engine/index.ts';
-import { DvError, UsageError } from '../../errors/dv-error.ts';
+import { DvError } from '../../errors/dv-error.ts';
 import {
   answer,
   command,
@@ -141,7 +141,10 @@ async function readSql(file: string): Promise<string> {
   try {
     return await (file === '-' ? text(process.stdin) : readFile(file, 'utf8'));
   } catch (cause) {
-    throw new UsageError('DV_FILE_UNREADABLE', 'The mapping cannot be read. Check its path and rights.', {
+    throw new DvError('DV_FILE_UNREADABLE', 'The mapping cannot be read. Check its path and rights.', {
+      // A file that a flag names is not downloaded again.
+      class: 'not_retryable',
+      exit: 2,
       cause,
     });
   }

@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { one } from '../../errors/rows.ts';
 import { findRun, inTransaction, listRuns, type Transaction, translated } from '../../engine/index.ts';
 import { answer, command, type CommonOptions, withDatabase } from '../command-support.ts';
 import { warnWithoutWorker } from '../run-queries.ts';
@@ -41,7 +42,7 @@ export function decision<O extends DecisionOptions>(
             ]);
           }),
         );
-        const [now] = await listRuns(pool, { ids: [id] });
+        const now = one(await listRuns(pool, { ids: [id] }));
         answer(options, { run: now }, () => `Run ${id} is ${done}.`);
         await warnWithoutWorker(pool);
       });

@@ -10,7 +10,8 @@ import { migrate } from '../../database/migrate/migrate.ts';
 import { connect, createPool } from '../../database/pool.ts';
 import { importEntries } from '../../dict/key-base/import.ts';
 import { KEY_TYPES } from '../../dict/entry/key-type.ts';
-import { UsageError } from '../../errors/dv-error.ts';
+import { DvError } from '../../errors/dv-error.ts';
+import { one } from '../../errors/rows.ts';
 import { createLog } from '../../log.ts';
 import { damage, generateKeyBase, startSimulator } from '../../simulator/index.ts';
 import { answer, command, wholeNumber } from '../command-support.ts';
@@ -56,7 +57,7 @@ export function demo(): Command {
     .option('--no-approve', 'leave repairs over the approval threshold waiting for a person')
     .action(async (options: DemoOptions) => {
       if (options.divergent > options.keys) {
-        throw new UsageError(
+        throw new DvError(
           'DV_USAGE',
           '--divergent cannot be more than --keys: that many keys are not there to damage.',
         );
@@ -132,7 +133,7 @@ async function runDemo(options: DemoOptions): Promise<number> {
          coalesce(array_agg(id) filter (where status = 'WAITING'), '{}') as waiting
        from workflow.runs where machine <> 'verification_schedule'`,
     );
-    const { open, waiting } = rows[0] ?? { open: 0, waiting: [] };
+    const { open, waiting } = one(rows);
     await say.follow(pool);
     if (open === 0 || (!options.approve && open === waiting.length)) break;
     if (options.approve) {
@@ -178,7 +179,7 @@ async function undelivered(pool: { query: ReturnType<typeof createPool>['query']
   const { rows } = await pool.query<{ some: boolean }>(
     'select exists (select from dict.outbox where delivered_at is null) as some',
   );
-  return rows[0]?.some === true;
+  return one(rows).some;
 }
 
 /** Refuses a database with anything in it: DV_DEMO_DATABASE_NOT_EMPTY. */
@@ -190,11 +191,11 @@ async function expectEmpty(url: string): Promise<void> {
          where n.nspname not like 'pg\\_%' and n.nspname <> 'information_schema' and c.relkind in ('r', 'p', 'v', 'm', 'S', 'f')
            and not exists (select from pg_depend d where d.objid = c.oid and d.deptype = 'e')) as used`,
     );
-    if (rows[0]?.used !== true) return;
+    if (!one(rows).used) return;
   } finally {
     await client.end();
   }
-  throw new UsageError(
+  throw new DvError(
     'DV_DEMO_DATABASE_NOT_EMPTY',
     'The database has tables already: a demo never touches a base in use. Create an empty one for it.',
   );

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import type { Pool } from 'pg';
+import { one } from '../../errors/rows.ts';
 import {
   type DivergenceReport,
   hasComparison,
@@ -51,8 +52,7 @@ export function describe(): Command {
 }
 
 async function read(pool: Pool, id: string): Promise<Description> {
-  const [run] = await listRuns(pool, { ids: [id] });
-  if (run === undefined) throw new Error('a run that was found is listed');
+  const run = one(await listRuns(pool, { ids: [id] }));
   const history = await historyOf(pool, id);
   const summary = await readReconciliation(pool, id);
   return {

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { z } from 'zod';
 import { readSettings } from '../../settings.ts';
-import { UsageError } from '../../errors/dv-error.ts';
+import { DvError } from '../../errors/dv-error.ts';
 import { answer, command } from '../command-support.ts';
 
 /** The worker itself takes 2 s at most. */
@@ -34,7 +34,7 @@ export function health(): Command {
   ).action(async (options: { json?: boolean }) => {
     const { HTTP_HOST: host, HTTP_PORT: port } = readSettings(process.env);
     if (port === 0) {
-      throw new UsageError('DV_USAGE', 'HTTP_PORT 0 lets the worker take any port: set the one it took.');
+      throw new DvError('DV_USAGE', 'HTTP_PORT 0 lets the worker take any port: set the one it took.');
     }
     const readiness = await ask(readyUrl(host, port));
     answer(options, readiness, () => describe(readiness));

@@ -6,7 +6,7 @@ import type { Readable } from 'node:stream';
 import { readEntriesCsv } from '../../dict/key-base/csv.ts';
 import { type ImportedEntry, importEntries } from '../../dict/key-base/import.ts';
 import { foldDeltas } from '../../dict/vsync/vsync-store.ts';
-import { UsageError } from '../../errors/dv-error.ts';
+import { DvError } from '../../errors/dv-error.ts';
 import {
   answer,
   command,
@@ -82,10 +82,11 @@ async function openSource(path: string): Promise<Source> {
     await once(stream, 'open');
     return { stream, share: () => (about.size > 0 ? stream.bytesRead / about.size : undefined) };
   } catch (cause) {
-    throw new UsageError(
+    throw new DvError(
       'DV_FILE_UNREADABLE',
       'The file to import cannot be read. Check its path and rights.',
-      { cause },
+      // A file that the user names is not downloaded again.
+      { class: 'not_retryable', exit: 2, cause },
     );
   }
 }

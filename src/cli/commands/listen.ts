@@ -66,6 +66,7 @@ async function fromPulsar(
   const subscribing = topicsOf(settings).map(async (topic) =>
     subscribe({
       ...pulsarSettings(settings),
+      settingsPrefix: 'NOTIFY',
       topic,
       subscription,
       take: async (messages) =>

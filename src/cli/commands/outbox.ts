@@ -1,6 +1,6 @@
 import { type Command, Option } from 'commander';
 import { listUndelivered, retryDead, type Undelivered } from '../../notify/index.ts';
-import { UsageError } from '../../errors/dv-error.ts';
+import { DvError } from '../../errors/dv-error.ts';
 import { answer, command, type CommonOptions, group, wholeNumber, withDatabase } from '../command-support.ts';
 import { grouped, table, when } from '../output/format.ts';
 
@@ -48,10 +48,10 @@ function retry(): Command {
     .option('--all', 'all of them')
     .action(async (ids: string[], options: CommonOptions & { all?: true }) => {
       if ((options.all === true) === ids.length > 0) {
-        throw new UsageError('DV_USAGE', 'Name the messages to send again, or say --all.');
+        throw new DvError('DV_USAGE', 'Name the messages to send again, or say --all.');
       }
       if (!ids.every((id) => /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(id))) {
-        throw new UsageError(
+        throw new DvError(
           'DV_USAGE',
           'The id of a message is a UUID: `dict-vsync outbox list --dead` shows them.',
         );

@@ -1,4 +1,5 @@
 import { type Command, Option } from 'commander';
+import { one } from '../../errors/rows.ts';
 import type { KeyType } from '../../dict/entry/key-type.ts';
 import { findRun, translated } from '../../engine/index.ts';
 import {
@@ -48,7 +49,7 @@ export function release(): Command {
             run,
           ]),
         );
-        const released = Number(rows[0]?.released ?? 0);
+        const released = Number(one(rows).released);
         answer(options, { released }, () =>
           released === 0 ? 'No held key is meant by that.' : `${grouped(released)} keys are released.`,
         );

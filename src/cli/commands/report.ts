@@ -4,7 +4,8 @@ import type { Pool } from 'pg';
 import { divergencesCsv } from '../../dict/log/divergence-csv.ts';
 import { hasComparison, readDivergenceReport, reportMissing } from '../../dict/log/divergence-report.ts';
 import { findRun, listRuns } from '../../engine/index.ts';
-import { UsageError } from '../../errors/dv-error.ts';
+import { DvError } from '../../errors/dv-error.ts';
+import { maybeOne } from '../../errors/rows.ts';
 import { answer, command, type CommonOptions, wholeNumber, withDatabase } from '../command-support.ts';
 import { fullReport } from '../output/report-text.ts';
 import { approveCommand, waitsForPerson } from '../run-queries.ts';
@@ -31,7 +32,7 @@ export function report(): Command {
     .option('--round <N>', 'of this comparison (default: the last one)', wholeNumber('--round', 1, 1_000_000))
     .action(async (name: string, options: ReportOptions) => {
       if (options.csv === true && options.json === true) {
-        throw new UsageError('DV_USAGE', 'Give --csv or --json, not both.');
+        throw new DvError('DV_USAGE', 'Give --csv or --json, not both.');
       }
       await withDatabase({}, async ({ pool }) => {
         const id = await findReported(pool, name);
@@ -53,7 +54,8 @@ async function findReported(pool: Pool, name: string): Promise<string> {
 
 async function printReport(pool: Pool, id: string, options: ReportOptions): Promise<void> {
   const found = await readDivergenceReport(pool, id, options.round);
-  const [run] = await listRuns(pool, { ids: [id] });
+  // None when retention has removed the run: its report outlives it.
+  const run = maybeOne(await listRuns(pool, { ids: [id] }));
   const approve = run !== undefined && waitsForPerson(run) ? await approveCommand(pool, id) : null;
   answer(options, { report: found, approve }, () =>
     [fullReport(found), ...(approve === null ? [] : [`To repair what it found:  ${approve}`])].join('\n\n'),

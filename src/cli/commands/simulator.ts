@@ -6,7 +6,7 @@ import { readSettings } from '../../settings.ts';
 import { ENTRY_CSV_HEADER, entriesToCsvLine } from '../../dict/key-base/csv.ts';
 import type { Entry } from '../../dict/entry/entry.ts';
 import { KEY_TYPES } from '../../dict/entry/key-type.ts';
-import { UsageError } from '../../errors/dv-error.ts';
+import { DvError } from '../../errors/dv-error.ts';
 import { damage, generateKeyBase, serveBridge, SimulatedDict } from '../../simulator/index.ts';
 import {
   answer,
@@ -99,7 +99,7 @@ export function simulator(): Command {
 function speedOf(value: string): number {
   const speed = Number(value);
   if (speed > 0 && speed <= 1_000_000) return speed;
-  throw new UsageError('DV_USAGE', '--speed takes a number above 0, at most 1000000.');
+  throw new DvError('DV_USAGE', '--speed takes a number above 0, at most 1000000.');
 }
 
 /** What DICT holds of a participant, and the local base that differs from it as asked. */
@@ -125,7 +125,7 @@ async function exportCsv(path: string, bases: readonly Entry[][]): Promise<void>
   try {
     await pipeline(Readable.from(lines()), createWriteStream(path));
   } catch (cause) {
-    throw new UsageError(
+    throw new DvError(
       'DV_FILE_UNWRITABLE',
       'The file to export to cannot be written. Check its path and rights.',
       { cause },

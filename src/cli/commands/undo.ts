@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import type { Pool } from 'pg';
+import { one } from '../../errors/rows.ts';
 import { readUndo, type UndoSummary } from '../../dict/repair/undo.ts';
 import { findRun, listRuns, type RunView, storeMachines, translated } from '../../engine/index.ts';
 import { machines } from '../../workflows/index.ts';
@@ -40,10 +41,10 @@ export function undo(): Command {
             tell(`${run.id}  ${run.workflowKey}  ${run.status}  ${run.state}`),
           );
         }
-        const [run] = await listRuns(pool, { ids: [id] });
+        const run = one(await listRuns(pool, { ids: [id] }));
         const summary = await readUndo(pool, id);
         answer(options, { run, undo: summary }, () => show(id, run, summary));
-        if (options.wait === true && run?.status !== 'COMPLETED') process.exitCode = 1;
+        if (options.wait === true && run.status !== 'COMPLETED') process.exitCode = 1;
       });
     });
 }
@@ -55,12 +56,12 @@ async function startUndo(pool: Pool, run: string, { by, reason }: UndoOptions): 
       by,
       reason ?? null,
     ]);
-    return rows[0]?.id ?? '';
+    return one(rows).id;
   });
 }
 
-function show(id: string, run: RunView | undefined, summary: UndoSummary | undefined): string {
-  if (run === undefined || run.closedAt === null || summary === undefined) {
+function show(id: string, run: RunView, summary: UndoSummary | undefined): string {
+  if (run.closedAt === null || summary === undefined) {
     return `Undo ${id} is started. \`dict-vsync describe ${id}\` shows what it does.`;
   }
   return [

@@ -6,7 +6,7 @@ import { readBridgeTls, readSettings, type Settings } from '../../settings.ts';
 import { FUNCTIONS_NUMBER } from '../../database/migrate/apply-functions.ts';
 import { migrate } from '../../database/migrate/migrate.ts';
 import { createPool, cutConnections } from '../../database/pool.ts';
-import { UsageError } from '../../errors/dv-error.ts';
+import { DvError } from '../../errors/dv-error.ts';
 import { createHealth, createMetrics, startHttp } from '../../http/index.ts';
 import { command, type Database, withDatabase } from '../command-support.ts';
 import { startService } from '../../service/service.ts';
@@ -131,7 +131,7 @@ function requireServiceSettings(settings: Settings): void {
       : []),
   ];
   if (missing.length > 0) {
-    throw new UsageError(
+    throw new DvError(
       'DV_SETTINGS_INVALID',
       `The worker needs settings that are missing. ${missing.join('. ')}.`,
     );
@@ -144,6 +144,6 @@ function crontabOf(settings: Settings): string {
   try {
     return readFileSync(settings.CRONTAB, 'utf8');
   } catch (cause) {
-    throw new UsageError('DV_CRONTAB_INVALID', 'The file that CRONTAB names cannot be read.', { cause });
+    throw new DvError('DV_CRONTAB_INVALID', 'The file that CRONTAB names cannot be read.', { cause });
   }
 }

@@ -1,4 +1,5 @@
 import type { Pool } from 'pg';
+import { one } from '../../errors/rows.ts';
 import type { CommonOptions } from '../command-support.ts';
 import { KEY_TYPES, type KeyType } from '../../dict/entry/key-type.ts';
 import type { CloudEvent } from '../../notify/index.ts';
@@ -67,7 +68,7 @@ export async function demoReport(
       [DEMO_PARTICIPANT, keyType],
     );
     const found = await foundKeys(pool, dict, keyType);
-    const { keys = 0, before = null, after = null } = rows[0] ?? {};
+    const { keys, before, after } = one(rows);
     keyTypes.push({ keyType, keys, before, ...found, after });
   }
   const runs = await pool.query<DemoReport['runs'][number]>(
@@ -90,7 +91,7 @@ export async function deliveredMessages(pool: Pool): Promise<number> {
   const { rows } = await pool.query<{ n: number }>(
     'select count(*)::integer as n from dict.outbox where delivered_at is not null',
   );
-  return rows[0]?.n ?? 0;
+  return one(rows).n;
 }
 
 async function foundKeys(

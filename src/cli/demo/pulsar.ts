@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { isSea } from 'node:sea';
 import { readSettings } from '../../settings.ts';
-import { UsageError } from '../../errors/dv-error.ts';
+import { DvError } from '../../errors/dv-error.ts';
 import { type CloudEvent, subscribe } from '../../notify/index.ts';
 import { pulsarSettings } from '../../service/pulsar-settings.ts';
 
@@ -46,6 +46,7 @@ export async function demoCoreDict(
   );
   const subscription = await subscribe({
     ...pulsarSettings(readSettings(settings)),
+    settingsPrefix: 'NOTIFY',
     subscription: 'core-dict',
     take: async (messages) => {
       for (const { body } of messages) {
@@ -112,8 +113,8 @@ function testSupport(): string | undefined {
   return existsSync(fileURLToPath(file)) ? file.href : undefined;
 }
 
-function unavailable(what: string): UsageError {
-  return new UsageError(
+function unavailable(what: string): DvError {
+  return new DvError(
     'DV_PULSAR_UNAVAILABLE',
     `${what}. Name one: --pulsar ws://HOST:8080 or --pulsar pulsar://HOST:6650.`,
   );

@@ -66,6 +66,7 @@ async function throughTheDoor<T>(directory: string, act: () => Promise<T>): Prom
           'DV_EMBEDDED_POSTGRES_FAILED',
           `Another command has been starting or stopping the embedded Postgres in ${directory} for ` +
             `${DOOR_TIMEOUT_MS / 1000} s: end it, or give DATABASE_URL or --database.`,
+          // That command may end.
           { class: 'retryable' },
         );
       }

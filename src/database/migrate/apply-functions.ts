@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import { DvError } from '../../errors/dv-error.ts';
+import { maybeOne, one } from '../../errors/rows.ts';
 import { readFunctionFiles } from './function-files.ts';
 
 /**
@@ -58,11 +59,12 @@ async function appliedNumber(client: pg.Client): Promise<number> {
   const { rows: tables } = await client.query<{ present: boolean }>(
     `select to_regclass('workflow.migrations_applied') is not null as present`,
   );
-  if (tables[0]?.present !== true) return 0;
+  if (!one(tables).present) return 0;
   const { rows } = await client.query<{ value: string }>(
     `select value from workflow.settings where name = 'functions_number'`,
   );
-  return Number(rows[0]?.value ?? 0);
+  // Without the row no set was ever applied.
+  return Number(maybeOne(rows)?.value ?? 0);
 }
 
 /**

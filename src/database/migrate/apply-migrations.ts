@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import type { applyMigrations, ConnectionPool, Queryable, sql } from '@databases/pg-migrations';
 import pg from 'pg';
 import { DvError } from '../../errors/dv-error.ts';
+import { one } from '../../errors/rows.ts';
 
 /** A file of `migrations/`. */
 export interface MigrationFile {
@@ -26,7 +27,7 @@ export async function isUpToDate(client: pg.Client, files: readonly MigrationFil
     `select to_regclass($1) is not null as present`,
     [APPLIED_TABLE],
   );
-  if (tables[0]?.present !== true) return false;
+  if (!one(tables).present) return false;
   const { rows } = await client.query<{ name: string; digest: string }>(
     `select name, encode(sha256(convert_to(script, 'UTF8')), 'hex') as digest
      from ${APPLIED_TABLE} where not obsolete`,

@@ -2,6 +2,7 @@ import { Logger, runMigrations } from 'graphile-worker';
 import type pg from 'pg';
 import { listAssets, readAsset } from '../../assets.ts';
 import { DvError } from '../../errors/dv-error.ts';
+import { one } from '../../errors/rows.ts';
 import { describeDatabase, isAway } from '../connection-error.ts';
 import {
   applyFunctions,
@@ -132,8 +133,7 @@ async function checkDatabase(client: pg.Client, graphileSchema: string): Promise
      from unnest(array['workflow', 'dict', $1]) as name`,
     [graphileSchema],
   );
-  const [database] = rows;
-  if (database === undefined) throw new TypeError('an aggregate has a row');
+  const database = one(rows);
   assertServerVersion(database.version);
   if (database.encoding !== 'UTF8') {
     throw new DvError(

@@ -31,7 +31,6 @@ export interface CidLines {
 export function fileUnreadable(cause: unknown): DvError {
   const code = cause instanceof Error && 'code' in cause ? ` (${String(cause.code)})` : '';
   return new DvError('DV_FILE_UNREADABLE', `The CID file cannot be read${code}. Have it downloaded again.`, {
-    class: 'retryable',
     cause,
   });
 }

@@ -127,7 +127,7 @@ async function failing<T>(work: Promise<T>): Promise<T> {
     throw new DvError(
       'DV_TEMP_FILE_FAILED',
       `The comparison's temporary file cannot be used${code}. Check the temporary folder's rights and free space.`,
-      { class: 'retryable', cause },
+      { cause },
     );
   }
 }

@@ -102,6 +102,5 @@ function fileChanged(): DvError {
   return new DvError(
     'DV_FILE_CHANGED',
     'The CID file changed while it was being compared. Nothing of it was used: have it downloaded again.',
-    { class: 'retryable' },
   );
 }

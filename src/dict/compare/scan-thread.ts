@@ -1,5 +1,5 @@
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
-import { DvError, type ErrorClass } from '../../errors/dv-error.ts';
+import { DvError, type ErrorClass, type ErrorCode } from '../../errors/dv-error.ts';
 import { startThread } from '../../worker-thread.ts';
 import type { CidFileScan, ExpectedFile, ScanOptions, ScanProgress } from './scan.ts';
 
@@ -18,7 +18,7 @@ export type ScanThread = ({ kind: 'scan' } & ScanRequest) | { kind: 'hash'; port
 export type ScanAnswer =
   | { kind: 'progress'; progress: ScanProgress }
   | { kind: 'scan'; scan: CidFileScan }
-  | { kind: 'refused'; code: string; message: string; class: ErrorClass };
+  | { kind: 'refused'; code: ErrorCode; message: string; class: ErrorClass };
 
 /**
  * scanCidFile in threads of its own, so that the event loop stays free: one reads the file and its lines, one takes the
@@ -36,7 +36,6 @@ export async function scanCidFileInThread(
   const died = (cause?: unknown) =>
     reject(
       new DvError('DV_SCAN_THREAD_DIED', 'A thread that reads the CID file ended unexpectedly. Try again.', {
-        class: 'retryable',
         cause,
       }),
     );

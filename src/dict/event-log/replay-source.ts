@@ -1,4 +1,5 @@
 import type { Pool } from 'pg';
+import { maybeOne, one } from '../../errors/rows.ts';
 import type { Db } from '../vsync/vsync-store.ts';
 import type { KeyType } from '../entry/key-type.ts';
 import type { LocalChange } from './replay.ts';
@@ -22,7 +23,7 @@ export async function lastConfirmed(
      order by asked_at desc limit 1`,
     [participant, keyType],
   );
-  return rows[0];
+  return maybeOne(rows);
 }
 
 export interface LocalReplay {
@@ -64,7 +65,7 @@ export async function readLocalReplay(
     await client.query('commit');
     client.release();
     return {
-      vsync: vsync.rows[0]?.vsync ?? '',
+      vsync: one(vsync.rows).vsync,
       changes: changes.rows,
       held: new Set(held.rows.map(({ cid }) => cid)),
     };

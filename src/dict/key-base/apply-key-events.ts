@@ -1,4 +1,5 @@
 import { DvError } from '../../errors/dv-error.ts';
+import { maybeOne, one } from '../../errors/rows.ts';
 import type { KeyEvent } from './key-event.ts';
 import type { Db } from '../vsync/vsync-store.ts';
 
@@ -36,10 +37,11 @@ export async function refuseConnected(db: Db, participants: readonly string[]): 
     'select p as participant from unnest($1::text[]) p where dict.source_of(p) is not null limit 1',
     [participants],
   );
-  if (rows[0] === undefined) return;
+  const connected = maybeOne(rows);
+  if (connected === undefined) return;
   throw new DvError(
     'DV_KEY_EVENTS_CONNECTED',
-    `The keys of participant ${rows[0].participant} come from its own tables already (\`dict-vsync connect list\`). Disconnect them, or unset KEY_EVENTS_URL.`,
+    `The keys of participant ${connected.participant} come from its own tables already (\`dict-vsync connect list\`). Disconnect them, or unset KEY_EVENTS_URL.`,
   );
 }
 
@@ -51,7 +53,7 @@ export async function forgetKeyEvents(db: Db, days: number, batch = 10_000): Pro
       days,
       batch,
     ]);
-    const n = rows[0]?.n ?? 0;
+    const n = one(rows).n;
     forgotten += n;
     if (n < batch) return forgotten;
   }

@@ -1,3 +1,4 @@
+import { one } from '../../errors/rows.ts';
 import type { KeyType } from '../entry/key-type.ts';
 import type { Db } from '../vsync/vsync-store.ts';
 
@@ -55,7 +56,7 @@ export async function readRejects(db: Db, source: string | null, limit: number):
 /** Makes the key base equal to what a source shows; tells how many keys differed. DV_SOURCE_UNKNOWN, DV_SOURCE_FAILED. */
 export async function loadSource(db: Db, name: string): Promise<number> {
   const { rows } = await db.query<{ fed: number }>('select dict.load_source($1)::float8 as fed', [name]);
-  return rows[0]?.fed ?? 0;
+  return one(rows).fed;
 }
 
 /** Takes a source's triggers away and forgets it; the key base stays. DV_SOURCE_UNKNOWN. */
@@ -68,7 +69,7 @@ export async function settleFeed(db: Db, batch = 1000): Promise<number> {
   let settled = 0;
   for (;;) {
     const { rows } = await db.query<{ n: number }>('select dict.settle_feed($1) as n', [batch]);
-    const n = rows[0]?.n ?? 0;
+    const n = one(rows).n;
     settled += n;
     if (n < batch) return settled;
   }
@@ -80,5 +81,5 @@ export async function isIncomplete(db: Db, participant: string, keyType: KeyType
     participant,
     keyType,
   ]);
-  return rows[0]?.incomplete ?? false;
+  return one(rows).incomplete;
 }

@@ -1,3 +1,4 @@
+import { one } from '../../errors/rows.ts';
 import type { KeyType } from '../entry/key-type.ts';
 import type { Db } from '../vsync/vsync-store.ts';
 
@@ -84,5 +85,5 @@ export async function listHeldKeys(
      from dict.held_keys ${where} order by id limit $3`,
     [...scope, filter.limit],
   );
-  return { held: counted[0]?.held ?? 0, keys: rows };
+  return { held: one(counted).held, keys: rows };
 }

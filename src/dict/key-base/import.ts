@@ -4,6 +4,7 @@ import type { Pool } from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
 import { inTransaction, type Transaction } from '../../engine/index.ts';
 import { DvError } from '../../errors/dv-error.ts';
+import { maybeOne } from '../../errors/rows.ts';
 import type { Entry } from '../entry/entry.ts';
 
 /** An entry to import; `line` is its number in the file it is from, else its place among the entries. */
@@ -82,10 +83,11 @@ export async function importEntries(
 
 async function refuseKeysGivenTwice(tx: Transaction): Promise<void> {
   const { rows } = await tx.query<{ first: string; again: string }>(TWICE);
-  if (rows[0] === undefined) return;
+  const twice = maybeOne(rows);
+  if (twice === undefined) return;
   throw new DvError(
     'DV_KEY_TWICE',
-    `Line ${rows[0].again} gives the key of line ${rows[0].first} again. Keep one of them and give the whole file again.`,
+    `Line ${twice.again} gives the key of line ${twice.first} again. Keep one of them and give the whole file again.`,
   );
 }
 

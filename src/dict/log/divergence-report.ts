@@ -1,4 +1,5 @@
 import { DvError } from '../../errors/dv-error.ts';
+import { maybeOne } from '../../errors/rows.ts';
 import { DETAIL_COLUMNS, detailsOf, type DivergenceDetail } from './divergence-details.ts';
 import type { KeyType } from '../entry/key-type.ts';
 import { LOOKUPS } from '../repair/repair-estimate.ts';
@@ -139,7 +140,7 @@ type ReportRow = Omit<DivergenceReport, 'runId' | 'plan' | 'sample'> & {
  */
 export async function readDivergenceReport(db: Db, runId: string, round?: number): Promise<DivergenceReport> {
   const { rows } = await db.query<ReportRow>(REPORT, [runId, round ?? null]);
-  const [row] = rows;
+  const row = maybeOne(rows);
   if (row === undefined) throw reportMissing(runId, round);
   return {
     runId,
@@ -199,7 +200,8 @@ async function estimate(
      from dict.rate_limits where participant = $1 and policy = 'CIDS_ENTRIES_READ'`,
     [participant],
   );
-  const bucket = rows[0] ?? { available: LOOKUPS.burst, refill: LOOKUPS.perMinute, period: 60 };
+  // A participant that has not called DICT yet has no bucket: it will begin with a full one.
+  const bucket = maybeOne(rows) ?? { available: LOOKUPS.burst, refill: LOOKUPS.perMinute, period: 60 };
   const refills = Math.ceil(Math.max(0, lookups - bucket.available) / bucket.refill);
   return { lookups, seconds: refills * bucket.period };
 }

@@ -1,3 +1,5 @@
+import type { ErrorCode } from '../../errors/dv-error.ts';
+import { one } from '../../errors/rows.ts';
 import { createHash } from 'node:crypto';
 import { DvError } from '../../errors/dv-error.ts';
 import type { KeyType } from '../entry/key-type.ts';
@@ -30,7 +32,7 @@ export async function openRound(db: Db, runId: string, marginSeconds: number): P
      returning round`,
     [runId, marginSeconds],
   );
-  const round = rows[0]?.round ?? 1;
+  const { round } = one(rows);
   await db.query('update dict.reconciliations set rounds = $2 where run_id = $1', [runId, round]);
   return round;
 }
@@ -47,9 +49,7 @@ export async function intendCidFile(
                     where f.run_id = $1 and f.round = $2 and f.dict_id is not null) as given`,
     [runId, round],
   );
-  const row = rows[0];
-  if (row === undefined) throw new Error('an insert of one row returns it');
-  return row;
+  return one(rows);
 }
 
 /** Writes down what DICT says of a CID file. */
@@ -65,7 +65,7 @@ export async function noteCidFile(
 }
 
 /** Writes down why a CID file was refused. */
-export async function refuseCidFile(db: Db, id: string, code: string): Promise<void> {
+export async function refuseCidFile(db: Db, id: string, code: ErrorCode): Promise<void> {
   await db.query('update dict.cid_files set refused_code = $2 where id = $1', [id, code]);
 }
 
@@ -127,14 +127,11 @@ export async function recordFindings(
       found.duplicates ?? null,
     ],
   );
-  const written = rows[0]?.written ?? 0;
+  const { written } = one(rows);
   if (written !== found.dictOnly + found.localOnly) {
     throw new DvError(
       'DV_COMPARISON_DISTURBED',
       'Another attempt wrote into this comparison. It is made anew.',
-      {
-        class: 'retryable',
-      },
     );
   }
   if (written >= MANY) await tx.query('select dict.analyze_divergences()');
@@ -171,7 +168,7 @@ export async function freezeRound(tx: Db, runId: string, round: number): Promise
           where a.run_id = d.run_id and a.cid = d.cid and a.side = d.side and r.approved_at is not null))::float8 as unapproved`,
     [runId, round, setHash],
   );
-  return { ...(rows[0] ?? { found: 0, pending: 0, unapproved: 0 }), setHash };
+  return { ...one(rows), setHash };
 }
 
 /** SHA-256 over "D|L <cid>\n" of the undecided divergences in CID order, read in pages: the set may be large. */
@@ -242,7 +239,7 @@ export async function readReconciliation(db: Db, runId: string): Promise<Reconci
     'select dict.reconciliation_summary($1) as summary',
     [runId],
   );
-  return rows[0]?.summary ?? undefined;
+  return one(rows).summary ?? undefined;
 }
 
 /** A CID that DICT kept failing on, with DICT's correlation id. */

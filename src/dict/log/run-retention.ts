@@ -1,4 +1,5 @@
 import type { Pool } from 'pg';
+import { one } from '../../errors/rows.ts';
 
 /** How many days what is closed is kept; 0: for ever. */
 export interface RetentionAges {
@@ -39,7 +40,7 @@ export async function removeExpired(
     let removed = days > 0 ? 1 : 0;
     while (removed > 0 && performance.now() < until) {
       const { rows } = await pool.query<{ removed: number }>(sql, [days]);
-      removed = rows[0]?.removed ?? 0;
+      removed = one(rows).removed;
       total += removed;
     }
   }
@@ -61,7 +62,5 @@ export async function countExpired(pool: Pool, { runDays, auditDays }: Retention
         where $2 > 0 and ended_at < workflow.now() - $2 * interval '1 day')::integer as verifications`,
     [runDays, auditDays],
   );
-  const [found] = rows;
-  if (found === undefined) throw new TypeError('an aggregate has a row');
-  return found;
+  return one(rows);
 }

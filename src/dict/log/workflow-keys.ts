@@ -1,3 +1,4 @@
+import { one } from '../../errors/rows.ts';
 import type { KeyType } from '../entry/key-type.ts';
 import type { Db } from '../vsync/vsync-store.ts';
 
@@ -11,9 +12,7 @@ export async function verificationKey(
     participant,
     keyTypes,
   ]);
-  const [row] = rows;
-  if (row === undefined) throw new TypeError('a function answers');
-  return row.key;
+  return one(rows).key;
 }
 
 /** The workflow keys of the reconciliations of a participant, in the order of the key types (dict.reconciliation_key). */

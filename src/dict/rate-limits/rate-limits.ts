@@ -1,6 +1,7 @@
 import type { Bridge, CallOptions, Policy } from '../../bridge/index.ts';
 import { translated } from '../../engine/index.ts';
 import { DvError } from '../../errors/dv-error.ts';
+import { one } from '../../errors/rows.ts';
 import type { Db } from '../vsync/vsync-store.ts';
 
 const DAY = 86_400;
@@ -120,11 +121,12 @@ async function takeToken(db: Db, participant: string, policy: string): Promise<v
       policy,
     ]),
   );
-  if (rows[0]?.taken === false) {
+  const { taken, retry_at: retryAt } = one(rows);
+  if (!taken) {
     throw new DvError(
       'DV_DICT_RATE_LIMITED',
       `The bucket ${policy} is empty; the call waits for DICT's refill.`,
-      { class: 'rate_limited', ...(rows[0].retry_at && { retryAt: rows[0].retry_at }) },
+      { ...(retryAt && { retryAt }) },
     );
   }
 }
@@ -147,9 +149,10 @@ async function inEnginesTime(
      from (select $3 * interval '1 millisecond' as wait) x`,
     [emptied?.participant ?? null, emptied?.policy ?? null, wait],
   );
+  const { retry_at: retryAt } = one(rows);
   return new DvError(error.code, error.message, {
     class: error.class,
-    ...(rows[0]?.retry_at && { retryAt: rows[0].retry_at }),
+    ...(retryAt && { retryAt }),
     ...(error.correlationId !== undefined && { correlationId: error.correlationId }),
   });
 }

@@ -1,4 +1,5 @@
 import { DvError } from '../../errors/dv-error.ts';
+import { impossible, one } from '../../errors/rows.ts';
 import type { Db } from '../vsync/vsync-store.ts';
 
 /** What a repair wants of a key: this entry, or (null) that it is removed. */
@@ -12,7 +13,7 @@ export async function sourceOf(tx: Db, participant: string): Promise<string | un
   const { rows } = await tx.query<{ source: string | null }>('select dict.source_of($1) as source', [
     participant,
   ]);
-  return rows[0]?.source ?? undefined;
+  return one(rows).source ?? undefined;
 }
 
 /**
@@ -33,12 +34,11 @@ export async function writeToSource(
     'select missed::float8, disagreeing::float8, reason from dict.apply_to_source($1, $2, $3, $4, $5)',
     [source, scope.participant, scope.keyType, why, JSON.stringify(writes)],
   );
-  const { missed, disagreeing, reason } = rows[0] ?? { missed: 0, disagreeing: 0, reason: null };
+  const { missed, disagreeing, reason } = one(rows);
   if (missed > 0) {
     throw new DvError(
       'DV_SOURCE_BUSY',
       `The bank changed ${missed} keys while they were being repaired. Nothing of this chunk was repaired; it is tried again.`,
-      { class: 'retryable' },
     );
   }
   if (disagreeing > 0) {
@@ -49,4 +49,7 @@ export async function writeToSource(
         'Nothing of this chunk was repaired; mend the apply function or the view, then retry the run.',
     );
   }
+  // Not counted is not none.
+  if (missed !== 0 || disagreeing !== 0)
+    throw impossible('dict.apply_to_source did not count what it wrote.');
 }

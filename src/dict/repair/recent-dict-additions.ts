@@ -1,5 +1,6 @@
 import type { Bridge, CallOptions } from '../../bridge/index.ts';
 import { DvError } from '../../errors/dv-error.ts';
+import { one } from '../../errors/rows.ts';
 import { parseCid } from '../entry/cid.ts';
 import { lastEvents, readEventLog } from '../event-log/event-log.ts';
 import type { KeyType } from '../entry/key-type.ts';
@@ -43,7 +44,7 @@ export async function readArrivals(
      from dict.rounds r where run_id = $1 and round = $2`,
     [runId, round],
   );
-  const { since, superseded } = rows[0] ?? { since: new Date(), superseded: [] };
+  const { since, superseded } = one(rows);
   let log;
   try {
     log = await readEventLog(bridge, { participant, keyType, from: since, maxPages: PAGES }, call);

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { DvError } from '../../errors/dv-error.ts';
+import { maybeOne } from '../../errors/rows.ts';
 import type { Bridge, CallOptions } from '../../bridge/index.ts';
 import { computeCid } from '../entry/cid.ts';
 import type { Entry } from '../entry/entry.ts';
@@ -158,13 +159,12 @@ async function expectAnswerToAnother(
      limit 1`,
     [runId, round, participant, keyType],
   );
-  const cid = rows[0]?.cid ?? randomBytes(32);
+  const cid = maybeOne(rows)?.cid ?? randomBytes(32);
   try {
     await lookUpOne(bridge, participant, keyType, { cid, side: 'LOCAL_ONLY' }, call);
   } catch (error) {
     if (!(error instanceof DvError) || !FAILS_ON_IT.has(error.code)) throw error;
     throw new DvError('DV_DICT_INTERNAL', 'DICT fails on every lookup. They are tried again.', {
-      class: 'retryable',
       ...(error.correlationId !== undefined && { correlationId: error.correlationId }),
     });
   }

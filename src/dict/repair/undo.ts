@@ -1,3 +1,4 @@
+import { impossible, one } from '../../errors/rows.ts';
 import type { Entry } from '../entry/entry.ts';
 import { holdKeys } from '../key-base/held-keys.ts';
 import type { KeyType } from '../entry/key-type.ts';
@@ -160,21 +161,22 @@ export async function readUndo(db: Db, undoRunId: string): Promise<UndoSummary |
   const { rows } = await db.query<{
     summary: (Omit<UndoSummary, 'askedAt' | 'endedAt'> & { askedAt: string; endedAt: string | null }) | null;
   }>('select dict.undo_summary($1) as summary', [undoRunId]);
-  const summary = rows[0]?.summary ?? undefined;
-  return (
-    summary && {
-      ...summary,
-      askedAt: new Date(summary.askedAt),
-      endedAt: summary.endedAt === null ? null : new Date(summary.endedAt),
-    }
-  );
+  const { summary } = one(rows);
+  if (summary === null) return undefined;
+  return {
+    ...summary,
+    askedAt: new Date(summary.askedAt),
+    endedAt: summary.endedAt === null ? null : new Date(summary.endedAt),
+  };
 }
 
 /** Ends the row of an undo that came to all keys; dict.undo_closed() ends those that did not. */
-export async function closeUndo(tx: Db, undoRunId: string): Promise<UndoSummary | undefined> {
+export async function closeUndo(tx: Db, undoRunId: string): Promise<UndoSummary> {
   await tx.query(
     `update dict.undos set ended_at = workflow.now(), outcome = 'COMPLETED' where undo_run_id = $1`,
     [undoRunId],
   );
-  return readUndo(tx, undoRunId);
+  const summary = await readUndo(tx, undoRunId);
+  if (summary === undefined) throw impossible('An undo ends that was never opened.');
+  return summary;
 }

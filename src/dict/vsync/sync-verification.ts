@@ -1,6 +1,7 @@
 import type { Bridge, SyncVerification } from '../../bridge/index.ts';
 import { crashPoint } from '../../engine/index.ts';
 import { DvError } from '../../errors/dv-error.ts';
+import { one } from '../../errors/rows.ts';
 import type { KeyType } from '../entry/key-type.ts';
 import type { Db } from './vsync-store.ts';
 
@@ -36,8 +37,7 @@ export async function sendVSync(
      returning id, vsync, entries`,
     [asked.runId, asked.purpose, participant, keyType],
   );
-  const row = rows[0];
-  if (row === undefined) throw new Error('an insert of one row returns it');
+  const row = one(rows);
   crashPoint('vsync-intended');
   try {
     const answer = await bridge.createSyncVerification(

@@ -1,4 +1,5 @@
 import type { Pool } from 'pg';
+import { one } from '../../errors/rows.ts';
 import type { KeyType } from '../entry/key-type.ts';
 
 export type Db = Pick<Pool, 'query'>;
@@ -15,8 +16,7 @@ export async function readVSync(db: Db, participant: string, keyType: KeyType): 
     'select entries, vsync from dict.vsync($1, $2)',
     [participant, keyType],
   );
-  const row = rows[0];
-  if (row === undefined) throw new Error('dict.vsync answers one row always');
+  const row = one(rows);
   return { entries: Number(row.entries), vsync: row.vsync };
 }
 
@@ -38,8 +38,7 @@ export async function recalculateVSync(
     kept_vsync: string;
     mended_buckets: number;
   }>('select * from dict.recalculate_vsync($1, $2)', [participant, keyType]);
-  const row = rows[0];
-  if (row === undefined) throw new Error('dict.recalculate_vsync answers one row always');
+  const row = one(rows);
   return {
     entries: Number(row.entries),
     vsync: row.vsync,
@@ -73,7 +72,7 @@ export async function foldDeltas(db: Db, batch = 20_000): Promise<number> {
   let folded = 0;
   for (;;) {
     const { rows } = await db.query<{ n: number }>('select dict.fold_vsync_deltas($1) as n', [batch]);
-    const n = rows[0]?.n ?? 0;
+    const n = one(rows).n;
     folded += n;
     if (n < batch) return folded;
   }

@@ -1,3 +1,4 @@
+import { one } from '../../errors/rows.ts';
 import type { Transaction } from '../../engine/index.ts';
 import type { KeyType } from '../../dict/entry/key-type.ts';
 import type { AppliedChange } from '../../dict/repair/repair.ts';
@@ -34,9 +35,7 @@ export async function publishVerificationSummary(
     'select dict.publish_verification_summary($1) as outcome',
     [runId],
   );
-  const [row] = rows;
-  if (row === undefined) throw new TypeError('a function answers');
-  return row.outcome;
+  return one(rows).outcome;
 }
 
 /** Publishes reconciliation.notification; `more` is what only this event says. */
@@ -104,7 +103,7 @@ export async function readTold(
      select pages_told, changes_told::float8 from dict.undos where undo_run_id = $1`,
     [runId],
   );
-  return rows[0] ?? { pageCount: 0, changeCount: 0 };
+  return one(rows);
 }
 
 const COUNT_RECONCILIATION = `
@@ -123,7 +122,7 @@ async function countPages(
   changes: number,
 ): Promise<number> {
   const { rows } = await tx.query<{ pages_told: number }>(count, [runId, pages, changes]);
-  return (rows[0]?.pages_told ?? pages) - pages;
+  return one(rows).pages_told - pages;
 }
 
 /** With the CIDs beside the content: they stay when content is left out. */

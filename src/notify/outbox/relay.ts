@@ -1,7 +1,7 @@
 import type { Pool } from 'pg';
 import type { Logger } from 'pino';
 import { crashPoint, inTransaction, type Transaction } from '../../engine/index.ts';
-import { DvError } from '../../errors/dv-error.ts';
+import { DvError, type ErrorClass } from '../../errors/dv-error.ts';
 import { cloudEvent, type Outboxed } from './envelope.ts';
 import type { NotifyContent } from './personal-data.ts';
 import { dueStreams, markDelivered, noteFailure, noteSuccess, readStream, type Stream } from './streams.ts';
@@ -111,10 +111,16 @@ async function relayBatch(pool: Pool, way: Way, stream: Stream, options: RelayOp
   } catch (error) {
     if (thrown === undefined) throw error;
     const { first } = thrown;
-    const met = asDvError(thrown.error);
+    const met = thrownBy(thrown.error);
     await inTransaction(pool, async (tx) => fail(tx, stream, first, met, false, way, log));
     return { delivered: 0, more: false };
   }
+}
+
+/** What a delivery met: a DvError, or what is known of an error that nobody foresaw. */
+interface Met {
+  code: string;
+  class: ErrorClass;
 }
 
 /** Notes a failure and says so in the log; whether the stream goes on at once. */
@@ -122,7 +128,7 @@ async function fail(
   tx: Transaction,
   stream: Stream,
   id: string,
-  error: DvError,
+  error: Met,
   progress: boolean,
   way: Way,
   log: Logger | undefined,
@@ -158,7 +164,7 @@ async function deliver(
   const late = Promise.withResolvers<never>();
   const timer = setTimeout(() => {
     const text = `The way to Core-Dict did not answer within ${patienceMs / 1000} s. It is tried again.`;
-    late.reject(new DvError('DV_NOTIFY_TIMEOUT', text, { class: 'retryable' }));
+    late.reject(new DvError('DV_NOTIFY_TIMEOUT', text));
   }, patienceMs);
   try {
     return await Promise.race([way.deliver(messages, tx), late.promise]);
@@ -168,8 +174,8 @@ async function deliver(
 }
 
 /** Of an error that a way threw, rather than answered: it says nothing about a message, so the way is away. */
-function asDvError(error: unknown): DvError {
+function thrownBy(error: unknown): Met {
   // A code or a name only: an error's text may hold what the message holds.
   const code = error instanceof DvError ? error.code : error instanceof Error ? error.name : 'unknown';
-  return new DvError(code, 'The way to Core-Dict failed.', { class: 'retryable', cause: error });
+  return { code, class: 'retryable' };
 }

@@ -1,4 +1,5 @@
 import type { Pool } from 'pg';
+import { one } from '../../errors/rows.ts';
 import type { Transaction } from '../../engine/index.ts';
 import type { Outboxed } from './envelope.ts';
 
@@ -40,7 +41,7 @@ export async function readStream(tx: Transaction, { participant, keyType }: Stre
     `select pg_try_advisory_xact_lock(hashtext('dict-vsync relay'), hashtext($1 || '/' || $2)) as mine`,
     [participant, keyType],
   );
-  if (lock.rows[0]?.mine !== true) return [];
+  if (!one(lock.rows).mine) return [];
   const { rows } = await tx.query<Outboxed>(
     `select id, participant, key_type as "keyType", sequence, type, payload, correlation_id as "correlationId",
        created_at as "createdAt"
@@ -100,7 +101,7 @@ export async function noteFailure(
     [id, code, refused ? 1 : 0, REFUSALS],
   );
   if (progress) await noteSuccess(tx, stream);
-  if (rows[0]?.dead === true) {
+  if (one(rows).dead) {
     await noteSuccess(tx, stream);
     return { dead: true, failures: 0 };
   }
@@ -116,5 +117,5 @@ export async function noteFailure(
      returning failures`,
     [stream.participant, stream.keyType, code, BACKOFF_MOST, BACKOFF_FIRST],
   );
-  return { dead: false, failures: noted.rows[0]?.failures ?? 1 };
+  return { dead: false, failures: one(noted.rows).failures };
 }

@@ -1,4 +1,5 @@
 import type { Pool } from 'pg';
+import { one } from '../../errors/rows.ts';
 import { translated } from '../../engine/index.ts';
 
 /** A message that is not delivered: WAITING for its turn, or DEAD, put aside. Without its content. */
@@ -35,7 +36,7 @@ export async function listUndelivered(
      from dict.outbox_messages where state = coalesce($1, state) order by participant, key_type, sequence limit $2`,
     [state ?? null, limit],
   );
-  return { waiting: counts[0]?.waiting ?? 0, dead: counts[0]?.dead ?? 0, messages };
+  return { ...one(counts), messages };
 }
 
 /** Sends dead messages again (without ids: all), in one transaction; how many. DV_MESSAGE_NOT_DEAD. */
@@ -43,7 +44,7 @@ export async function retryDead(db: Pick<Pool, 'query'>, ids?: readonly string[]
   const { rows } = await translated(async () =>
     db.query<{ again: number }>('select dict.retry_outbox($1)::float8 as again', [ids ?? null]),
   );
-  return rows[0]?.again ?? 0;
+  return one(rows).again;
 }
 
 /** A stream whose messages don't get through. */

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
-import { UsageError } from '../../errors/dv-error.ts';
-import { pulsarError } from './pulsar-errors.ts';
+import { DvError } from '../../errors/dv-error.ts';
+import type { PulsarErrors } from './pulsar-errors.ts';
 
 /** How a Pulsar is reached, whichever way. */
 export interface PulsarSettings {
@@ -18,13 +18,13 @@ export interface PulsarSettings {
 }
 
 /** The token to show, if there is one. DV_NOTIFY_UNAUTHORIZED when its file cannot be read: it may be back soon. */
-export function readToken({ token, tokenFile }: PulsarSettings): string | undefined {
+export function readToken({ token, tokenFile }: PulsarSettings, errors: PulsarErrors): string | undefined {
   try {
     return tokenFile === undefined
       ? token
       : readNamed('NOTIFY_TOKEN_FILE', tokenFile).toString('utf8').trim();
   } catch (error) {
-    throw pulsarError.unauthorized(error);
+    throw errors.unauthorized(error);
   }
 }
 
@@ -33,6 +33,6 @@ export function readNamed(setting: string, path: string): Buffer {
   try {
     return readFileSync(path);
   } catch (cause) {
-    throw new UsageError('DV_SETTINGS_INVALID', `The file that ${setting} names cannot be read.`, { cause });
+    throw new DvError('DV_SETTINGS_INVALID', `The file that ${setting} names cannot be read.`, { cause });
   }
 }

@@ -1,13 +1,16 @@
 import { WebSocket } from 'ws';
-import { type DvError, UsageError } from '../../errors/dv-error.ts';
+import { DvError } from '../../errors/dv-error.ts';
 import { type PulsarSettings, readNamed, readToken } from './pulsar-connection.ts';
-import { pulsarError } from './pulsar-errors.ts';
+import type { PulsarErrors } from './pulsar-errors.ts';
 
 const OPEN_MS = 10_000;
 const CLOSE_MS = 2000;
 
-/** `persistent/tenant/namespace/name` of a topic, which may be given in short: NAME. DV_TOPIC_INVALID. */
-export function topicPath(topic: string): string {
+/**
+ * `persistent/tenant/namespace/name` of a topic, which may be given in short: NAME. DV_TOPIC_INVALID, whose text names the
+ * setting.
+ */
+export function topicPath(topic: string, setting = 'The topic'): string {
   const [, domain = 'persistent', path = ''] =
     /^(?:(persistent|non-persistent):\/\/)?([^:]+)$/.exec(topic) ?? [];
   const parts = path.split('/');
@@ -15,7 +18,7 @@ export function topicPath(topic: string): string {
     if (parts.length === 3) return [domain, ...parts.map(encodeURIComponent)].join('/');
     if (parts.length === 1) return `${domain}/public/default/${encodeURIComponent(path)}`;
   }
-  throw new UsageError('DV_TOPIC_INVALID', 'A topic is NAME or persistent://TENANT/NAMESPACE/NAME.');
+  throw new DvError('DV_TOPIC_INVALID', `${setting} must be NAME or persistent://TENANT/NAMESPACE/NAME.`);
 }
 
 /**
@@ -24,6 +27,7 @@ export function topicPath(topic: string): string {
  */
 export async function openSocket(
   settings: PulsarSettings,
+  errors: PulsarErrors,
   path: string,
   parameters: Record<string, string>,
   onOpen: (socket: WebSocket) => void = () => undefined,
@@ -33,7 +37,7 @@ export async function openSocket(
   url.search = new URLSearchParams(parameters).toString();
   const pem = (name: string, file: string | undefined) =>
     file === undefined ? undefined : readNamed(name, file);
-  const token = readToken(settings);
+  const token = readToken(settings, errors);
   const socket = new WebSocket(url, {
     ca: pem('NOTIFY_TLS_CA', settings.tlsCa),
     cert: pem('NOTIFY_TLS_CERT', settings.tlsCert),
@@ -42,7 +46,7 @@ export async function openSocket(
     handshakeTimeout: OPEN_MS,
     perMessageDeflate: false,
   });
-  const opening = opened(socket);
+  const opening = opened(socket, errors);
   socket.once('open', () => {
     // What goes wrong from now on, the close tells.
     socket.on('error', () => undefined);
@@ -77,7 +81,7 @@ export function onAnswer(socket: WebSocket, take: (answer: Record<string, unknow
 }
 
 /** Waits until a connecting WebSocket is open; takes all listeners off it. Throws a DvError. */
-export function opened(socket: WebSocket): Promise<void> {
+export function opened(socket: WebSocket, errors: PulsarErrors): Promise<void> {
   return new Promise((resolve, reject) => {
     const fail = (error: DvError): void => {
       // Ending a socket that is still connecting is an error of its own.
@@ -90,29 +94,29 @@ export function opened(socket: WebSocket): Promise<void> {
       socket.removeAllListeners();
       resolve();
     });
-    socket.once('unexpected-response', (_, { statusCode = 0 }) => fail(byStatus(statusCode)));
-    socket.once('error', (error) => fail(byError(error)));
+    socket.once('unexpected-response', (_, { statusCode = 0 }) => fail(byStatus(statusCode, errors)));
+    socket.once('error', (error) => fail(byError(error, errors)));
   });
 }
 
 /** What the HTTP status says with which the WebSocket service refuses to open a producer. */
-function byStatus(status: number): DvError {
+function byStatus(status: number, errors: PulsarErrors): DvError {
   switch (status) {
     case 401:
     case 403:
-      return pulsarError.unauthorized();
+      return errors.unauthorized();
     case 400:
     case 404:
-      return pulsarError.topic();
+      return errors.topic();
     case 409:
-      return pulsarError.busy();
+      return errors.busy();
     default:
-      return pulsarError.away(`HTTP status ${status}`);
+      return errors.away(`HTTP status ${status}`);
   }
 }
 
-function byError(error: NodeJS.ErrnoException): DvError {
+function byError(error: NodeJS.ErrnoException, errors: PulsarErrors): DvError {
   const code = error.code ?? '';
-  if (/TLS|SSL|CERT|SELF_SIGNED|UNABLE_TO_|EPROTO|HOSTNAME/.test(code)) return pulsarError.tls(code, error);
-  return code === '' ? pulsarError.timeout(error) : pulsarError.away(code, error);
+  if (/TLS|SSL|CERT|SELF_SIGNED|UNABLE_TO_|EPROTO|HOSTNAME/.test(code)) return errors.tls(code, error);
+  return code === '' ? errors.timeout(error) : errors.away(code, error);
 }

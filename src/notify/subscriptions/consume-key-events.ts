@@ -8,7 +8,10 @@ import { DvError } from '../../errors/dv-error.ts';
 import { subscribe } from './subscribe.ts';
 import type { ReceivedMessage, Subscription, SubscriptionOptions, Verdict } from './subscription.ts';
 
-export interface KeyEventsOptions extends Omit<SubscriptionOptions, 'take' | 'onConnection'> {
+export interface KeyEventsOptions extends Omit<
+  SubscriptionOptions,
+  'settingsPrefix' | 'take' | 'onConnection'
+> {
   pool: Pool;
   log: Logger;
 }
@@ -25,6 +28,7 @@ const DATABASE_PAUSE_MS = [200, 500, 1000, 2000, 5000];
 export async function consumeKeyEvents({ pool, log, ...options }: KeyEventsOptions): Promise<Subscription> {
   return subscribe({
     ...options,
+    settingsPrefix: 'KEY_EVENTS',
     take: async (messages, stopping) => {
       const verdicts = await takeBatch(pool, log, messages, stopping);
       for (const [place, verdict] of verdicts.entries()) {

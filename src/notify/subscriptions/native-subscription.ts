@@ -2,6 +2,7 @@ import type { Client, Consumer, Message } from 'pulsar-client';
 import {
   AGAIN_MS,
   BATCH,
+  errorsOf,
   type ReceivedMessage,
   type Subscription,
   type SubscriptionOptions,
@@ -16,7 +17,8 @@ const LINGER_MS = 50;
 /** A subscription by the official client, a native addon (DV_NOTIFY_ADDON_MISSING where that is not installed). */
 export function subscribeNatively(options: SubscriptionOptions): Subscription {
   return keepSubscribed(options, async (stopping) => {
-    const client = connect(await loadClient(), options);
+    const errors = errorsOf(options);
+    const client = connect(await loadClient(errors), options, errors);
     try {
       await consume(client, options, stopping);
     } finally {
@@ -62,7 +64,7 @@ async function open(client: Client, options: SubscriptionOptions): Promise<Consu
       batchReceivePolicy: { maxNumMessages: BATCH, timeoutMs: LINGER_MS },
     });
   } catch (error) {
-    throw byResult(error);
+    throw byResult(error, errorsOf(options));
   }
 }
 

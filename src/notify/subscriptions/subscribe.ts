@@ -1,6 +1,6 @@
 import { subscribeNatively } from './native-subscription.ts';
 import { loadClient } from '../transports/pulsar-transport.ts';
-import type { Subscription, SubscriptionOptions } from './subscription.ts';
+import { errorsOf, type Subscription, type SubscriptionOptions } from './subscription.ts';
 import { topicPath } from '../pulsar/websocket.ts';
 import { subscribeByWebSocket } from './websocket-subscription.ts';
 
@@ -12,8 +12,10 @@ import { subscribeByWebSocket } from './websocket-subscription.ts';
  */
 export async function subscribe(options: SubscriptionOptions): Promise<Subscription> {
   // Said at once, not tried again and again.
-  for (const topic of [options.topic, options.deadLetterTopic]) if (topic !== undefined) topicPath(topic);
+  const { settingsPrefix, topic, deadLetterTopic } = options;
+  topicPath(topic, `${settingsPrefix}_TOPIC`);
+  if (deadLetterTopic !== undefined) topicPath(deadLetterTopic, `${settingsPrefix}_DEAD_LETTER_TOPIC`);
   if (/^wss?:/.test(options.url)) return subscribeByWebSocket(options);
-  await loadClient();
+  await loadClient(errorsOf(options));
   return subscribeNatively(options);
 }

@@ -1,4 +1,5 @@
 import type { PulsarSettings } from '../pulsar/pulsar-connection.ts';
+import { type PulsarErrors, pulsarErrors, type SettingsPrefix } from '../pulsar/pulsar-errors.ts';
 
 /** A message as a subscription hands it over. */
 export interface ReceivedMessage {
@@ -20,6 +21,8 @@ export type Verdict = 'ack' | 'again' | { deadLetter: string };
 /** The topic, in short or whole, and whose place in it is kept. */
 export interface SubscriptionOptions extends PulsarSettings {
   subscription: string;
+  /** Whose URL and topic these are: the texts of errors name those settings. */
+  settingsPrefix: SettingsPrefix;
   /**
    * Takes messages as they come, at most BATCH at once and never two batches at the same time. Throws only when it is
    * stopped (`stopping`): then none of them is done, and all come again.
@@ -29,6 +32,11 @@ export interface SubscriptionOptions extends PulsarSettings {
   deadLetterTopic?: string;
   /** Hears of a connection that is away (a code) and back (undefined). */
   onConnection?(problem: string | undefined): void;
+}
+
+/** The errors of a subscription. */
+export function errorsOf({ settingsPrefix }: SubscriptionOptions): PulsarErrors {
+  return pulsarErrors(settingsPrefix, 'consume');
 }
 
 export interface Subscription {

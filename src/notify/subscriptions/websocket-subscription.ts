@@ -1,9 +1,9 @@
 import type { WebSocket } from 'ws';
 import { keepSubscribed } from './keep-subscribed.ts';
-import { pulsarError } from '../pulsar/pulsar-errors.ts';
 import {
   AGAIN_MS,
   BATCH,
+  errorsOf,
   type ReceivedMessage,
   type Subscription,
   type SubscriptionOptions,
@@ -22,6 +22,7 @@ export function subscribeByWebSocket(options: SubscriptionOptions): Subscription
     const inbox = new Inbox(stopping);
     const socket = await openSocket(
       options,
+      errorsOf(options),
       consumerPath(options, options.topic),
       {
         subscriptionType: 'Key_Shared',
@@ -103,7 +104,7 @@ async function consume(
   stopping: AbortSignal,
 ): Promise<void> {
   while (!stopping.aborted) {
-    if (socket.readyState !== socket.OPEN) throw pulsarError.away('it closed the connection');
+    if (socket.readyState !== socket.OPEN) throw errorsOf(options).away('it closed the connection');
     const batch = await inbox.next();
     if (batch.length === 0) continue;
     const verdicts = await options.take(batch, stopping);
@@ -134,7 +135,7 @@ async function answer(
 /** A topic without a subscription forgets its messages. */
 async function keepDeadLetters(options: SubscriptionOptions, topic: string): Promise<void> {
   const parameters = { subscriptionType: 'Shared', pullMode: 'true' };
-  await closeSocket(await openSocket(options, consumerPath(options, topic), parameters));
+  await closeSocket(await openSocket(options, errorsOf(options), consumerPath(options, topic), parameters));
 }
 
 async function sendDeadLetter(
@@ -144,10 +145,16 @@ async function sendDeadLetter(
   reason: string,
 ): Promise<void> {
   const answered = Promise.withResolvers<unknown>();
-  const socket = await openSocket(options, `producer/${topicPath(deadLetterTopic)}`, {}, (opening) => {
-    onAnswer(opening, ({ result }) => answered.resolve(result));
-    opening.on('close', () => answered.resolve('closed'));
-  });
+  const socket = await openSocket(
+    options,
+    errorsOf(options),
+    `producer/${topicPath(deadLetterTopic)}`,
+    {},
+    (opening) => {
+      onAnswer(opening, ({ result }) => answered.resolve(result));
+      opening.on('close', () => answered.resolve('closed'));
+    },
+  );
   socket.send(
     JSON.stringify({
       payload: message.body.toString('base64'),
@@ -157,5 +164,5 @@ async function sendDeadLetter(
   );
   const result = await answered.promise;
   await closeSocket(socket);
-  if (result !== 'ok') throw pulsarError.away('it did not take a dead letter');
+  if (result !== 'ok') throw errorsOf(options).away('it did not take a dead letter');
 }

@@ -1,7 +1,7 @@
 import type * as Pulsar from 'pulsar-client';
-import { DvError, UsageError } from '../../errors/dv-error.ts';
+import { DvError } from '../../errors/dv-error.ts';
 import { producingWay, type Producer } from './stream-producers.ts';
-import { pulsarError } from '../pulsar/pulsar-errors.ts';
+import { type PulsarErrors, relayErrors } from '../pulsar/pulsar-errors.ts';
 import { type PulsarSettings, readToken } from '../pulsar/pulsar-connection.ts';
 import { labels, topicOf } from './pulsar-message.ts';
 import type { OutboxMessage, Way } from './transport.ts';
@@ -17,10 +17,10 @@ const ANSWER_MS = 10_000;
  * DV_NOTIFY_ADDON_MISSING when it is not installed.
  */
 export async function nativePulsarWay(settings: PulsarSettings): Promise<Way> {
-  const pulsar = await loadClient();
+  const pulsar = await loadClient(relayErrors);
   let shared: Pulsar.Client | undefined;
   // One client, its connections shared by all streams; opened at the first message.
-  const client = (): Pulsar.Client => (shared ??= connect(pulsar, settings));
+  const client = (): Pulsar.Client => (shared ??= connect(pulsar, settings, relayErrors));
   return producingWay(
     'pulsar',
     async ({ participant, keyType, producerName, before }) => {
@@ -35,7 +35,7 @@ export async function nativePulsarWay(settings: PulsarSettings): Promise<Way> {
           batchingEnabled: false,
         })
         .catch((error: unknown) => {
-          throw byResult(error);
+          throw byResult(error, relayErrors);
         });
       return wrap(producer);
     },
@@ -44,25 +44,24 @@ export async function nativePulsarWay(settings: PulsarSettings): Promise<Way> {
 }
 
 /** The official client, a native addon. DV_NOTIFY_ADDON_MISSING when it is not installed. */
-export async function loadClient(): Promise<typeof Pulsar> {
+export async function loadClient(errors: PulsarErrors): Promise<typeof Pulsar> {
   try {
     return ((await import('pulsar-client')) as unknown as { default: typeof Pulsar }).default;
   } catch (cause) {
-    throw new UsageError(
-      'DV_NOTIFY_ADDON_MISSING',
-      "NOTIFY_URL names Pulsar's own protocol, whose native client (the npm package pulsar-client) is not installed here: " +
-        "install it, or use Pulsar's WebSocket API, which needs none: NOTIFY_URL=ws://HOST:8080 or wss://HOST:8443.",
-      { cause },
-    );
+    throw errors.addonMissing(cause);
   }
 }
 
 /** A client with the settings' credentials; it connects when it is used. */
-export function connect(pulsar: typeof Pulsar, settings: PulsarSettings): Pulsar.Client {
+export function connect(
+  pulsar: typeof Pulsar,
+  settings: PulsarSettings,
+  errors: PulsarErrors,
+): Pulsar.Client {
   const { url, tlsCa, tlsCert, tlsKey } = settings;
   const withToken = settings.token !== undefined || settings.tokenFile !== undefined;
   const authentication = withToken
-    ? new pulsar.AuthenticationToken({ token: async () => readToken(settings) ?? '' })
+    ? new pulsar.AuthenticationToken({ token: async () => readToken(settings, errors) ?? '' })
     : tlsCert !== undefined && tlsKey !== undefined
       ? new pulsar.AuthenticationTls({ certificatePath: tlsCert, privateKeyPath: tlsKey })
       : undefined;
@@ -93,13 +92,13 @@ function wrap(producer: Pulsar.Producer): Producer {
         eventTimestamp: message.createdAt.getTime(),
       });
       const late = Promise.withResolvers<never>();
-      const timer = setTimeout(() => late.reject(pulsarError.timeout()), ANSWER_MS);
+      const timer = setTimeout(() => late.reject(relayErrors.timeout()), ANSWER_MS);
       try {
         await Promise.race([sending, late.promise]);
       } catch (error) {
         // The client goes on by itself; closing the producer, which follows, ends that.
         sending.catch(() => undefined);
-        throw error instanceof DvError ? error : byResult(error);
+        throw error instanceof DvError ? error : byResult(error, relayErrors);
       } finally {
         clearTimeout(timer);
       }
@@ -111,26 +110,26 @@ function wrap(producer: Pulsar.Producer): Producer {
 }
 
 /** What the client threw, as a DvError: its errors end with the name of its C++ result. */
-export function byResult(error: unknown): DvError {
+export function byResult(error: unknown, errors: PulsarErrors): DvError {
   const result = /(\w+)\W*$/.exec(error instanceof Error ? error.message : '')?.[1] ?? 'unknown';
   switch (result) {
     case 'MessageTooBig':
-      return pulsarError.tooLarge(error);
+      return errors.tooLarge(error);
     case 'InvalidMessage':
-      return pulsarError.refused(error);
+      return errors.refused(error);
     case 'AuthenticationError':
     case 'AuthorizationError':
-      return pulsarError.unauthorized(error);
+      return errors.unauthorized(error);
     case 'TopicNotFound':
     case 'InvalidTopicName':
     case 'TopicTerminated':
-      return pulsarError.topic(error);
+      return errors.topic(error);
     case 'ProducerBusy':
-      return pulsarError.busy(error);
+      return errors.busy(error);
     case 'Timeout':
     case 'TimeOut':
-      return pulsarError.timeout(error);
+      return errors.timeout(error);
     default:
-      return pulsarError.away(result, error);
+      return errors.away(result, error);
   }
 }

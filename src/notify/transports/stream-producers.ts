@@ -1,7 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Transaction } from '../../engine/index.ts';
 import { DvError } from '../../errors/dv-error.ts';
-import { pulsarError } from '../pulsar/pulsar-errors.ts';
+import { one } from '../../errors/rows.ts';
+import { relayErrors } from '../pulsar/pulsar-errors.ts';
 import type { Delivery, OutboxMessage, Way } from './transport.ts';
 
 /** What a producer of one stream is opened with. */
@@ -81,7 +82,7 @@ async function databaseName(tx: Transaction): Promise<string> {
        (select oid from pg_database where datname = current_database()) as name
      from workflow.migrations_applied`,
   );
-  return rows[0]!.name;
+  return one(rows).name;
 }
 
 /** The producer of one stream, while it is open; one delivery at a time. */
@@ -136,7 +137,7 @@ class Line {
       if (sent.error.class === 'not_retryable' && sent.inFlight > 1) window = 1;
       // Its reason is lost when it hangs up while we write; that it does so on this message only, is one.
       else if (hungUp && hungUpOn !== failed) hungUpOn = failed;
-      else return { delivered, error: hungUp ? pulsarError.tooLarge(sent.error) : sent.error };
+      else return { delivered, error: hungUp ? relayErrors.tooLarge(sent.error) : sent.error };
     }
     return { delivered };
   }
@@ -202,13 +203,5 @@ function isLarge({ body }: OutboxMessage): boolean {
 }
 
 function asDvError(error: unknown): DvError {
-  if (error instanceof DvError) return error;
-  return new DvError(
-    'DV_NOTIFY_AWAY',
-    'The broker of NOTIFY_URL failed in an unforeseen way. It is tried again.',
-    {
-      class: 'retryable',
-      cause: error,
-    },
-  );
+  return error instanceof DvError ? error : relayErrors.unforeseen(error);
 }

@@ -1,7 +1,7 @@
 import type { WebSocket } from 'ws';
 import type { DvError } from '../../errors/dv-error.ts';
 import type { Producer } from './stream-producers.ts';
-import { pulsarError } from '../pulsar/pulsar-errors.ts';
+import { relayErrors } from '../pulsar/pulsar-errors.ts';
 import { opened } from '../pulsar/websocket.ts';
 import type { OutboxMessage } from './transport.ts';
 
@@ -30,7 +30,7 @@ export async function openWebSocketProducer(
   socket: WebSocket,
   write: (message: OutboxMessage, context: string) => string,
 ): Promise<Producer> {
-  await opened(socket);
+  await opened(socket, relayErrors);
   const waiting = new Map<string, PromiseWithResolvers<void>>();
   let sent = 0;
   let over: DvError | undefined;
@@ -45,13 +45,13 @@ export async function openWebSocketProducer(
   };
   const watch = (): void => {
     clearTimeout(timer);
-    if (waiting.size > 0) timer = setTimeout(() => finish(pulsarError.timeout()), ACK_MS);
+    if (waiting.size > 0) timer = setTimeout(() => finish(relayErrors.timeout()), ACK_MS);
   };
   socket.on('message', (data: Buffer) => {
     const ack = read(data);
     // Without context it could not read what we sent.
     if (typeof ack?.context !== 'string') {
-      return finish(ack === undefined ? pulsarError.away('its answer cannot be read') : refusal(ack));
+      return finish(ack === undefined ? relayErrors.away('its answer cannot be read') : refusal(ack));
     }
     const waiter = waiting.get(ack.context);
     waiting.delete(ack.context);
@@ -59,10 +59,10 @@ export async function openWebSocketProducer(
     else waiter?.reject(refusal(ack));
     watch();
   });
-  socket.on('error', (error) => finish(pulsarError.away('the connection failed', error)));
+  socket.on('error', (error) => finish(relayErrors.away('the connection failed', error)));
   socket.on('close', (code) => {
     finish(
-      code === TOO_BIG ? pulsarError.tooLarge() : pulsarError.away(`it closed the connection, code ${code}`),
+      code === TOO_BIG ? relayErrors.tooLarge() : relayErrors.away(`it closed the connection, code ${code}`),
     );
   });
 
@@ -77,7 +77,7 @@ export async function openWebSocketProducer(
       return answer.promise;
     },
     async close() {
-      over ??= pulsarError.away('we closed the connection');
+      over ??= relayErrors.away('we closed the connection');
       if (socket.readyState === socket.CLOSED) return;
       // Until the broker has closed its side, it keeps the producer's name for us.
       const closed = new Promise((resolve) => socket.once('close', resolve));
@@ -99,8 +99,8 @@ function read(data: Buffer): Ack | undefined {
 }
 
 function refusal({ errorCode, errorMsg = '' }: Ack): DvError {
-  if (/message size|bigger than|exceeds/i.test(errorMsg)) return pulsarError.tooLarge();
+  if (/message size|bigger than|exceeds/i.test(errorMsg)) return relayErrors.tooLarge();
   return UNREADABLE.has(errorCode)
-    ? pulsarError.refused()
-    : pulsarError.away(`it answered with error ${errorCode}`);
+    ? relayErrors.refused()
+    : relayErrors.away(`it answered with error ${errorCode}`);
 }

@@ -1,6 +1,7 @@
 import { WebSocket } from 'ws';
 import { openWebSocketProducer } from './websocket-producer.ts';
 import { type PulsarSettings, readNamed, readToken } from '../pulsar/pulsar-connection.ts';
+import { relayErrors } from '../pulsar/pulsar-errors.ts';
 import { labels, topicOf } from './pulsar-message.ts';
 import { producingWay } from './stream-producers.ts';
 import type { Way } from './transport.ts';
@@ -23,7 +24,7 @@ export function webSocketWay(settings: PulsarSettings): Way {
   return producingWay(
     'websocket',
     async ({ participant, keyType, producerName, before }) => {
-      const token = readToken(settings);
+      const token = readToken(settings, relayErrors);
       const url = producerUrl(settings.url, topicOf(settings, { participant, keyType }), {
         producerName,
         initialSequenceId: String(before),

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { readSettings, SETTING_NAMES, type Settings } from '../../../src/settings.ts';
 import { assertReachable } from '../../../src/database/pool.ts';
-import { DvError, UsageError } from '../../../src/errors/dv-error.ts';
+import { DvError } from '../../../src/errors/dv-error.ts';
 import { FUZZ_TIMEOUT, fuzzing } from './support.ts';
 
 /** A value that each setting may have, where not any text will do. */
@@ -61,12 +61,12 @@ const valueOf = (name: string) => {
 };
 
 /** The settings, or the refusal: nothing else may come of it. */
-function read(given: Record<string, string>): Settings | UsageError {
+function read(given: Record<string, string>): Settings | DvError {
   try {
     return readSettings(given);
   } catch (error) {
-    if (!(error instanceof UsageError)) throw error;
-    expect(error.code).toBe('DV_SETTINGS_INVALID');
+    if (!(error instanceof DvError)) throw error;
+    expect(error).toMatchObject({ code: 'DV_SETTINGS_INVALID', exit: 2 });
     expect(error.message).not.toMatch(/\n\s+at /);
     return error;
   }
@@ -88,7 +88,7 @@ test.each(SETTING_NAMES)('%s, whatever it is set to, is used or refused by its n
   fc.assert(
     fc.property(valueOf(name), (value) => {
       const answer = read({ [name]: value });
-      if (answer instanceof UsageError) expect(answer.message).toContain(name);
+      if (answer instanceof DvError) expect(answer.message).toContain(name);
       else expectUsable(answer);
     }),
     fuzzing(300),
@@ -122,7 +122,7 @@ test('several at once: each that is wrong is named, and no value is told', () =>
   fc.assert(
     fc.property(given, (settings) => {
       const answer = read(settings);
-      if (!(answer instanceof UsageError)) return expectUsable(answer);
+      if (!(answer instanceof DvError)) return expectUsable(answer);
       expect(inspect(answer, { depth: 9, showHidden: true })).not.toContain(SECRET);
       for (const [name, value] of Object.entries(settings)) {
         if (typeof (readSettings({}) as Record<string, unknown>)[name] === 'number') {
@@ -160,7 +160,7 @@ test(
         // Nobody listens there.
         const url = `postgres://${user}:${password}${SECRET}@127.0.0.1:1/${name}${more}`;
         const settings = read({ DATABASE_URL: url });
-        if (settings instanceof UsageError) {
+        if (settings instanceof DvError) {
           expect(inspect(settings, { depth: 9, showHidden: true })).not.toContain(SECRET);
           return;
         }

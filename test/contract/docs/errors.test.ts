@@ -2,58 +2,51 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
+import { stalePages } from '../../../build/docs.ts';
+import { SECTIONS } from '../../../src/errors/catalogue.ts';
 
 const root = fileURLToPath(new URL('../../..', import.meta.url));
 const CODE = /DV_[A-Z_0-9]+/g;
+const CATALOGUE = /^src\/errors\/catalogue/;
 
-function codesIn(text: string): string[] {
-  return text.match(CODE) ?? [];
-}
-
-/** Each code of the sources with one of the files that has it. */
+/** Each code of the sources, the catalogue left out, with one of the files that has it. */
 function codesOfSources(): Map<string, string> {
   const found = new Map<string, string>();
-  for (const folder of ['src', 'tasks', 'migrations']) {
+  for (const folder of ['src', 'tasks', 'migrations', 'bin']) {
     for (const path of readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })) {
-      if (!/\.(ts|sql)$/.test(path)) continue;
       const file = join(folder, path);
-      for (const code of codesIn(readFileSync(join(root, file), 'utf8'))) found.set(code, file);
+      if (!/\.(ts|js|sql)$/.test(path) || CATALOGUE.test(file)) continue;
+      for (const code of readFileSync(join(root, file), 'utf8').match(CODE) ?? []) found.set(code, file);
     }
   }
   return found;
 }
 
-const doc = readFileSync(join(root, 'docs/errors.md'), 'utf8');
-const rows = doc
-  .split('\n')
-  .filter((line) => line.startsWith('| `DV_'))
-  .map((line) =>
-    line
-      .split('|')
-      .slice(1, -1)
-      .map((cell) => cell.trim()),
-  );
+const codes = SECTIONS.flatMap(({ errors }) => Object.keys(errors));
 
-test('docs/errors.md has every code of the sources', () => {
-  const documented = new Set(rows.map(([code = '']) => code.replaceAll('`', '')));
+test('the catalogue has every code of the sources', () => {
   const sources = codesOfSources();
   expect(sources.size).toBeGreaterThan(70);
-  const missing = [...sources].filter(([code]) => !documented.has(code));
+  const missing = [...sources].filter(([code]) => !codes.includes(code));
   expect(missing.map(([code, file]) => `${code} (${file})`)).toEqual([]);
 });
 
-test('docs/errors.md names no code that no source has', () => {
+test('every code of the catalogue is used, and is there once', () => {
   const sources = codesOfSources();
-  expect(codesIn(doc).filter((code) => !sources.has(code))).toEqual([]);
+  expect(codes.filter((code) => !sources.has(code))).toEqual([]);
+  expect(codes.filter((code, index) => codes.indexOf(code) !== index)).toEqual([]);
 });
 
-test('each row is whole: one code, once; class, place, meaning and what to do', () => {
-  for (const row of rows) {
-    expect(row, row[0]).toHaveLength(5);
-    expect(row[0]).toMatch(/^`DV_[A-Z_0-9]+`$/);
-    expect(['usage', 'retryable', 'not retryable', 'rate limited'], row[0]).toContain(row[1]);
-    for (const cell of row.slice(2)) expect(cell, row[0]).not.toBe('');
+test('every text of the catalogue is whole sentences, and wrong usage is never tried again', () => {
+  for (const { errors } of SECTIONS) {
+    for (const [code, entry] of Object.entries(errors)) {
+      for (const text of [entry.where, entry.meaning, entry.remedy])
+        expect(text, code).toMatch(/^[A-Z`].*\.$/);
+      if (entry.exit === 2) expect(entry.class, code).toBe('not_retryable');
+    }
   }
-  const codes = rows.map(([code]) => code);
-  expect(codes.filter((code, index) => codes.indexOf(code) !== index)).toEqual([]);
+});
+
+test('docs/reference has what is generated', async () => {
+  expect((await stalePages()).map(({ file }) => file)).toEqual([]);
 });

@@ -161,6 +161,7 @@ await describeWithPulsar('key events', (broker) => {
     const committed = Promise.withResolvers<void>();
     const dying = await subscribe({
       ...options(pool, topics),
+      settingsPrefix: 'KEY_EVENTS',
       take: async ([message], stopping) => {
         await applyKeyEvents(pool, [readKeyEvent(message!.body)!]);
         committed.resolve();

@@ -1,3 +1,4 @@
+import { relayErrors } from '../../../src/notify/pulsar/pulsar-errors.ts';
 import { closeSocket, openSocket, topicPath } from '../../../src/notify/pulsar/websocket.ts';
 import type { Broker } from '../../support/pulsar/start-pulsar.ts';
 
@@ -23,6 +24,7 @@ export async function publishAll(
   const path = `producer/${topicPath(topic)}`;
   const socket = await openSocket(
     byWebSocket(broker, topic),
+    relayErrors,
     path,
     { batchingEnabled: 'false' },
     (opening) => {

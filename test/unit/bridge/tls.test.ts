@@ -3,7 +3,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { connectBridge } from '../../../src/bridge/index.ts';
-import { UsageError } from '../../../src/errors/dv-error.ts';
 import { canMakeCertificates, makeCertificate } from '../../support/certificate.ts';
 import { CALL, ISPB, bridgeWithDict, failure } from './support.ts';
 
@@ -55,10 +54,11 @@ describe.skipIf(!canMakeCertificates)('TLS', () => {
   });
 
   test('files that do not fit are refused before any call', () => {
+    const refused = expect.objectContaining({ code: 'DV_BRIDGE_TLS_INVALID', exit: 2 });
     const attempt = (tls: object) => () => connectBridge({ address: '127.0.0.1:1', tls });
-    expect(attempt({ cert: server.cert, serverName: 'bridge.test' })).toThrow(UsageError);
+    expect(attempt({ cert: server.cert, serverName: 'bridge.test' })).toThrow(refused);
     expect(attempt({ cert: Buffer.from('no PEM'), key: client.key, serverName: 'b' })).toThrow(/TLS files/);
     expect(attempt({ ca: server.cert })).toThrow(/IP address/);
-    expect(attempt({ cert: server.cert, key: client.key, serverName: 'b' })).toThrow(UsageError);
+    expect(attempt({ cert: server.cert, key: client.key, serverName: 'b' })).toThrow(refused);
   });
 });

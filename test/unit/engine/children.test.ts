@@ -99,7 +99,7 @@ describe('children', () => {
     script.on(`${key}/0`, 'work', async () => {
       inWork.resolve();
       await goOn.promise;
-      throw new DvError('DV_TEST', 'x', { class: 'retryable' });
+      throw new DvError('DV_DICT_INTERNAL', 'x');
     });
     const works = executor.advance((await rowOfKey(database.pool, `${key}/0`)).id);
     await inWork.promise;

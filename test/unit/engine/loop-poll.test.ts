@@ -71,7 +71,7 @@ describe('a loop', () => {
   test('counts attempts of the chunk, not of the loop', async () => {
     const run = await start('loop', 'troubled');
     script.on('troubled', 'chunks', ({ repetitions, attempt }) => {
-      if (attempt < 4) throw new DvError('DV_TEST', 'again', { class: 'retryable' });
+      if (attempt < 4) throw new DvError('DV_DICT_INTERNAL', 'again');
       return { outcome: repetitions < 2 ? 'again' : 'through' };
     });
     for (let n = 0; n < 10; n++) {
@@ -144,7 +144,7 @@ describe('a poll', () => {
   test('retries an attempt that failed without counting it as a repetition', async () => {
     const run = await start('poll', 'failing');
     script.on('failing', 'look', ({ repetitions, attempt }) => {
-      if (repetitions === 1 && attempt === 1) throw new DvError('DV_TEST', 'x', { class: 'retryable' });
+      if (repetitions === 1 && attempt === 1) throw new DvError('DV_DICT_INTERNAL', 'x');
       return { outcome: repetitions < 3 ? 'pending' : 'there' };
     });
     expect(await pausesUntilClosed(run)).toEqual([1, 1, 2, 4]);

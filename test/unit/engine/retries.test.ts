@@ -78,7 +78,7 @@ function about(seconds: number) {
 describe('the retry policy', () => {
   test('waits 1, 2, 4 … at most 30 s, each up to 10 % longer, and gives up after its attempts', async () => {
     const run = await start('patient', 'delays');
-    script.on('delays', 'work', fail(new DvError('DV_TEST', 'again', { class: 'retryable' })));
+    script.on('delays', 'work', fail(new DvError('DV_DICT_INTERNAL', 'again')));
     const pauses = await pausesOf(run);
     expect(pauses).toEqual([1, 2, 4, 8, 16, 30, 30, 30].map(about));
     expect(new Set(pauses.map((pause, n) => (pause / Math.min(2 ** n, 30)).toFixed(4))).size).toBeGreaterThan(
@@ -86,16 +86,16 @@ describe('the retry policy', () => {
     );
     expect(await rowOf(database.pool, run)).toMatchObject({
       ...{ status: 'FAILED', state: 'work', failed_state: 'work', attempt: 9 },
-      error: { code: 'DV_TEST', class: 'retryable', message: 'again' },
+      error: { code: 'DV_DICT_INTERNAL', class: 'retryable', message: 'again' },
     });
   });
 
   test('has five attempts unless the state says otherwise', async () => {
     const run = await start('plain', 'attempts');
-    script.on('attempts', 'work', fail(new DvError('DV_TEST', 'again', { class: 'retryable' })));
+    script.on('attempts', 'work', fail(new DvError('DV_DICT_INTERNAL', 'again')));
     expect(await pausesOf(run)).toHaveLength(4);
     const few = await start('plain', 'few');
-    script.on('few', 'more', fail(new DvError('DV_TEST', 'again', { class: 'retryable' })));
+    script.on('few', 'more', fail(new DvError('DV_DICT_INTERNAL', 'again')));
     expect(await pausesOf(few)).toEqual([about(0.2)]);
     expect(await pastOf(database.pool, few)).toEqual([
       'CREATED work/0',
@@ -111,7 +111,7 @@ describe('the retry policy', () => {
 
   test('is not for what is not retryable', async () => {
     const run = await start('plain', 'hopeless');
-    script.on('hopeless', 'work', fail(new DvError('DV_TEST', 'never')));
+    script.on('hopeless', 'work', fail(new DvError('DV_DICT_FORBIDDEN', 'never')));
     expect(await pausesOf(run)).toEqual([]);
     expect(await rowOf(database.pool, run)).toMatchObject({ status: 'FAILED', attempt: 1 });
   });
@@ -119,7 +119,7 @@ describe('the retry policy', () => {
   test('a rate limit costs no attempt and is waited for until it says', async () => {
     const run = await start('plain', 'limited');
     const retryAt = await engineTime('90 s');
-    script.on('limited', 'work', fail(new DvError('DV_TEST', 'later', { class: 'rate_limited', retryAt })));
+    script.on('limited', 'work', fail(new DvError('DV_DICT_RATE_LIMITED', 'later', { retryAt })));
     for (let n = 0; n < 7; n++) {
       await executor.advance(run);
       const { wakes_in: pause, attempt } = await rowOf(database.pool, run);
@@ -128,18 +128,14 @@ describe('the retry policy', () => {
       await advanceClock(database.pool, `${pause} seconds`);
     }
     const silent = await start('plain', 'limited, says not until when');
-    script.on(
-      'limited, says not until when',
-      'work',
-      fail(new DvError('DV_TEST', 'x', { class: 'rate_limited' })),
-    );
+    script.on('limited, says not until when', 'work', fail(new DvError('DV_DICT_RATE_LIMITED', 'x')));
     await executor.advance(silent);
     expect(await rowOf(database.pool, silent)).toMatchObject({ attempt: 0, wakes_in: about(30) });
   });
 
   test('a rate limit of more than an hour costs attempts', async () => {
     const run = await start('plain', 'limited for hours');
-    script.on('limited for hours', 'work', fail(new DvError('DV_TEST', 'later', { class: 'rate_limited' })));
+    script.on('limited for hours', 'work', fail(new DvError('DV_DICT_RATE_LIMITED', 'later')));
     await executor.advance(run);
     await advanceClock(database.pool, '61 minutes');
     expect(await pausesOf(run)).toHaveLength(4);
@@ -148,8 +144,8 @@ describe('the retry policy', () => {
 
   test('a retryable error that says when is not tried earlier', async () => {
     const run = await start('plain', 'says when');
-    const options = { class: 'retryable', retryAt: await engineTime('70 s') } as const;
-    script.on('says when', 'work', fail(new DvError('DV_TEST', 'later', options)));
+    const options = { retryAt: await engineTime('70 s') };
+    script.on('says when', 'work', fail(new DvError('DV_DICT_INTERNAL', 'later', options)));
     await executor.advance(run);
     expect(await rowOf(database.pool, run)).toMatchObject({ attempt: 1, wakes_in: about(70) });
   });
@@ -157,12 +153,12 @@ describe('the retry policy', () => {
   test('an error is forgotten when a later attempt succeeds', async () => {
     const run = await start('plain', 'recovers');
     script.on('recovers', 'work', ({ attempt }) => {
-      if (attempt === 1) throw new DvError('DV_TEST', 'once', { class: 'retryable', correlationId: 'c-1' });
+      if (attempt === 1) throw new DvError('DV_DICT_INTERNAL', 'once', { correlationId: 'c-1' });
       return { outcome: 'done' };
     });
     await executor.advance(run);
     expect(await rowOf(database.pool, run)).toMatchObject({
-      error: { code: 'DV_TEST', correlationId: 'c-1' },
+      error: { code: 'DV_DICT_INTERNAL', correlationId: 'c-1' },
     });
     await advanceClock(database.pool, '2 seconds');
     await executor.advance(run);
@@ -173,14 +169,14 @@ describe('the retry policy', () => {
 describe('a failure edge', () => {
   test('is taken with the error kept, and named as the state that failed', async () => {
     const run = await start('guarded', 'edge');
-    script.on('edge', 'work', fail(new DvError('DV_TEST', 'the reason')));
+    script.on('edge', 'work', fail(new DvError('DV_DICT_FORBIDDEN', 'the reason')));
     let seen: unknown;
     script.on('edge', 'mourn', ({ run: { error, failedState } }) => {
       seen = { code: error?.code, failedState };
       return { outcome: 'done' };
     });
     await executor.advance(run);
-    expect(seen).toEqual({ code: 'DV_TEST', failedState: 'work' });
+    expect(seen).toEqual({ code: 'DV_DICT_FORBIDDEN', failedState: 'work' });
     expect(await rowOf(database.pool, run)).toMatchObject({
       ...{ status: 'FAILED', state: 'failed', failed_state: 'work', error: { message: 'the reason' } },
     });
@@ -196,11 +192,11 @@ describe('a failure edge', () => {
 
   test('keeps its reason when a step of the failure path is itself retried', async () => {
     const run = await start('guarded', 'troubled path');
-    script.on('troubled path', 'work', fail(new DvError('DV_TEST', 'the reason')));
+    script.on('troubled path', 'work', fail(new DvError('DV_DICT_FORBIDDEN', 'the reason')));
     const seen: unknown[] = [];
     script.on('troubled path', 'mourn', ({ attempt, run: { error } }) => {
       seen.push(error?.message);
-      if (attempt === 1) throw new DvError('DV_OTHER', 'by the way', { class: 'retryable' });
+      if (attempt === 1) throw new DvError('DV_BRIDGE_TIMEOUT', 'by the way');
       return { outcome: 'done' };
     });
     await executor.advance(run);

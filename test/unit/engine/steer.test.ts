@@ -51,7 +51,7 @@ const start = async (machine: string, key: string) =>
 const cancel = async (run: string) => cancelRun(database.pool, run, 'ana', 'no longer needed');
 const retry = async (run: string) => retryRun(database.pool, run, 'ana', 'mended');
 const fail = () => {
-  throw new DvError('DV_TEST', 'on purpose');
+  throw new DvError('DV_DICT_FORBIDDEN', 'on purpose');
 };
 let executor: Executor<Script>;
 beforeEach(async () => {
@@ -96,7 +96,7 @@ describe('cancel', () => {
     const run = await start('guarded', 'fails');
     script.on('fails', 'one', async () => {
       await cancel(run);
-      throw new DvError('DV_TEST', 'x', { class: 'retryable' });
+      throw new DvError('DV_DICT_INTERNAL', 'x');
     });
     await executor.advance(run);
     expect(await rowOf(database.pool, run)).toMatchObject({

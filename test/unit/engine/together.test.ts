@@ -155,7 +155,7 @@ test('a step ends the same whichever way it is written', async () => {
       outcome: fc.constantFrom('done', 'skip', 'refused', 'stopped'),
       context: json,
       detail: json,
-      error: fc.constant({ code: 'DV_TEST', class: 'not_retryable', message: 'On purpose.' }),
+      error: fc.constant({ code: 'DV_DICT_FORBIDDEN', class: 'not_retryable', message: 'On purpose.' }),
     },
     { requiredKeys: ['outcome'] },
   );

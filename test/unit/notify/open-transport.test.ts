@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { UsageError } from '../../../src/errors/dv-error.ts';
+import { DvError } from '../../../src/errors/dv-error.ts';
 import { openWay } from '../../../src/notify/index.ts';
 import { addon } from './pulsar-support.ts';
 
@@ -26,9 +26,10 @@ test.each(['pulsar://pulsar.example:6650', 'pulsar+ssl://pulsar.example:6651'])(
       return;
     }
     const error = await openWay({ url, topic }).catch((thrown: unknown) => thrown);
-    expect(error).toBeInstanceOf(UsageError);
+    expect(error).toBeInstanceOf(DvError);
     expect(error).toMatchObject({
       code: 'DV_NOTIFY_ADDON_MISSING',
+      exit: 2,
       message: expect.stringContaining('ws://HOST:8080'),
     });
   },

@@ -98,7 +98,7 @@ await describeWithPulsar('through Pulsar', (broker) => {
         ...way,
         deliver: async (...batch) => {
           await way.deliver(...batch);
-          return { delivered: 6, error: new DvError('DV_TEST', 'Marked so far.', { class: 'retryable' }) };
+          return { delivered: 6, error: new DvError('DV_NOTIFY_AWAY', 'Marked so far.') };
         },
       };
       expect(await relayOutbox(database.pool, forgetful)).toBe(6);

@@ -11,8 +11,8 @@ const database = useTestDatabase();
 beforeEach(() => emptyOutbox(database.pool));
 
 const OTHER = '00000001';
-const AWAY = new DvError('DV_PULSAR_DOWN', 'The broker cannot be reached.', { class: 'retryable' });
-const REFUSED = new DvError('DV_MESSAGE_TOO_LARGE', 'The broker refuses it.');
+const AWAY = new DvError('DV_NOTIFY_AWAY', 'The broker cannot be reached.');
+const REFUSED = new DvError('DV_NOTIFY_TOO_LARGE', 'The broker refuses it.');
 
 /** Messages to two participants and two key types, in turns. */
 async function publishMany(count: number): Promise<void> {
@@ -198,7 +198,7 @@ test('a way that is away: its stream backs off, longer each time up to 30 s, and
   );
   expect(await relayOutbox(database.pool, way, { log })).toBe(4);
   const [first] = await backoffs();
-  expect(first).toMatchObject({ name: `${ISPB}/EMAIL`, failures: 1, error_code: 'DV_PULSAR_DOWN' });
+  expect(first).toMatchObject({ name: `${ISPB}/EMAIL`, failures: 1, error_code: 'DV_NOTIFY_AWAY' });
   expect(first!.wait).toBeGreaterThan(0);
   expect(first!.wait).toBeLessThanOrEqual(1);
   // Not before its time.
@@ -323,10 +323,10 @@ test('a message refused for good is put aside after three tries, and its stream 
   expect(got.map(({ sequence }) => sequence)).toEqual(['1', '2', '4', '5']);
   const dead = (await outbox(database.pool)).filter((row) => row.dead);
   expect(dead).toMatchObject([
-    { id: poison, delivered: false, attempts: 3, last_error: 'DV_MESSAGE_TOO_LARGE' },
+    { id: poison, delivered: false, attempts: 3, last_error: 'DV_NOTIFY_TOO_LARGE' },
   ]);
   expect(await backoffs()).toEqual([]);
-  expect(lines()).toMatchObject([{ message: poison, participant: ISPB, error: 'DV_MESSAGE_TOO_LARGE' }]);
+  expect(lines()).toMatchObject([{ message: poison, participant: ISPB, error: 'DV_NOTIFY_TOO_LARGE' }]);
 
   // Sent again: the same id, at the stream's end, in its envelope too.
   await database.pool.query('select dict.retry_outbox($1)', [[poison]]);

@@ -38,6 +38,7 @@ const delivered = (n: number, tries = 0) =>
 async function hear(options: Partial<SubscriptionOptions> & { url: string }) {
   const problems: (string | undefined)[] = [];
   const subscription = await subscribe({
+    settingsPrefix: 'KEY_EVENTS',
     topic: 'persistent://bank/dict/keys',
     subscription: 'a worker',
     take: async (messages) => messages.map(() => 'ack'),

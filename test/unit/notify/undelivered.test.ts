@@ -21,7 +21,7 @@ async function twoDead(): Promise<string[]> {
   for (let n = 0; n < 5; n++) await publishOne(database.pool, { n });
   const { way } = keepingWay((messages) => {
     const at = messages.findIndex(({ sequence }) => sequence === '2' || sequence === '4');
-    return at < 0 ? undefined : { delivered: at, error: new DvError('DV_MESSAGE_TOO_LARGE', 'Too large.') };
+    return at < 0 ? undefined : { delivered: at, error: new DvError('DV_NOTIFY_TOO_LARGE', 'Too large.') };
   });
   for (let n = 0; n < 6; n++) {
     await relayOutbox(database.pool, way);
@@ -39,7 +39,7 @@ describe('dead messages', () => {
       waiting: 0,
       dead: 2,
       messages: [
-        { id: second, sequence: '2', state: 'DEAD', attempts: 3, errorCode: 'DV_MESSAGE_TOO_LARGE' },
+        { id: second, sequence: '2', state: 'DEAD', attempts: 3, errorCode: 'DV_NOTIFY_TOO_LARGE' },
         { id: fourth, sequence: '4', state: 'DEAD' },
       ],
     });

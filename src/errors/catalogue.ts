@@ -1,0 +1,54 @@
+import type { CatalogueEntry, Section } from './catalogue/section.ts';
+import { BRIDGE } from './catalogue/bridge.ts';
+import { DATABASE } from './catalogue/database.ts';
+import { ENGINE } from './catalogue/engine.ts';
+import { KEY_EVENTS } from './catalogue/key-events.ts';
+import { NOTIFICATIONS } from './catalogue/notifications.ts';
+import { RECONCILIATION } from './catalogue/reconciliation.ts';
+import { RUNS } from './catalogue/runs.ts';
+import { SETTINGS } from './catalogue/settings.ts';
+import { SIMULATOR } from './catalogue/simulator.ts';
+import { VALUES } from './catalogue/values.ts';
+
+/**
+ * Every error of the program, by section in the order of docs/reference/errors.md, which is generated from it. Those that
+ * only SQL functions raise are here too. A test compares the codes with the sources, so that neither has one alone.
+ */
+export const SECTIONS = [
+  SETTINGS,
+  KEY_EVENTS,
+  DATABASE,
+  RUNS,
+  ENGINE,
+  BRIDGE,
+  RECONCILIATION,
+  NOTIFICATIONS,
+  VALUES,
+  SIMULATOR,
+] as const satisfies readonly Section[];
+
+const CATALOGUE = {
+  ...SETTINGS.errors,
+  ...KEY_EVENTS.errors,
+  ...DATABASE.errors,
+  ...RUNS.errors,
+  ...ENGINE.errors,
+  ...BRIDGE.errors,
+  ...RECONCILIATION.errors,
+  ...NOTIFICATIONS.errors,
+  ...VALUES.errors,
+  ...SIMULATOR.errors,
+} as const satisfies Record<string, CatalogueEntry>;
+
+/** A code of the catalogue. Codes are stable: none changes its meaning, and none is used again for another error. */
+export type ErrorCode = keyof typeof CATALOGUE;
+
+/** What the catalogue says of a code. */
+export function entryOf(code: ErrorCode): CatalogueEntry {
+  return CATALOGUE[code];
+}
+
+/** Whether this program knows the code; a newer database may raise one that it does not. */
+export function isErrorCode(code: string): code is ErrorCode {
+  return Object.hasOwn(CATALOGUE, code);
+}

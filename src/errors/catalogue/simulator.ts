@@ -1,0 +1,35 @@
+import type { Section } from './section.ts';
+
+export const SIMULATOR = {
+  title: 'Simulator',
+  errors: {
+    DV_SIMULATOR_LISTEN: {
+      class: 'not_retryable',
+      exit: 1,
+      where: 'In `simulator` and `demo`.',
+      meaning: 'The simulator cannot listen on this address and port.',
+      remedy: 'Choose another port.',
+    },
+    DV_SIMULATOR_SEED: {
+      class: 'not_retryable',
+      exit: 1,
+      where: 'In `simulator`.',
+      meaning: 'The simulator has already begun to run, or already has the key.',
+      remedy: 'Start a new one.',
+    },
+    DV_DAMAGE_TOO_LARGE: {
+      class: 'not_retryable',
+      exit: 1,
+      where: 'In `demo` and `simulator`.',
+      meaning: 'More keys are to be damaged than exist.',
+      remedy: 'Ask for fewer divergent keys, or for more keys.',
+    },
+    DV_KEY_BASE_TOO_LARGE: {
+      class: 'not_retryable',
+      exit: 1,
+      where: 'In `demo` and `simulator`.',
+      meaning: 'More keys are asked for than the simulator can generate.',
+      remedy: 'Ask for fewer keys.',
+    },
+  },
+} as const satisfies Section;

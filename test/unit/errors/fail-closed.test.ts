@@ -1,0 +1,65 @@
+import { randomUUID } from 'node:crypto';
+import { expect, test } from 'vitest';
+import { isIncomplete, loadSource } from '../../../src/dict/key-base/connected-tables.ts';
+import { readArrivals } from '../../../src/dict/repair/recent-dict-additions.ts';
+import { writeToSource } from '../../../src/dict/repair/connected-repair.ts';
+import { connectBridge } from '../../../src/bridge/index.ts';
+import { useTestDatabase } from '../../support/database.ts';
+
+/** A database whose answers cannot be: what was not answered must stop the caller, and never count as "nothing". */
+
+const database = useTestDatabase();
+const ISPB = '12345678';
+const impossible = { code: 'DV_UNEXPECTED', class: 'not_retryable' };
+
+const write = () =>
+  writeToSource(
+    database.pool,
+    'bank',
+    { participant: ISPB, keyType: 'CPF' },
+    [{ key: 'k', entry: null }],
+    null,
+  );
+
+test('a repair of connected tables: no row is not "no key was missed"', async () => {
+  await database.pool.query(`
+    drop function dict.apply_to_source;
+    create function dict.apply_to_source(text, text, text, text, jsonb)
+      returns table (missed bigint, disagreeing bigint, reason text)
+      language sql as 'select 0::bigint, 0::bigint, null::text where false'`);
+  await expect(write()).rejects.toMatchObject(impossible);
+});
+
+test('a repair of connected tables: a count that is null is not "no key was missed"', async () => {
+  await database.pool.query(`
+    drop function dict.apply_to_source;
+    create function dict.apply_to_source(text, text, text, text, jsonb,
+      out missed bigint, out disagreeing bigint, out reason text)
+      language plpgsql as 'begin end'`);
+  await expect(write()).rejects.toMatchObject(impossible);
+});
+
+test('a source whose load answers nothing was not loaded', async () => {
+  await database.pool.query(`
+    drop function dict.load_source;
+    create function dict.load_source(text) returns setof bigint language sql as 'select 1::bigint where false'`);
+  await expect(loadSource(database.pool, 'bank')).rejects.toMatchObject(impossible);
+});
+
+test('a key base about which nothing is answered is not complete', async () => {
+  await database.pool.query(`
+    alter function dict.incomplete(text, text) rename to incomplete_before;
+    create function dict.incomplete(text, text) returns setof boolean language sql as 'select true where false'`);
+  await expect(isIncomplete(database.pool, ISPB, 'CPF')).rejects.toMatchObject(impossible);
+});
+
+test('what DICT has added since a round that is not there is not asked for', async () => {
+  const bridge = connectBridge({ address: '127.0.0.1:1' });
+  const round = { runId: randomUUID(), round: 1, participant: ISPB, keyType: 'CPF' as const };
+  try {
+    const call = { correlationId: 'c', signal: AbortSignal.timeout(5000) };
+    await expect(readArrivals(database.pool, bridge, round, call)).rejects.toMatchObject(impossible);
+  } finally {
+    bridge.close();
+  }
+});
