@@ -1,12 +1,12 @@
-import { activity, type ReconciliationContext } from '../src/workflows/activity-types.ts';
+import { roundActivity } from '../src/workflows/define-activity.ts';
 import { approveRound } from '../src/dict/log/reconciliation-log.ts';
 
 /**
  * Notes who approved the round's set. `stale` when its comparison is older than APPROVAL_FRESH_MINUTES: keys moved on
  * while the run waited, so it compares anew; what was approved stays approved, only what is new is asked about.
  */
-export default activity<'fresh' | 'stale'>(async ({ run }, { settings }) => {
-  const { round, signal } = run.context as unknown as ReconciliationContext;
+export default roundActivity<'fresh' | 'stale'>(async ({ run, context }, { settings }) => {
+  const { round, signal } = context;
   return async (tx) => {
     await approveRound(tx, run.id, round, { by: signal?.by ?? '', reason: signal?.reason ?? '' });
     const { rows } = await tx.query<{ fresh: boolean; way: string | null }>(

@@ -1,14 +1,10 @@
-import {
-  activity,
-  outcomeOf,
-  type VerificationContext,
-  verificationInput,
-} from '../src/workflows/activity-types.ts';
+import { verificationActivity } from '../src/workflows/define-activity.ts';
+import { outcomeOf } from '../src/workflows/verification/context.ts';
 
 /** Writes the auditor's row of the verification. */
-export default activity<'logged'>(async ({ run }) => {
-  const { participant, keyTypes } = verificationInput(run.input);
-  const { results } = run.context as unknown as VerificationContext;
+export default verificationActivity<'logged'>(async ({ run, input, context }) => {
+  const { participant, keyTypes } = input;
+  const { results } = context;
   return async (tx) => {
     await tx.query(
       `insert into dict.verifications (run_id, participant, key_types, started_at, ended_at, outcome, results)

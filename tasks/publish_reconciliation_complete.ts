@@ -1,4 +1,4 @@
-import { activity, reconciliationInput } from '../src/workflows/activity-types.ts';
+import { reconciliationActivity } from '../src/workflows/define-activity.ts';
 import { readQuarantined, readReconciliation } from '../src/dict/log/reconciliation-log.ts';
 import { publish, readTold } from '../src/notify/index.ts';
 
@@ -9,8 +9,8 @@ const NAMED = 100;
  * Tells Core-Dict that a reconciliation is complete, with what it took; before that, which CIDs it had to put aside. The
  * changes themselves were told as they were made.
  */
-export default activity<'published'>(async ({ run }) => {
-  const { participant, keyType } = reconciliationInput(run.input);
+export default reconciliationActivity<'published'>(async ({ run, input }) => {
+  const { participant, keyType } = input;
   return async (tx) => {
     const summary = await readReconciliation(tx, run.id);
     if (summary !== undefined) {

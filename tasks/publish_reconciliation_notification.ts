@@ -1,16 +1,12 @@
-import {
-  activity,
-  type ReconciliationContext,
-  reconciliationInput,
-} from '../src/workflows/activity-types.ts';
+import { reconciliationActivity } from '../src/workflows/define-activity.ts';
 import { readDivergenceSummary } from '../src/dict/log/divergence-report.ts';
 import { countReconciliation, readReconciliation } from '../src/dict/log/reconciliation-log.ts';
 import { publish, readTold } from '../src/notify/index.ts';
 
 /** Tells Core-Dict where a reconciliation stands that did not simply succeed: approval needed, rejected, failed. */
-export default activity<'notified'>(async ({ run }) => {
-  const { participant, keyType } = reconciliationInput(run.input);
-  const { signal } = run.context as unknown as ReconciliationContext;
+export default reconciliationActivity<'notified'>(async ({ run, input, context }) => {
+  const { participant, keyType } = input;
+  const { signal } = context;
   return async (tx) => {
     await countReconciliation(tx, run.id);
     const summary = await readReconciliation(tx, run.id);

@@ -1,10 +1,10 @@
-import { activity, undoInput } from '../src/workflows/activity-types.ts';
+import { undoActivity } from '../src/workflows/define-activity.ts';
 import { closeUndo } from '../src/dict/repair/undo.ts';
 import { publish, readTold } from '../src/notify/index.ts';
 
 /** Ends the undo's row and tells Core-Dict what it came to. The changes themselves were told as they were made. */
-export default activity<'published'>(async ({ run, log }) => {
-  const { participant, keyType } = undoInput(run.input);
+export default undoActivity<'published'>(async ({ run, input, log }) => {
+  const { participant, keyType } = input;
   return async (tx) => {
     const summary = await closeUndo(tx, run.id);
     if (summary !== undefined) {

@@ -1,9 +1,5 @@
 import type { Pool } from 'pg';
-import {
-  activity,
-  type ReconciliationContext,
-  reconciliationInput,
-} from '../src/workflows/activity-types.ts';
+import { roundActivity } from '../src/workflows/define-activity.ts';
 import { parseCid } from '../src/dict/entry/cid.ts';
 import { DivergenceBatch } from '../src/dict/compare/divergence-batch.ts';
 import { type EventLog, lastEvents, readEventLog } from '../src/dict/event-log/event-log.ts';
@@ -27,13 +23,13 @@ const PATIENCE_SECONDS = 300;
  * result counts only if local VSync XOR divergences = DICT's SyncVerifierEnd; else the file is asked for. The choice
  * and its reason go into the history and dict.rounds.
  */
-export default activity<'identical' | 'different' | 'use_file'>(
-  async ({ run, enteredAt, signal, log, fenced }, { pool, bridge, settings }) => {
-    const { participant, keyType } = reconciliationInput(run.input);
-    const { round, replayed } = run.context as unknown as ReconciliationContext;
+export default roundActivity<'identical' | 'different' | 'use_file'>(
+  async ({ run, input, context, enteredAt, signal, log, fenced }, { pool, bridge, settings }) => {
+    const { participant, keyType } = input;
+    const { round, replayed } = context;
     const useFile = (reason: string) => ({
       outcome: 'use_file' as const,
-      context: { wayReason: reason },
+      context: { foundByReason: reason },
       detail: { way: 'FILE', reason },
     });
     if (replayed === true) return useFile('DICT said NOK to what an earlier replay led to');

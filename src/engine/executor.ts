@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
 import { DvError } from '../errors/dv-error.ts';
-import type { Activities, Json, Result, Step, StepError, Transaction } from './activity.ts';
+import type { Activities, Json, Result, Step, StepError, Transaction } from './activity-contract.ts';
 import type { Connections } from './query-timeout.ts';
 import { crashPoint } from './crash-points.ts';
 import { fromDatabase } from './database-errors.ts';

@@ -9,7 +9,7 @@ export type {
   Step,
   StepError,
   Transaction,
-} from './activity.ts';
+} from './activity-contract.ts';
 export type { Chore } from './chores.ts';
 export { crashPoint } from './crash-points.ts';
 export { readCrontab, type Schedule } from './crontab.ts';
@@ -36,4 +36,5 @@ export {
 export { CATCH_UP_MS, fireDueTicks, registerSchedules, type TickHandler } from './schedule.ts';
 export { storeMachines } from './store-machines.ts';
 export { inTransaction } from './transaction.ts';
+export { typedActivity, type StoredJson, type TypedActivity, type TypedStep } from './typed-activity.ts';
 export { startWorker, type RunningWorker, type WorkerOptions } from './worker.ts';

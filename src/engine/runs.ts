@@ -1,5 +1,5 @@
 import type { Pool } from 'pg';
-import type { Json, StepError } from './activity.ts';
+import type { Json, StepError } from './activity-contract.ts';
 import { crashPoint } from './crash-points.ts';
 import { translated } from './database-errors.ts';
 import { Gatherer } from './statement-batcher.ts';

@@ -1,4 +1,4 @@
-import type { Transaction } from './activity.ts';
+import type { Transaction } from './activity-contract.ts';
 import type { Connections } from './query-timeout.ts';
 import { crashPoint } from './crash-points.ts';
 import type { Schedule } from './crontab.ts';

@@ -1,5 +1,5 @@
 import type { QueryResult } from 'pg';
-import type { Transaction } from './activity.ts';
+import type { Transaction } from './activity-contract.ts';
 import type { Connections } from './query-timeout.ts';
 
 export interface TransactionOptions {

@@ -1,5 +1,5 @@
-import { machineOver, signalRun, startRun, type Transaction } from '../engine/index.ts';
-import type { TaskActivities } from '../../tasks/index.ts';
+import { machineOver, signalRun, startRun, type Transaction } from '../../engine/index.ts';
+import type { TaskActivities } from '../../../tasks/index.ts';
 
 /** The nightly habit of one participant: waits for ticks, starts a verification each, renews itself after 30. */
 export const verificationSchedule = machineOver<TaskActivities>()({

@@ -59,10 +59,10 @@ export interface Child {
 }
 
 /** How a step ends: its outcome, and what is to be remembered or started with it. */
-export interface Result<O extends string = string> {
+export interface Result<O extends string = string, C = Json> {
   outcome: O;
   /** Merged over the run's context (top-level keys). */
-  context?: Json;
+  context?: Partial<C>;
   /** Kept in the history row only. */
   detail?: Json;
   /** The reason of a failure that the machine itself decided, for a run that goes on to a FAILED end. */
@@ -75,7 +75,7 @@ export interface Result<O extends string = string> {
 }
 
 /** An effect: runs in the step's transaction, which then commits the transition too. Repeated as a whole on a retry. */
-export type Effect<O extends string = string> = (tx: Transaction) => Promise<Result<O>>;
+export type Effect<O extends string = string, C = Json> = (tx: Transaction) => Promise<Result<O, C>>;
 
 /**
  * An activity: does its work outside any transaction and returns a result, or an effect for the step's transaction.
