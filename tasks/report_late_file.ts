@@ -5,7 +5,7 @@ import { refuseCidFile } from '../src/dict/log/reconciliation-log.ts';
  * The CID file did not come in time: ends the reconciliation with that reason. A person's retry begins a new round
  * (`anew`): it asks for another file, and keys changed meanwhile need a fresh snapshot.
  */
-export default roundActivity<'late' | 'anew'>(async ({ run, context }) => {
+export default roundActivity<'late' | 'anew'>(async ({ context }) => {
   const { round, withoutFile, file } = context;
   if (withoutFile === round) return { outcome: 'anew' };
   return async (tx) => {
