@@ -19,7 +19,7 @@ export default roundActivity<'fresh' | 'stale'>(async ({ run, context }, { setti
     // What the event log told was not refuted, only outlived: the next round may ask it again.
     return {
       outcome: 'stale',
-      ...(rows[0]?.way === 'EVENT_LOG' && { context: { replayed: false } }),
+      context: rows[0]?.way === 'EVENT_LOG' ? { replayed: false } : undefined,
       detail,
     };
   };

@@ -41,7 +41,7 @@ export default roundActivity<'again' | 'applied'>(
       const detail = { lookedUp: findings.length, changed: changes.length, failed };
       log.info(detail, 'repaired a chunk');
       // Only those that DICT fails on are left: a pause may help it.
-      return { outcome: 'again', detail, ...(findings.length === 0 && { wakeAfterMs: FAILED_AGAIN_MS }) };
+      return { outcome: 'again', detail, wakeAfterMs: findings.length === 0 ? FAILED_AGAIN_MS : undefined };
     };
   },
 );

@@ -31,8 +31,7 @@ export default verificationActivity<'again' | 'done'>(
       const before = noks[keyType] ?? 0;
       // One pass over all types after the other, with a pause in between: whoever is next has been asked in this pass.
       const pauseBefore = (next: KeyType | undefined, asked: Partial<Record<KeyType, number>>) =>
-        next !== undefined &&
-        (asked[next] ?? 0) > before && { wakeAfterMs: settings.NOK_RECHECK_SECONDS * 1000 };
+        next !== undefined && (asked[next] ?? 0) > before ? settings.NOK_RECHECK_SECONDS * 1000 : undefined;
       if (sent.answer.result === 'NOK' && before + 1 < NOKS_BELIEVED) {
         const asked = { ...noks, [keyType]: before + 1 };
         const order = [...rest, keyType];
@@ -40,7 +39,7 @@ export default verificationActivity<'again' | 'done'>(
           outcome: 'again',
           context: { todo: order, noks: asked },
           detail,
-          ...pauseBefore(order[0], asked),
+          wakeAfterMs: pauseBefore(order[0], asked),
         };
       }
       return {
@@ -49,11 +48,11 @@ export default verificationActivity<'again' | 'done'>(
           todo: rest,
           results: {
             ...results,
-            [keyType]: { result: sent.answer.result, vsync, entries, ...(incomplete && { incomplete }) },
+            [keyType]: { result: sent.answer.result, vsync, entries, incomplete: incomplete || undefined },
           },
         },
         detail,
-        ...pauseBefore(rest[0], noks),
+        wakeAfterMs: pauseBefore(rest[0], noks),
       };
     };
   },

@@ -22,8 +22,8 @@ export default reconciliationActivity<'notified'>(async ({ run, input, context }
           event,
           summary,
           ...(event !== 'APPROVAL_NEEDED' && (await readTold(tx, run.id))),
-          ...(code !== undefined && { code }),
-          ...(summary.reason !== null && { reason: summary.reason }),
+          code,
+          reason: summary.reason ?? undefined,
           ...(event === 'APPROVAL_NEEDED' &&
             summary.setHash !== null && {
               setHash: summary.setHash,

@@ -27,7 +27,7 @@ export default verificationActivity<'in_sync' | 'out_of_sync' | 'incomplete'>(
       const keyTypes = Object.fromEntries(
         Object.entries(results).map(([keyType, result]) => {
           const seconds = byKeyType[keyType as KeyType];
-          return [keyType, { ...result, ...(seconds !== undefined && { seconds }) }];
+          return [keyType, { ...result, seconds }];
         }),
       );
       await publish(tx, participant, 'ALL', run.id, {

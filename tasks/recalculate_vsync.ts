@@ -20,14 +20,14 @@ export default sharedActivity<'again' | 'recalculated'>(async ({ input, context,
     const scan = await recalculateVSync(tx, participant, keyType);
     if (scan.mendedBuckets > 0) {
       log.warn(
-        { ...(ofVerification && { keyType }), mendedBuckets: scan.mendedBuckets },
+        { keyType: ofVerification ? keyType : undefined, mendedBuckets: scan.mendedBuckets },
         'the kept VSync was wrong and is mended: entries changed without their triggers (disabled, restored or replicated?)',
       );
     }
     const { entries, vsync, mendedBuckets } = scan;
     return {
       outcome: rest.length > 0 ? 'again' : 'recalculated',
-      ...(ofVerification && { context: { toScan: rest } }),
+      context: ofVerification ? { toScan: rest } : undefined,
       detail: { keyType, entries, vsync, mendedBuckets },
     };
   };

@@ -15,7 +15,7 @@ import { createLog } from '../log.ts';
 
 /** Options every command that answers has. */
 export interface CommonOptions {
-  json?: boolean;
+  json?: boolean | undefined;
 }
 
 /** How a command ends: 0 success, 1 the job failed, 2 wrong usage or configuration. */

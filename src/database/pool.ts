@@ -39,10 +39,10 @@ export function createPool(url: string, options: PoolOptions = {}): pg.Pool {
       connectionTimeoutMillis: 10_000,
       keepAlive: true,
       keepAliveInitialDelayMillis: KEEP_ALIVE_MS,
-      ...(options.queryTimeoutMs === undefined ? {} : { query_timeout: options.queryTimeoutMs }),
+      query_timeout: options.queryTimeoutMs,
       // Not as start-up parameters: poolers in front of Postgres refuse those they don't know.
       // oxlint-disable-next-line typescript/no-misused-promises -- it is awaited, which its type does not tell
-      ...(limits && { onConnect: async (client: pg.ClientBase) => limit(client, limits) }),
+      onConnect: limits && (async (client: pg.ClientBase) => limit(client, limits)),
     });
     sockets.set(pool, open);
     const { onError } = options;
@@ -77,11 +77,11 @@ function tracked(open: Set<Socket>): Socket {
   return socket;
 }
 
-function cutBy(signal: AbortSignal): Socket {
+function cutBy(signal: AbortSignal | undefined): Socket {
   const socket = new Socket();
   const cut = () => void socket.destroy();
-  signal.addEventListener('abort', cut, { once: true });
-  socket.once('close', () => signal.removeEventListener('abort', cut));
+  signal?.addEventListener('abort', cut, { once: true });
+  socket.once('close', () => signal?.removeEventListener('abort', cut));
   return socket;
 }
 
@@ -99,7 +99,7 @@ export async function connect(
 ): Promise<pg.Client> {
   try {
     const client = new pg.Client({
-      ...(signal && { stream: () => cutBy(signal) }),
+      stream: () => cutBy(signal),
       connectionString: url,
       application_name: applicationName,
       connectionTimeoutMillis: 10_000,

@@ -124,7 +124,7 @@ async function takeToken(db: Db, participant: string, policy: string): Promise<v
     throw new DvError(
       'DV_DICT_RATE_LIMITED',
       `The bucket ${policy} is empty; the call waits for DICT's refill.`,
-      { class: 'rate_limited', ...(rows[0].retry_at && { retryAt: rows[0].retry_at }) },
+      { class: 'rate_limited', retryAt: rows[0].retry_at ?? undefined },
     );
   }
 }
@@ -149,7 +149,7 @@ async function inEnginesTime(
   );
   return new DvError(error.code, error.message, {
     class: error.class,
-    ...(rows[0]?.retry_at && { retryAt: rows[0].retry_at }),
-    ...(error.correlationId !== undefined && { correlationId: error.correlationId }),
+    retryAt: rows[0]?.retry_at ?? undefined,
+    correlationId: error.correlationId,
   });
 }

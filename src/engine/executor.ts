@@ -53,8 +53,8 @@ export interface ExecutorOptions<S> {
   services: S;
   log: Logger;
   /** Run fields (such as the participant) that each log line of a step shall carry. */
-  logFields?: (run: Step['run']) => Json;
-  onAttempt?: (report: AttemptReport) => void;
+  logFields?: ((run: Step['run']) => Json) | undefined;
+  onAttempt?: ((report: AttemptReport) => void) | undefined;
 }
 
 const FAIL = 'select workflow.fail_step($1, $2, $3, $4, $5) as next';
@@ -373,8 +373,8 @@ function toStepError(error: unknown, claim: Claim, log: Logger): StepError {
       code: error.code,
       class: error.class,
       message: error.message,
-      ...(error.retryAt && { retryAt: error.retryAt.toISOString() }),
-      ...(error.correlationId && { correlationId: error.correlationId }),
+      retryAt: error.retryAt?.toISOString(),
+      correlationId: error.correlationId,
     };
   }
   // The message of an unknown error may quote data, its frames do not.

@@ -14,7 +14,7 @@ export function impatient(pool: Pool, ms: number): Connections {
     const config: QueryConfig & { query_timeout: number } = {
       text,
       query_timeout: ms,
-      ...(values && { values }),
+      values: values ?? [],
     };
     return pool.query(config);
   };

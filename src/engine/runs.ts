@@ -77,7 +77,13 @@ export async function findRun(pool: Pool, name: string): Promise<string> {
 /** Runs, newest first, filtered by status, machine, ids or parent. */
 export async function listRuns(
   pool: Pool,
-  filter: { status?: string; machine?: string; ids?: string[]; parentId?: string; limit?: number } = {},
+  filter: {
+    status?: string | undefined;
+    machine?: string | undefined;
+    ids?: string[];
+    parentId?: string;
+    limit?: number;
+  } = {},
 ): Promise<RunView[]> {
   const { rows } = await pool.query<RunView>(
     `select ${RUN_COLUMNS} from workflow.runs_view

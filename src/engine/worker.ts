@@ -23,9 +23,9 @@ import { storeMachines } from './store-machines.ts';
 export interface WorkerOptions<S> extends Omit<ExecutorOptions<S>, 'workerId' | 'pool'>, RecoveryOptions {
   pool: Pool;
   /** Session connections (LISTEN, prepared statements) for Graphile Worker, where `pool` goes through a pooler. */
-  sessionPool?: Pool;
+  sessionPool?: Pool | undefined;
   /** For the sweep and ticks: connections whose statements the server breaks off when they take too long. Default: `pool`. */
-  chorePool?: Pool;
+  chorePool?: Pool | undefined;
   /** Told when no heartbeat has got through for so long that other workers take over: connections may be dead. */
   onSilence?: () => void;
   /** How many runs at once. The pool needs twice as many connections and some. */

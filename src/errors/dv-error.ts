@@ -9,11 +9,11 @@ export type ErrorClass = 'retryable' | 'not_retryable' | 'rate_limited';
 export interface DvErrorOptions {
   class?: ErrorClass;
   /** Earliest time of the next attempt, for `rate_limited`. */
-  retryAt?: Date;
+  retryAt?: Date | undefined;
   /** DICT's or the Bridge's own correlation id, to quote in a support ticket. */
-  correlationId?: string;
+  correlationId?: string | undefined;
   /** DICT's problem type (NotFound, EntryKeyOwnedByDifferentPerson, …), when the error is DICT's answer. */
-  problemType?: string;
+  problemType?: string | undefined;
   cause?: unknown;
 }
 

@@ -76,8 +76,8 @@ export async function startService(options: ServiceOptions): Promise<RunningWork
   };
   const worker = await startWorker({
     pool,
-    ...(options.sessionPool && { sessionPool: options.sessionPool }),
-    ...(options.chorePool && { chorePool: options.chorePool }),
+    sessionPool: options.sessionPool,
+    chorePool: options.chorePool,
     onSilence: () => {
       for (const each of [pool, options.sessionPool, options.chorePool]) if (each) cutConnections(each);
     },
@@ -90,8 +90,8 @@ export async function startService(options: ServiceOptions): Promise<RunningWork
     schedules,
     ticks: { verification_schedule: tickVerificationSchedules(participants) },
     logFields: ({ input }) => ({ participant: input['participant'], keyType: input['keyType'] }),
-    ...(options.onAttempt && { onAttempt: options.onAttempt }),
-    ...(options.onRecovered && { onRecovered: options.onRecovered }),
+    onAttempt: options.onAttempt,
+    onRecovered: options.onRecovered,
     chores: [
       {
         name: 'look',

@@ -30,7 +30,7 @@ export function held(): Command {
     .action(async ({ participant, keyType, limit, json }: HeldOptions) => {
       await withDatabase({}, async ({ pool }) => {
         const found = await listHeldKeys(pool, { participant, keyTypes: keyType, limit });
-        answer({ ...(json !== undefined && { json }) }, found, () => show(found));
+        answer({ json }, found, () => show(found));
       });
     });
 }

@@ -24,7 +24,7 @@ interface VSyncOptions extends CommonOptions {
   recalculate?: boolean;
 }
 
-type Row = { participant: string; keyType: KeyType; incomplete?: true } & (
+type Row = { participant: string; keyType: KeyType; incomplete?: true | undefined } & (
   | KeptVSync
   | (Recalculation & { wasWrong: boolean })
 );
@@ -47,7 +47,7 @@ export function vsync(): Command {
           for (const keyType of KEY_TYPES) {
             const incomplete = await isIncomplete(pool, participant, keyType);
             const kept = await read(pool, participant, keyType, options);
-            vsyncs.push({ participant, keyType, ...kept, ...(incomplete && { incomplete }) });
+            vsyncs.push({ participant, keyType, ...kept, incomplete: incomplete || undefined });
           }
         }
         const wrong = vsyncs.filter((row) => 'wasWrong' in row && row.wasWrong);

@@ -43,9 +43,9 @@ export interface DemoReport {
   notifications: number;
   seconds: number;
   /** With --churn. */
-  churn?: ChurnReport;
+  churn?: ChurnReport | undefined;
   /** With --pulsar: what Core-Dict received, in its order. */
-  coreDict?: CloudEvent[];
+  coreDict?: CloudEvent[] | undefined;
 }
 
 /** Reads from the database what the demo did; of CIDs that were not looked up, the simulator tells the key. */
@@ -80,8 +80,8 @@ export async function demoReport(
     runs: runs.rows,
     notifications: await deliveredMessages(pool),
     seconds: Math.round(seconds * 10) / 10,
-    ...(churn && { churn }),
-    ...(heard && { coreDict: heard }),
+    churn,
+    coreDict: heard,
   };
 }
 

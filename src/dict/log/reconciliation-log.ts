@@ -56,7 +56,13 @@ export async function intendCidFile(
 export async function noteCidFile(
   db: Db,
   id: string,
-  file: { id: string; status: string; bytes?: number; sha256?: string; creationTime?: string },
+  file: {
+    id: string;
+    status: string;
+    bytes?: number | undefined;
+    sha256?: string | undefined;
+    creationTime?: string | undefined;
+  },
 ): Promise<void> {
   await db.query(
     `update dict.cid_files set dict_id = $2, status = $3, bytes = $4, sha256 = $5, creation_time = $6 where id = $1`,

@@ -165,7 +165,7 @@ async function expectAnswerToAnother(
     if (!(error instanceof DvError) || !FAILS_ON_IT.has(error.code)) throw error;
     throw new DvError('DV_DICT_INTERNAL', 'DICT fails on every lookup. They are tried again.', {
       class: 'retryable',
-      ...(error.correlationId !== undefined && { correlationId: error.correlationId }),
+      correlationId: error.correlationId,
     });
   }
 }

@@ -39,8 +39,8 @@ interface Decided {
   cid: string;
   side: string;
   decision: Decision;
-  why?: string;
-  key?: string;
+  why?: string | undefined;
+  key?: string | undefined;
   before?: unknown;
   after?: unknown;
   correlationId?: string | null;
@@ -256,7 +256,7 @@ function inFlight(finding: Finding, key: string | undefined, row: LocalRow | und
     ...base(finding),
     decision: 'IN_FLIGHT',
     why,
-    ...(key !== undefined && { key }),
+    key,
     before: row?.content,
   };
 }
@@ -272,8 +272,8 @@ function registered(finding: Finding, key: string | undefined, row: LocalRow | u
     ...base(finding),
     ...content,
     decision: 'REGISTERED',
-    ...(row?.settled !== true && { why: 'the key has changed locally since it was registered' }),
-    ...(key !== undefined && { key }),
+    why: row?.settled === true ? undefined : 'the key has changed locally since it was registered',
+    key,
   };
 }
 
@@ -286,7 +286,7 @@ function undecidable(finding: Finding, why: string): Decided {
       : finding.says === 'QUARANTINED'
         ? { decision: 'QUARANTINED' as const, why: 'DICT kept failing on this CID' }
         : { decision: 'SUPERSEDED' as const, why };
-  return { ...base(finding), ...outcome, ...(key !== undefined && { key }) };
+  return { ...base(finding), ...outcome, key };
 }
 
 interface Written {

@@ -172,7 +172,7 @@ class Line {
     } catch (thrown) {
       error = asDvError(thrown);
     }
-    return { delivered, inFlight, ...(error && { error }) };
+    return { delivered, inFlight, error };
   }
 
   /** The producer whose next message has this sequence. */

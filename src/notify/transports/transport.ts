@@ -18,7 +18,7 @@ export interface OutboxMessage {
 /** How far a batch got: the first `delivered` messages have arrived for good; `error` is what the next one met. */
 export interface Delivery {
   delivered: number;
-  error?: DvError;
+  error?: DvError | undefined;
 }
 
 export interface Way {

@@ -34,7 +34,7 @@ export function webSocketWay(settings: PulsarSettings): Way {
       });
       const socket = new WebSocket(url, {
         ...tls,
-        ...(token !== undefined && { headers: { authorization: `Bearer ${token}` } }),
+        headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
         handshakeTimeout: OPEN_MS,
         perMessageDeflate: false,
       });
