@@ -9,8 +9,8 @@ export default roundActivity<'fresh' | 'stale'>(async ({ run, context }, { setti
   const { round, signal } = context;
   return async (tx) => {
     await approveRound(tx, run.id, round, { by: signal?.by ?? '', reason: signal?.reason ?? '' });
-    const { rows } = await tx.query<{ fresh: boolean; way: string | null }>(
-      `select compared_at > workflow.now() - $3 * interval '1 minute' as fresh, way from dict.rounds
+    const { rows } = await tx.query<{ fresh: boolean; foundBy: string | null }>(
+      `select compared_at > workflow.now() - $3 * interval '1 minute' as fresh, way as "foundBy" from dict.rounds
        where run_id = $1 and round = $2`,
       [run.id, round, settings.APPROVAL_FRESH_MINUTES],
     );
@@ -19,7 +19,7 @@ export default roundActivity<'fresh' | 'stale'>(async ({ run, context }, { setti
     // What the event log told was not refuted, only outlived: the next round may ask it again.
     return {
       outcome: 'stale',
-      context: rows[0]?.way === 'EVENT_LOG' ? { replayed: false } : undefined,
+      context: rows[0]?.foundBy === 'EVENT_LOG' ? { replayed: false } : undefined,
       detail,
     };
   };

@@ -1,5 +1,5 @@
 import { roundActivity } from '../src/workflows/define-activity.ts';
-import { NO_ARRIVALS, readArrivals } from '../src/dict/repair/recent-dict-additions.ts';
+import { NO_RECENT_ADDITIONS, readRecentDictAdditions } from '../src/dict/repair/recent-dict-additions.ts';
 import { lookUp, pendingDivergences } from '../src/dict/repair/repair-lookup.ts';
 import { registerPlanned } from '../src/dict/repair/registration.ts';
 import { applyFindings } from '../src/dict/repair/repair.ts';
@@ -34,9 +34,11 @@ export default roundActivity<'again' | 'applied'>(
     // What was fetched before the limit was hit is applied; only a step that got nothing has failed.
     if (findings.length === 0 && failed === 0) throw brokenOffBy;
     const removes = findings.some(({ side, says }) => side === 'LOCAL_ONLY' && says === 'ABSENT');
-    const arrivals = removes ? await readArrivals(pool, bridge, scope, call) : NO_ARRIVALS;
+    const recentAdditions = removes
+      ? await readRecentDictAdditions(pool, bridge, scope, call)
+      : NO_RECENT_ADDITIONS;
     return async (tx) => {
-      const changes = await applyFindings(tx, scope, findings, arrivals);
+      const changes = await applyFindings(tx, scope, findings, recentAdditions);
       await publishChanges(tx, scope, changes);
       const detail = { lookedUp: findings.length, changed: changes.length, failed };
       log.info(detail, 'repaired a chunk');

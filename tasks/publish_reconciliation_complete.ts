@@ -1,6 +1,6 @@
 import { reconciliationActivity } from '../src/workflows/define-activity.ts';
 import { readQuarantined, readReconciliation } from '../src/dict/log/reconciliation-log.ts';
-import { publish, readTold } from '../src/notify/index.ts';
+import { publish, readPublished } from '../src/notify/index.ts';
 
 /** CIDs put aside that are named in the notification; dict.divergences has them all. */
 const NAMED = 100;
@@ -23,7 +23,7 @@ export default reconciliationActivity<'published'>(async ({ run, input }) => {
       }
       await publish(tx, participant, keyType, run.id, {
         type: 'reconciliation.complete',
-        content: { runId: run.id, summary, ...(await readTold(tx, run.id)) },
+        content: { runId: run.id, summary, ...(await readPublished(tx, run.id)) },
       });
     }
     return { outcome: 'published' };

@@ -1,7 +1,7 @@
 import { reconciliationActivity } from '../src/workflows/define-activity.ts';
 import { readDivergenceSummary } from '../src/dict/log/divergence-report.ts';
 import { countReconciliation, readReconciliation } from '../src/dict/log/reconciliation-log.ts';
-import { publish, readTold } from '../src/notify/index.ts';
+import { publish, readPublished } from '../src/notify/index.ts';
 
 /** Tells Core-Dict where a reconciliation stands that did not simply succeed: approval needed, rejected, failed. */
 export default reconciliationActivity<'notified'>(async ({ run, input, context }) => {
@@ -21,7 +21,7 @@ export default reconciliationActivity<'notified'>(async ({ run, input, context }
           runId: run.id,
           event,
           summary,
-          ...(event !== 'APPROVAL_NEEDED' && (await readTold(tx, run.id))),
+          ...(event !== 'APPROVAL_NEEDED' && (await readPublished(tx, run.id))),
           code,
           reason: summary.reason ?? undefined,
           ...(event === 'APPROVAL_NEEDED' &&

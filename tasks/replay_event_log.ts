@@ -16,7 +16,7 @@ const PAGES = 20;
 const OVERLAP_MS = 10_000;
 
 /** How long it waits for DICT's limit before it asks for the file. */
-const PATIENCE_SECONDS = 300;
+const RATE_LIMIT_WAIT_SECONDS = 300;
 
 /**
  * Tries to tell what differs without a CID file (DICT gives 40 a day): both logs are replayed from the last OK. The
@@ -30,7 +30,7 @@ export default roundActivity<'identical' | 'different' | 'use_file'>(
     const useFile = (reason: string) => ({
       outcome: 'use_file' as const,
       context: { foundByReason: reason },
-      detail: { way: 'FILE', reason },
+      detail: { foundBy: 'FILE', reason },
     });
     if (replayed === true) return useFile('DICT said NOK to what an earlier replay led to');
     const confirmed = await lastConfirmed(pool, participant, keyType);
@@ -48,7 +48,7 @@ export default roundActivity<'identical' | 'different' | 'use_file'>(
       if (!(error instanceof DvError)) throw error;
       // Each try begins at the first page: five key types that all want many pages could keep one another from it.
       const waitedEnough =
-        error.class === 'rate_limited' && (await isPast(pool, enteredAt, PATIENCE_SECONDS));
+        error.class === 'rate_limited' && (await isPast(pool, enteredAt, RATE_LIMIT_WAIT_SECONDS));
       if (error.class !== 'not_retryable' && !waitedEnough) throw error;
       return useFile(`the event log cannot be read (${error.code})`);
     }
@@ -73,8 +73,8 @@ export default roundActivity<'identical' | 'different' | 'use_file'>(
     const counts = { dictOnly: batch.dictOnly, localOnly: batch.localOnly };
     return async (tx) => {
       await recordFindings(tx, run.id, round, {
-        way: 'EVENT_LOG',
-        reason,
+        foundBy: 'EVENT_LOG',
+        foundByReason: reason,
         ...counts,
         setHash: batch.setHash(),
       });
@@ -82,7 +82,7 @@ export default roundActivity<'identical' | 'different' | 'use_file'>(
       return {
         outcome: found.length === 0 ? 'identical' : 'different',
         context: { replayed: true },
-        detail: { round, way: 'EVENT_LOG', reason, ...counts },
+        detail: { round, foundBy: 'EVENT_LOG', reason, ...counts },
       };
     };
 

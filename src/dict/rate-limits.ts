@@ -1,5 +1,5 @@
 import type { Bridge, CallOptions, Policy } from '../bridge/index.ts';
-import { translated } from '../engine/index.ts';
+import { translateDatabaseErrors } from '../engine/index.ts';
 import { DvError } from '../errors/dv-error.ts';
 import type { Db } from './vsync/vsync-store.ts';
 
@@ -114,7 +114,7 @@ export function limitedBridge(bridge: Bridge, db: Db): Bridge {
 }
 
 async function takeToken(db: Db, participant: string, policy: string): Promise<void> {
-  const { rows } = await translated(async () =>
+  const { rows } = await translateDatabaseErrors(async () =>
     db.query<{ taken: boolean; retry_at: Date | null }>('select * from dict.take_token($1, $2)', [
       participant,
       policy,

@@ -63,7 +63,7 @@ export function fromDatabase(error: unknown): unknown {
 }
 
 /** Runs a query function and turns what Postgres throws into DvErrors. */
-export async function translated<T>(work: () => Promise<T>): Promise<T> {
+export async function translateDatabaseErrors<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {

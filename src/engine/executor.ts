@@ -4,7 +4,7 @@ import type { Activities, Json, Result, Step, StepError, Transaction } from './a
 import type { Connections } from './query-timeout.ts';
 import { crashPoint } from './crash-points.ts';
 import { fromDatabase } from './database-errors.ts';
-import { Gatherer } from './statement-batcher.ts';
+import { StatementBatcher } from './statement-batcher.ts';
 import type { Machine } from './machine.ts';
 import { inTransaction } from './transaction.ts';
 
@@ -78,21 +78,21 @@ interface Active {
 export class Executor<S> {
   readonly #options: ExecutorOptions<S>;
   readonly #active = new Map<string, Active>();
-  readonly #claims: Gatherer<{ id: string }, Claim>;
-  readonly #completions: Gatherer<Completion, Claim | null>;
+  readonly #claims: StatementBatcher<{ id: string }, Claim>;
+  readonly #completions: StatementBatcher<Completion, Claim | null>;
   #stopping = false;
 
   constructor(options: ExecutorOptions<S>) {
     this.#options = options;
     const { pool, workerId } = options;
-    this.#claims = new Gatherer(async (runs) => {
+    this.#claims = new StatementBatcher(async (runs) => {
       const { rows } = await pool.query<{ id: string; next: Claim }>(
         'select run_id as id, next from workflow.claim_many($1, $2)',
         [runs.map(({ id }) => id), workerId],
       );
       return new Map(rows.map(({ id, next }) => [id, next]));
     });
-    this.#completions = new Gatherer(async (steps) => {
+    this.#completions = new StatementBatcher(async (steps) => {
       const { rows } = await pool.query<{ id: string; next: Claim | null }>(
         'select run_id as id, next from workflow.complete_many($1, $2, $3)',
         [workerId, JSON.stringify(steps), !this.#stopping],

@@ -13,7 +13,7 @@ export type {
 export type { Chore } from './chores.ts';
 export { crashPoint } from './crash-points.ts';
 export { readCrontab, type Schedule } from './crontab.ts';
-export { fromDatabase, translated } from './database-errors.ts';
+export { fromDatabase, translateDatabaseErrors } from './database-errors.ts';
 export type { AttemptReport } from './executor.ts';
 export { machineOver, type Machine } from './machine.ts';
 export {
@@ -31,6 +31,7 @@ export {
   type RunView,
   signalRun,
   startRun,
+  startRunIn,
   startRuns,
 } from './runs.ts';
 export { CATCH_UP_MS, fireDueTicks, registerSchedules, type TickHandler } from './schedule.ts';

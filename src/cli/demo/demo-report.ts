@@ -1,11 +1,11 @@
 import type { Pool } from 'pg';
-import type { CommonOptions } from '../command-support.ts';
+import type { CommonOptions } from '../command-options.ts';
 import { KEY_TYPES, type KeyType } from '../../dict/entry/key-type.ts';
 import type { CloudEvent } from '../../notify/index.ts';
 import type { SimulatedDict } from '../../simulator/index.ts';
 import type { ChurnReport } from './churn.ts';
 import { table } from '../output/format.ts';
-import { heardLine } from '../output/format-event.ts';
+import { formatEvent } from '../output/format-event.ts';
 
 export interface DemoOptions extends CommonOptions {
   keys: number;
@@ -144,7 +144,7 @@ export function showReport(report: DemoReport): string {
         ]
       : []),
     ...(report.coreDict
-      ? ['', 'Core-Dict received over Pulsar:', ...report.coreDict.map((event) => `  ${heardLine(event)}`)]
+      ? ['', 'Core-Dict received over Pulsar:', ...report.coreDict.map((event) => `  ${formatEvent(event)}`)]
       : []),
     ...waiting.map(
       ({ id, keyType }) =>

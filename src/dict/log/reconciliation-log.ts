@@ -96,8 +96,8 @@ export async function addDivergences(
 
 /** What a round found, and how. */
 export interface RoundFindings {
-  way: 'EVENT_LOG' | 'FILE';
-  reason: string;
+  foundBy: 'EVENT_LOG' | 'FILE';
+  foundByReason: string;
   dictOnly: number;
   localOnly: number;
   setHash: string;
@@ -124,8 +124,8 @@ export async function recordFindings(
     [
       runId,
       round,
-      found.way,
-      found.reason,
+      found.foundBy,
+      found.foundByReason,
       found.setHash,
       found.dictOnly,
       found.localOnly,

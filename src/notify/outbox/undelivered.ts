@@ -1,5 +1,5 @@
 import type { Pool } from 'pg';
-import { translated } from '../../engine/index.ts';
+import { translateDatabaseErrors } from '../../engine/index.ts';
 
 /** A message that is not delivered: WAITING for its turn, or DEAD, put aside. Without its content. */
 export interface Undelivered {
@@ -40,7 +40,7 @@ export async function listUndelivered(
 
 /** Sends dead messages again (without ids: all), in one transaction; how many. DV_MESSAGE_NOT_DEAD. */
 export async function retryDead(db: Pick<Pool, 'query'>, ids?: readonly string[]): Promise<number> {
-  const { rows } = await translated(async () =>
+  const { rows } = await translateDatabaseErrors(async () =>
     db.query<{ again: number }>('select dict.retry_outbox($1)::float8 as again', [ids ?? null]),
   );
   return rows[0]?.again ?? 0;

@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Transaction } from '../../engine/index.ts';
 import { DvError } from '../../errors/dv-error.ts';
 import { pulsarError } from '../pulsar/pulsar-errors.ts';
-import type { Delivery, OutboxMessage, Way } from './transport.ts';
+import type { Delivery, OutboxMessage, Transport } from './transport.ts';
 
 /** What a producer of one stream is opened with. */
 export interface Opening {
@@ -42,10 +42,10 @@ const BUSY_MS = 3000;
 const BUSY_LOOK_MS = 50;
 
 /**
- * A way out through a broker that remembers the last sequence of each producer name (Pulsar's de-duplication): one
+ * A transport through a broker that remembers the last sequence of each producer name (Pulsar's de-duplication): one
  * producer a stream, opened when needed, so that a message sent again after a crash is dropped by the broker.
  */
-export function producingWay(name: string, open: OpenProducer, end: () => Promise<void>): Way {
+export function producerTransport(name: string, open: OpenProducer, end: () => Promise<void>): Transport {
   const lines = new Map<string, Line>();
   let base: Promise<string> | undefined;
   return {
