@@ -59,10 +59,10 @@ function loggedError(error: unknown): unknown {
   const known = error instanceof DvError;
   return {
     type: error.constructor.name,
-    ...(typeof code === 'string' && { code }),
+    code: typeof code === 'string' ? code : undefined,
     ...(known && { class: error.class, message: error.message, correlationId: error.correlationId }),
     frames: (error.stack ?? '').split('\n').filter((line) => line.startsWith('    at ')),
-    ...(error.cause !== undefined && { cause: loggedError(error.cause) }),
+    cause: error.cause === undefined ? undefined : loggedError(error.cause),
   };
 }
 

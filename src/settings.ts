@@ -189,7 +189,9 @@ function notifyProblems(given: Record<string, string | undefined>): string[] {
 /** The Bridge's TLS material, read from the files the settings name; undefined without TLS. DV_SETTINGS_INVALID. */
 export function readBridgeTls(
   settings: Settings,
-): { ca: Buffer; cert?: Buffer; key?: Buffer; serverName?: string } | undefined {
+):
+  | { ca: Buffer; cert: Buffer | undefined; key: Buffer | undefined; serverName: string | undefined }
+  | undefined {
   if (settings.BRIDGE_TLS_CA === undefined) return undefined;
   const read = (name: 'BRIDGE_TLS_CA' | 'BRIDGE_TLS_CERT' | 'BRIDGE_TLS_KEY', path: string) => {
     try {
@@ -200,8 +202,9 @@ export function readBridgeTls(
   };
   return {
     ca: read('BRIDGE_TLS_CA', settings.BRIDGE_TLS_CA),
-    ...(settings.BRIDGE_TLS_CERT && { cert: read('BRIDGE_TLS_CERT', settings.BRIDGE_TLS_CERT) }),
-    ...(settings.BRIDGE_TLS_KEY && { key: read('BRIDGE_TLS_KEY', settings.BRIDGE_TLS_KEY) }),
-    ...(settings.BRIDGE_TLS_SERVER_NAME && { serverName: settings.BRIDGE_TLS_SERVER_NAME }),
+    cert:
+      settings.BRIDGE_TLS_CERT === undefined ? undefined : read('BRIDGE_TLS_CERT', settings.BRIDGE_TLS_CERT),
+    key: settings.BRIDGE_TLS_KEY === undefined ? undefined : read('BRIDGE_TLS_KEY', settings.BRIDGE_TLS_KEY),
+    serverName: settings.BRIDGE_TLS_SERVER_NAME,
   };
 }

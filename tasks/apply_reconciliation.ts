@@ -1,9 +1,5 @@
-import {
-  activity,
-  type ReconciliationContext,
-  reconciliationInput,
-} from '../src/workflows/activity-types.ts';
-import { NO_ARRIVALS, readArrivals } from '../src/dict/repair/recent-dict-additions.ts';
+import { roundActivity } from '../src/workflows/define-activity.ts';
+import { NO_RECENT_ADDITIONS, readRecentDictAdditions } from '../src/dict/repair/recent-dict-additions.ts';
 import { lookUp, pendingDivergences } from '../src/dict/repair/repair-lookup.ts';
 import { registerPlanned } from '../src/dict/repair/registration.ts';
 import { applyFindings } from '../src/dict/repair/repair.ts';
@@ -18,32 +14,36 @@ const FAILED_AGAIN_MS = 2000;
  * Applies the round's frozen set in chunks: asks DICT about each CID, registers there what a person marked for it, then
  * in one transaction decides, changes the base, records before and after, and tells Core-Dict.
  */
-export default activity<'again' | 'applied'>(async ({ run, signal, log }, { pool, bridge }) => {
-  const { participant, keyType } = reconciliationInput(run.input);
-  const { round } = run.context as unknown as ReconciliationContext;
-  const pending = await pendingDivergences(pool, run.id, round, CHUNK);
-  if (pending.length === 0) return { outcome: 'applied' };
-  const call = { correlationId: run.correlationId, signal };
-  const scope = { runId: run.id, round, participant, keyType };
-  const lookups = await lookUp(pool, bridge, scope, pending, call);
-  const { findings, failed, brokenOffBy } = await registerPlanned(
-    pool,
-    bridge,
-    scope,
-    pending,
-    lookups,
-    call,
-  );
-  // What was fetched before the limit was hit is applied; only a step that got nothing has failed.
-  if (findings.length === 0 && failed === 0) throw brokenOffBy;
-  const removes = findings.some(({ side, says }) => side === 'LOCAL_ONLY' && says === 'ABSENT');
-  const arrivals = removes ? await readArrivals(pool, bridge, scope, call) : NO_ARRIVALS;
-  return async (tx) => {
-    const changes = await applyFindings(tx, scope, findings, arrivals);
-    await publishChanges(tx, scope, changes);
-    const detail = { lookedUp: findings.length, changed: changes.length, failed };
-    log.info(detail, 'repaired a chunk');
-    // Only those that DICT fails on are left: a pause may help it.
-    return { outcome: 'again', detail, ...(findings.length === 0 && { wakeAfterMs: FAILED_AGAIN_MS }) };
-  };
-});
+export default roundActivity<'again' | 'applied'>(
+  async ({ run, input, context, signal, log }, { pool, bridge }) => {
+    const { participant, keyType } = input;
+    const { round } = context;
+    const pending = await pendingDivergences(pool, run.id, round, CHUNK);
+    if (pending.length === 0) return { outcome: 'applied' };
+    const call = { correlationId: run.correlationId, signal };
+    const scope = { runId: run.id, round, participant, keyType };
+    const lookups = await lookUp(pool, bridge, scope, pending, call);
+    const { findings, failed, brokenOffBy } = await registerPlanned(
+      pool,
+      bridge,
+      scope,
+      pending,
+      lookups,
+      call,
+    );
+    // What was fetched before the limit was hit is applied; only a step that got nothing has failed.
+    if (findings.length === 0 && failed === 0) throw brokenOffBy;
+    const removes = findings.some(({ side, says }) => side === 'LOCAL_ONLY' && says === 'ABSENT');
+    const recentAdditions = removes
+      ? await readRecentDictAdditions(pool, bridge, scope, call)
+      : NO_RECENT_ADDITIONS;
+    return async (tx) => {
+      const changes = await applyFindings(tx, scope, findings, recentAdditions);
+      await publishChanges(tx, scope, changes);
+      const detail = { lookedUp: findings.length, changed: changes.length, failed };
+      log.info(detail, 'repaired a chunk');
+      // Only those that DICT fails on are left: a pause may help it.
+      return { outcome: 'again', detail, wakeAfterMs: findings.length === 0 ? FAILED_AGAIN_MS : undefined };
+    };
+  },
+);

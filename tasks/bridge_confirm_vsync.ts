@@ -1,9 +1,5 @@
-import {
-  activity,
-  NOKS_BELIEVED,
-  type ReconciliationContext,
-  reconciliationInput,
-} from '../src/workflows/activity-types.ts';
+import { roundActivity } from '../src/workflows/define-activity.ts';
+import { NOKS_BELIEVED } from '../src/workflows/verification/context.ts';
 import { completeSyncVerification, sendVSync } from '../src/dict/vsync/sync-verification.ts';
 import { type StepError, stepErrorOf } from '../src/engine/index.ts';
 import { DvError } from '../src/errors/dv-error.ts';
@@ -17,10 +13,10 @@ const ROUNDS = 3;
  * Sends the new VSync to DICT after a repair (Manual §9), read anew each time; a NOK is believed at the third. NOK
  * means start over, `still_nok` that it was in vain or that only a person can go on, `quarantined` that all is repaired but what DICT kept failing on.
  */
-export default activity<'again' | 'ok' | 'nok' | 'still_nok' | 'quarantined'>(
-  async ({ run, signal, log }, { pool, bridge, settings }) => {
-    const { participant, keyType } = reconciliationInput(run.input);
-    const { round, noks = 0, reads = 0 } = run.context as unknown as ReconciliationContext;
+export default roundActivity<'again' | 'ok' | 'nok' | 'still_nok' | 'quarantined'>(
+  async ({ run, input, context, signal, log }, { pool, bridge, settings }) => {
+    const { participant, keyType } = input;
+    const { round, noks = 0, reads = 0 } = context;
     const sent = await sendVSync(pool, bridge, {
       runId: run.id,
       purpose: 'CONFIRMATION',

@@ -1,17 +1,13 @@
-import {
-  activity,
-  type ReconciliationContext,
-  reconciliationInput,
-} from '../src/workflows/activity-types.ts';
+import { roundActivity } from '../src/workflows/define-activity.ts';
 import { noteCidFile } from '../src/dict/log/reconciliation-log.ts';
 import { DvError } from '../src/errors/dv-error.ts';
 import { impossible, one } from '../src/errors/rows.ts';
 
 /** Asks whether the CID file is there (getCidSetFile). ERROR and UNAVAILABLE are DICT's way to say: ask for another. */
-export default activity<'available' | 'refused' | 'pending'>(
-  async ({ run, signal, log }, { pool, bridge }) => {
-    const { participant } = reconciliationInput(run.input);
-    const { file } = run.context as unknown as ReconciliationContext;
+export default roundActivity<'available' | 'refused' | 'pending'>(
+  async ({ run, input, context, signal, log }, { pool, bridge }) => {
+    const { participant } = input;
+    const { file } = context;
     if (file === undefined) throw impossible('No CID file was asked for.');
     let state;
     try {

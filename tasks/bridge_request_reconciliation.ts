@@ -1,8 +1,4 @@
-import {
-  activity,
-  type ReconciliationContext,
-  reconciliationInput,
-} from '../src/workflows/activity-types.ts';
+import { roundActivity } from '../src/workflows/define-activity.ts';
 import { intendCidFile, noteCidFile } from '../src/dict/log/reconciliation-log.ts';
 import { crashPoint, stepErrorOf } from '../src/engine/index.ts';
 import { DvError } from '../src/errors/dv-error.ts';
@@ -15,10 +11,10 @@ const FILES_PER_ROUND = 3;
  * and a crash between the call and its answer costs one file more. When none of the round's files was usable the run
  * fails (`unusable`), and a person's retry begins a new round (`anew`).
  */
-export default activity<'requested' | 'unusable' | 'anew'>(
-  async ({ run, signal, fenced }, { bridge, settings }) => {
-    const { participant, keyType } = reconciliationInput(run.input);
-    const { round, withoutFile } = run.context as unknown as ReconciliationContext & { withoutFile?: number };
+export default roundActivity<'requested' | 'unusable' | 'anew'>(
+  async ({ run, input, context, signal, fenced }, { bridge, settings }) => {
+    const { participant, keyType } = input;
+    const { round, withoutFile } = context;
     if (withoutFile === round) return { outcome: 'anew' };
     const intent = await fenced(async (tx) => intendCidFile(tx, run.id, round));
     if (intent.given >= FILES_PER_ROUND) {

@@ -1,8 +1,4 @@
-import {
-  activity,
-  type ReconciliationContext,
-  reconciliationInput,
-} from '../src/workflows/activity-types.ts';
+import { roundActivity } from '../src/workflows/define-activity.ts';
 import { minimumDivergence } from '../src/dict/compare/buckets.ts';
 import { compareCids } from '../src/dict/compare/compare.ts';
 import { scanCidFileInThread } from '../src/dict/compare/scan-thread.ts';
@@ -28,10 +24,10 @@ const REFUSED = new Set(['DV_FILE_BYTES_WRONG', 'DV_FILE_SHA256_WRONG', 'DV_FILE
  * Compares the CID file with the local base and writes down what differs. Outcomes: `identical`, `different`,
  * `refused` (the file is wrong: nothing of it was believed), `missing` (the file is on another machine).
  */
-export default activity<'identical' | 'different' | 'refused' | 'missing'>(
-  async ({ run, signal, log, fenced }, { pool, settings }) => {
-    const { participant, keyType } = reconciliationInput(run.input);
-    const { round, file, wayReason = '' } = run.context as unknown as ReconciliationContext;
+export default roundActivity<'identical' | 'different' | 'refused' | 'missing'>(
+  async ({ run, input, context, signal, log, fenced }, { pool, settings }) => {
+    const { participant, keyType } = input;
+    const { round, file, foundByReason = '' } = context;
     if (file?.bytes === undefined || file.sha256 === undefined) {
       throw impossible('No CID file is available.');
     }
@@ -67,7 +63,7 @@ export default activity<'identical' | 'different' | 'refused' | 'missing'>(
 
     return async (tx) => {
       const { vsyncFile: _file, vsyncLocal: _local, ...counts } = comparison;
-      await recordFindings(tx, run.id, round, { ...counts, way: 'FILE', reason: wayReason });
+      await recordFindings(tx, run.id, round, { ...counts, foundBy: 'FILE', foundByReason });
       log.info(counts, 'compared');
       return { outcome: differ === 0 ? 'identical' : 'different', detail: { round, ...counts } };
     };

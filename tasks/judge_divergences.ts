@@ -1,8 +1,4 @@
-import {
-  activity,
-  type ReconciliationContext,
-  reconciliationInput,
-} from '../src/workflows/activity-types.ts';
+import { roundActivity } from '../src/workflows/define-activity.ts';
 import type { CidSetEvent } from '../src/bridge/index.ts';
 import { readEventLog } from '../src/dict/event-log/event-log.ts';
 import { judgeHeld } from '../src/dict/key-base/held-keys.ts';
@@ -21,10 +17,10 @@ const PAGES = 50;
  * IN_FLIGHT. What is left is frozen with its hash. Outcomes: `nothing` is left, `apply` (within the approval threshold, or approved already),
  * `ask` (a person decides).
  */
-export default activity<'nothing' | 'apply' | 'ask'>(
-  async ({ run, signal, log }, { pool, bridge, settings }) => {
-    const { participant, keyType } = reconciliationInput(run.input);
-    const { round } = run.context as unknown as ReconciliationContext;
+export default roundActivity<'nothing' | 'apply' | 'ask'>(
+  async ({ run, input, context, signal, log }, { pool, bridge, settings }) => {
+    const { participant, keyType } = input;
+    const { round } = context;
     const { rows } = await pool.query<{ since: Date }>(
       'select settled_before as since from dict.rounds where run_id = $1 and round = $2',
       [run.id, round],

@@ -1,10 +1,10 @@
-import { activity, reconciliationInput } from '../src/workflows/activity-types.ts';
+import { reconciliationActivity } from '../src/workflows/define-activity.ts';
 import { openReconciliation, readReconciliation } from '../src/dict/log/reconciliation-log.ts';
 import { publish } from '../src/notify/index.ts';
 
 /** Opens the auditor's row with the VSync as it was before, and tells Core-Dict that a reconciliation has begun. */
-export default activity<'opened'>(async ({ run }) => {
-  const { participant, keyType } = reconciliationInput(run.input);
+export default reconciliationActivity<'opened'>(async ({ run, input }) => {
+  const { participant, keyType } = input;
   return async (tx) => {
     await openReconciliation(tx, run.id, participant, keyType);
     const summary = await readReconciliation(tx, run.id);

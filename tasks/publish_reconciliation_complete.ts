@@ -1,7 +1,7 @@
 import { impossible } from '../src/errors/rows.ts';
-import { activity, reconciliationInput } from '../src/workflows/activity-types.ts';
+import { reconciliationActivity } from '../src/workflows/define-activity.ts';
 import { readQuarantined, readReconciliation } from '../src/dict/log/reconciliation-log.ts';
-import { publish, publishNotification, readTold } from '../src/notify/index.ts';
+import { publish, publishNotification, readPublished } from '../src/notify/index.ts';
 
 /** CIDs put aside that are named in the notification; dict.divergences has them all. */
 const NAMED = 100;
@@ -10,8 +10,8 @@ const NAMED = 100;
  * Tells Core-Dict that a reconciliation is complete, with what it took; before that, which CIDs it had to put aside. The
  * changes themselves were told as they were made.
  */
-export default activity<'published'>(async ({ run }) => {
-  const { participant, keyType } = reconciliationInput(run.input);
+export default reconciliationActivity<'published'>(async ({ run, input }) => {
+  const { participant, keyType } = input;
   return async (tx) => {
     const summary = await readReconciliation(tx, run.id);
     if (summary === undefined) throw impossible('A reconciliation is complete that was never opened.');
@@ -21,7 +21,7 @@ export default activity<'published'>(async ({ run }) => {
     }
     await publish(tx, participant, keyType, run.id, {
       type: 'reconciliation.complete',
-      content: { runId: run.id, summary, ...(await readTold(tx, run.id)) },
+      content: { runId: run.id, summary, ...(await readPublished(tx, run.id)) },
     });
     return { outcome: 'published' };
   };

@@ -1,11 +1,11 @@
-import { activity, type ReconciliationContext } from '../src/workflows/activity-types.ts';
+import { reconciliationActivity } from '../src/workflows/define-activity.ts';
 import { readDivergenceSummary } from '../src/dict/log/divergence-report.ts';
 import { countReconciliation } from '../src/dict/log/reconciliation-log.ts';
 import { publishNotification } from '../src/notify/index.ts';
 
 /** Tells Core-Dict where a reconciliation stands that did not simply succeed: approval needed, rejected, failed. */
-export default activity<'notified'>(async ({ run }) => {
-  const { signal } = run.context as unknown as ReconciliationContext;
+export default reconciliationActivity<'notified'>(async ({ run, context }) => {
+  const { signal } = context;
   return async (tx) => {
     await countReconciliation(tx, run.id);
     // Not run.error: that may be the error of this step's own last attempt.

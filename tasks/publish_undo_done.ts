@@ -1,9 +1,9 @@
-import { activity } from '../src/workflows/activity-types.ts';
+import { undoActivity } from '../src/workflows/define-activity.ts';
 import { closeUndo } from '../src/dict/repair/undo.ts';
 import { publishUndoDone } from '../src/notify/index.ts';
 
 /** Ends the undo's row and tells Core-Dict what it came to. The changes themselves were told as they were made. */
-export default activity<'published'>(async ({ run, log }) => {
+export default undoActivity<'published'>(async ({ run, log }) => {
   return async (tx) => {
     const summary = await closeUndo(tx, run.id);
     await publishUndoDone(tx, run.id);

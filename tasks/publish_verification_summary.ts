@@ -1,9 +1,9 @@
-import { activity, type VerificationContext } from '../src/workflows/activity-types.ts';
+import { verificationActivity } from '../src/workflows/define-activity.ts';
 import { publishVerificationSummary } from '../src/notify/index.ts';
 
 /** Tells Core-Dict what the verification found and which reconciliations it started. */
-export default activity<'in_sync' | 'out_of_sync' | 'incomplete'>(async ({ run }) => {
-  const { skipped } = run.context as unknown as VerificationContext;
+export default verificationActivity<'in_sync' | 'out_of_sync' | 'incomplete'>(async ({ run, context }) => {
+  const { skipped } = context;
   return async (tx) => {
     const outcome = await publishVerificationSummary(tx, run.id);
     if (outcome === 'IN_SYNC') return { outcome: 'in_sync' };

@@ -1,28 +1,33 @@
-import { activity } from '../src/workflows/activity-types.ts';
-import { parseIspb } from '../src/dict/entry/ispb.ts';
-import type { KeyType } from '../src/dict/entry/key-type.ts';
+import { sharedActivity } from '../src/workflows/define-activity.ts';
+import { DvError } from '../src/errors/dv-error.ts';
 import { recalculateVSync } from '../src/dict/vsync/vsync-store.ts';
 
 /**
  * Computes a VSync from the entries and mends the kept one, one key type a step: those of `toScan` in a verification,
  * its own in a reconciliation (Manual §9: after the corrections the VSync is generated anew from the local base).
  */
-export default activity<'again' | 'recalculated'>(async ({ run, log }) => {
-  const participant = parseIspb(String(run.input['participant']));
-  const ofVerification = run.context['toScan'] !== undefined;
-  const [keyType, ...rest] = (run.context['toScan'] ?? [run.input['keyType']]) as [KeyType, ...KeyType[]];
+export default sharedActivity<'again' | 'recalculated'>(async ({ input, context, log }) => {
+  const { participant } = input;
+  const ofVerification = context.toScan !== undefined;
+  const [keyType, ...rest] = context.toScan ?? (input.keyType === undefined ? [] : [input.keyType]);
+  if (keyType === undefined) {
+    throw new DvError(
+      'DV_UNEXPECTED',
+      'The run does not say which key type to recalculate. Please report it.',
+    );
+  }
   return async (tx) => {
     const scan = await recalculateVSync(tx, participant, keyType);
     if (scan.mendedBuckets > 0) {
       log.warn(
-        { ...(ofVerification && { keyType }), mendedBuckets: scan.mendedBuckets },
+        { keyType: ofVerification ? keyType : undefined, mendedBuckets: scan.mendedBuckets },
         'the kept VSync was wrong and is mended: entries changed without their triggers (disabled, restored or replicated?)',
       );
     }
     const { entries, vsync, mendedBuckets } = scan;
     return {
       outcome: rest.length > 0 ? 'again' : 'recalculated',
-      ...(ofVerification && { context: { toScan: rest } }),
+      context: ofVerification ? { toScan: rest } : undefined,
       detail: { keyType, entries, vsync, mendedBuckets },
     };
   };

@@ -1,9 +1,5 @@
 import type { Pool } from 'pg';
-import {
-  activity,
-  type ReconciliationContext,
-  reconciliationInput,
-} from '../src/workflows/activity-types.ts';
+import { roundActivity } from '../src/workflows/define-activity.ts';
 import { parseCid } from '../src/dict/entry/cid.ts';
 import { DivergenceBatch } from '../src/dict/compare/divergence-batch.ts';
 import { type EventLog, lastEvents, readEventLog } from '../src/dict/event-log/event-log.ts';
@@ -21,21 +17,21 @@ const PAGES = 20;
 const OVERLAP_MS = 10_000;
 
 /** How long it waits for DICT's limit before it asks for the file. */
-const PATIENCE_SECONDS = 300;
+const RATE_LIMIT_WAIT_SECONDS = 300;
 
 /**
  * Tries to tell what differs without a CID file (DICT gives 40 a day): both logs are replayed from the last OK. The
  * result counts only if local VSync XOR divergences = DICT's SyncVerifierEnd; else the file is asked for. The choice
  * and its reason go into the history and dict.rounds.
  */
-export default activity<'identical' | 'different' | 'use_file'>(
-  async ({ run, enteredAt, signal, log, fenced }, { pool, bridge, settings }) => {
-    const { participant, keyType } = reconciliationInput(run.input);
-    const { round, replayed } = run.context as unknown as ReconciliationContext;
+export default roundActivity<'identical' | 'different' | 'use_file'>(
+  async ({ run, input, context, enteredAt, signal, log, fenced }, { pool, bridge, settings }) => {
+    const { participant, keyType } = input;
+    const { round, replayed } = context;
     const useFile = (reason: string) => ({
       outcome: 'use_file' as const,
-      context: { wayReason: reason },
-      detail: { way: 'FILE', reason },
+      context: { foundByReason: reason },
+      detail: { foundBy: 'FILE', reason },
     });
     if (replayed === true) return useFile('DICT said NOK to what an earlier replay led to');
     const confirmed = await lastConfirmed(pool, participant, keyType);
@@ -53,7 +49,7 @@ export default activity<'identical' | 'different' | 'use_file'>(
       if (!(error instanceof DvError)) throw error;
       // Each try begins at the first page: five key types that all want many pages could keep one another from it.
       const waitedEnough =
-        error.class === 'rate_limited' && (await isPast(pool, enteredAt, PATIENCE_SECONDS));
+        error.class === 'rate_limited' && (await isPast(pool, enteredAt, RATE_LIMIT_WAIT_SECONDS));
       if (error.class !== 'not_retryable' && !waitedEnough) throw error;
       return useFile(`the event log cannot be read (${error.code})`);
     }
@@ -78,8 +74,8 @@ export default activity<'identical' | 'different' | 'use_file'>(
     const counts = { dictOnly: batch.dictOnly, localOnly: batch.localOnly };
     return async (tx) => {
       await recordFindings(tx, run.id, round, {
-        way: 'EVENT_LOG',
-        reason,
+        foundBy: 'EVENT_LOG',
+        foundByReason: reason,
         ...counts,
         setHash: batch.setHash(),
       });
@@ -87,7 +83,7 @@ export default activity<'identical' | 'different' | 'use_file'>(
       return {
         outcome: found.length === 0 ? 'identical' : 'different',
         context: { replayed: true },
-        detail: { round, way: 'EVENT_LOG', reason, ...counts },
+        detail: { round, foundBy: 'EVENT_LOG', reason, ...counts },
       };
     };
 

@@ -1,10 +1,10 @@
-import { activity, type ReconciliationContext } from '../src/workflows/activity-types.ts';
+import { reconciliationActivity } from '../src/workflows/define-activity.ts';
 import { removeRunFolder } from '../src/dict/compare/cid-file-store.ts';
 import { closeReconciliation } from '../src/dict/log/reconciliation-log.ts';
 
 /** Ends the auditor's row with outcome, counts and VSync, and removes the run's temporary files. */
-export default activity<'saved'>(async ({ run, log }, { settings }) => {
-  const { signal, quarantined } = run.context as unknown as ReconciliationContext;
+export default reconciliationActivity<'saved'>(async ({ run, context, log }, { settings }) => {
+  const { signal, quarantined } = context;
   await removeRunFolder(settings.TEMP_DIR, run.id);
   const rejected = signal?.name === 'reject';
   // The error alone may be that of this step's own last attempt.

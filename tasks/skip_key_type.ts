@@ -1,8 +1,8 @@
-import { activity, type VerificationContext } from '../src/workflows/activity-types.ts';
+import { verificationActivity } from '../src/workflows/define-activity.ts';
 
 /** Puts the key type that could not be verified aside, so that the others go on. */
-export default activity<'again' | 'done'>(async ({ run, log }) => {
-  const { todo, skipped, results } = run.context as unknown as VerificationContext;
+export default verificationActivity<'again' | 'done'>(async ({ run, context, log }) => {
+  const { todo, skipped, results } = context;
   const [keyType, ...rest] = todo;
   if (keyType === undefined) return { outcome: 'done' };
   log.warn({ keyType, code: run.error?.code }, 'key type could not be verified');

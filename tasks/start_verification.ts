@@ -1,5 +1,4 @@
-import { activity } from '../src/workflows/activity-types.ts';
-import { parseIspb } from '../src/dict/entry/ispb.ts';
+import { verificationScheduleActivity } from '../src/workflows/define-activity.ts';
 import { verificationKey } from '../src/dict/log/workflow-keys.ts';
 import { KEY_TYPES } from '../src/dict/entry/key-type.ts';
 
@@ -7,14 +6,14 @@ import { KEY_TYPES } from '../src/dict/entry/key-type.ts';
 export const EXECUTIONS_PER_RUN = 30;
 
 /** Starts the verification of a tick; one still open counts as this tick's. */
-export default activity<'started' | 'renew'>(async ({ run }, { pool }) => {
-  const participant = parseIspb(String(run.input['participant']));
+export default verificationScheduleActivity<'started' | 'renew'>(async ({ input, context }, { pool }) => {
+  const { participant } = input;
   const keyTypes = [...KEY_TYPES].sort();
-  const executions = Number(run.context['executions'] ?? 0) + 1;
+  const executions = (context.executions ?? 0) + 1;
   return {
     outcome: executions < EXECUTIONS_PER_RUN ? 'started' : 'renew',
     context: { executions },
-    detail: { signal: run.context['signal'] },
+    detail: { signal: context.signal },
     children: [
       {
         machine: 'verification',

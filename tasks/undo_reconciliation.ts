@@ -1,4 +1,4 @@
-import { activity, undoInput } from '../src/workflows/activity-types.ts';
+import { undoActivity } from '../src/workflows/define-activity.ts';
 import { undoChanges } from '../src/dict/repair/undo.ts';
 import { publishUndone } from '../src/notify/index.ts';
 
@@ -9,8 +9,8 @@ const CHUNK = 200;
  * Puts back what a reconciliation changed, in chunks: in one transaction the keys, what became of each, their hold, and
  * what Core-Dict hears of it.
  */
-export default activity<'again' | 'undone'>(async ({ run, log }) => {
-  const { participant, keyType, runId } = undoInput(run.input);
+export default undoActivity<'again' | 'undone'>(async ({ run, input, log }) => {
+  const { participant, keyType, run: runId } = input;
   return async (tx) => {
     const keys = await undoChanges(tx, { undoRunId: run.id, runId, participant, keyType }, CHUNK);
     if (keys.length === 0) return { outcome: 'undone' };

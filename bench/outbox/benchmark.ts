@@ -1,7 +1,7 @@
 import type { Command } from '../../src/cli/program.ts';
 import type { Pool } from 'pg';
 import { KEY_TYPES } from '../../src/dict/entry/key-type.ts';
-import { openWay, relayOutbox, type Way } from '../../src/notify/index.ts';
+import { openTransport, relayOutbox, type Transport } from '../../src/notify/index.ts';
 import { WINDOW } from '../../src/notify/transports/stream-producers.ts';
 import { startBroker } from '../../test/support/pulsar/start-pulsar.ts';
 import { createNamespace } from '../../test/support/pulsar/namespace.ts';
@@ -41,12 +41,15 @@ async function measure(options: Options, { directory, resources, say }: Bench): 
   const namespace = await createNamespace(broker);
   resources.defer(() => namespace.remove());
   const each = Math.ceil(messages / KEY_TYPES.length);
-  const way = await openWay({ url: broker.webSocketUrl, topic: namespace.topic('relay-{keyType}') });
-  resources.defer(() => way.close());
+  const transport = await openTransport({
+    url: broker.webSocketUrl,
+    topic: namespace.topic('relay-{keyType}'),
+  });
+  resources.defer(() => transport.close());
 
   say('warming up');
   await publish(pool, 1000);
-  const { body } = await relay(pool, way);
+  const { body } = await relay(pool, transport);
   await sendBare(broker.webSocketUrl, namespace.topic('warm-up'), body, 5000, WINDOW);
 
   const ours: number[] = [];
@@ -55,7 +58,7 @@ async function measure(options: Options, { directory, resources, say }: Bench): 
     await publish(pool, each);
     let delivered = 0;
     const took = await seconds(async () => {
-      ({ delivered } = await relay(pool, way));
+      ({ delivered } = await relay(pool, transport));
     });
     if (delivered !== each * KEY_TYPES.length) throw new Error(`Only ${delivered} messages were delivered.`);
     ours.push(delivered / took);
@@ -98,13 +101,13 @@ async function publish(pool: Pool, each: number): Promise<void> {
 }
 
 /** Relays all there is; answers how much, and one message's body. */
-async function relay(pool: Pool, way: Way): Promise<{ delivered: number; body: string }> {
+async function relay(pool: Pool, transport: Transport): Promise<{ delivered: number; body: string }> {
   let body = '';
-  const listening: Way = {
-    ...way,
+  const listening: Transport = {
+    ...transport,
     deliver: (batch, tx) => {
       body = batch[0]?.body ?? body;
-      return way.deliver(batch, tx);
+      return transport.deliver(batch, tx);
     },
   };
   return { delivered: await relayOutbox(pool, listening), body };

@@ -1,4 +1,4 @@
-import { fields, grouped, table } from '../../src/cli/output/format.ts';
+import { fields, formatCount, table } from '../../src/cli/output/format.ts';
 import type { Machine } from './machine.ts';
 import type { Row, Unit } from './rows.ts';
 
@@ -29,7 +29,7 @@ export function printReport(report: Report, json: boolean): void {
       ['with', `Node ${machine.node}, Postgres ${machine.postgres}, ${machine.platform}`],
       ['Postgres', pairs(report.postgresSettings)],
       ['sizes', pairs(sizes)],
-      ['took', `${grouped(report.seconds)} s`],
+      ['took', `${formatCount(report.seconds)} s`],
     ]),
   );
   console.log();
@@ -53,11 +53,11 @@ export function printReport(report: Report, json: boolean): void {
 
 function pairs(of: Record<string, number | string>): string {
   return Object.entries(of)
-    .map(([name, value]) => `${name} ${typeof value === 'number' ? grouped(value) : value}`)
+    .map(([name, value]) => `${name} ${typeof value === 'number' ? formatCount(value) : value}`)
     .join(', ');
 }
 
 function figure(value: number, unit: Unit): string {
-  const digits = value >= 100 ? grouped(value) : String(Number(value.toPrecision(3)));
+  const digits = value >= 100 ? formatCount(value) : String(Number(value.toPrecision(3)));
   return `${digits} ${unit}`.trimEnd();
 }

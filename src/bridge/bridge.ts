@@ -47,7 +47,7 @@ export interface AvailableCidSetFile extends Answered {
   requestTime: string;
   /** The file holds the CIDs of about this time. */
   creationTime: string;
-  url?: string;
+  url?: string | undefined;
   bytes: number;
   /** 64 lower-case hex digits. */
   sha256: string;
@@ -71,11 +71,11 @@ export interface CidSetEvents extends Answered {
   /** Ascending by timestamp. */
   events: CidSetEvent[];
   /** Time of the first event and VSync after it; with no event, what DICT says, if anything. */
-  startTime?: string;
-  syncVerifierStart?: string;
+  startTime?: string | undefined;
+  syncVerifierStart?: string | undefined;
   /** Time of the last event and VSync after it; with no event, what DICT says, if anything. */
-  endTime?: string;
-  syncVerifierEnd?: string;
+  endTime?: string | undefined;
+  syncVerifierEnd?: string | undefined;
 }
 
 export interface RegisteredEntry extends Answered {
@@ -126,7 +126,13 @@ export interface Bridge {
 
   /** Events between two times (RFC 3339), both inclusive; at most `limit` (1 to 200, default 100). */
   listCidSetEvents(
-    request: { participant: string; keyType: KeyType; startTime?: string; endTime?: string; limit?: number },
+    request: {
+      participant: string;
+      keyType: KeyType;
+      startTime?: string;
+      endTime?: string | undefined;
+      limit?: number;
+    },
     call: CallOptions,
   ): Promise<CidSetEvents>;
 

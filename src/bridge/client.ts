@@ -20,14 +20,16 @@ export interface BridgeOptions {
   /** `host:port`. */
   address: string;
   /** Encrypted when given, plain otherwise. PEM; cert and key together make it mutual. */
-  tls?: {
-    /** Authorities to trust; the system's when absent. */
-    ca?: Buffer;
-    cert?: Buffer;
-    key?: Buffer;
-    /** Name to expect in the Bridge's certificate, when it is not the address's host; needed for an IP address. */
-    serverName?: string;
-  };
+  tls?:
+    | {
+        /** Authorities to trust; the system's when absent. */
+        ca?: Buffer | undefined;
+        cert?: Buffer | undefined;
+        key?: Buffer | undefined;
+        /** Name to expect in the Bridge's certificate, when it is not the address's host; needed for an IP address. */
+        serverName?: string | undefined;
+      }
+    | undefined;
   /** Milliseconds a call may take, and a download may be silent, unless the call says otherwise. Default 30,000. */
   timeoutMs?: number;
 }

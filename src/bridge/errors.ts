@@ -86,9 +86,9 @@ export function bridgeError(method: BridgeMethod, error: ServiceError): DvError 
   const correlationId = trailer(error, CORRELATION_ID, CORRELATION_ID_FORMAT);
   const cause = problemType ?? CONNECTION_ERROR.exec(error.details)?.[0];
   return new DvError(meaning.code, text(method, meaning, cause), {
-    ...(retryAfter !== undefined && { retryAt: new Date(Date.now() + Number(retryAfter) * 1000) }),
-    ...(correlationId !== undefined && { correlationId }),
-    ...(problemType !== undefined && { problemType }),
+    retryAt: retryAfter === undefined ? undefined : new Date(Date.now() + Number(retryAfter) * 1000),
+    correlationId,
+    problemType,
   });
 }
 

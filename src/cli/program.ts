@@ -1,5 +1,6 @@
 import { Command, CommanderError } from 'commander';
-import { explain, tell } from './command-support.ts';
+import { explain } from './explain-error.ts';
+import { printNote } from './output/print.ts';
 import { commands } from './commands/index.ts';
 import { VERSION } from './version.ts';
 import type { ErrorCode } from '../errors/dv-error.ts';
@@ -19,7 +20,7 @@ export async function runCli(args: readonly string[], program = createProgram())
     if (error instanceof CommanderError) return usageExit(error, args);
     const known = explain(error);
     answerError(args, known.code, known.message);
-    tell(`${known.code}: ${known.message}`);
+    printNote(`${known.code}: ${known.message}`);
     return known.exitCode;
   } finally {
     process.exitCode = before;

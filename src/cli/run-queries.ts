@@ -1,7 +1,7 @@
 import type { Pool } from 'pg';
 import { readReconciliation } from '../dict/log/reconciliation-log.ts';
 import { anyWorkerAlive, historyOf, type HistoryEvent, listRuns, type RunView } from '../engine/index.ts';
-import { tell } from './command-support.ts';
+import { printNote } from './output/print.ts';
 
 /** The runs that a run with this history started, and those it wanted to start that were open already; oldest first. */
 export async function childrenOf(pool: Pool, history: readonly HistoryEvent[]): Promise<RunView[]> {
@@ -30,5 +30,5 @@ export async function approveCommand(pool: Pool, runId: string): Promise<string>
 /** Says so when nobody is there to do the work. */
 export async function warnWithoutWorker(pool: Pool): Promise<void> {
   if (await anyWorkerAlive(pool)) return;
-  tell('No worker is alive: nothing happens until one runs. Start one with `dict-vsync worker`.');
+  printNote('No worker is alive: nothing happens until one runs. Start one with `dict-vsync worker`.');
 }

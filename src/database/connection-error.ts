@@ -68,13 +68,13 @@ export function describeDatabase(url: string): string {
 }
 
 /** A name with several addresses (localhost) fails with an error that collects theirs. */
-function firstError(error: unknown): { code?: string; syscall?: string; message: string } {
+function firstError(error: unknown): {
+  code?: string | undefined;
+  syscall?: string | undefined;
+  message: string;
+} {
   const first: unknown = error instanceof AggregateError ? error.errors[0] : error;
   if (!(first instanceof Error)) return { message: 'unknown error' };
   const { code, syscall } = first as NodeJS.ErrnoException;
-  return {
-    ...(code !== undefined && { code }),
-    ...(syscall !== undefined && { syscall }),
-    message: first.message,
-  };
+  return { code, syscall, message: first.message };
 }

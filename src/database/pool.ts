@@ -39,7 +39,7 @@ export function createPool(url: string, options: PoolOptions = {}): pg.Pool {
       connectionTimeoutMillis: 10_000,
       keepAlive: true,
       keepAliveInitialDelayMillis: KEEP_ALIVE_MS,
-      ...(options.queryTimeoutMs === undefined ? {} : { query_timeout: options.queryTimeoutMs }),
+      query_timeout: options.queryTimeoutMs,
       // Not as start-up parameters: poolers in front of Postgres refuse those they don't know.
       // oxlint-disable-next-line typescript/no-misused-promises -- it is awaited, which its type does not tell
       onConnect: async (client: pg.ClientBase) => pinSession(client, limits),
@@ -87,11 +87,11 @@ function tracked(open: Set<Socket>): Socket {
   return socket;
 }
 
-function cutBy(signal: AbortSignal): Socket {
+function cutBy(signal: AbortSignal | undefined): Socket {
   const socket = new Socket();
   const cut = () => void socket.destroy();
-  signal.addEventListener('abort', cut, { once: true });
-  socket.once('close', () => signal.removeEventListener('abort', cut));
+  signal?.addEventListener('abort', cut, { once: true });
+  socket.once('close', () => signal?.removeEventListener('abort', cut));
   return socket;
 }
 
@@ -109,7 +109,7 @@ export async function connect(
 ): Promise<pg.Client> {
   try {
     const client = new pg.Client({
-      ...(signal && { stream: () => cutBy(signal) }),
+      stream: () => cutBy(signal),
       connectionString: url,
       application_name: applicationName,
       connectionTimeoutMillis: 10_000,

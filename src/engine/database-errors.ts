@@ -69,7 +69,7 @@ function raisedOnPurpose(code: string, cause: PostgresError): DvError {
 }
 
 /** Runs a query function and turns what Postgres throws into DvErrors. */
-export async function translated<T>(work: () => Promise<T>): Promise<T> {
+export async function translateDatabaseErrors<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {

@@ -1,6 +1,5 @@
 import type { Logger } from 'pino';
 import { DvError } from '../errors/dv-error.ts';
-import { one } from '../errors/rows.ts';
 import {
   type Activities,
   type Json,
@@ -9,11 +8,12 @@ import {
   type StepError,
   stepErrorOf,
   type Transaction,
-} from './activity.ts';
+} from './activity-contract.ts';
+import { one } from '../errors/rows.ts';
 import type { Connections } from './query-timeout.ts';
 import { crashPoint } from './crash-points.ts';
 import { fromDatabase } from './database-errors.ts';
-import { Gatherer } from './statement-batcher.ts';
+import { StatementBatcher } from './statement-batcher.ts';
 import type { Machine } from './machine.ts';
 import { inTransaction } from './transaction.ts';
 
@@ -62,8 +62,8 @@ export interface ExecutorOptions<S> {
   services: S;
   log: Logger;
   /** Run fields (such as the participant) that each log line of a step shall carry. */
-  logFields?: (run: Step['run']) => Json;
-  onAttempt?: (report: AttemptReport) => void;
+  logFields?: ((run: Step['run']) => Json) | undefined;
+  onAttempt?: ((report: AttemptReport) => void) | undefined;
 }
 
 const FAIL = 'select workflow.fail_step($1, $2, $3, $4, $5) as next';
@@ -87,21 +87,21 @@ interface Active {
 export class Executor<S> {
   readonly #options: ExecutorOptions<S>;
   readonly #active = new Map<string, Active>();
-  readonly #claims: Gatherer<{ id: string }, Claim>;
-  readonly #completions: Gatherer<Completion, Claim | null>;
+  readonly #claims: StatementBatcher<{ id: string }, Claim>;
+  readonly #completions: StatementBatcher<Completion, Claim | null>;
   #stopping = false;
 
   constructor(options: ExecutorOptions<S>) {
     this.#options = options;
     const { pool, workerId } = options;
-    this.#claims = new Gatherer(async (runs) => {
+    this.#claims = new StatementBatcher(async (runs) => {
       const { rows } = await pool.query<{ id: string; next: Claim }>(
         'select run_id as id, next from workflow.claim_many($1, $2)',
         [runs.map(({ id }) => id), workerId],
       );
       return new Map(rows.map(({ id, next }) => [id, next]));
     });
-    this.#completions = new Gatherer(async (steps) => {
+    this.#completions = new StatementBatcher(async (steps) => {
       const { rows } = await pool.query<{ id: string; next: Claim | null }>(
         'select run_id as id, next from workflow.complete_many($1, $2, $3)',
         [workerId, JSON.stringify(steps), !this.#stopping],

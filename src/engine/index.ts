@@ -9,12 +9,12 @@ export type {
   Step,
   StepError,
   Transaction,
-} from './activity.ts';
-export { stepErrorOf } from './activity.ts';
+} from './activity-contract.ts';
+export { stepErrorOf } from './activity-contract.ts';
 export type { Chore } from './chores.ts';
 export { crashPoint } from './crash-points.ts';
 export { readCrontab, type Schedule } from './crontab.ts';
-export { fromDatabase, translated } from './database-errors.ts';
+export { fromDatabase, translateDatabaseErrors } from './database-errors.ts';
 export type { AttemptReport } from './executor.ts';
 export { machineOver, type Machine } from './machine.ts';
 export {
@@ -32,9 +32,11 @@ export {
   type RunView,
   signalRun,
   startRun,
+  startRunIn,
   startRuns,
 } from './runs.ts';
 export { CATCH_UP_MS, fireDueTicks, registerSchedules, type TickHandler } from './schedule.ts';
 export { storeMachines } from './store-machines.ts';
 export { inTransaction } from './transaction.ts';
+export { typedActivity, type StoredJson, type TypedActivity, type TypedStep } from './typed-activity.ts';
 export { startWorker, type RunningWorker, type WorkerOptions } from './worker.ts';

@@ -1,5 +1,5 @@
 import { DvError } from '../errors/dv-error.ts';
-import type { Activity } from './activity.ts';
+import type { Activity } from './activity-contract.ts';
 
 /** How often and how fast a failed attempt of a state is repeated. Defaults: 5 attempts, 1 s × 2, at most 30 s. */
 export interface RetryPolicy {

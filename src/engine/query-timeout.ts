@@ -8,13 +8,13 @@ export type Connections = Pick<Pool, 'query' | 'connect'>;
  * firewall that forgot it) is then destroyed, and the statement fails as a lost connection does. Transactions
  * (`connect`) are left alone: who has one watches over it.
  */
-export function impatient(pool: Pool, ms: number): Connections {
+export function withQueryTimeout(pool: Pool, ms: number): Connections {
   const query = (text: string, values?: unknown[]) => {
     // node-postgres takes it with a query; its types know it of a client only.
     const config: QueryConfig & { query_timeout: number } = {
       text,
       query_timeout: ms,
-      ...(values && { values }),
+      values: values ?? [],
     };
     return pool.query(config);
   };

@@ -7,7 +7,7 @@ import type { HeldClaim } from './heartbeat-shared.ts';
 export interface RecoveryOptions {
   log: Logger;
   /** Told of each thing this worker repaired: `abandoned`, `poisoned`, `without job`, … */
-  onRecovered?: (what: string) => void;
+  onRecovered?: ((what: string) => void) | undefined;
 }
 
 /** What a worker does with each beat: hears of cancelled and closed runs, hands back claims it does not know of. */

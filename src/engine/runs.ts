@@ -1,9 +1,9 @@
 import type { Pool } from 'pg';
+import type { Json, StepError, Transaction } from './activity-contract.ts';
 import { one } from '../errors/rows.ts';
-import type { Json, StepError } from './activity.ts';
 import { crashPoint } from './crash-points.ts';
-import { translated } from './database-errors.ts';
-import { Gatherer } from './statement-batcher.ts';
+import { translateDatabaseErrors } from './database-errors.ts';
+import { StatementBatcher } from './statement-batcher.ts';
 
 /** The statuses of a run; those of CLOSED_STATUSES are its ends. */
 export const OPEN_STATUSES = ['PENDING', 'RUNNING', 'WAITING'] as const;
@@ -69,7 +69,7 @@ const RUN_COLUMNS = `id, machine, machine_version as "machineVersion", workflow_
 
 /** The id of the run with this id or workflow key; DV_RUN_NOT_FOUND. */
 export async function findRun(pool: Pool, name: string): Promise<string> {
-  return translated(async () => {
+  return translateDatabaseErrors(async () => {
     const { rows } = await pool.query<{ id: string }>('select workflow.find_run($1) as id', [name]);
     return one(rows).id;
   });
@@ -78,7 +78,13 @@ export async function findRun(pool: Pool, name: string): Promise<string> {
 /** Runs, newest first, filtered by status, machine, ids or parent. */
 export async function listRuns(
   pool: Pool,
-  filter: { status?: string; machine?: string; ids?: string[]; parentId?: string; limit?: number } = {},
+  filter: {
+    status?: string | undefined;
+    machine?: string | undefined;
+    ids?: string[];
+    parentId?: string;
+    limit?: number;
+  } = {},
 ): Promise<RunView[]> {
   const { rows } = await pool.query<RunView>(
     `select ${RUN_COLUMNS} from workflow.runs_view
@@ -123,25 +129,34 @@ interface Start {
 }
 
 /** Starts under way on each pool. */
-const starts = new WeakMap<object, Gatherer<Start & { id: string }, string>>();
+const starts = new WeakMap<object, StatementBatcher<Start & { id: string }, string>>();
 
 /**
- * Starts a run or returns the open one of that key. On a pool, starts of the same moment share a transaction, and this
- * one's is committed when it answers; on a transaction's client it is that transaction's.
- * Errors: DV_MACHINE_UNKNOWN.
+ * Starts a run or returns the open one of that key. Starts of the same moment share a transaction; this one's is
+ * committed when the promise resolves. Errors: DV_MACHINE_UNKNOWN.
  */
 export async function startRun(
-  db: Pick<Pool, 'query'>,
+  pool: Pool,
   machine: string,
   workflowKey: string,
   input: Json,
   startedBy: string,
 ): Promise<string> {
   const start = { machine, key: workflowKey, input, by: startedBy };
-  const id = 'totalCount' in db ? await gathererOf(db).ask({ id: workflowKey, ...start }) : undefined;
-  if (id !== undefined) return id;
-  return translated(async () => {
-    const { rows } = await db.query<{ id: string }>('select workflow.start_run($1, $2, $3, $4) as id', [
+  const id = await batcherOf(pool).ask({ id: workflowKey, ...start });
+  return id ?? startRunIn(pool, machine, workflowKey, input, startedBy);
+}
+
+/** The same in the caller's transaction: the run is there when that commits. */
+export async function startRunIn(
+  tx: Pick<Transaction, 'query'>,
+  machine: string,
+  workflowKey: string,
+  input: Json,
+  startedBy: string,
+): Promise<string> {
+  return translateDatabaseErrors(async () => {
+    const { rows } = await tx.query<{ id: string }>('select workflow.start_run($1, $2, $3, $4) as id', [
       machine,
       workflowKey,
       JSON.stringify(input),
@@ -151,13 +166,13 @@ export async function startRun(
   });
 }
 
-function gathererOf(pool: Pick<Pool, 'query'>): Gatherer<Start & { id: string }, string> {
-  let gatherer = starts.get(pool);
-  if (gatherer === undefined) {
-    gatherer = new Gatherer(async (together) => startRuns(pool, together, ''));
-    starts.set(pool, gatherer);
+function batcherOf(pool: Pool): StatementBatcher<Start & { id: string }, string> {
+  let batcher = starts.get(pool);
+  if (batcher === undefined) {
+    batcher = new StatementBatcher(async (together) => startRuns(pool, together, ''));
+    starts.set(pool, batcher);
   }
-  return gatherer;
+  return batcher;
 }
 
 /** Starts many runs in one statement, as `startRun` does one; their ids by workflow key. */
@@ -166,7 +181,7 @@ export async function startRuns(
   runs: readonly { machine: string; key: string; input: Json }[],
   startedBy: string,
 ): Promise<Map<string, string>> {
-  return translated(async () => {
+  return translateDatabaseErrors(async () => {
     const { rows } = await db.query<{ key: string; id: string }>(
       'select workflow_key as key, run_id as id from workflow.start_runs($1, $2)',
       [JSON.stringify(runs), startedBy],
@@ -184,7 +199,7 @@ export async function signalRun(
   by: string,
 ): Promise<void> {
   crashPoint('before-signal');
-  await translated(async () =>
+  await translateDatabaseErrors(async () =>
     db.query('select workflow.signal($1, $2, $3, $4)', [runId, name, JSON.stringify(payload), by]),
   );
   crashPoint('after-signal');
@@ -197,7 +212,7 @@ export async function cancelRun(
   by: string,
   reason: string | null,
 ): Promise<string> {
-  return translated(async () => {
+  return translateDatabaseErrors(async () => {
     const { rows } = await pool.query<{ status: string }>('select workflow.cancel($1, $2, $3) as status', [
       runId,
       by,
@@ -214,7 +229,7 @@ export async function retryRun(
   by: string,
   reason: string | null,
 ): Promise<string> {
-  return translated(async () => {
+  return translateDatabaseErrors(async () => {
     const { rows } = await pool.query<{ state: string }>('select workflow.retry($1, $2, $3) as state', [
       runId,
       by,

@@ -1,5 +1,5 @@
+import type { Transaction } from './activity-contract.ts';
 import { maybeOne, one } from '../errors/rows.ts';
-import type { Transaction } from './activity.ts';
 import type { Connections } from './query-timeout.ts';
 import { crashPoint } from './crash-points.ts';
 import type { Schedule } from './crontab.ts';

@@ -1,7 +1,7 @@
 /** How many round trips may be under way at once: while one waits for its commit another is computed. */
-const LANES = 3;
+const MAX_IN_FLIGHT = 3;
 /** What one statement takes at most, so that none runs long. */
-const MOST = 10;
+const MAX_BATCH = 10;
 
 interface Asked<Q, A> {
   question: Q;
@@ -15,7 +15,7 @@ interface Asked<Q, A> {
  * `ask` answers by the questions' ids. Undefined is the answer to a question that it left out, and to all of a statement
  * that failed: each then asks for itself, so that nobody pays for another's mistake.
  */
-export class Gatherer<Q extends { id: string }, A> {
+export class StatementBatcher<Q extends { id: string }, A> {
   readonly #ask: (questions: readonly Q[]) => Promise<ReadonlyMap<string, A>>;
   #waiting: Asked<Q, A>[] = [];
   #underWay = 0;
@@ -34,7 +34,7 @@ export class Gatherer<Q extends { id: string }, A> {
   }
 
   #schedule(): void {
-    if (this.#scheduled || this.#underWay === LANES || this.#waiting.length === 0) return;
+    if (this.#scheduled || this.#underWay === MAX_IN_FLIGHT || this.#waiting.length === 0) return;
     this.#scheduled = true;
     // Whoever asks in this turn of the event loop still comes along.
     setImmediate(() => {
@@ -44,7 +44,7 @@ export class Gatherer<Q extends { id: string }, A> {
   }
 
   async #send(): Promise<void> {
-    const batch = this.#waiting.splice(0, MOST);
+    const batch = this.#waiting.splice(0, MAX_BATCH);
     this.#underWay++;
     this.#schedule();
     let answers: ReadonlyMap<string, A> = new Map();

@@ -1,6 +1,6 @@
 import type { QueryResult } from 'pg';
+import type { Transaction } from './activity-contract.ts';
 import { one } from '../errors/rows.ts';
-import type { Transaction } from './activity.ts';
 import type { Connections } from './query-timeout.ts';
 
 export interface TransactionOptions {

@@ -11,7 +11,7 @@ import type { Pool } from 'pg';
 import type { Logger } from 'pino';
 import type { Schedule } from './crontab.ts';
 import { asBlocked, type Chore, startChores } from './chores.ts';
-import { impatient } from './query-timeout.ts';
+import { withQueryTimeout } from './query-timeout.ts';
 import { Executor, type ExecutorOptions } from './executor.ts';
 import { keepRunning } from './keep-running.ts';
 import { startHeartbeat } from './heartbeat.ts';
@@ -23,9 +23,9 @@ import { storeMachines } from './store-machines.ts';
 export interface WorkerOptions<S> extends Omit<ExecutorOptions<S>, 'workerId' | 'pool'>, RecoveryOptions {
   pool: Pool;
   /** Session connections (LISTEN, prepared statements) for Graphile Worker, where `pool` goes through a pooler. */
-  sessionPool?: Pool;
+  sessionPool?: Pool | undefined;
   /** For the sweep and ticks: connections whose statements the server breaks off when they take too long. Default: `pool`. */
-  chorePool?: Pool;
+  chorePool?: Pool | undefined;
   /** Told when no heartbeat has got through for so long that other workers take over: connections may be dead. */
   onSilence?: () => void;
   /** How many runs at once. The pool needs twice as many connections and some. */
@@ -52,7 +52,7 @@ export interface RunningWorker {
 /** By now other workers have taken over what this one held. */
 const SILENCE_MS = 15_000;
 /** What the engine asks is short, and may wait for a person's lock a while. */
-const PATIENCE_MS = 30_000;
+const QUERY_TIMEOUT_MS = 30_000;
 /** With workflow.lease() (10 s) and the poll below: a dead worker's runs go on within 15 s. */
 const SWEEP_MS = 2000;
 /** 1 s retries must not come at 3 s: due jobs are polled, and Graphile Worker's default is 2 s. */
@@ -63,12 +63,12 @@ const LATE_TICK_MS = 5000;
  * Jobs are fetched for all slots in one statement, and an idle worker asks once, not once a slot. When all slots are
  * busy it may have fetched jobs that another worker has a slot for: it gives those back after so long.
  */
-const HOARD_MS = 500;
+const LOCAL_QUEUE_TTL_MS = 500;
 
 /** Starts a worker: stores the machines, registers the schedules, then works until stopped. */
 export async function startWorker<S>(options: WorkerOptions<S>): Promise<RunningWorker> {
   const { log } = options;
-  const pool = impatient(options.pool, PATIENCE_MS);
+  const pool = withQueryTimeout(options.pool, QUERY_TIMEOUT_MS);
   const sessionPool = options.sessionPool ?? options.pool;
   const chorePool = options.chorePool ?? pool;
   const id = `worker-${randomUUID()}`;
@@ -138,7 +138,7 @@ export async function startWorker<S>(options: WorkerOptions<S>): Promise<Running
       preset: {
         worker: {
           concurrentJobs: options.concurrency,
-          localQueue: { size: options.concurrency, ttl: HOARD_MS },
+          localQueue: { size: options.concurrency, ttl: LOCAL_QUEUE_TTL_MS },
         },
       },
       noHandleSignals: true,

@@ -10,11 +10,11 @@ export interface DvErrorOptions {
   /** Only where a case ends a command otherwise than its code usually does: a value is wrong usage when a flag gives it. */
   exit?: ErrorExit;
   /** Earliest time of the next attempt, for `rate_limited`. */
-  retryAt?: Date;
+  retryAt?: Date | undefined;
   /** DICT's or the Bridge's own correlation id, to quote in a support ticket. */
-  correlationId?: string;
+  correlationId?: string | undefined;
   /** DICT's problem type (NotFound, EntryKeyOwnedByDifferentPerson, …), when the error is DICT's answer. */
-  problemType?: string;
+  problemType?: string | undefined;
   cause?: unknown;
 }
 

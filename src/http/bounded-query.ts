@@ -6,13 +6,13 @@ export type Ask = Pick<Pool, 'query'>;
 
 /**
  * A question to the database that never holds up its asker and never piles up. The returned function asks it, or joins
- * in when it is being asked already, and waits `patienceMs` at the most: DV_DATABASE_UNREACHABLE after that. The
+ * in when it is being asked already, and waits `waitMs` at the most: DV_DATABASE_UNREACHABLE after that. The
  * question itself may go on for `limitMs` (its answer can still be used by `question`); then server and client break
  * it off and the connection is destroyed.
  */
-export function quickly<T>(
+export function singleFlightQuery<T>(
   pool: Pool,
-  { patienceMs, limitMs }: { patienceMs: number; limitMs: number },
+  { waitMs, limitMs }: { waitMs: number; limitMs: number },
   question: (ask: Ask) => Promise<T>,
 ): () => Promise<T> {
   let underWay: Promise<T> | undefined;
@@ -28,10 +28,8 @@ export function quickly<T>(
     underWay ??= begin();
     const late = Promise.withResolvers<never>();
     const timer = setTimeout(() => {
-      late.reject(
-        new DvError('DV_DATABASE_UNREACHABLE', `The database did not answer within ${patienceMs} ms.`),
-      );
-    }, patienceMs);
+      late.reject(new DvError('DV_DATABASE_UNREACHABLE', `The database did not answer within ${waitMs} ms.`));
+    }, waitMs);
     try {
       return await Promise.race([underWay, late.promise]);
     } finally {

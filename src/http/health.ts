@@ -3,7 +3,7 @@ import { type Deadline, readMissedDeadlines } from '../dict/vsync/deadline.ts';
 import { countPoisoned, fromDatabase, type RunningWorker } from '../engine/index.ts';
 import { DvError } from '../errors/dv-error.ts';
 import { readTroubledStreams, type TroubledStream } from '../notify/index.ts';
-import { type Ask, quickly } from './bounded-query.ts';
+import { type Ask, singleFlightQuery } from './bounded-query.ts';
 
 export interface Reason {
   reason:
@@ -80,20 +80,24 @@ export function createHealth({ pool, worker, migrations, functionsNumber }: Heal
   };
   if (worker !== undefined) started(worker);
 
-  const askDatabase = quickly(pool, { patienceMs: 1500, limitMs: 1500 }, async (ask): Promise<Found> => {
-    const { rows } = await ask.query<{ name: string; functions: string | null }>(
-      `select name, (select value from workflow.settings where name = 'functions_number') as functions
+  const askDatabase = singleFlightQuery(
+    pool,
+    { waitMs: 1500, limitMs: 1500 },
+    async (ask): Promise<Found> => {
+      const { rows } = await ask.query<{ name: string; functions: string | null }>(
+        `select name, (select value from workflow.settings where name = 'functions_number') as functions
        from workflow.migrations_applied where not obsolete`,
-    );
-    const applied = rows.map(({ name }) => name).sort();
-    const sameFunctions = functionsNumber === undefined || Number(rows[0]?.functions) === functionsNumber;
-    const current =
-      (shipped === undefined ? applied.length > 0 : applied.join() === shipped.join()) && sameFunctions;
-    if (!current) return { reasons: [NOT_CURRENT], warnings: [] };
-    const late = (await readMissedDeadlines(ask)).map(warningOf);
-    const troubled = (await readTroubledStreams(ask)).flatMap(warningsOf);
-    return { reasons: [], warnings: [...late, ...troubled, ...(await poisonedIn(ask))] };
-  });
+      );
+      const applied = rows.map(({ name }) => name).sort();
+      const sameFunctions = functionsNumber === undefined || Number(rows[0]?.functions) === functionsNumber;
+      const current =
+        (shipped === undefined ? applied.length > 0 : applied.join() === shipped.join()) && sameFunctions;
+      if (!current) return { reasons: [NOT_CURRENT], warnings: [] };
+      const late = (await readMissedDeadlines(ask)).map(warningOf);
+      const troubled = (await readTroubledStreams(ask)).flatMap(warningsOf);
+      return { reasons: [], warnings: [...late, ...troubled, ...(await poisonedIn(ask))] };
+    },
+  );
 
   const inDatabase = async (): Promise<Found> => {
     try {

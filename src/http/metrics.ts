@@ -1,7 +1,7 @@
 import type { Pool } from 'pg';
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { AttemptReport } from '../engine/index.ts';
-import { quickly } from './bounded-query.ts';
+import { singleFlightQuery } from './bounded-query.ts';
 import { createReader, OUTBOX_MOST } from './metric-queries.ts';
 
 export interface Metrics {
@@ -27,7 +27,7 @@ export function createMetrics(pool: Pool): Metrics {
   collectDefaultMetrics({ register: registry });
 
   const read = createReader();
-  const refresh = quickly(pool, { patienceMs: 600, limitMs: 10_000 }, async (ask) => {
+  const refresh = singleFlightQuery(pool, { waitMs: 600, limitMs: 10_000 }, async (ask) => {
     const readings = await read(ask);
     verifications.reset();
     for (const { count, participant, keyType: key_type, result } of readings.verifications) {

@@ -7,10 +7,10 @@ export {
   publishUndoDone,
   publishUndone,
   publishVerificationSummary,
-  readTold,
+  readPublished,
 } from './outbox/outbox.ts';
 export type { NotifyContent } from './outbox/personal-data.ts';
-export { CHANNEL, postgresWay } from './transports/postgres-transport.ts';
+export { CHANNEL, postgresTransport } from './transports/postgres-transport.ts';
 export type { PulsarSettings } from './pulsar/pulsar-connection.ts';
 export { relayOutbox, type RelayOptions } from './outbox/relay.ts';
 export { expireMessages } from './outbox/message-retention.ts';
@@ -21,8 +21,8 @@ export {
   type TroubledStream,
   type Undelivered,
 } from './outbox/undelivered.ts';
-export { openWay } from './transports/open-transport.ts';
-export type { Delivery, OutboxMessage, Way } from './transports/transport.ts';
+export { openTransport } from './transports/open-transport.ts';
+export type { Delivery, OutboxMessage, Transport } from './transports/transport.ts';
 export { hearDatabase } from './subscriptions/database-messages.ts';
 export { consumeKeyEvents } from './subscriptions/consume-key-events.ts';
 export { subscribe } from './subscriptions/subscribe.ts';

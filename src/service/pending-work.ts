@@ -2,7 +2,7 @@ import type { Pool } from 'pg';
 import { one } from '../errors/rows.ts';
 
 /** What there is to do beside the workflows. */
-export interface WhatWaits {
+export interface PendingWork {
   /** Messages to Core-Dict. */
   messages: boolean;
   /** VSync deltas and changes of single keys to fold. */
@@ -12,8 +12,8 @@ export interface WhatWaits {
 }
 
 /** Looks, in one statement: an idle worker asks once and not once a chore. */
-export async function whatWaits(pool: Pool): Promise<WhatWaits> {
-  const { rows } = await pool.query<WhatWaits>(
+export async function findPendingWork(pool: Pool): Promise<PendingWork> {
+  const { rows } = await pool.query<PendingWork>(
     `select exists (select from dict.outbox where delivered_at is null and dead_at is null) as messages,
             exists (select from dict.vsync_deltas) or exists (select from dict.cid_changes) as deltas,
             exists (select from dict.feed_queue) as feed`,

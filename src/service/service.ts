@@ -5,26 +5,32 @@ import { randomUUID } from 'node:crypto';
 import type { Bridge } from '../bridge/index.ts';
 import type { Settings } from '../settings.ts';
 import { cutConnections } from '../database/pool.ts';
-import { settleFeed } from '../dict/key-base/connected-tables.ts';
+import { processFeedQueue } from '../dict/key-base/connected-tables.ts';
 import { checkDeadlines, configureDeadline } from '../dict/vsync/deadline.ts';
 import { limitedBridge, seedRateLimits } from '../dict/rate-limits/rate-limits.ts';
 import { removeExpired, type RetentionAges } from '../dict/log/run-retention.ts';
 import { configureParticipants, FOLD_EVERY_MS, foldDeltas } from '../dict/vsync/vsync-store.ts';
-import { type AttemptReport, readCrontab, type RunningWorker, startWorker } from '../engine/index.ts';
+import {
+  type AttemptReport,
+  inTransaction,
+  readCrontab,
+  type RunningWorker,
+  startWorker,
+} from '../engine/index.ts';
 import { forgetKeyEvents, refuseConnected } from '../dict/key-base/apply-key-events.ts';
 import {
   consumeKeyEvents,
   expireMessages,
-  openWay,
+  openTransport,
   relayOutbox,
   type Subscription,
 } from '../notify/index.ts';
 import { pulsarSettings } from './pulsar-settings.ts';
 import { removeLeftFiles } from './temp-files.ts';
 import { machines, openSchedule, tickVerificationSchedules } from '../workflows/index.ts';
-import { type WhatWaits, whatWaits } from './pending-work.ts';
+import { type PendingWork, findPendingWork } from './pending-work.ts';
 
-const ALL_WAITS: WhatWaits = { messages: true, deltas: true, feed: true };
+const ALL_WAITS: PendingWork = { messages: true, deltas: true, feed: true };
 
 /** A chore's turn at what has expired: the next one goes on. */
 const RETENTION_MS = 5000;
@@ -65,19 +71,19 @@ export async function startService(options: ServiceOptions): Promise<RunningWork
   );
   // Undone when the start fails: it may be tried again.
   await using started = new AsyncDisposableStack();
-  const way = await openWay(pulsarSettings(settings));
-  started.defer(async () => way.close());
-  const waits: WhatWaits = { ...ALL_WAITS };
+  const transport = await openTransport(pulsarSettings(settings));
+  started.defer(async () => transport.close());
+  const waits: PendingWork = { ...ALL_WAITS };
   /** A chore that does nothing, and asks nothing, until a look has found something for it. */
-  const ifAny = (what: keyof WhatWaits, work: () => Promise<unknown>) => async () => {
+  const ifAny = (what: keyof PendingWork, work: () => Promise<unknown>) => async () => {
     if (!waits[what]) return;
     waits[what] = false;
     await work();
   };
   const worker = await startWorker({
     pool,
-    ...(options.sessionPool && { sessionPool: options.sessionPool }),
-    ...(options.chorePool && { chorePool: options.chorePool }),
+    sessionPool: options.sessionPool,
+    chorePool: options.chorePool,
     onSilence: () => {
       for (const each of [pool, options.sessionPool, options.chorePool]) if (each) cutConnections(each);
     },
@@ -90,15 +96,15 @@ export async function startService(options: ServiceOptions): Promise<RunningWork
     schedules,
     ticks: { verification_schedule: tickVerificationSchedules(participants) },
     logFields: ({ input }) => ({ participant: input['participant'], keyType: input['keyType'] }),
-    ...(options.onAttempt && { onAttempt: options.onAttempt }),
-    ...(options.onRecovered && { onRecovered: options.onRecovered }),
+    onAttempt: options.onAttempt,
+    onRecovered: options.onRecovered,
     chores: [
       {
         name: 'look',
         everyMs: 750,
         run: async () => {
           try {
-            Object.assign(waits, await whatWaits(chorePool));
+            Object.assign(waits, await findPendingWork(chorePool));
           } catch (error) {
             // What keeps the look from one table must not keep the others from theirs: let them see for themselves.
             Object.assign(waits, ALL_WAITS);
@@ -110,7 +116,7 @@ export async function startService(options: ServiceOptions): Promise<RunningWork
         name: 'relay',
         everyMs: 100,
         run: ifAny('messages', async () =>
-          relayOutbox(chorePool, way, { content: settings.NOTIFY_CONTENT, log }),
+          relayOutbox(chorePool, transport, { content: settings.NOTIFY_CONTENT, log }),
         ),
       },
       {
@@ -120,7 +126,7 @@ export async function startService(options: ServiceOptions): Promise<RunningWork
       },
       { name: 'fold', everyMs: FOLD_EVERY_MS, run: ifAny('deltas', async () => foldDeltas(chorePool)) },
       // Not limited: a mapping that was mended has all of its table compared in one statement. It waits 1 ms for a lock.
-      { name: 'feed', everyMs: 500, run: ifAny('feed', async () => settleFeed(pool)) },
+      { name: 'feed', everyMs: 500, run: ifAny('feed', async () => processFeedQueue(pool)) },
       {
         name: 'deadlines',
         everyMs: 60_000,
@@ -144,7 +150,8 @@ export async function startService(options: ServiceOptions): Promise<RunningWork
     ],
   });
   started.defer(async () => worker.stop());
-  for (const participant of participants) await openSchedule(pool, participant);
+  for (const participant of participants)
+    await inTransaction(pool, async (tx) => openSchedule(tx, participant));
   const keyEvents = await hearKeyEvents(options);
   started.defer(async () => keyEvents?.close());
   const running = started.move();

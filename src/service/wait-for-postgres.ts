@@ -11,7 +11,7 @@ const LONGEST_PAUSE_MS = 5000;
  * that fails is the caller's at once: a wrong password, a missing database and a newer schema do not heal by waiting.
  * Returns nothing when told to stop before it was done.
  */
-export async function untilPostgresIsThere<T>(
+export async function waitForPostgres<T>(
   { log, signal }: { log: Logger; signal: AbortSignal },
   work: () => Promise<T>,
 ): Promise<T | undefined> {

@@ -92,7 +92,7 @@ export class Gate {
       const retryAfterSec = fault.retryAfterSec ?? (fault.status === 503 ? RETRY_AFTER_SEC : undefined);
       throw new DictProblem(fault.status, 'Switched on in the simulator', {
         type: fault.type ?? GENERAL_TYPES[fault.status],
-        ...(retryAfterSec !== undefined && { retryAfterSec }),
+        retryAfterSec,
       });
     }
     if (!isIspb(participant)) throw new DictProblem(400, 'Participant is not an ISPB');

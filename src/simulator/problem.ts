@@ -21,7 +21,11 @@ export class DictProblem extends Error {
   /** Set when the problem becomes an answer. */
   correlationId = '';
 
-  constructor(status: DictStatus, detail: string, options: { type?: string; retryAfterSec?: number } = {}) {
+  constructor(
+    status: DictStatus,
+    detail: string,
+    options: { type?: string; retryAfterSec?: number | undefined } = {},
+  ) {
     super(detail);
     this.name = 'DictProblem';
     this.status = status;

@@ -1,6 +1,8 @@
 import type { Command } from 'commander';
 import { cancelRun, findRun } from '../../engine/index.ts';
-import { answer, byOption, command, type CommonOptions, withDatabase } from '../command-support.ts';
+import { printAnswer } from '../output/print.ts';
+import { byOption, command, type CommonOptions } from '../command-options.ts';
+import { withDatabase } from '../with-database.ts';
 
 interface CancelOptions extends CommonOptions {
   by: string;
@@ -20,7 +22,7 @@ export function cancel(): Command {
       await withDatabase({}, async ({ pool }) => {
         const id = await findRun(pool, name);
         const status = await cancelRun(pool, id, options.by, options.reason ?? null);
-        answer(options, { id, status }, () =>
+        printAnswer(options, { id, status }, () =>
           status === 'CANCELLED'
             ? `Run ${id} is cancelled.`
             : `Run ${id} is at work: it ends with the step it is in.`,

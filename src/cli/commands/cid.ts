@@ -6,7 +6,8 @@ import { parseIspb } from '../../dict/entry/ispb.ts';
 import { isKeyType } from '../../dict/entry/key-type.ts';
 import { requestIdBytes } from '../../dict/entry/uuid.ts';
 import { DvError } from '../../errors/dv-error.ts';
-import { answer, asUsage, command, type CommonOptions, tell } from '../command-support.ts';
+import { printAnswer, printNote } from '../output/print.ts';
+import { asUsage, command, type CommonOptions } from '../command-options.ts';
 
 interface CidOptions extends CommonOptions {
   requestId?: string;
@@ -57,7 +58,7 @@ export function cid(): Command {
     .action(async ({ json, ...flags }: CidOptions) => {
       if (Object.keys(flags).length > 0) {
         const hex = computeCid(inputOf(flags)).toString('hex');
-        answer({ json }, { cid: hex }, () => hex);
+        printAnswer({ json }, { cid: hex }, () => hex);
         return;
       }
       if (process.stdin.isTTY) {
@@ -96,7 +97,7 @@ function inputOf(flags: CidOptions): CidInput {
   };
   if (missing.length > 0) throw new DvError('DV_USAGE', `A CID needs also ${missing.join(', ')}.`);
   if (!isKeyType(input.keyType)) {
-    tell('Note: this key type is none of those that BACEN has now. The CID is computed all the same.');
+    printNote('Note: this key type is none of those that BACEN has now. The CID is computed all the same.');
   }
   return input;
 }
@@ -111,7 +112,7 @@ async function* cidsOfStdin(): AsyncGenerator<{ line: number; cid: string }, voi
 async function answerJson(): Promise<void> {
   const cids: { line: number; cid: string }[] = [];
   for await (const item of cidsOfStdin()) cids.push(item);
-  answer({ json: true }, { cids }, () => '');
+  printAnswer({ json: true }, { cids }, () => '');
 }
 
 async function printLines(): Promise<void> {

@@ -12,16 +12,10 @@ import {
 import { foldDeltas } from '../../dict/vsync/vsync-store.ts';
 import { inTransaction } from '../../engine/index.ts';
 import { DvError } from '../../errors/dv-error.ts';
-import {
-  answer,
-  command,
-  type CommonOptions,
-  group,
-  tell,
-  withDatabase,
-  wholeNumber,
-} from '../command-support.ts';
-import { grouped, table, when } from '../output/format.ts';
+import { printAnswer, printNote } from '../output/print.ts';
+import { command, type CommonOptions, group, wholeNumber } from '../command-options.ts';
+import { withDatabase } from '../with-database.ts';
+import { formatCount, table, formatTime } from '../output/format.ts';
 
 interface RejectsOptions extends CommonOptions {
   source?: string;
@@ -54,12 +48,12 @@ function add(): Command {
       await withDatabase({}, async ({ pool }) => {
         const added = await runMapping(pool, sql);
         for (const name of added) {
-          if (process.stderr.isTTY) tell(`Loading ${name}…`);
+          if (process.stderr.isTTY) printNote(`Loading ${name}…`);
           await loadSource(pool, name);
         }
         await foldDeltas(pool);
         const sources = (await readSources(pool)).filter(({ name }) => added.includes(name));
-        answer(options, { sources }, () => show(sources));
+        printAnswer(options, { sources }, () => show(sources));
       });
     });
 }
@@ -71,7 +65,7 @@ function list(): Command {
   ]).action(async (options: CommonOptions) => {
     await withDatabase({}, async ({ pool }) => {
       const sources = await readSources(pool);
-      answer(options, { sources }, () => show(sources));
+      printAnswer(options, { sources }, () => show(sources));
     });
   });
 }
@@ -87,7 +81,11 @@ function load(): Command {
       await withDatabase({}, async ({ pool }) => {
         const differed = await loadSource(pool, name);
         await foldDeltas(pool);
-        answer(options, { differed }, () => `${grouped(differed)} keys differed from what ${name} shows.`);
+        printAnswer(
+          options,
+          { differed },
+          () => `${formatCount(differed)} keys differed from what ${name} shows.`,
+        );
       });
     });
 }
@@ -103,7 +101,7 @@ function rejects(): Command {
     .action(async (options: RejectsOptions) => {
       await withDatabase({}, async ({ pool }) => {
         const found = await readRejects(pool, options.source ?? null, options.limit);
-        answer(options, { rejects: found }, () =>
+        printAnswer(options, { rejects: found }, () =>
           found.length === 0
             ? 'Every key of the connected tables can be used.'
             : table(
@@ -114,7 +112,7 @@ function rejects(): Command {
                   row.keyType,
                   row.key,
                   row.reason,
-                  when(row.since),
+                  formatTime(row.since),
                 ]),
               ),
         );
@@ -132,7 +130,7 @@ function remove(): Command {
     .action(async (name: string, options: CommonOptions) => {
       await withDatabase({}, async ({ pool }) => {
         await disconnectSource(pool, name);
-        answer(options, { removed: name }, () => `${name} is disconnected.`);
+        printAnswer(options, { removed: name }, () => `${name} is disconnected.`);
       });
     });
 }
@@ -188,9 +186,9 @@ function show(sources: readonly ConnectedSource[]): string {
       source.participants?.join(', ') ?? 'all',
       source.view,
       source.tables.join(', '),
-      source.loadedAt === null ? 'not yet' : when(source.loadedAt),
-      grouped(source.rejects),
-      grouped(source.queued),
+      source.loadedAt === null ? 'not yet' : formatTime(source.loadedAt),
+      formatCount(source.rejects),
+      formatCount(source.queued),
     ]),
   );
 }

@@ -1,7 +1,15 @@
 import type { Command } from 'commander';
+import {
+  findRun,
+  inTransaction,
+  listRuns,
+  type Transaction,
+  translateDatabaseErrors,
+} from '../../engine/index.ts';
+import { printAnswer } from '../output/print.ts';
+import { command, type CommonOptions } from '../command-options.ts';
+import { withDatabase } from '../with-database.ts';
 import { one } from '../../errors/rows.ts';
-import { findRun, inTransaction, listRuns, type Transaction, translated } from '../../engine/index.ts';
-import { answer, command, type CommonOptions, withDatabase } from '../command-support.ts';
 import { warnWithoutWorker } from '../run-queries.ts';
 
 export interface DecisionOptions extends CommonOptions {
@@ -31,7 +39,7 @@ export function decision<O extends DecisionOptions>(
     .action(async (run: string, options: O) => {
       await withDatabase({}, async ({ pool }) => {
         const id = await findRun(pool, run);
-        await translated(async () =>
+        await translateDatabaseErrors(async () =>
           inTransaction(pool, async (tx) => {
             await before?.(tx, id, options);
             await tx.query(`select dict.${name}_reconciliation($1, $2, $3, $4)`, [
@@ -43,7 +51,7 @@ export function decision<O extends DecisionOptions>(
           }),
         );
         const now = one(await listRuns(pool, { ids: [id] }));
-        answer(options, { run: now }, () => `Run ${id} is ${done}.`);
+        printAnswer(options, { run: now }, () => `Run ${id} is ${done}.`);
         await warnWithoutWorker(pool);
       });
     });

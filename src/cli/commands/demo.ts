@@ -14,7 +14,8 @@ import { DvError } from '../../errors/dv-error.ts';
 import { one } from '../../errors/rows.ts';
 import { createLog } from '../../log.ts';
 import { damage, generateKeyBase, startSimulator } from '../../simulator/index.ts';
-import { answer, command, wholeNumber } from '../command-support.ts';
+import { printAnswer } from '../output/print.ts';
+import { command, wholeNumber } from '../command-options.ts';
 import { startChurn } from '../demo/churn.ts';
 import { narrator } from '../demo/narration.ts';
 import { demoCoreDict } from '../demo/pulsar.ts';
@@ -162,7 +163,7 @@ async function runDemo(options: DemoOptions): Promise<number> {
     churn: customers,
     heard: coreDict?.heard,
   });
-  answer(options, report, () => showReport(report));
+  printAnswer(options, report, () => showReport(report));
   return report.inSync && (customers?.reverted ?? 0) === 0 && heardAll() ? 0 : 1;
 }
 

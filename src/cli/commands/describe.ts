@@ -15,8 +15,10 @@ import {
   type SentVSyncReport,
 } from '../../dict/log/run-reports.ts';
 import { findRun, historyOf, type HistoryEvent, listRuns, type RunView } from '../../engine/index.ts';
-import { answer, command, type CommonOptions, withDatabase } from '../command-support.ts';
-import { fields, grouped, lasting, table, when } from '../output/format.ts';
+import { printAnswer } from '../output/print.ts';
+import { command, type CommonOptions } from '../command-options.ts';
+import { withDatabase } from '../with-database.ts';
+import { fields, formatCount, formatDuration, table, formatTime } from '../output/format.ts';
 import { shortReport } from '../output/report-text.ts';
 import { approveCommand, childrenOf, waitsForPerson } from '../run-queries.ts';
 import { timeline } from '../output/timeline.ts';
@@ -46,7 +48,7 @@ export function describe(): Command {
     .action(async (name: string, options: CommonOptions) => {
       await withDatabase({}, async ({ pool }) => {
         const description = await read(pool, await findRun(pool, name));
-        answer(options, description, () => show(description));
+        printAnswer(options, description, () => show(description));
       });
     });
 }
@@ -100,14 +102,14 @@ function showRun(run: RunView): string {
     ['status', run.status],
     ['state', run.state],
     ['waits for', run.waitsFor],
-    ['until', run.deadline && when(run.deadline)],
-    ['next step', run.wakeAt && when(run.wakeAt)],
+    ['until', run.deadline && formatTime(run.deadline)],
+    ['next step', run.wakeAt && formatTime(run.wakeAt)],
     ['attempt', run.closedAt === null && run.attempt > 0 ? `${run.attempt} of ${run.maxAttempts}` : null],
     ['error', error],
     ['failed in', run.failedState],
-    ['started', `${when(run.createdAt)} by ${run.startedBy}`],
-    ['ended', run.closedAt && when(run.closedAt)],
-    ['took', lasting(run.seconds)],
+    ['started', `${formatTime(run.createdAt)} by ${run.startedBy}`],
+    ['ended', run.closedAt && formatTime(run.closedAt)],
+    ['took', formatDuration(run.seconds)],
     ['worker', run.claimedBy],
     ['parent', run.parentId],
     ['continues', run.continuedFrom],
@@ -119,7 +121,7 @@ function showHistory(history: readonly HistoryEvent[]): string {
   return table(
     ['at', 'state', 'attempt', 'result', 'then', 'took'],
     timeline(history).map((item) => [
-      when(item.at),
+      formatTime(item.at),
       item.state,
       item.attempt === null ? '' : String(item.attempt),
       [
@@ -127,7 +129,7 @@ function showHistory(history: readonly HistoryEvent[]): string {
         ...(item.error === null ? [] : [`${item.error.code}: ${item.error.message}`]),
       ].join(' '),
       item.nextState ?? '',
-      item.seconds === null ? '' : lasting(item.seconds),
+      item.seconds === null ? '' : formatDuration(item.seconds),
     ]),
   );
 }
@@ -136,10 +138,10 @@ function showSentVSyncs(sent: readonly SentVSyncReport[]): string {
   return table(
     ['at', 'key type', 'answer', 'keys', 'VSync', 'correlation id'],
     sent.map((row) => [
-      when(row.askedAt),
+      formatTime(row.askedAt),
       row.keyType,
       row.errorCode ?? row.result ?? 'none yet',
-      grouped(row.entries),
+      formatCount(row.entries),
       row.vsync,
       row.correlationId ?? '',
     ]),
@@ -147,7 +149,7 @@ function showSentVSyncs(sent: readonly SentVSyncReport[]): string {
 }
 
 function showReconciliation(found: ReconciliationSummary & { comparisons: RoundReport[] }): string {
-  const count = (n: number | null) => (n === null ? '' : grouped(n));
+  const count = (n: number | null) => (n === null ? '' : formatCount(n));
   const counts = fields([
     ['outcome', found.outcome],
     ['reason', found.reason],
@@ -175,7 +177,7 @@ function showReconciliation(found: ReconciliationSummary & { comparisons: RoundR
     ],
     found.comparisons.map((round) => [
       String(round.round),
-      when(round.comparedAt ?? round.snapshotAt),
+      formatTime(round.comparedAt ?? round.snapshotAt),
       count(round.fileCids),
       count(round.dictOnlyCids),
       count(round.localOnlyCids),
@@ -192,14 +194,14 @@ function showUndo(undo: UndoSummary): string {
     ['undoes', undo.undoneRun],
     ['asked for by', undo.by],
     ['reason', undo.reason],
-    ['keys put back', `${grouped(undo.keysUndone)} (held until they are released)`],
-    ['keys left alone', `${grouped(undo.keysLeft)} (something newer has touched them)`],
+    ['keys put back', `${formatCount(undo.keysUndone)} (held until they are released)`],
+    ['keys left alone', `${formatCount(undo.keysLeft)} (something newer has touched them)`],
   ]);
 }
 
 function showChildren(children: readonly RunView[]): string {
   return table(
     ['run', 'workflow key', 'status', 'state', 'took'],
-    children.map((run) => [run.id, run.workflowKey, run.status, run.state, lasting(run.seconds)]),
+    children.map((run) => [run.id, run.workflowKey, run.status, run.state, formatDuration(run.seconds)]),
   );
 }

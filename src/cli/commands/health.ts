@@ -2,10 +2,11 @@ import type { Command } from 'commander';
 import { z } from 'zod';
 import { readSettings } from '../../settings.ts';
 import { DvError } from '../../errors/dv-error.ts';
-import { answer, command } from '../command-support.ts';
+import { printAnswer } from '../output/print.ts';
+import { command } from '../command-options.ts';
 
 /** The worker itself takes 2 s at most. */
-const PATIENCE_MS = 4000;
+const REQUEST_TIMEOUT_MS = 4000;
 
 /** What /readyz answers, whichever version of the worker answers it. */
 const readinessSchema = z.object({
@@ -37,7 +38,7 @@ export function health(): Command {
       throw new DvError('DV_USAGE', 'HTTP_PORT 0 lets the worker take any port: set the one it took.');
     }
     const readiness = await ask(readyUrl(host, port));
-    answer(options, readiness, () => describe(readiness));
+    printAnswer(options, readiness, () => describe(readiness));
     process.exitCode = readiness.ready ? 0 : 1;
   });
 }
@@ -50,7 +51,7 @@ function readyUrl(host: string, port: number): string {
 
 async function ask(url: string): Promise<Readiness> {
   try {
-    const response = await fetch(url, { signal: AbortSignal.timeout(PATIENCE_MS) });
+    const response = await fetch(url, { signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS) });
     return readinessSchema.parse(await response.json());
   } catch {
     return {

@@ -1,16 +1,16 @@
 import type { Command } from 'commander';
 import { listHeldKeys } from '../../dict/key-base/held-keys.ts';
 import type { KeyType } from '../../dict/entry/key-type.ts';
+import { printAnswer } from '../output/print.ts';
 import {
-  answer,
   command,
   type CommonOptions,
   keyTypesOption,
   participantOption,
   wholeNumber,
-  withDatabase,
-} from '../command-support.ts';
-import { grouped, table, when } from '../output/format.ts';
+} from '../command-options.ts';
+import { withDatabase } from '../with-database.ts';
+import { formatCount, table, formatTime } from '../output/format.ts';
 
 interface HeldOptions extends CommonOptions {
   participant?: string;
@@ -30,7 +30,7 @@ export function held(): Command {
     .action(async ({ participant, keyType, limit, json }: HeldOptions) => {
       await withDatabase({}, async ({ pool }) => {
         const found = await listHeldKeys(pool, { participant, keyTypes: keyType, limit });
-        answer({ ...(json !== undefined && { json }) }, found, () => show(found));
+        printAnswer({ json }, found, () => show(found));
       });
     });
 }
@@ -41,11 +41,11 @@ function show({ held: total, keys }: Awaited<ReturnType<typeof listHeldKeys>>): 
     key.participant,
     key.keyType,
     key.key,
-    when(key.heldAt),
+    formatTime(key.heldAt),
     key.by,
     key.reason ?? '',
     key.undoRun,
   ]);
   const list = table(['participant', 'key type', 'key', 'held since', 'by', 'reason', 'undo run'], rows);
-  return total > keys.length ? `${list}\n${grouped(total)} in all.` : list;
+  return total > keys.length ? `${list}\n${formatCount(total)} in all.` : list;
 }

@@ -7,16 +7,10 @@ import { readEntriesCsv } from '../../dict/key-base/csv.ts';
 import { type ImportedEntry, importEntries } from '../../dict/key-base/import.ts';
 import { foldDeltas } from '../../dict/vsync/vsync-store.ts';
 import { DvError } from '../../errors/dv-error.ts';
-import {
-  answer,
-  command,
-  type CommonOptions,
-  participantOption,
-  participantsOf,
-  tell,
-  withDatabase,
-} from '../command-support.ts';
-import { grouped, lasting } from '../output/format.ts';
+import { printAnswer, printNote } from '../output/print.ts';
+import { command, type CommonOptions, participantOption, participantsOf } from '../command-options.ts';
+import { withDatabase } from '../with-database.ts';
+import { formatCount, formatDuration } from '../output/format.ts';
 import { progress } from '../output/progress.ts';
 
 interface ImportOptions extends CommonOptions {
@@ -55,7 +49,7 @@ export function importKeys(): Command {
         const entries = entriesOf(source.stream, defaultParticipant, (read) => {
           shown.end();
           if (read > QUICK)
-            tell(`All ${grouped(read)} keys are good. Writing them; this takes some times as long.`);
+            printNote(`All ${formatCount(read)} keys are good. Writing them; this takes some times as long.`);
         });
         const onProgress = (read: number) => shown.update(read, source.share());
         const result = await importEntries(pool, entries, onProgress).finally(() => {
@@ -65,9 +59,9 @@ export function importKeys(): Command {
         // The workers do so all the time, but none may run yet, and an import leaves many.
         await foldDeltas(pool);
         const seconds = (performance.now() - began) / 1000;
-        answer(options, { ...result, seconds: Math.round(seconds * 1000) / 1000 }, () => {
+        printAnswer(options, { ...result, seconds: Math.round(seconds * 1000) / 1000 }, () => {
           const { read, changed } = result;
-          return `${grouped(read)} keys read, ${grouped(changed)} of them new or changed, in ${lasting(seconds)}.`;
+          return `${formatCount(read)} keys read, ${formatCount(changed)} of them new or changed, in ${formatDuration(seconds)}.`;
         });
       });
     });

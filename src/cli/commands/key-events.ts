@@ -1,7 +1,9 @@
 import type { Command } from 'commander';
 import { readKeyEventRejects } from '../../dict/key-base/apply-key-events.ts';
-import { answer, command, type CommonOptions, wholeNumber, withDatabase } from '../command-support.ts';
-import { table, when } from '../output/format.ts';
+import { printAnswer } from '../output/print.ts';
+import { command, type CommonOptions, wholeNumber } from '../command-options.ts';
+import { withDatabase } from '../with-database.ts';
+import { table, formatTime } from '../output/format.ts';
 
 interface KeyEventsOptions extends CommonOptions {
   limit: number;
@@ -18,13 +20,13 @@ export function keyEvents(): Command {
     .action(async (options: KeyEventsOptions) => {
       await withDatabase({}, async ({ pool }) => {
         const rejects = await readKeyEventRejects(pool, options.limit);
-        answer(options, { rejects }, () =>
+        printAnswer(options, { rejects }, () =>
           rejects.length === 0
             ? 'No key event was refused, or DICT has said OK since.'
             : table(
                 ['received', 'type', 'participant', 'key type', 'key', 'reason', 'source', 'id'],
                 rejects.map((row) => [
-                  when(row.receivedAt),
+                  formatTime(row.receivedAt),
                   row.type,
                   row.participant,
                   row.keyType,

@@ -2,8 +2,10 @@ import type { Command } from 'commander';
 import { type Deadline, readDeadlines } from '../../dict/vsync/deadline.ts';
 import { CLOSED_STATUSES, countPoisoned, listRuns, OPEN_STATUSES, type RunView } from '../../engine/index.ts';
 import { machines } from '../../workflows/index.ts';
-import { answer, command, type CommonOptions, oneOf, wholeNumber, withDatabase } from '../command-support.ts';
-import { lasting, table, when } from '../output/format.ts';
+import { printAnswer } from '../output/print.ts';
+import { command, type CommonOptions, oneOf, wholeNumber } from '../command-options.ts';
+import { withDatabase } from '../with-database.ts';
+import { formatDuration, table, formatTime } from '../output/format.ts';
 
 interface ListOptions extends CommonOptions {
   status?: string;
@@ -33,7 +35,7 @@ export function list(): Command {
         const runs = await listRuns(pool, { status, machine, limit });
         const deadlines = await readDeadlines(pool);
         const poisoned = await countPoisoned(pool);
-        answer({ json }, { runs, deadlines, poisoned }, () =>
+        printAnswer({ json }, { runs, deadlines, poisoned }, () =>
           [
             ...deadlines.filter(({ missed }) => missed).map(showMissed),
             ...poisoned.map(
@@ -48,8 +50,8 @@ export function list(): Command {
 }
 
 function showMissed({ participant, keyType, lastOkAt, deadlineAt }: Deadline): string {
-  const last = lastOkAt === null ? 'there never was one' : `the last came ${when(lastOkAt)}`;
-  return `Deadline missed: ${participant} ${keyType} had no OK by ${when(deadlineAt)}; ${last}.`;
+  const last = lastOkAt === null ? 'there never was one' : `the last came ${formatTime(lastOkAt)}`;
+  return `Deadline missed: ${participant} ${keyType} had no OK by ${formatTime(deadlineAt)}; ${last}.`;
 }
 
 function show(runs: readonly RunView[]): string {
@@ -61,8 +63,8 @@ function show(runs: readonly RunView[]): string {
       run.workflowKey,
       run.status,
       run.state,
-      when(run.createdAt),
-      lasting(run.seconds),
+      formatTime(run.createdAt),
+      formatDuration(run.seconds),
       run.waitsFor ?? run.errorCode ?? '',
     ]),
   );

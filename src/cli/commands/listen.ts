@@ -2,8 +2,10 @@ import type { Command } from 'commander';
 import type { Settings } from '../../settings.ts';
 import { KEY_TYPES } from '../../dict/entry/key-type.ts';
 import { hearDatabase, subscribe } from '../../notify/index.ts';
-import { ambient, command, type CommonOptions, tell, wholeNumber, withDatabase } from '../command-support.ts';
-import { heardLine } from '../output/format-event.ts';
+import { ambient, withDatabase } from '../with-database.ts';
+import { command, type CommonOptions, wholeNumber } from '../command-options.ts';
+import { printNote } from '../output/print.ts';
+import { formatEvent } from '../output/format-event.ts';
 import { pulsarSettings } from '../../service/pulsar-settings.ts';
 
 interface ListenOptions extends CommonOptions {
@@ -35,7 +37,7 @@ export function listen(): Command {
       let heard = 0;
       const take = (event: unknown) => {
         if (stopping.signal.aborted) return;
-        process.stdout.write(`${options.json === true ? JSON.stringify(event) : heardLine(event)}\n`);
+        process.stdout.write(`${options.json === true ? JSON.stringify(event) : formatEvent(event)}\n`);
         if (++heard === options.most) stop();
       };
       try {
@@ -76,7 +78,7 @@ async function fromPulsar(
           return 'ack';
         }),
       onConnection: (problem) =>
-        tell(problem === undefined ? `Listening to ${topic}.` : `${problem}: trying again.`),
+        printNote(problem === undefined ? `Listening to ${topic}.` : `${problem}: trying again.`),
     }),
   );
   const subscriptions = await Promise.all(subscribing);

@@ -1,5 +1,7 @@
 import type { Command } from 'commander';
-import { answer, command, type CommonOptions, withDatabase } from '../command-support.ts';
+import { printAnswer } from '../output/print.ts';
+import { command, type CommonOptions } from '../command-options.ts';
+import { withDatabase } from '../with-database.ts';
 
 /** `dict-vsync migrate`: the schema up to date. */
 export function migrate(): Command {
@@ -8,7 +10,7 @@ export function migrate(): Command {
     'DATABASE_URL=postgres://… dict-vsync migrate --json',
   ]).action(async (options: CommonOptions) => {
     await withDatabase({ migrates: true }, ({ applied }) => {
-      answer(options, { applied }, () =>
+      printAnswer(options, { applied }, () =>
         applied.length === 0
           ? 'The database is up to date.'
           : ['Applied:', ...applied.map((name) => `  ${name}`)].join('\n'),

@@ -1,8 +1,10 @@
 import { type Command, Option } from 'commander';
 import { listUndelivered, retryDead, type Undelivered } from '../../notify/index.ts';
 import { DvError } from '../../errors/dv-error.ts';
-import { answer, command, type CommonOptions, group, wholeNumber, withDatabase } from '../command-support.ts';
-import { grouped, table, when } from '../output/format.ts';
+import { printAnswer } from '../output/print.ts';
+import { command, type CommonOptions, group, wholeNumber } from '../command-options.ts';
+import { withDatabase } from '../with-database.ts';
+import { formatCount, table, formatTime } from '../output/format.ts';
 
 interface ListOptions extends CommonOptions {
   dead?: true;
@@ -33,7 +35,7 @@ function list(): Command {
       const state = options.dead === true ? 'DEAD' : options.waiting === true ? 'WAITING' : undefined;
       await withDatabase({}, async ({ pool }) => {
         const found = await listUndelivered(pool, { state, limit: options.limit });
-        answer(options, found, () => show(found));
+        printAnswer(options, found, () => show(found));
       });
     });
 }
@@ -58,15 +60,15 @@ function retry(): Command {
       }
       await withDatabase({}, async ({ pool }) => {
         const again = await retryDead(pool, options.all === true ? undefined : ids);
-        answer(options, { again }, () =>
-          again === 0 ? 'No message is put aside.' : `${grouped(again)} messages are sent again.`,
+        printAnswer(options, { again }, () =>
+          again === 0 ? 'No message is put aside.' : `${formatCount(again)} messages are sent again.`,
         );
       });
     });
 }
 
 function show({ waiting, dead, messages }: Awaited<ReturnType<typeof listUndelivered>>): string {
-  const counts = `${grouped(waiting)} waiting, ${grouped(dead)} dead.`;
+  const counts = `${formatCount(waiting)} waiting, ${formatCount(dead)} dead.`;
   if (messages.length === 0) return counts;
   const header = ['id', 'participant', 'key type', 'sequence', 'type', 'since', 'state', 'attempts', 'error'];
   return `${table([...header, 'not before'], messages.map(cells))}\n${counts}`;
@@ -79,10 +81,10 @@ function cells(message: Undelivered): string[] {
     message.keyType,
     message.sequence,
     message.type,
-    when(message.createdAt),
+    formatTime(message.createdAt),
     message.state,
     String(message.attempts),
     message.errorCode ?? '',
-    message.retryAt === null ? '' : when(message.retryAt),
+    message.retryAt === null ? '' : formatTime(message.retryAt),
   ];
 }

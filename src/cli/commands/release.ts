@@ -1,16 +1,11 @@
 import { type Command, Option } from 'commander';
 import { one } from '../../errors/rows.ts';
 import type { KeyType } from '../../dict/entry/key-type.ts';
-import { findRun, translated } from '../../engine/index.ts';
-import {
-  answer,
-  command,
-  type CommonOptions,
-  keyTypesOption,
-  participantOption,
-  withDatabase,
-} from '../command-support.ts';
-import { grouped } from '../output/format.ts';
+import { findRun, translateDatabaseErrors } from '../../engine/index.ts';
+import { printAnswer } from '../output/print.ts';
+import { command, type CommonOptions, keyTypesOption, participantOption } from '../command-options.ts';
+import { withDatabase } from '../with-database.ts';
+import { formatCount } from '../output/format.ts';
 
 interface ReleaseOptions extends CommonOptions {
   by: string;
@@ -40,7 +35,7 @@ export function release(): Command {
     .action(async (options: ReleaseOptions) => {
       await withDatabase({}, async ({ pool }) => {
         const run = options.run === undefined ? null : await findRun(pool, options.run);
-        const { rows } = await translated(async () =>
+        const { rows } = await translateDatabaseErrors(async () =>
           pool.query<{ released: string }>('select dict.release_keys($1, $2, $3, $4, $5) as released', [
             options.by,
             options.participant ?? null,
@@ -50,8 +45,8 @@ export function release(): Command {
           ]),
         );
         const released = Number(one(rows).released);
-        answer(options, { released }, () =>
-          released === 0 ? 'No held key is meant by that.' : `${grouped(released)} keys are released.`,
+        printAnswer(options, { released }, () =>
+          released === 0 ? 'No held key is meant by that.' : `${formatCount(released)} keys are released.`,
         );
       });
     });

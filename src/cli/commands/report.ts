@@ -5,8 +5,10 @@ import { divergencesCsv } from '../../dict/log/divergence-csv.ts';
 import { hasComparison, readDivergenceReport, reportMissing } from '../../dict/log/divergence-report.ts';
 import { findRun, listRuns } from '../../engine/index.ts';
 import { DvError } from '../../errors/dv-error.ts';
+import { printAnswer } from '../output/print.ts';
+import { command, type CommonOptions, wholeNumber } from '../command-options.ts';
+import { withDatabase } from '../with-database.ts';
 import { maybeOne } from '../../errors/rows.ts';
-import { answer, command, type CommonOptions, wholeNumber, withDatabase } from '../command-support.ts';
 import { fullReport } from '../output/report-text.ts';
 import { approveCommand, waitsForPerson } from '../run-queries.ts';
 
@@ -57,7 +59,7 @@ async function printReport(pool: Pool, id: string, options: ReportOptions): Prom
   // None when retention has removed the run: its report outlives it.
   const run = maybeOne(await listRuns(pool, { ids: [id] }));
   const approve = run !== undefined && waitsForPerson(run) ? await approveCommand(pool, id) : null;
-  answer(options, { report: found, approve }, () =>
+  printAnswer(options, { report: found, approve }, () =>
     [fullReport(found), ...(approve === null ? [] : [`To repair what it found:  ${approve}`])].join('\n\n'),
   );
 }

@@ -1,7 +1,9 @@
 import type { Command } from 'commander';
 import { countExpired, removeExpired } from '../../dict/log/run-retention.ts';
-import { answer, command, type CommonOptions, withDatabase } from '../command-support.ts';
-import { fields, grouped } from '../output/format.ts';
+import { printAnswer } from '../output/print.ts';
+import { command, type CommonOptions } from '../command-options.ts';
+import { withDatabase } from '../with-database.ts';
+import { fields, formatCount } from '../output/format.ts';
 import { retentionAges } from '../../service/service.ts';
 
 interface RetentionOptions extends CommonOptions {
@@ -21,13 +23,13 @@ export function retention(): Command {
         const ages = retentionAges(settings);
         const expired = await countExpired(pool, ages);
         const removed = dryRun ? 0 : await removeExpired(pool, ages);
-        answer(options, { ...ages, expired, removed }, () =>
+        printAnswer(options, { ...ages, expired, removed }, () =>
           fields([
-            ['closed runs', grouped(expired.runs)],
-            ['reconciliations', grouped(expired.reconciliations)],
-            ['divergences', grouped(expired.divergences)],
-            ['VSyncs sent', grouped(expired.syncVerifications)],
-            ['verifications', grouped(expired.verifications)],
+            ['closed runs', formatCount(expired.runs)],
+            ['reconciliations', formatCount(expired.reconciliations)],
+            ['divergences', formatCount(expired.divergences)],
+            ['VSyncs sent', formatCount(expired.syncVerifications)],
+            ['verifications', formatCount(expired.verifications)],
             ['', dryRun ? 'would go' : 'are gone'],
           ]),
         );

@@ -1,6 +1,8 @@
 import type { Command } from 'commander';
 import { findRun, retryRun } from '../../engine/index.ts';
-import { answer, byOption, command, type CommonOptions, withDatabase } from '../command-support.ts';
+import { printAnswer } from '../output/print.ts';
+import { byOption, command, type CommonOptions } from '../command-options.ts';
+import { withDatabase } from '../with-database.ts';
 import { warnWithoutWorker } from '../run-queries.ts';
 
 interface RetryOptions extends CommonOptions {
@@ -21,7 +23,7 @@ export function retry(): Command {
       await withDatabase({}, async ({ pool }) => {
         const id = await findRun(pool, name);
         const state = await retryRun(pool, id, options.by, options.reason ?? null);
-        answer(options, { id, state }, () => `Run ${id} is open again and goes on in ${state}.`);
+        printAnswer(options, { id, state }, () => `Run ${id} is open again and goes on in ${state}.`);
         await warnWithoutWorker(pool);
       });
     });

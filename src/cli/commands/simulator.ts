@@ -8,17 +8,16 @@ import type { Entry } from '../../dict/entry/entry.ts';
 import { KEY_TYPES } from '../../dict/entry/key-type.ts';
 import { DvError } from '../../errors/dv-error.ts';
 import { damage, generateKeyBase, serveBridge, SimulatedDict } from '../../simulator/index.ts';
+import { printAnswer, printNote } from '../output/print.ts';
 import {
-  answer,
   asUsage,
   command,
   type CommonOptions,
   participantOption,
   participantsOf,
-  tell,
   wholeNumber,
-} from '../command-support.ts';
-import { grouped } from '../output/format.ts';
+} from '../command-options.ts';
+import { formatCount } from '../output/format.ts';
 import { progress } from '../output/progress.ts';
 
 interface SimulatorOptions extends CommonOptions {
@@ -84,13 +83,13 @@ export function simulator(): Command {
       const face = await serveBridge(dict, { host, port });
       const { address } = face;
       const stopRequested = signalled();
-      answer(
+      printAnswer(
         options,
         { address, participants, keysPerType: options.keys, divergentPerType: options.divergent },
         () =>
-          `DICT simulator at ${address}, with ${grouped(options.keys)} keys of each type for ${participants.join(', ')}.`,
+          `DICT simulator at ${address}, with ${formatCount(options.keys)} keys of each type for ${participants.join(', ')}.`,
       );
-      tell(`Set BRIDGE_ADDRESS=${address} for the worker. SIGTERM or Ctrl-C ends it.`);
+      printNote(`Set BRIDGE_ADDRESS=${address} for the worker. SIGTERM or Ctrl-C ends it.`);
       await stopRequested;
       await face.stop();
     });

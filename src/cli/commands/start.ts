@@ -3,17 +3,16 @@ import type { Pool } from 'pg';
 import type { KeyType } from '../../dict/entry/key-type.ts';
 import { inTransaction, listRuns, type RunView, storeMachines } from '../../engine/index.ts';
 import { machines } from '../../workflows/index.ts';
+import { printAnswer, printNote } from '../output/print.ts';
 import {
-  answer,
   command,
   type CommonOptions,
   group,
   keyTypesOption,
   participantOption,
   participantsOf,
-  tell,
-  withDatabase,
-} from '../command-support.ts';
+} from '../command-options.ts';
+import { withDatabase } from '../with-database.ts';
 import { follow } from '../follow-runs.ts';
 import { approveCommand, waitsForPerson, warnWithoutWorker } from '../run-queries.ts';
 
@@ -60,7 +59,7 @@ function starter(machine: Startable, summary: string, examples: readonly string[
         await warnWithoutWorker(pool);
         if (options.wait === true) return answerTheEnd(pool, ids, options);
         const runs = (await listRuns(pool, { ids, limit: ids.length })).toReversed();
-        answer(options, { runs }, () => runs.map(runLine).join('\n'));
+        printAnswer(options, { runs }, () => runs.map(runLine).join('\n'));
       });
     });
 }
@@ -86,14 +85,14 @@ async function startRuns(
 }
 
 async function answerTheEnd(pool: Pool, ids: readonly string[], options: StartOptions): Promise<void> {
-  const runs = await follow(pool, ids, (run) => tell(runLine(run)));
+  const runs = await follow(pool, ids, (run) => printNote(runLine(run)));
   const inSync = runs.every(({ status }) => status === 'COMPLETED');
   const waiting = await Promise.all(
     runs
       .filter(waitsForPerson)
       .map(async (run) => ({ id: run.id, approve: await approveCommand(pool, run.id) })),
   );
-  answer(options, { inSync, runs, waiting }, () =>
+  printAnswer(options, { inSync, runs, waiting }, () =>
     [
       inSync ? 'In sync with DICT.' : 'Not in sync with DICT.',
       ...runs.filter(({ errorCode }) => errorCode !== null).map(errorLine),

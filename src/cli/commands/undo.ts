@@ -2,11 +2,19 @@ import type { Command } from 'commander';
 import type { Pool } from 'pg';
 import { one } from '../../errors/rows.ts';
 import { readUndo, type UndoSummary } from '../../dict/repair/undo.ts';
-import { findRun, listRuns, type RunView, storeMachines, translated } from '../../engine/index.ts';
+import {
+  findRun,
+  listRuns,
+  type RunView,
+  storeMachines,
+  translateDatabaseErrors,
+} from '../../engine/index.ts';
 import { machines } from '../../workflows/index.ts';
-import { answer, byOption, command, type CommonOptions, tell, withDatabase } from '../command-support.ts';
+import { printAnswer, printNote } from '../output/print.ts';
+import { byOption, command, type CommonOptions } from '../command-options.ts';
+import { withDatabase } from '../with-database.ts';
 import { follow } from '../follow-runs.ts';
-import { grouped } from '../output/format.ts';
+import { formatCount } from '../output/format.ts';
 import { warnWithoutWorker } from '../run-queries.ts';
 
 interface UndoOptions extends CommonOptions {
@@ -38,19 +46,19 @@ export function undo(): Command {
         await warnWithoutWorker(pool);
         if (options.wait === true) {
           await follow(pool, [id], (run) =>
-            tell(`${run.id}  ${run.workflowKey}  ${run.status}  ${run.state}`),
+            printNote(`${run.id}  ${run.workflowKey}  ${run.status}  ${run.state}`),
           );
         }
         const run = one(await listRuns(pool, { ids: [id] }));
         const summary = await readUndo(pool, id);
-        answer(options, { run, undo: summary }, () => show(id, run, summary));
+        printAnswer(options, { run, undo: summary }, () => show(id, run, summary));
         if (options.wait === true && run.status !== 'COMPLETED') process.exitCode = 1;
       });
     });
 }
 
 async function startUndo(pool: Pool, run: string, { by, reason }: UndoOptions): Promise<string> {
-  return translated(async () => {
+  return translateDatabaseErrors(async () => {
     const { rows } = await pool.query<{ id: string }>('select dict.start_undo($1, $2, $3) as id', [
       run,
       by,
@@ -65,7 +73,7 @@ function show(id: string, run: RunView, summary: UndoSummary | undefined): strin
     return `Undo ${id} is started. \`dict-vsync describe ${id}\` shows what it does.`;
   }
   return [
-    `Undo ${id} is ${run.status}: ${grouped(summary.keysUndone)} keys put back, ${grouped(summary.keysLeft)} left alone because something newer has touched them.`,
+    `Undo ${id} is ${run.status}: ${formatCount(summary.keysUndone)} keys put back, ${formatCount(summary.keysLeft)} left alone because something newer has touched them.`,
     `The keys put back are held: \`dict-vsync release --run ${id}\` lets reconciliations repair them again.`,
   ].join('\n');
 }

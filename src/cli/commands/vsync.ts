@@ -8,23 +8,17 @@ import {
   type KeptVSync,
   type Recalculation,
 } from '../../dict/vsync/vsync-store.ts';
-import {
-  answer,
-  command,
-  type CommonOptions,
-  participantOption,
-  participantsOf,
-  tell,
-  withDatabase,
-} from '../command-support.ts';
-import { grouped, table } from '../output/format.ts';
+import { printAnswer, printNote } from '../output/print.ts';
+import { command, type CommonOptions, participantOption, participantsOf } from '../command-options.ts';
+import { withDatabase } from '../with-database.ts';
+import { formatCount, table } from '../output/format.ts';
 
 interface VSyncOptions extends CommonOptions {
   participant?: string;
   recalculate?: boolean;
 }
 
-type Row = { participant: string; keyType: KeyType; incomplete?: true } & (
+type Row = { participant: string; keyType: KeyType; incomplete?: true | undefined } & (
   | KeptVSync
   | (Recalculation & { wasWrong: boolean })
 );
@@ -47,19 +41,19 @@ export function vsync(): Command {
           for (const keyType of KEY_TYPES) {
             const incomplete = await isIncomplete(pool, participant, keyType);
             const kept = await read(pool, participant, keyType, options);
-            vsyncs.push({ participant, keyType, ...kept, ...(incomplete && { incomplete }) });
+            vsyncs.push({ participant, keyType, ...kept, incomplete: incomplete || undefined });
           }
         }
         const wrong = vsyncs.filter((row) => 'wasWrong' in row && row.wasWrong);
-        answer(options, { vsyncs }, () => show(vsyncs));
+        printAnswer(options, { vsyncs }, () => show(vsyncs));
         for (const { participant, keyType, incomplete } of vsyncs) {
           if (incomplete !== true) continue;
-          tell(
+          printNote(
             `VSync incomplete: ${participant} ${keyType} may lack keys. \`dict-vsync connect rejects\` and \`dict-vsync key-events\` tell which and why.`,
           );
         }
         for (const { participant, keyType } of wrong) {
-          tell(
+          printNote(
             `The VSync kept for ${participant} ${keyType} was wrong and is mended. Find out who changed keys past the triggers.`,
           );
         }
@@ -78,7 +72,7 @@ async function knownParticipants(pool: Pool): Promise<string[]> {
 
 async function read(pool: Pool, participant: string, keyType: KeyType, options: VSyncOptions) {
   if (options.recalculate !== true) return readVSync(pool, participant, keyType);
-  if (process.stderr.isTTY) tell(`Recalculating ${participant} ${keyType}…`);
+  if (process.stderr.isTTY) printNote(`Recalculating ${participant} ${keyType}…`);
   const recalculated = await recalculateVSync(pool, participant, keyType);
   return { ...recalculated, wasWrong: recalculated.mendedBuckets > 0 };
 }
@@ -90,7 +84,7 @@ function show(vsyncs: readonly Row[]): string {
     vsyncs.map((row) => [
       row.participant,
       row.keyType,
-      grouped(row.entries),
+      formatCount(row.entries),
       row.vsync,
       ...('wasWrong' in row ? [row.wasWrong ? `was ${row.keptVsync}, mended` : 'right'] : []),
     ]),

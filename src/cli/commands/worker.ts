@@ -8,9 +8,10 @@ import { migrate } from '../../database/migrate/migrate.ts';
 import { createPool, cutConnections } from '../../database/pool.ts';
 import { DvError } from '../../errors/dv-error.ts';
 import { createHealth, createMetrics, startHttp } from '../../http/index.ts';
-import { command, type Database, withDatabase } from '../command-support.ts';
+import { command } from '../command-options.ts';
+import { type Database, withDatabase } from '../with-database.ts';
 import { startService } from '../../service/service.ts';
-import { untilPostgresIsThere } from '../../service/wait-for-postgres.ts';
+import { waitForPostgres } from '../../service/wait-for-postgres.ts';
 
 /** Graphile Worker's statements are short; one that isn't answered has lost its connection. */
 const QUEUE_TIMEOUT_MS = 30_000;
@@ -99,7 +100,7 @@ async function serve({ pool, sessionUrl, settings, log }: Database): Promise<voi
     cutConnections(chorePool);
   };
   stop.signal.addEventListener('abort', cut, { once: true });
-  const service = await untilPostgresIsThere({ log, signal: stop.signal }, async () => {
+  const service = await waitForPostgres({ log, signal: stop.signal }, async () => {
     const { GRAPHILE_WORKER_SCHEMA: graphileSchema } = settings;
     await migrate(sessionUrl, { graphileSchema, signal: stop.signal });
     const { onAttempt, onRecovered } = metrics;

@@ -1,12 +1,12 @@
 import type { Pool } from 'pg';
+import type { CommonOptions } from '../command-options.ts';
 import { one } from '../../errors/rows.ts';
-import type { CommonOptions } from '../command-support.ts';
 import { KEY_TYPES, type KeyType } from '../../dict/entry/key-type.ts';
 import type { CloudEvent } from '../../notify/index.ts';
 import type { SimulatedDict } from '../../simulator/index.ts';
 import type { ChurnReport } from './churn.ts';
 import { table } from '../output/format.ts';
-import { heardLine } from '../output/format-event.ts';
+import { formatEvent } from '../output/format-event.ts';
 
 export interface DemoOptions extends CommonOptions {
   keys: number;
@@ -44,9 +44,9 @@ export interface DemoReport {
   notifications: number;
   seconds: number;
   /** With --churn. */
-  churn?: ChurnReport;
+  churn?: ChurnReport | undefined;
   /** With --pulsar: what Core-Dict received, in its order. */
-  coreDict?: CloudEvent[];
+  coreDict?: CloudEvent[] | undefined;
 }
 
 /** Reads from the database what the demo did; of CIDs that were not looked up, the simulator tells the key. */
@@ -81,8 +81,8 @@ export async function demoReport(
     runs: runs.rows,
     notifications: await deliveredMessages(pool),
     seconds: Math.round(seconds * 10) / 10,
-    ...(churn && { churn }),
-    ...(heard && { coreDict: heard }),
+    churn,
+    coreDict: heard,
   };
 }
 
@@ -145,7 +145,7 @@ export function showReport(report: DemoReport): string {
         ]
       : []),
     ...(report.coreDict
-      ? ['', 'Core-Dict received over Pulsar:', ...report.coreDict.map((event) => `  ${heardLine(event)}`)]
+      ? ['', 'Core-Dict received over Pulsar:', ...report.coreDict.map((event) => `  ${formatEvent(event)}`)]
       : []),
     ...waiting.map(
       ({ id, keyType }) =>

@@ -1,5 +1,5 @@
 import type { Pool } from 'pg';
-import { tell } from '../command-support.ts';
+import { printNote } from '../output/print.ts';
 import type { DemoOptions } from './demo-report.ts';
 
 /** What is worth a line when a run reaches it; the other states go by in silence. */
@@ -25,7 +25,7 @@ export function narrator(options: DemoOptions): {
   const told = new Map<string, string>();
   const say = (line: string) => {
     if (options.json !== true)
-      tell(`${((performance.now() - began) / 1000).toFixed(1).padStart(6)} s  ${line}`);
+      printNote(`${((performance.now() - began) / 1000).toFixed(1).padStart(6)} s  ${line}`);
   };
   const count = (n: number) => n.toLocaleString('en-US');
   return {

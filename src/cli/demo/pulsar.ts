@@ -9,7 +9,7 @@ import { pulsarSettings } from '../../service/pulsar-settings.ts';
 
 /** Core-Dict at a real Pulsar, for the demo. */
 export interface DemoCoreDict {
-  /** Settings of the way out. */
+  /** Settings of the transport. */
   settings: Record<string, string>;
   /** What came so far, in its order; a message that came twice once. */
   heard: CloudEvent[];

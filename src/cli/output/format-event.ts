@@ -15,7 +15,7 @@ const CODE = /^[\w:.+-]+$/;
  * A message to Core-Dict as a line: when, whose, its number there, its type, and what it says in codes and
  * numbers. Without personal data: of a list only how long it is.
  */
-export function heardLine(message: unknown): string {
+export function formatEvent(message: unknown): string {
   const parsed = event.safeParse(message);
   if (!parsed.success) return 'a message that is none of ours';
   const { time, type, subject, sequence, data } = parsed.data;

@@ -19,12 +19,12 @@ export function fields(pairs: readonly (readonly [string, string | null])[]): st
 }
 
 /** A point in time, to the second, in UTC. */
-export function when(time: Date): string {
+export function formatTime(time: Date): string {
   return `${time.toISOString().slice(0, 19)}Z`;
 }
 
 /** A length of time from seconds: "0.35 s", "42 s", "3 min 20 s", "2 h 5 min". */
-export function lasting(seconds: number): string {
+export function formatDuration(seconds: number): string {
   if (seconds < 10) return `${seconds.toFixed(2)} s`;
   const whole = Math.round(seconds);
   if (whole < 60) return `${whole} s`;
@@ -35,6 +35,6 @@ export function lasting(seconds: number): string {
 }
 
 /** 1234567 as "1,234,567". */
-export function grouped(count: number): string {
+export function formatCount(count: number): string {
   return Math.round(count).toLocaleString('en-US');
 }

@@ -1,4 +1,4 @@
-import { grouped, lasting } from './format.ts';
+import { formatCount, formatDuration } from './format.ts';
 
 /** How far a long work is. */
 export interface Progress {
@@ -46,8 +46,8 @@ export function progressLine(
   share: number | undefined,
   seconds: number,
 ): string {
-  const line = `${label}: ${grouped(done)} at ${grouped(done / seconds)}/s`;
+  const line = `${label}: ${formatCount(done)} at ${formatCount(done / seconds)}/s`;
   if (share === undefined || share <= 0) return line;
   const known = Math.min(share, 1);
-  return `${line}, ${Math.floor(known * 100)} %, ${lasting((seconds / known) * (1 - known))} left`;
+  return `${line}, ${Math.floor(known * 100)} %, ${formatDuration((seconds / known) * (1 - known))} left`;
 }

@@ -1,5 +1,5 @@
 import type { DivergenceReport, SampledDivergence } from '../../dict/log/divergence-report.ts';
-import { fields, grouped, lasting, table, when } from './format.ts';
+import { fields, formatCount, formatDuration, table, formatTime } from './format.ts';
 
 const GROUPS_SHORT = 5;
 const GROUPS_FULL = 20;
@@ -15,7 +15,7 @@ export function fullReport(report: DivergenceReport): string {
     overview(report),
     table(
       ['side', 'decision', 'CIDs'],
-      report.decisions.map(({ side, decision, cids }) => [nameOf(side), decision, grouped(cids)]),
+      report.decisions.map(({ side, decision, cids }) => [nameOf(side), decision, formatCount(cids)]),
     ),
     titledGroups('Largest groups', report.largestGroups, GROUPS_FULL),
     titledGroups(
@@ -32,32 +32,36 @@ function overview({ kinds, plan, ...report }: DivergenceReport): string {
   const undecided =
     kinds.unknownKeys === 0
       ? ''
-      : ` (the keys of ${grouped(kinds.unknownKeys)} are not known before DICT is asked: some may be changes)`;
+      : ` (the keys of ${formatCount(kinds.unknownKeys)} are not known before DICT is asked: some may be changes)`;
   const threshold =
-    report.threshold === null ? '' : `; more than ${grouped(report.threshold)} need an approval`;
+    report.threshold === null ? '' : `; more than ${formatCount(report.threshold)} need an approval`;
   return fields([
-    ['comparison', `${report.round}, ${when(report.comparedAt)}`],
-    ['found by', report.way && `${WAYS[report.way]}${report.wayReason ? `: ${report.wayReason}` : ''}`],
-    ['divergent CIDs', `${grouped(kinds.cids)}, ${grouped(kinds.pending)} of them undecided`],
-    ['in DICT only', `${grouped(kinds.dictOnly)}${undecided}`],
-    ['local only', grouped(kinds.localOnly)],
-    ['changed keys', `${grouped(kinds.changedKeys)} (${grouped(kinds.changedCids)} CIDs)`],
-    ['in all comparisons', `${grouped(report.foundInAllRounds)} CIDs${threshold}`],
+    ['comparison', `${report.round}, ${formatTime(report.comparedAt)}`],
+    [
+      'found by',
+      report.foundBy &&
+        `${FOUND_BY[report.foundBy]}${report.foundByReason ? `: ${report.foundByReason}` : ''}`,
+    ],
+    ['divergent CIDs', `${formatCount(kinds.cids)}, ${formatCount(kinds.pending)} of them undecided`],
+    ['in DICT only', `${formatCount(kinds.dictOnly)}${undecided}`],
+    ['local only', formatCount(kinds.localOnly)],
+    ['changed keys', `${formatCount(kinds.changedKeys)} (${formatCount(kinds.changedCids)} CIDs)`],
+    ['in all comparisons', `${formatCount(report.foundInAllRounds)} CIDs${threshold}`],
     [
       'would be done',
       kinds.pending === 0
         ? 'nothing'
-        : `remove softly up to ${grouped(plan.remove)}, correct ${grouped(plan.correct)}, fetch ${grouped(plan.fetch)} from DICT and add or correct them`,
+        : `remove softly up to ${formatCount(plan.remove)}, correct ${formatCount(plan.correct)}, fetch ${formatCount(plan.fetch)} from DICT and add or correct them`,
     ],
     [
       "DICT's limits",
-      `${grouped(plan.lookups)} lookups, ${plan.seconds === 0 ? 'no waiting' : `at least ${lasting(plan.seconds)}`}`,
+      `${formatCount(plan.lookups)} lookups, ${plan.seconds === 0 ? 'no waiting' : `at least ${formatDuration(plan.seconds)}`}`,
     ],
     ['frozen set', report.setHash],
   ]);
 }
 
-const WAYS = { EVENT_LOG: 'the event logs', FILE: "DICT's CID file" };
+const FOUND_BY = { EVENT_LOG: 'the event logs', FILE: "DICT's CID file" };
 
 interface Group {
   day?: string | null;
@@ -76,11 +80,11 @@ function titledGroups(title: string, groups: readonly Group[], most: number): st
     [...columns, 'CIDs', 'undecided'],
     shown.map((group) => [
       ...columns.map((column) => (column === 'day' ? dayOf(group.day) : branchOf(group.branch))),
-      grouped(group.cids),
-      grouped(group.pending),
+      formatCount(group.cids),
+      formatCount(group.pending),
     ]),
   );
-  return `${title}\n${text}${rest > 0 ? `\n… and ${grouped(rest)} more` : ''}`;
+  return `${title}\n${text}${rest > 0 ? `\n… and ${formatCount(rest)} more` : ''}`;
 }
 
 function dayOf(day: string | null | undefined): string {
@@ -102,7 +106,7 @@ function sampled({ kind, side, decision, key, branch, cameAt, cid }: SampledDive
     decision,
     key ?? 'not known yet',
     branchOf(branch),
-    cameAt ? when(cameAt) : 'never here',
+    cameAt ? formatTime(cameAt) : 'never here',
     cid,
   ];
 }

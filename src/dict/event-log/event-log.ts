@@ -10,7 +10,7 @@ export interface EventLog {
   /** In DICT's order, each once. */
   events: CidSetEvent[];
   /** DICT's VSync after the last event; absent when there was none. */
-  vsyncEnd?: string;
+  vsyncEnd?: string | undefined;
   /** Whether the pages' SyncVerifiers link up from the first event to the last: nothing is missing in between. */
   unbroken: boolean;
   /** Whether `maxPages` ended the reading before the log did. */
@@ -34,9 +34,9 @@ export async function readEventLog(
   let vsyncEnd: string | undefined;
   let startTime = scope.from.toISOString();
   for (let pages = 0; ; pages++) {
-    if (pages === scope.maxPages) return { events, ...(vsyncEnd && { vsyncEnd }), unbroken, truncated: true };
+    if (pages === scope.maxPages) return { events, vsyncEnd, unbroken, truncated: true };
     const page = await bridge.listCidSetEvents(
-      { participant, keyType, startTime, ...(scope.to && { endTime: scope.to.toISOString() }), limit: PAGE },
+      { participant, keyType, startTime, endTime: scope.to?.toISOString(), limit: PAGE },
       call,
     );
     const first = page.events[0];
@@ -62,7 +62,7 @@ export async function readEventLog(
     if (!page.hasMoreElements) break;
     startTime = last.timestamp > startTime ? last.timestamp : aMillisecondAfter(last.timestamp);
   }
-  return { events, ...(vsyncEnd && { vsyncEnd }), unbroken, truncated: false };
+  return { events, vsyncEnd, unbroken, truncated: false };
 }
 
 /** Whether a page goes on where the one before ended: at an event known from it, or right after its last. */

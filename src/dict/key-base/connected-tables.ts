@@ -65,7 +65,7 @@ export async function disconnectSource(db: Db, name: string): Promise<void> {
 }
 
 /** Looks again at the queued keys of all sources until few are left; tells how many were looked at. */
-export async function settleFeed(db: Db, batch = 1000): Promise<number> {
+export async function processFeedQueue(db: Db, batch = 1000): Promise<number> {
   let settled = 0;
   for (;;) {
     const { rows } = await db.query<{ n: number }>('select dict.settle_feed($1) as n', [batch]);

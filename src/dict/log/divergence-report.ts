@@ -49,8 +49,8 @@ export interface DivergenceSummary {
   round: number;
   comparedAt: Date;
   /** How the round found what differs, and why so. */
-  way: 'EVENT_LOG' | 'FILE' | null;
-  wayReason: string | null;
+  foundBy: 'EVENT_LOG' | 'FILE' | null;
+  foundByReason: string | null;
   /** SHA-256 of the frozen set: what a person approves. */
   setHash: string;
   /** Divergent CIDs of all rounds together, each once: what the threshold looks at. */
@@ -104,7 +104,7 @@ const REPORT = `
   sampled as (
     select cid, kind, row_number() over (partition by kind order by cid) as n from marked
     order by n, kind limit ${SAMPLE})
-  select o.participant, o.key_type as "keyType", o.round, o.compared_at as "comparedAt", o.way, o.way_reason as "wayReason",
+  select o.participant, o.key_type as "keyType", o.round, o.compared_at as "comparedAt", o.way as "foundBy", o.way_reason as "foundByReason",
     o.set_hash as "setHash", o.approval_threshold::float8 as threshold,
     (select count(*) from (select distinct cid, side from dict.divergences where run_id = $1) f)::float8 as "foundInAllRounds",
     (select json_build_object('cids', count(*), 'pending', count(*) filter (where decision = 'PENDING'),
@@ -152,9 +152,9 @@ export async function readDivergenceReport(db: Db, runId: string, round?: number
 
 /** The last comparison in numbers, without any key: what the notification says of it. */
 export async function readDivergenceSummary(db: Db, runId: string): Promise<DivergenceSummary> {
-  const { round, comparedAt, way, wayReason, setHash, foundInAllRounds, threshold, kinds, plan } =
+  const { round, comparedAt, foundBy, foundByReason, setHash, foundInAllRounds, threshold, kinds, plan } =
     await readDivergenceReport(db, runId);
-  return { round, comparedAt, way, wayReason, setHash, foundInAllRounds, threshold, kinds, plan };
+  return { round, comparedAt, foundBy, foundByReason, setHash, foundInAllRounds, threshold, kinds, plan };
 }
 
 /** Whether a run has a comparison that ended: of `round`, or any. */

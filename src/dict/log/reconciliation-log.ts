@@ -56,7 +56,13 @@ export async function intendCidFile(
 export async function noteCidFile(
   db: Db,
   id: string,
-  file: { id: string; status: string; bytes?: number; sha256?: string; creationTime?: string },
+  file: {
+    id: string;
+    status: string;
+    bytes?: number | undefined;
+    sha256?: string | undefined;
+    creationTime?: string | undefined;
+  },
 ): Promise<void> {
   await db.query(
     `update dict.cid_files set dict_id = $2, status = $3, bytes = $4, sha256 = $5, creation_time = $6 where id = $1`,
@@ -90,8 +96,8 @@ export async function addDivergences(
 
 /** What a round found, and how. */
 export interface RoundFindings {
-  way: 'EVENT_LOG' | 'FILE';
-  reason: string;
+  foundBy: 'EVENT_LOG' | 'FILE';
+  foundByReason: string;
   dictOnly: number;
   localOnly: number;
   setHash: string;
@@ -118,8 +124,8 @@ export async function recordFindings(
     [
       runId,
       round,
-      found.way,
-      found.reason,
+      found.foundBy,
+      found.foundByReason,
       found.setHash,
       found.dictOnly,
       found.localOnly,

@@ -22,15 +22,15 @@ const AGE = `$1 * interval '1 day'`;
 
 /**
  * Removes what is older than its age, in short transactions of up to 100 runs or 1,000 rows, until nothing is left or
- * `patienceMs` have passed; returns the number of rows. Safe from several workers at once, and beside all other work.
+ * `limitMs` have passed; returns the number of rows. Safe from several workers at once, and beside all other work.
  * CIDs are never removed: a participant keeps every one it ever had (Manual Operacional do DICT, §9).
  */
 export async function removeExpired(
   pool: Pool,
   ages: RetentionAges,
-  patienceMs = Number.POSITIVE_INFINITY,
+  limitMs = Number.POSITIVE_INFINITY,
 ): Promise<number> {
-  const until = performance.now() + patienceMs;
+  const until = performance.now() + limitMs;
   const kinds: [number, string][] = [
     [ages.runDays, `select workflow.remove_expired(${AGE}) as removed`],
     [ages.auditDays, `select dict.remove_expired(${AGE}) as removed`],

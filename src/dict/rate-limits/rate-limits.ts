@@ -1,8 +1,8 @@
 import type { Bridge, CallOptions, Policy } from '../../bridge/index.ts';
-import { translated } from '../../engine/index.ts';
+import { translateDatabaseErrors } from '../../engine/index.ts';
 import { DvError } from '../../errors/dv-error.ts';
-import { one } from '../../errors/rows.ts';
 import type { Db } from '../vsync/vsync-store.ts';
+import { one } from '../../errors/rows.ts';
 
 const DAY = 86_400;
 
@@ -115,7 +115,7 @@ export function limitedBridge(bridge: Bridge, db: Db): Bridge {
 }
 
 async function takeToken(db: Db, participant: string, policy: string): Promise<void> {
-  const { rows } = await translated(async () =>
+  const { rows } = await translateDatabaseErrors(async () =>
     db.query<{ taken: boolean; retry_at: Date | null }>('select * from dict.take_token($1, $2)', [
       participant,
       policy,
@@ -126,7 +126,7 @@ async function takeToken(db: Db, participant: string, policy: string): Promise<v
     throw new DvError(
       'DV_DICT_RATE_LIMITED',
       `The bucket ${policy} is empty; the call waits for DICT's refill.`,
-      { ...(retryAt && { retryAt }) },
+      { retryAt: retryAt ?? undefined },
     );
   }
 }
@@ -152,7 +152,7 @@ async function inEnginesTime(
   const { retry_at: retryAt } = one(rows);
   return new DvError(error.code, error.message, {
     class: error.class,
-    ...(retryAt && { retryAt }),
-    ...(error.correlationId !== undefined && { correlationId: error.correlationId }),
+    retryAt: retryAt ?? undefined,
+    correlationId: error.correlationId,
   });
 }

@@ -8,14 +8,14 @@ import { FAILS_ON_IT, lookUpOne } from './repair-lookup.ts';
 import type { Db } from '../vsync/vsync-store.ts';
 
 /** What came to DICT since a round's snapshot and is not local: a local CID of such a key is its other half, not a key that DICT lacks. */
-export interface Arrivals {
+export interface RecentDictAdditions {
   cids: ReadonlySet<string>;
   keys: ReadonlySet<string>;
   /** Whether there may be more of them: then any local CID may be such a half. */
   unsure: boolean;
 }
 
-export const NO_ARRIVALS: Arrivals = { cids: new Set(), keys: new Set(), unsure: false };
+export const NO_RECENT_ADDITIONS: RecentDictAdditions = { cids: new Set(), keys: new Set(), unsure: false };
 
 /** 2,000 events since the snapshot. */
 const PAGES = 10;
@@ -25,7 +25,7 @@ const PAGES = 10;
  * came since the round's snapshot, or within its margin, and whose keys they are. Unsure when a CID of the round was
  * superseded and the log does not say so yet, when the log has gaps, or when DICT fails on a CID that came.
  */
-export async function readArrivals(
+export async function readRecentDictAdditions(
   db: Db,
   bridge: Bridge,
   {
@@ -35,7 +35,7 @@ export async function readArrivals(
     keyType,
   }: { runId: string; round: number; participant: string; keyType: KeyType },
   call: CallOptions,
-): Promise<Arrivals> {
+): Promise<RecentDictAdditions> {
   const { rows } = await db.query<{ since: Date; superseded: string[] }>(
     `select settled_before as since, array(
          select encode(cid, 'hex') from dict.divergences d

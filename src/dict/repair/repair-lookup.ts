@@ -165,7 +165,7 @@ async function expectAnswerToAnother(
   } catch (error) {
     if (!(error instanceof DvError) || !FAILS_ON_IT.has(error.code)) throw error;
     throw new DvError('DV_DICT_INTERNAL', 'DICT fails on every lookup. They are tried again.', {
-      ...(error.correlationId !== undefined && { correlationId: error.correlationId }),
+      correlationId: error.correlationId,
     });
   }
 }

@@ -1,5 +1,5 @@
 import { sourceOf, writeToSource } from './connected-repair.ts';
-import type { Arrivals } from './recent-dict-additions.ts';
+import type { RecentDictAdditions } from './recent-dict-additions.ts';
 import type { Entry } from '../entry/entry.ts';
 import { HELD_WHY, heldKeys } from '../key-base/held-keys.ts';
 import type { KeyType } from '../entry/key-type.ts';
@@ -39,8 +39,8 @@ interface Decided {
   cid: string;
   side: string;
   decision: Decision;
-  why?: string;
-  key?: string;
+  why?: string | undefined;
+  key?: string | undefined;
   before?: unknown;
   after?: unknown;
   correlationId?: string | null;
@@ -56,14 +56,14 @@ export interface AppliedChange {
 
 /**
  * Decides and applies what DICT said about some divergences of a round, in the caller's transaction: locks the keys,
- * looks again, leaves alone what changed since the round's snapshot, or whose key came to DICT since (`arrivals`).
+ * looks again, leaves alone what changed since the round's snapshot, or whose key came to DICT since (`recentAdditions`).
  * Returns the changes made.
  */
 export async function applyFindings(
   tx: Db,
   round: { runId: string; round: number; participant: string; keyType: KeyType },
   findings: readonly Finding[],
-  arrivals: Arrivals,
+  recentAdditions: RecentDictAdditions,
 ): Promise<AppliedChange[]> {
   const ofSide = (asked: Finding['side']) => findings.filter(({ side }) => side === asked);
   const dict = await decideDictOnly(tx, round, ofSide('DICT_ONLY'));
@@ -74,7 +74,7 @@ export async function applyFindings(
     tx,
     round,
     ofSide('LOCAL_ONLY').filter(({ cid }) => !done.has(cid.toString('hex'))),
-    arrivals,
+    recentAdditions,
   );
   await record(tx, round, local);
   return [...dict, ...local].flatMap(({ decision, key, before, after, side }) =>
@@ -188,7 +188,7 @@ async function decideLocalOnly(
   tx: Db,
   round: Round,
   findings: readonly Finding[],
-  arrivals: Arrivals,
+  recentAdditions: RecentDictAdditions,
 ): Promise<Decided[]> {
   const { runId, participant, keyType } = round;
   const absent = findings.filter(({ says }) => says === 'ABSENT' || says === 'REGISTERED');
@@ -228,8 +228,8 @@ async function decideLocalOnly(
     } else if (refusedKeys.has(row.key)) {
       const why = 'DICT has this key, with an entry that was refused';
       decided.push({ ...base(finding), decision: 'REFUSED', why, key: row.key, before: row.content });
-    } else if (arrivals.unsure || arrivals.cids.has(cid) || arrivals.keys.has(row.key)) {
-      const why = arrivals.unsure
+    } else if (recentAdditions.unsure || recentAdditions.cids.has(cid) || recentAdditions.keys.has(row.key)) {
+      const why = recentAdditions.unsure
         ? 'DICT changed a key meanwhile, perhaps this one: the next comparison tells'
         : 'DICT has this key, with an entry that came since the snapshot: the next comparison tells';
       decided.push({ ...base(finding), decision: 'SUPERSEDED', why, key: row.key, before: row.content });
@@ -256,7 +256,7 @@ function inFlight(finding: Finding, key: string | undefined, row: LocalRow | und
     ...base(finding),
     decision: 'IN_FLIGHT',
     why,
-    ...(key !== undefined && { key }),
+    key,
     before: row?.content,
   };
 }
@@ -272,8 +272,8 @@ function registered(finding: Finding, key: string | undefined, row: LocalRow | u
     ...base(finding),
     ...content,
     decision: 'REGISTERED',
-    ...(row?.settled !== true && { why: 'the key has changed locally since it was registered' }),
-    ...(key !== undefined && { key }),
+    why: row?.settled === true ? undefined : 'the key has changed locally since it was registered',
+    key,
   };
 }
 
@@ -286,7 +286,7 @@ function undecidable(finding: Finding, why: string): Decided {
       : finding.says === 'QUARANTINED'
         ? { decision: 'QUARANTINED' as const, why: 'DICT kept failing on this CID' }
         : { decision: 'SUPERSEDED' as const, why };
-  return { ...base(finding), ...outcome, ...(key !== undefined && { key }) };
+  return { ...base(finding), ...outcome, key };
 }
 
 interface Written {

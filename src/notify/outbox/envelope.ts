@@ -30,7 +30,7 @@ export interface CloudEvent {
   /** CloudEvents' extension "sequence": 19 digits, so that it also sorts as text. */
   sequence: string;
   /** The run's, as in logs and in the calls to DICT; absent for what no run caused. */
-  correlationid?: string;
+  correlationid?: string | undefined;
   /** Whether `data` holds personal data. */
   personaldata: boolean;
   data: unknown;
@@ -53,7 +53,7 @@ export function cloudEvent(row: Outboxed, content: NotifyContent): CloudEvent {
     datacontenttype: 'application/json',
     dataschema: `urn:dict-vsync:schemas:${row.type}.${VERSION}.json`,
     sequence: row.sequence.padStart(19, '0'),
-    ...(row.correlationId !== null && { correlationid: row.correlationId }),
+    correlationid: row.correlationId ?? undefined,
     personaldata: full && without.personal,
     data: full ? row.payload : without.content,
   };

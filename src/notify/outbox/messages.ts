@@ -7,12 +7,12 @@ import type { UndoneKey, UndoSummary } from '../../dict/repair/undo.ts';
 /** What a verification found for one key type. */
 export interface VerifiedKeyType {
   result: 'OK' | 'NOK' | 'ERROR';
-  vsync?: string;
-  entries?: number;
+  vsync?: string | undefined;
+  entries?: number | undefined;
   /** The VSync lacks keys of the participant's own tables, which cannot be used. */
-  incomplete?: true;
+  incomplete?: true | undefined;
   /** Code of the error, for ERROR. */
-  code?: string;
+  code?: string | undefined;
 }
 
 /** CIDs of a changed key before and after, beside its content (cid of `before` and of `after`): they may always be told. */
@@ -36,7 +36,7 @@ export type Message =
         endedAt: Date;
         seconds: number;
         /** `seconds`: from the first time the VSync was sent to the last answer; absent if it never was. */
-        keyTypes: Partial<Record<KeyType, VerifiedKeyType & { seconds?: number }>>;
+        keyTypes: Partial<Record<KeyType, VerifiedKeyType & { seconds?: number | undefined }>>;
         reconciliations: Partial<Record<KeyType, string>>;
       };
     }
@@ -65,9 +65,9 @@ export type Message =
         pageCount?: number;
         changeCount?: number;
         /** For FAILED and POISONED: the error's code. */
-        code?: string;
+        code?: string | undefined;
         /** For FAILED the error's sentence, for REJECTED a person's. */
-        reason?: string;
+        reason?: string | undefined;
       };
     }
   | {
@@ -107,6 +107,6 @@ export type Message =
         summary: UndoSummary;
         pageCount: number;
         changeCount: number;
-        code?: string;
+        code?: string | undefined;
       };
     };

@@ -93,7 +93,7 @@ export async function publishUndone(
 }
 
 /** How many pages and changes a reconciliation or an undo has told. */
-export async function readTold(
+export async function readPublished(
   tx: Transaction,
   runId: string,
 ): Promise<{ pageCount: number; changeCount: number }> {

@@ -79,9 +79,9 @@ export async function noteSuccess(tx: Transaction, { participant, keyType }: Str
 export interface Failure {
   id: string;
   code: string;
-  /** It can never be delivered this way. */
+  /** It can never be delivered by this transport. */
   refused: boolean;
-  /** Whether others of its batch were delivered: the way is not away. */
+  /** Whether others of its batch were delivered: the transport is reachable. */
   progress: boolean;
 }
 

@@ -1,6 +1,6 @@
 import type { Pool } from 'pg';
+import { translateDatabaseErrors } from '../../engine/index.ts';
 import { one } from '../../errors/rows.ts';
-import { translated } from '../../engine/index.ts';
 
 /** A message that is not delivered: WAITING for its turn, or DEAD, put aside. Without its content. */
 export interface Undelivered {
@@ -41,7 +41,7 @@ export async function listUndelivered(
 
 /** Sends dead messages again (without ids: all), in one transaction; how many. DV_MESSAGE_NOT_DEAD. */
 export async function retryDead(db: Pick<Pool, 'query'>, ids?: readonly string[]): Promise<number> {
-  const { rows } = await translated(async () =>
+  const { rows } = await translateDatabaseErrors(async () =>
     db.query<{ again: number }>('select dict.retry_outbox($1)::float8 as again', [ids ?? null]),
   );
   return one(rows).again;

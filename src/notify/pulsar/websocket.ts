@@ -23,7 +23,7 @@ export function topicPath(topic: string, setting = 'The topic'): string {
 
 /**
  * A socket of Pulsar's WebSocket API, open; `onOpen` puts listeners on it before the first message can come. Errors: those
- * of a way out.
+ * of a transport.
  */
 export async function openSocket(
   settings: PulsarSettings,

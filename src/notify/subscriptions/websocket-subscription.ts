@@ -129,7 +129,7 @@ async function answer(
   }
   // A connection that is gone has told nobody: the message comes again.
   if (socket.readyState !== socket.OPEN) return;
-  socket.send(JSON.stringify({ ...(!done && { type: 'negativeAcknowledge' }), messageId: message.id }));
+  socket.send(JSON.stringify({ type: done ? undefined : 'negativeAcknowledge', messageId: message.id }));
 }
 
 /** A topic without a subscription forgets its messages. */
@@ -159,7 +159,7 @@ async function sendDeadLetter(
     JSON.stringify({
       payload: message.body.toString('base64'),
       properties: { reason, topic: options.topic, messageId: message.id },
-      ...(message.key !== '' && { key: message.key }),
+      key: message.key === '' ? undefined : message.key,
     }),
   );
   const result = await answered.promise;

@@ -1,10 +1,10 @@
-import type { Way } from './transport.ts';
+import type { Transport } from './transport.ts';
 
 /** The channel that announces each delivered message. */
 export const CHANNEL = 'dict_vsync';
 
-/** The default way out: a row in dict.notifications, announced by NOTIFY. Delivered exactly once: it is one database. */
-export function postgresWay(): Way {
+/** The default transport: a row in dict.notifications, announced by NOTIFY. Delivered exactly once: it is one database. */
+export function postgresTransport(): Transport {
   return {
     name: 'postgres',
     deliver: async (messages, tx) => {

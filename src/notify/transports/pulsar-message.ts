@@ -8,7 +8,7 @@ export function topicOf({ topic }: PulsarSettings, { participant, keyType }: Str
   return topic.replaceAll('{participant}', participant).replaceAll('{keyType}', keyType);
 }
 
-/** What all ways through Pulsar say of a message, beside its body. */
+/** What all transports through Pulsar say of a message, beside its body. */
 export interface Labels {
   /** The stream: a partition, and a consumer of a Key_Shared subscription, gets all of it, in order. */
   key: string;

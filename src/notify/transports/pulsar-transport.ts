@@ -1,10 +1,10 @@
 import type * as Pulsar from 'pulsar-client';
 import { DvError } from '../../errors/dv-error.ts';
-import { producingWay, type Producer } from './stream-producers.ts';
+import { producerTransport, type Producer } from './stream-producers.ts';
 import { type PulsarErrors, relayErrors } from '../pulsar/pulsar-errors.ts';
 import { type PulsarSettings, readToken } from '../pulsar/pulsar-connection.ts';
 import { labels, topicOf } from './pulsar-message.ts';
-import type { OutboxMessage, Way } from './transport.ts';
+import type { OutboxMessage, Transport } from './transport.ts';
 
 /** The client takes 0 for "not set", and its default is 30 s. */
 const FOR_EVER_MS = 2 ** 31 - 1;
@@ -16,12 +16,12 @@ const ANSWER_MS = 10_000;
  * Through Pulsar's own protocol with the official client, a native addon that is loaded here first. Errors:
  * DV_NOTIFY_ADDON_MISSING when it is not installed.
  */
-export async function nativePulsarWay(settings: PulsarSettings): Promise<Way> {
+export async function pulsarTransport(settings: PulsarSettings): Promise<Transport> {
   const pulsar = await loadClient(relayErrors);
   let shared: Pulsar.Client | undefined;
   // One client, its connections shared by all streams; opened at the first message.
   const client = (): Pulsar.Client => (shared ??= connect(pulsar, settings, relayErrors));
-  return producingWay(
+  return producerTransport(
     'pulsar',
     async ({ participant, keyType, producerName, before }) => {
       const producer = await client()

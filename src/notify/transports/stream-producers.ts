@@ -1,9 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Transaction } from '../../engine/index.ts';
 import { DvError } from '../../errors/dv-error.ts';
-import { one } from '../../errors/rows.ts';
 import { relayErrors } from '../pulsar/pulsar-errors.ts';
-import type { Delivery, OutboxMessage, Way } from './transport.ts';
+import type { Delivery, OutboxMessage, Transport } from './transport.ts';
+import { one } from '../../errors/rows.ts';
 
 /** What a producer of one stream is opened with. */
 export interface Opening {
@@ -43,10 +43,10 @@ const BUSY_MS = 3000;
 const BUSY_LOOK_MS = 50;
 
 /**
- * A way out through a broker that remembers the last sequence of each producer name (Pulsar's de-duplication): one
+ * A transport through a broker that remembers the last sequence of each producer name (Pulsar's de-duplication): one
  * producer a stream, opened when needed, so that a message sent again after a crash is dropped by the broker.
  */
-export function producingWay(name: string, open: OpenProducer, end: () => Promise<void>): Way {
+export function producerTransport(name: string, open: OpenProducer, end: () => Promise<void>): Transport {
   const lines = new Map<string, Line>();
   let base: Promise<string> | undefined;
   return {
@@ -173,7 +173,7 @@ class Line {
     } catch (thrown) {
       error = asDvError(thrown);
     }
-    return { delivered, inFlight, ...(error && { error }) };
+    return { delivered, inFlight, error };
   }
 
   /** The producer whose next message has this sequence. */

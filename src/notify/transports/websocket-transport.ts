@@ -3,8 +3,8 @@ import { openWebSocketProducer } from './websocket-producer.ts';
 import { type PulsarSettings, readNamed, readToken } from '../pulsar/pulsar-connection.ts';
 import { relayErrors } from '../pulsar/pulsar-errors.ts';
 import { labels, topicOf } from './pulsar-message.ts';
-import { producingWay } from './stream-producers.ts';
-import type { Way } from './transport.ts';
+import { producerTransport } from './stream-producers.ts';
+import type { Transport } from './transport.ts';
 
 /** How long to wait for a connection to open. */
 const OPEN_MS = 10_000;
@@ -13,7 +13,7 @@ const OPEN_MS = 10_000;
  * Through Pulsar's WebSocket API, ws:// or wss://: no native addon needed. Errors: DV_SETTINGS_INVALID when a PEM file
  * cannot be read.
  */
-export function webSocketWay(settings: PulsarSettings): Way {
+export function webSocketTransport(settings: PulsarSettings): Transport {
   const pem = (name: string, path: string | undefined) =>
     path === undefined ? undefined : readNamed(name, path);
   const tls = {
@@ -21,7 +21,7 @@ export function webSocketWay(settings: PulsarSettings): Way {
     cert: pem('NOTIFY_TLS_CERT', settings.tlsCert),
     key: pem('NOTIFY_TLS_KEY', settings.tlsKey),
   };
-  return producingWay(
+  return producerTransport(
     'websocket',
     async ({ participant, keyType, producerName, before }) => {
       const token = readToken(settings, relayErrors);
@@ -35,7 +35,7 @@ export function webSocketWay(settings: PulsarSettings): Way {
       });
       const socket = new WebSocket(url, {
         ...tls,
-        ...(token !== undefined && { headers: { authorization: `Bearer ${token}` } }),
+        headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
         handshakeTimeout: OPEN_MS,
         perMessageDeflate: false,
       });

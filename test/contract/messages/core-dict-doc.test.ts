@@ -1,6 +1,6 @@
 import { beforeAll, expect, test } from 'vitest';
 import { readAsset } from '../../../src/assets.ts';
-import { postgresWay, relayOutbox } from '../../../src/notify/index.ts';
+import { postgresTransport, relayOutbox } from '../../../src/notify/index.ts';
 import { useTestDatabase } from '../../support/database.ts';
 import { publishOne } from '../../unit/notify/support.ts';
 
@@ -12,7 +12,7 @@ const [worked = '', arrived = '', ...asking] = examples;
 
 async function tell(from: number, count: number): Promise<void> {
   for (let n = from; n < from + count; n++) await publishOne(database.pool, { keyType: 'CPF' as 'EMAIL', n });
-  await relayOutbox(database.pool, postgresWay());
+  await relayOutbox(database.pool, postgresTransport());
 }
 
 const news = async () =>

@@ -2,7 +2,7 @@ import type { Pool, PoolClient } from 'pg';
 import { expect, onTestFinished, vi } from 'vitest';
 import { readAsset } from '../../../src/assets.ts';
 import type { Entry } from '../../../src/dict/entry/entry.ts';
-import { settleFeed } from '../../../src/dict/key-base/connected-tables.ts';
+import { processFeedQueue } from '../../../src/dict/key-base/connected-tables.ts';
 import { readVSync } from '../../../src/dict/vsync/vsync-store.ts';
 import { KEY_TYPES } from '../../../src/dict/entry/key-type.ts';
 import { generateKeyBase } from '../../../src/simulator/index.ts';
@@ -185,14 +185,14 @@ export async function counts(pool: Pool): Promise<Record<string, number>> {
 
 /** A pass of what the workers do all the time. */
 export async function settle(pool: Pool): Promise<void> {
-  await settleFeed(pool);
+  await processFeedQueue(pool);
 }
 
 /** The same until nothing is left to look at: transactions of the whole server can hold it back for a moment. */
 export async function settled(pool: Pool): Promise<void> {
   await vi.waitFor(
     async () => {
-      await settleFeed(pool);
+      await processFeedQueue(pool);
       expect((await pool.query('select from dict.feed_queue')).rowCount).toBe(0);
     },
     { timeout: 10_000, interval: 10 },

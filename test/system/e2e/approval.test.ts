@@ -82,6 +82,23 @@ describe('over the threshold', () => {
     expect(rows).toEqual([{ approved_why: 'looked at it', approved_set: setHash }]);
   });
 
+  it('an approved run whose stored context cannot be read fails, repairs nothing, and says so', async () => {
+    const { system, run, setHash } = await waiting();
+    await system.pool.query(
+      `update workflow.runs set context = context || '{"round": "first"}' where id = $1`,
+      [run],
+    );
+    await decide(system, 'approve', run, 'ana', 'looked at it', setHash);
+    expect(await system.waitForClosed(run)).toMatchObject({ status: 'FAILED', errorCode: 'DV_UNEXPECTED' });
+    await expectBase(system, system.local);
+    expect(await reconciliation(system.pool, run)).toMatchObject({
+      outcome: 'FAILED',
+      added: 0,
+      ended: true,
+    });
+    expect((await heard(system.pool, run)).at(-1)).toBe('reconciliation.notification FAILED');
+  });
+
   it('survives a restart of the service, and applies nothing then either', async () => {
     const { system, run, setHash } = await waiting();
     await system.restartService();

@@ -25,10 +25,10 @@ async function reconciled(system: System): Promise<string> {
   return run;
 }
 
-/** How each round found what differs, and why that way. */
-async function ways({ pool }: System, run: string): Promise<{ way: string; reason: string }[]> {
-  const { rows } = await pool.query<{ way: string; reason: string }>(
-    'select way, way_reason as reason from dict.rounds where run_id = $1 order by round',
+/** How each round found what differs, and why so. */
+async function foundByOf({ pool }: System, run: string): Promise<{ foundBy: string; reason: string }[]> {
+  const { rows } = await pool.query<{ foundBy: string; reason: string }>(
+    'select way as "foundBy", way_reason as reason from dict.rounds where run_id = $1 order by round',
     [run],
   );
   return rows;
@@ -42,7 +42,9 @@ describe('after an OK', () => {
   it('a reconciliation finds its way without a file, and its history says so', async () => {
     const system = await startSystem({ divergent: 3 });
     const first = await reconciled(system);
-    expect(await ways(system, first)).toEqual([{ way: 'FILE', reason: 'no VSync was confirmed yet' }]);
+    expect(await foundByOf(system, first)).toEqual([
+      { foundBy: 'FILE', reason: 'no VSync was confirmed yet' },
+    ]);
     expect(files(system)).toBe(1);
 
     // Changed, added and removed at DICT alone; changed, added and removed here alone.
@@ -66,15 +68,15 @@ describe('after an OK', () => {
 
     const second = await reconciled(system);
     expect(files(system)).toBe(1);
-    const [round, ...others] = await ways(system, second);
+    const [round, ...others] = await foundByOf(system, second);
     expect(others).toEqual([]);
-    expect(round).toMatchObject({ way: 'EVENT_LOG' });
+    expect(round).toMatchObject({ foundBy: 'EVENT_LOG' });
     expect(round!.reason).toMatch(/^both logs since the OK 0\.0 hours ago add up \([0-9]+ events\)$/);
     const past = await historyOf(system.pool, second);
     const replay = past.find(({ state, event }) => state === 'replay' && event === 'COMPLETED');
     expect(replay).toMatchObject({
       outcome: 'different',
-      detail: { way: 'EVENT_LOG', reason: round!.reason, dictOnly: 4, localOnly: 4 },
+      detail: { foundBy: 'EVENT_LOG', reason: round!.reason, dictOnly: 4, localOnly: 4 },
     });
     const decisions = (await divergences(system.pool, second)).map(({ decision }) => decision).sort();
     expect(decisions).toEqual([
@@ -93,7 +95,7 @@ describe('after an OK', () => {
     await changeLocally(system.pool, entry.key, { name: entry.name });
     const run = await reconciled(system);
     expect(await divergences(system.pool, run)).toEqual([]);
-    expect(await ways(system, run)).toMatchObject([{ way: 'EVENT_LOG' }]);
+    expect(await foundByOf(system, run)).toMatchObject([{ foundBy: 'EVENT_LOG' }]);
     expect(files(system)).toBe(0);
   });
 
@@ -104,7 +106,7 @@ describe('after an OK', () => {
     await system.waitForRun(run, ({ status }) => status === 'WAITING');
     await system.pool.query(`select dict.approve_reconciliation($1, 'ana', 'fine')`, [run]);
     expect(await system.waitForClosed(run)).toMatchObject({ status: 'COMPLETED' });
-    expect(await ways(system, run)).toMatchObject([{ way: 'EVENT_LOG' }]);
+    expect(await foundByOf(system, run)).toMatchObject([{ foundBy: 'EVENT_LOG' }]);
   });
 
   it('an approval that came late asks the log again: it was not refuted', async () => {
@@ -115,7 +117,7 @@ describe('after an OK', () => {
     await system.advance('61 minutes');
     await system.pool.query(`select dict.approve_reconciliation($1, 'ana', 'fine')`, [run]);
     expect(await system.waitForClosed(run)).toMatchObject({ status: 'COMPLETED' });
-    expect(await ways(system, run)).toMatchObject([{ way: 'EVENT_LOG' }, { way: 'EVENT_LOG' }]);
+    expect(await foundByOf(system, run)).toMatchObject([{ foundBy: 'EVENT_LOG' }, { foundBy: 'EVENT_LOG' }]);
     await expectBaseLikeDict(system);
   });
 });
@@ -123,11 +125,11 @@ describe('after an OK', () => {
 describe('the CID file is asked for', () => {
   async function byFile(system: System, reason: string): Promise<void> {
     const run = await reconciled(system);
-    expect((await ways(system, run)).at(-1)).toEqual({ way: 'FILE', reason });
+    expect((await foundByOf(system, run)).at(-1)).toEqual({ foundBy: 'FILE', reason });
     expect(files(system)).toBe(1);
     const past = await historyOf(system.pool, run);
     const replays = past.filter(({ state, event }) => state === 'replay' && event === 'COMPLETED');
-    expect(replays.at(-1)).toMatchObject({ outcome: 'use_file', detail: { way: 'FILE', reason } });
+    expect(replays.at(-1)).toMatchObject({ outcome: 'use_file', detail: { foundBy: 'FILE', reason } });
   }
 
   it('when no VSync was confirmed yet', async () => {
@@ -208,8 +210,8 @@ describe('the CID file is asked for', () => {
     limit.off();
     expect(await system.hurryToRun(run, isClosed)).toMatchObject({ status: 'COMPLETED' });
     await expectBaseLikeDict(system);
-    expect(await ways(system, run)).toEqual([
-      { way: 'FILE', reason: 'the event log cannot be read (DV_DICT_RATE_LIMITED)' },
+    expect(await foundByOf(system, run)).toEqual([
+      { foundBy: 'FILE', reason: 'the event log cannot be read (DV_DICT_RATE_LIMITED)' },
     ]);
     // It asked once a minute, and not for ever.
     const refused = system.dict.ledger.calls('listCidSetEvents').filter(({ status }) => status === 429);
@@ -224,7 +226,7 @@ describe('the CID file is asked for', () => {
     system.dict.directory.createEntry(late);
     system.dict.directory.createEntry(prompt);
     await byFile(system, 'DICT said NOK to what an earlier replay led to');
-    const { rows } = await system.pool.query('select way from dict.rounds order by round');
-    expect(rows).toEqual([{ way: 'EVENT_LOG' }, { way: 'FILE' }]);
+    const { rows } = await system.pool.query('select way as "foundBy" from dict.rounds order by round');
+    expect(rows).toEqual([{ foundBy: 'EVENT_LOG' }, { foundBy: 'FILE' }]);
   });
 });

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { WAYS } from '../../unit/notify/pulsar-support.ts';
+import { TRANSPORTS } from '../../unit/notify/pulsar-support.ts';
 import { childrenOf } from '../../support/inspect.ts';
 import { describeWithPulsar } from '../../support/pulsar/describe.ts';
 import { createNamespace, type Namespace } from '../../support/pulsar/namespace.ts';
@@ -13,7 +13,7 @@ await describeWithPulsar('Core-Dict hears by Pulsar', (broker) => {
   });
   afterAll(() => namespace.remove());
 
-  test.each(WAYS)('of a verification and its reconciliation, by %s', async (name, url) => {
+  test.each(TRANSPORTS)('of a verification and its reconciliation, by %s', async (name, url) => {
     const topic = namespace.topic(name);
     const system = await startSystem({
       divergent: 6,

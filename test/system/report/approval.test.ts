@@ -60,8 +60,8 @@ test('a reconciliation that waits for approval: notification, describe, report, 
     participant: system.participant,
     keyType: 'CPF',
     round: 1,
-    way: 'FILE',
-    wayReason: 'no VSync was confirmed yet',
+    foundBy: 'FILE',
+    foundByReason: 'no VSync was confirmed yet',
     threshold: 10,
     foundInAllRounds: 40,
     kinds: { cids: 40, pending: 40, dictOnly: 20, unknownKeys: 20, localOnly: 20, changedKeys: 0 },
@@ -74,10 +74,21 @@ test('a reconciliation that waits for approval: notification, describe, report, 
   const asked = (await notifications(system.pool)).find(
     ({ payload }) => payload['event'] === 'APPROVAL_NEEDED',
   );
-  const { round, comparedAt, way, wayReason, setHash, foundInAllRounds, threshold, kinds, plan } = report;
+  const { round, comparedAt, foundBy, foundByReason, setHash, foundInAllRounds, threshold, kinds, plan } =
+    report;
   expect(asked!.payload).toMatchObject({
     setHash,
-    divergences: { round, comparedAt, way, wayReason, setHash, foundInAllRounds, threshold, kinds, plan },
+    divergences: {
+      round,
+      comparedAt,
+      foundBy,
+      foundByReason,
+      setHash,
+      foundInAllRounds,
+      threshold,
+      kinds,
+      plan,
+    },
   });
   const { divergences } = asked!.payload as Record<string, object>;
   expect(Object.keys(divergences!)).toHaveLength(9);

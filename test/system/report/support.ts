@@ -40,8 +40,8 @@ export async function found(
   await addDivergences(pool, runId, round, divergences);
   const dictOnly = divergences.filter(({ side }) => side === 'DICT_ONLY').length;
   await recordFindings(pool, runId, round, {
-    way: 'FILE',
-    reason: 'no VSync was confirmed yet',
+    foundBy: 'FILE',
+    foundByReason: 'no VSync was confirmed yet',
     dictOnly,
     localOnly: divergences.length - dictOnly,
     setHash: '',

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { heardLine } from '../../../src/cli/output/format-event.ts';
-import { postgresWay, relayOutbox, type CloudEvent } from '../../../src/notify/index.ts';
+import { formatEvent } from '../../../src/cli/output/format-event.ts';
+import { postgresTransport, relayOutbox, type CloudEvent } from '../../../src/notify/index.ts';
 import { ISPB, publishOne } from '../notify/support.ts';
 import { useTestDatabase } from '../../support/database.ts';
 import { cli, expectRefusal } from './support.ts';
@@ -9,7 +9,7 @@ const database = useTestDatabase();
 
 async function deliver(n: number): Promise<void> {
   await publishOne(database.pool, { n });
-  await relayOutbox(database.pool, postgresWay());
+  await relayOutbox(database.pool, postgresTransport());
 }
 
 const events = (stdout: string) =>
@@ -46,8 +46,8 @@ test('a line says nothing that a person wrote', () => {
     none: null,
   };
   const event = { time: 'T', type: 'br.dict-vsync.x.v1', subject: `${ISPB}/CPF`, sequence: '7', data };
-  expect(heardLine(event)).toBe('T 12345678/CPF   #7    x event=REJECTED hours=36 ok=true');
-  expect(heardLine('text')).toBe('a message that is none of ours');
+  expect(formatEvent(event)).toBe('T 12345678/CPF   #7    x event=REJECTED hours=36 ok=true');
+  expect(formatEvent('text')).toBe('a message that is none of ours');
 });
 
 test('refuses a count of nothing', async () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it, vi } from 'vitest';
-import { fields, grouped, lasting, table, when } from '../../../src/cli/output/format.ts';
+import { fields, formatCount, formatDuration, table, formatTime } from '../../../src/cli/output/format.ts';
 import { progress, progressLine } from '../../../src/cli/output/progress.ts';
 import { timeline } from '../../../src/cli/output/timeline.ts';
 import type { HistoryEvent } from '../../../src/engine/index.ts';
@@ -34,12 +34,12 @@ describe('format', () => {
     [200, '3 min 20 s'],
     [7500, '2 h 5 min'],
   ])('says %d seconds as %s', (seconds, text) => {
-    expect(lasting(seconds)).toBe(text);
+    expect(formatDuration(seconds)).toBe(text);
   });
 
   it('groups digits, and shows times in UTC to the second', () => {
-    expect(grouped(1_234_567)).toBe('1,234,567');
-    expect(when(new Date('2026-03-04T05:06:07.890Z'))).toBe('2026-03-04T05:06:07Z');
+    expect(formatCount(1_234_567)).toBe('1,234,567');
+    expect(formatTime(new Date('2026-03-04T05:06:07.890Z'))).toBe('2026-03-04T05:06:07Z');
   });
 });
 

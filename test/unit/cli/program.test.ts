@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { describe, expect, it } from 'vitest';
-import { explain } from '../../../src/cli/command-support.ts';
+import { explain } from '../../../src/cli/explain-error.ts';
 import { createProgram } from '../../../src/cli/program.ts';
 import { VERSION } from '../../../src/cli/version.ts';
 import { createEmptyDatabase } from '../../support/database.ts';

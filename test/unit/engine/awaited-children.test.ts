@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, test } from 'vitest';
-import type { Child } from '../../../src/engine/activity.ts';
+import type { Child } from '../../../src/engine/activity-contract.ts';
 import type { Executor } from '../../../src/engine/executor.ts';
 import { cancelRun, startRun } from '../../../src/engine/index.ts';
 import { useTestDatabase } from '../../support/database.ts';

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { Child } from '../../../src/engine/activity.ts';
+import type { Child } from '../../../src/engine/activity-contract.ts';
 import type { Executor } from '../../../src/engine/executor.ts';
 import { cancelRun, historyOf, listRuns, startRun, type RunningWorker } from '../../../src/engine/index.ts';
 import { DvError } from '../../../src/errors/dv-error.ts';

@@ -1,5 +1,5 @@
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { anyWorkerAlive, startRun, type RunningWorker } from '../../../src/engine/index.ts';
+import { anyWorkerAlive, startRun, startRunIn, type RunningWorker } from '../../../src/engine/index.ts';
 import { useTestDatabase } from '../../support/database.ts';
 import { Script } from './script.ts';
 import { executorOf, pastOf, rowOf, silence, untilStatus, workerOf } from './support.ts';
@@ -153,7 +153,7 @@ describe('a worker', () => {
     let lost = '';
     try {
       await client.query('begin');
-      lost = await startRun(client, 'two-steps', 'never answered', {}, 'test');
+      lost = await startRunIn(client, 'two-steps', 'never answered', {}, 'test');
       await client.query('select workflow.claim($1, $2)', [lost, worker.id]);
       await client.query(`delete from graphile_worker._private_jobs where payload ->> 'run' = $1`, [lost]);
       await client.query('commit');

@@ -5,7 +5,7 @@ import {
   registerSchedules,
   type Schedule,
   type TickHandler,
-  startRun,
+  startRunIn,
 } from '../../../src/engine/index.ts';
 import { useTestDatabase } from '../../support/database.ts';
 import { Script } from './script.ts';
@@ -165,7 +165,7 @@ describe('a worker', () => {
       schedules,
       ticks: {
         start_work: async (tx, tick) => {
-          await startRun(tx, 'two-steps', `night of ${tick.toISOString().slice(0, 10)}`, {}, 'crontab');
+          await startRunIn(tx, 'two-steps', `night of ${tick.toISOString().slice(0, 10)}`, {}, 'crontab');
         },
       },
     };

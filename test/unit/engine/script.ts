@@ -1,4 +1,4 @@
-import type { Activity, Effect, Result, Step } from '../../../src/engine/activity.ts';
+import type { Activity, Effect, Result, Step } from '../../../src/engine/activity-contract.ts';
 
 type Behaviour = (step: Step) => Result | Effect | Promise<Result | Effect>;
 

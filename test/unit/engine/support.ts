@@ -2,7 +2,7 @@ import { Writable } from 'node:stream';
 import type { Pool } from 'pg';
 import { pino, type Logger } from 'pino';
 import { expect } from 'vitest';
-import type { Activities, Json } from '../../../src/engine/activity.ts';
+import type { Activities, Json } from '../../../src/engine/activity-contract.ts';
 import { Executor } from '../../../src/engine/executor.ts';
 import { historyOf } from '../../../src/engine/index.ts';
 import type { Machine } from '../../../src/engine/machine.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { explain } from '../../../src/cli/command-support.ts';
+import { explain } from '../../../src/cli/explain-error.ts';
 import { connectionError } from '../../../src/database/connection-error.ts';
 import { fromDatabase } from '../../../src/engine/index.ts';
 import { DvError } from '../../../src/errors/dv-error.ts';

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { expect, test } from 'vitest';
 import { isIncomplete, loadSource } from '../../../src/dict/key-base/connected-tables.ts';
-import { readArrivals } from '../../../src/dict/repair/recent-dict-additions.ts';
+import { readRecentDictAdditions } from '../../../src/dict/repair/recent-dict-additions.ts';
 import { writeToSource } from '../../../src/dict/repair/connected-repair.ts';
 import { connectBridge } from '../../../src/bridge/index.ts';
 import { useTestDatabase } from '../../support/database.ts';
@@ -58,7 +58,9 @@ test('what DICT has added since a round that is not there is not asked for', asy
   const round = { runId: randomUUID(), round: 1, participant: ISPB, keyType: 'CPF' as const };
   try {
     const call = { correlationId: 'c', signal: AbortSignal.timeout(5000) };
-    await expect(readArrivals(database.pool, bridge, round, call)).rejects.toMatchObject(impossible);
+    await expect(readRecentDictAdditions(database.pool, bridge, round, call)).rejects.toMatchObject(
+      impossible,
+    );
   } finally {
     bridge.close();
   }

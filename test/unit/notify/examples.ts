@@ -51,8 +51,8 @@ const EXAMPLES: { [T in Message['type']]: Extract<Message, { type: T }>['content
       ...{
         round: 1,
         comparedAt: AT,
-        way: 'FILE',
-        wayReason: 'no OK yet',
+        foundBy: 'FILE',
+        foundByReason: 'no OK yet',
         setHash: HASH,
         foundInAllRounds: 3,
       },

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { DvError } from '../../../src/errors/dv-error.ts';
-import { openWay } from '../../../src/notify/index.ts';
+import { openTransport } from '../../../src/notify/index.ts';
 import { addon } from './pulsar-support.ts';
 
 const topic = 'persistent://public/default/dict-vsync';
@@ -11,21 +11,21 @@ test.each([
   ['ws://pulsar.example:8080', 'websocket'],
   ['wss://pulsar.example:8443/pulsar', 'websocket'],
 ])('NOTIFY_URL %s: the way is %s', async (url, name) => {
-  const way = await openWay({ url, topic });
-  expect(way.name).toBe(name);
-  await way.close();
+  const transport = await openTransport({ url, topic });
+  expect(transport.name).toBe(name);
+  await transport.close();
 });
 
 test.each(['pulsar://pulsar.example:6650', 'pulsar+ssl://pulsar.example:6651'])(
   'NOTIFY_URL %s',
   async (url) => {
     if (addon) {
-      const way = await openWay({ url, topic });
-      expect(way.name).toBe('pulsar');
-      await way.close();
+      const transport = await openTransport({ url, topic });
+      expect(transport.name).toBe('pulsar');
+      await transport.close();
       return;
     }
-    const error = await openWay({ url, topic }).catch((thrown: unknown) => thrown);
+    const error = await openTransport({ url, topic }).catch((thrown: unknown) => thrown);
     expect(error).toBeInstanceOf(DvError);
     expect(error).toMatchObject({
       code: 'DV_NOTIFY_ADDON_MISSING',
@@ -37,7 +37,7 @@ test.each(['pulsar://pulsar.example:6650', 'pulsar+ssl://pulsar.example:6651'])(
 
 test('a PEM file that is not there is named by its setting, when the way opens', async () => {
   const missing = join(import.meta.dirname, 'nothing.pem');
-  await expect(openWay({ url: 'wss://pulsar.example', topic, tlsCa: missing })).rejects.toMatchObject({
+  await expect(openTransport({ url: 'wss://pulsar.example', topic, tlsCa: missing })).rejects.toMatchObject({
     code: 'DV_SETTINGS_INVALID',
     message: 'The file that NOTIFY_TLS_CA names cannot be read.',
   });

@@ -3,11 +3,11 @@ import fc from 'fast-check';
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { AppliedChange } from '../../../src/dict/repair/repair.ts';
 import { inTransaction } from '../../../src/engine/index.ts';
-import { postgresWay, publishChanges, readTold, relayOutbox } from '../../../src/notify/index.ts';
+import { postgresTransport, publishChanges, readPublished, relayOutbox } from '../../../src/notify/index.ts';
 import { BODY_BYTES, PAGE_CHANGES, toPages } from '../../../src/notify/outbox/paging.ts';
 import { useTestDatabase } from '../../support/database.ts';
 import { expectValidEvent } from '../../support/schemas.ts';
-import { ISPB, emptyOutbox, eventOf, keepingWay, message } from './support.ts';
+import { ISPB, emptyOutbox, eventOf, keepingTransport, message } from './support.ts';
 
 const database = useTestDatabase();
 
@@ -65,8 +65,8 @@ describe('the pages of a run', () => {
     const chunk = (from: number, count: number) =>
       Array.from({ length: count }, (_, n) => changeOf(from + n, 'Ana'));
     await tell(runId, [chunk(0, 200), [], chunk(200, 50), chunk(250, 1)]);
-    const { way, got } = keepingWay();
-    await relayOutbox(database.pool, way);
+    const { transport, got } = keepingTransport();
+    await relayOutbox(database.pool, transport);
     const events = got.map((sent) => eventOf(sent).data as { page: number; changes: { key: string }[] });
     expect(events.map(({ page, changes }) => [page, changes.length])).toEqual([
       [1, 100],
@@ -77,15 +77,15 @@ describe('the pages of a run', () => {
     expect(events.flatMap(({ changes }) => changes.map(({ key }) => key))).toEqual(
       Array.from({ length: 251 }, (_, n) => `key ${n}`),
     );
-    const told = await inTransaction(database.pool, async (tx) => readTold(tx, runId));
+    const told = await inTransaction(database.pool, async (tx) => readPublished(tx, runId));
     expect(told).toEqual({ pageCount: 4, changeCount: 251 });
   });
 
   test('are within 256 KB each, whatever is in them', async () => {
     const long = 'João "\\\u0001 '.repeat(1000);
     await tell(randomUUID(), [Array.from({ length: 90 }, (_, n) => changeOf(n, long))]);
-    const { way, got } = keepingWay();
-    await relayOutbox(database.pool, way);
+    const { transport, got } = keepingTransport();
+    await relayOutbox(database.pool, transport);
     expect(got.length).toBeGreaterThan(3);
     for (const { body } of got) {
       expect(Buffer.byteLength(body)).toBeLessThanOrEqual(BODY_BYTES);
@@ -97,7 +97,7 @@ describe('the pages of a run', () => {
   test('by reference hold no key and no entry, but the CIDs to ask by', async () => {
     const runId = randomUUID();
     await tell(runId, [[changeOf(7, 'Ana Souza')]]);
-    await relayOutbox(database.pool, postgresWay(), { content: 'references' });
+    await relayOutbox(database.pool, postgresTransport(), { content: 'references' });
     const { rows } = await database.pool.query<{ payload: { data: unknown } }>(
       'select payload from dict.notifications',
     );

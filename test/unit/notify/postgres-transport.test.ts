@@ -1,7 +1,7 @@
 import type { Notification } from 'pg';
 import { beforeEach, expect, test } from 'vitest';
 import { connect } from '../../../src/database/pool.ts';
-import { CHANNEL, postgresWay, relayOutbox } from '../../../src/notify/index.ts';
+import { CHANNEL, postgresTransport, relayOutbox } from '../../../src/notify/index.ts';
 import { useTestDatabase } from '../../support/database.ts';
 import { expectValidEvent } from '../../support/schemas.ts';
 import { ISPB, emptyOutbox, outbox, passBackoff, publishOne } from './support.ts';
@@ -18,8 +18,8 @@ test('each message becomes a row, announced to who listens by its id, without co
   for (const n of [1, 2, 3]) await publishOne(database.pool, { n });
   await publishOne(database.pool, { participant: '00000001' });
 
-  const way = postgresWay();
-  expect(await relayOutbox(database.pool, way)).toBe(4);
+  const transport = postgresTransport();
+  expect(await relayOutbox(database.pool, transport)).toBe(4);
   await expect.poll(() => heard.length).toBe(4);
   const announced = (await outbox(database.pool)).map(({ id, participant, sequence }) => ({
     id,
@@ -48,7 +48,7 @@ test('each message becomes a row, announced to who listens by its id, without co
   for (const { payload } of rows) expectValidEvent(payload);
   expect(rows.at(-1).payload.data.changes).toMatchObject([{ key: 'key 3', after: { name: "João's\n\\" } }]);
   await listener.end();
-  await way.close();
+  await transport.close();
 });
 
 test('nothing is announced before it is committed, and nothing twice', async () => {
@@ -58,22 +58,22 @@ test('nothing is announced before it is committed, and nothing twice', async () 
   await listener.query(`listen ${CHANNEL}`);
   await publishOne(database.pool);
   const { id } = (await outbox(database.pool))[0]!;
-  const way = postgresWay();
+  const transport = postgresTransport();
   const failing = relayOutbox(database.pool, {
-    ...way,
+    ...transport,
     // Killed between sending and marking.
     deliver: async (messages, tx) => {
-      await way.deliver(messages, tx);
+      await transport.deliver(messages, tx);
       await tx.query('select pg_terminate_backend(pg_backend_pid())');
       return { delivered: messages.length };
     },
   });
   expect(await failing).toBe(0);
   await passBackoff(database.pool);
-  expect(await relayOutbox(database.pool, way)).toBe(1);
+  expect(await relayOutbox(database.pool, transport)).toBe(1);
   // The mark of delivery lost, as by a person's hand: it is there already.
   await database.pool.query('update dict.outbox set delivered_at = null');
-  expect(await relayOutbox(database.pool, way)).toBe(1);
+  expect(await relayOutbox(database.pool, transport)).toBe(1);
   await listener.query(`notify ${CHANNEL}, '{"id": "last"}'`);
   await expect.poll(() => heard.at(-1)).toBe('last');
   expect(heard).toEqual([id, 'last']);

@@ -4,13 +4,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
-import { type PulsarSettings, relayOutbox, type Way } from '../../../src/notify/index.ts';
+import { type PulsarSettings, relayOutbox, type Transport } from '../../../src/notify/index.ts';
 import { canMakeCertificates, makeCertificate } from '../../support/certificate.ts';
 import { useTestDatabase } from '../../support/database.ts';
 import { describeWithJava } from '../../support/pulsar/describe.ts';
 import { createNamespace, type Namespace } from '../../support/pulsar/namespace.ts';
 import { type Standalone, startStandalone } from '../../support/pulsar/standalone.ts';
-import { expectReceived, failing, publishSmall, testWay, WAYS } from './pulsar-support.ts';
+import { expectReceived, failing, publishSmall, testTransport, TRANSPORTS } from './pulsar-support.ts';
 import { emptyOutbox, outbox, passBackoff } from './support.ts';
 
 /** How long the broker stays away in the middle of the messages, beyond what the relay needs to notice. */
@@ -64,16 +64,16 @@ await describeWithJava('a Pulsar with TLS and tokens, which is killed', () => {
     rmSync(folder, { recursive: true });
   });
 
-  describe.each(WAYS)('by %s', (name, url) => {
+  describe.each(TRANSPORTS)('by %s', (name, url) => {
     let topics = 0;
     let topic: string;
     beforeEach(() => {
       topic = namespace.topic(`${name}-${++topics}`);
     });
-    const open = async (more: Partial<PulsarSettings>): Promise<Way> => {
-      const way = await testWay(url(broker.tls!), topic, { tlsCa: certificate.cert, ...more });
-      onTestFinished(() => way.close());
-      return way;
+    const open = async (more: Partial<PulsarSettings>): Promise<Transport> => {
+      const transport = await testTransport(url(broker.tls!), topic, { tlsCa: certificate.cert, ...more });
+      onTestFinished(() => transport.close());
+      return transport;
     };
     /** What a relay of one message meets. */
     const meets = async (more: Partial<PulsarSettings>): Promise<string | undefined> => {
@@ -99,16 +99,16 @@ await describeWithJava('a Pulsar with TLS and tokens, which is killed', () => {
     test('a token file that is renewed is read again', async () => {
       const tokenFile = join(folder, 'token');
       writeFileSync(tokenFile, 'old');
-      const way = await open({ tokenFile });
+      const transport = await open({ tokenFile });
       await publishSmall(database.pool, 2);
-      expect(await relayOutbox(database.pool, way)).toBe(0);
+      expect(await relayOutbox(database.pool, transport)).toBe(0);
       rmSync(tokenFile);
       await passBackoff(database.pool);
-      expect(await relayOutbox(database.pool, way)).toBe(0);
+      expect(await relayOutbox(database.pool, transport)).toBe(0);
       expect(await failing(database.pool)).toBe('DV_NOTIFY_UNAUTHORIZED');
       writeFileSync(tokenFile, `${token('dict-vsync')}\n`);
       await passBackoff(database.pool);
-      expect(await relayOutbox(database.pool, way)).toBe(2);
+      expect(await relayOutbox(database.pool, transport)).toBe(2);
     });
 
     test('a certificate that nobody vouches for is refused', async () => {
@@ -133,12 +133,12 @@ await describeWithJava('a Pulsar with TLS and tokens, which is killed', () => {
       await publishSmall(database.pool, 2);
       await publishSmall(database.pool, 1, { pad: 6 * 1024 * 1024 });
       await publishSmall(database.pool, 2);
-      const way = await open({ token: admin });
-      expect(await relayOutbox(database.pool, way)).toBe(2);
+      const transport = await open({ token: admin });
+      expect(await relayOutbox(database.pool, transport)).toBe(2);
       expect(await failing(database.pool)).toBe('DV_NOTIFY_TOO_LARGE');
       for (let n = 0; n < 2; n++) {
         await passBackoff(database.pool);
-        await relayOutbox(database.pool, way);
+        await relayOutbox(database.pool, transport);
       }
       expect((await outbox(database.pool)).filter(({ dead }) => dead)).toMatchObject([{ sequence: 3 }]);
       await expectReceived(database.pool, await namespace.read(topic));
@@ -151,11 +151,11 @@ await describeWithJava('a Pulsar with TLS and tokens, which is killed', () => {
         const MESSAGES = 10_000;
         await publishSmall(database.pool, MESSAGES / 2);
         await publishSmall(database.pool, MESSAGES / 2, { keyType: 'CPF' });
-        const way = await open({ token: token('dict-vsync') });
+        const transport = await open({ token: token('dict-vsync') });
         let delivered = 0;
         const relaying = (async () => {
           while (delivered < MESSAGES) {
-            delivered += await relayOutbox(database.pool, way);
+            delivered += await relayOutbox(database.pool, transport);
             await passBackoff(database.pool);
           }
         })();

@@ -2,7 +2,12 @@ import { randomUUID } from 'node:crypto';
 import type { Pool } from 'pg';
 import { expect } from 'vitest';
 import { inTransaction } from '../../../src/engine/index.ts';
-import { openWay, type PulsarSettings, relayOutbox, type Way } from '../../../src/notify/index.ts';
+import {
+  openTransport,
+  type PulsarSettings,
+  relayOutbox,
+  type Transport,
+} from '../../../src/notify/index.ts';
 import type { Broker } from '../../support/pulsar/start-pulsar.ts';
 import type { Received } from '../../support/pulsar/namespace.ts';
 import { ISPB, passBackoff } from './support.ts';
@@ -15,15 +20,19 @@ export const addon: boolean = await import('pulsar-client').then(
 
 type Urls = Pick<Broker, 'serviceUrl' | 'webSocketUrl'>;
 
-/** The ways to a broker, with what NOTIFY_URL is for each; the native one where its addon is installed. */
-export const WAYS: readonly (readonly [name: string, url: (at: Urls) => string])[] = [
+/** The transports to a broker, with what NOTIFY_URL is for each; the native one where its addon is installed. */
+export const TRANSPORTS: readonly (readonly [name: string, url: (at: Urls) => string])[] = [
   ['websocket', ({ webSocketUrl }) => webSocketUrl],
   ...(addon ? [['native', ({ serviceUrl }: Urls) => serviceUrl] as const] : []),
 ];
 
-/** A way that is closed with the test. */
-export async function testWay(url: string, topic: string, more: Partial<PulsarSettings> = {}): Promise<Way> {
-  return openWay({ url, topic, ...more });
+/** A transport that is closed with the test. */
+export async function testTransport(
+  url: string,
+  topic: string,
+  more: Partial<PulsarSettings> = {},
+): Promise<Transport> {
+  return openTransport({ url, topic, ...more });
 }
 
 /** Puts small messages into the outbox, in one transaction; `pad` makes their content that much longer. */
@@ -43,9 +52,9 @@ export async function publishSmall(
 }
 
 /** Relays until all is delivered or put aside, however often a stream has to back off. Answers how often it did. */
-export async function relayAll(pool: Pool, way: Way): Promise<number> {
+export async function relayAll(pool: Pool, transport: Transport): Promise<number> {
   for (let rounds = 0; ; rounds++) {
-    await relayOutbox(pool, way);
+    await relayOutbox(pool, transport);
     const { rows } = await pool.query(
       'select from dict.outbox where delivered_at is null and dead_at is null limit 1',
     );

@@ -2,11 +2,19 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { DvError } from '../../../src/errors/dv-error.ts';
-import { relayOutbox, type Way } from '../../../src/notify/index.ts';
+import { relayOutbox, type Transport } from '../../../src/notify/index.ts';
 import { useTestDatabase } from '../../support/database.ts';
 import { describeWithPulsar } from '../../support/pulsar/describe.ts';
 import { createNamespace, type Namespace } from '../../support/pulsar/namespace.ts';
-import { addon, expectReceived, failing, publishSmall, relayAll, testWay, WAYS } from './pulsar-support.ts';
+import {
+  addon,
+  expectReceived,
+  failing,
+  publishSmall,
+  relayAll,
+  testTransport,
+  TRANSPORTS,
+} from './pulsar-support.ts';
 import { emptyOutbox, ISPB, outbox, passBackoff, publishOne } from './support.ts';
 
 const database = useTestDatabase();
@@ -23,16 +31,16 @@ await describeWithPulsar('through Pulsar', (broker) => {
 
   test.skipIf(addon)('by native: skipped, the addon of pulsar-client is not installed', ({ skip }) => skip());
 
-  describe.each(WAYS)('by %s', (name, url) => {
+  describe.each(TRANSPORTS)('by %s', (name, url) => {
     let topics = 0;
     let topic: string;
     beforeEach(() => {
       topic = namespace.topic(`${name}-${++topics}`);
     });
-    const open = async (): Promise<Way> => {
-      const way = await testWay(url(broker), topic);
-      onTestFinished(() => way.close());
-      return way;
+    const open = async (): Promise<Transport> => {
+      const transport = await testTransport(url(broker), topic);
+      onTestFinished(() => transport.close());
+      return transport;
     };
 
     test('messages arrive in order per stream, with content, key, properties and time', async () => {
@@ -62,11 +70,11 @@ await describeWithPulsar('through Pulsar', (broker) => {
     });
 
     test('a topic may be one of the participant and key type', async () => {
-      const way = await testWay(url(broker), namespace.topic(`${name}-{participant}-{keyType}`));
-      onTestFinished(() => way.close());
+      const transport = await testTransport(url(broker), namespace.topic(`${name}-{participant}-{keyType}`));
+      onTestFinished(() => transport.close());
       await publishSmall(database.pool, 3);
       await publishSmall(database.pool, 2, { participant: OTHER, keyType: 'ALL' });
-      expect(await relayOutbox(database.pool, way)).toBe(5);
+      expect(await relayOutbox(database.pool, transport)).toBe(5);
       expect(await namespace.read(namespace.topic(`${name}-${ISPB}-EMAIL`))).toHaveLength(3);
       expect(await namespace.read(namespace.topic(`${name}-${OTHER}-ALL`))).toHaveLength(2);
     });
@@ -84,20 +92,20 @@ await describeWithPulsar('through Pulsar', (broker) => {
       await once(child, 'exit');
       expect(await namespace.count(topic)).toBe(100);
       expect((await outbox(database.pool)).filter(({ delivered }) => delivered)).toEqual([]);
-      const way = await open();
+      const transport = await open();
       // Postgres notices in its own time that the relay is gone, and gives its lock back then.
-      await expect.poll(() => relayOutbox(database.pool, way)).toBe(250);
+      await expect.poll(() => relayOutbox(database.pool, transport)).toBe(250);
       await expectReceived(database.pool, await namespace.read(topic));
     });
 
     test('what was sent and not marked is dropped by the broker when it comes again, after gaps too', async () => {
       await publishSmall(database.pool, 40);
       await database.pool.query('delete from dict.outbox where sequence in (7, 8, 20)');
-      const way = await open();
-      const forgetful: Way = {
-        ...way,
+      const transport = await open();
+      const forgetful: Transport = {
+        ...transport,
         deliver: async (...batch) => {
-          await way.deliver(...batch);
+          await transport.deliver(...batch);
           return { delivered: 6, error: new DvError('DV_NOTIFY_AWAY', 'Marked so far.') };
         },
       };
@@ -110,10 +118,10 @@ await describeWithPulsar('through Pulsar', (broker) => {
     });
 
     test('workers take turns in one stream', async () => {
-      const ways = [await open(), await open()];
+      const transports = [await open(), await open()];
       for (let turn = 0; turn < 6; turn++) {
         await publishSmall(database.pool, 5);
-        expect(await relayOutbox(database.pool, ways[turn % 2]!)).toBe(5);
+        expect(await relayOutbox(database.pool, transports[turn % 2]!)).toBe(5);
       }
       await expectReceived(database.pool, await namespace.read(topic));
     });
@@ -134,25 +142,25 @@ await describeWithPulsar('through Pulsar', (broker) => {
     test('a namespace that is not there: told, retried, and delivered once it is', async () => {
       await publishSmall(database.pool, 3);
       const missing = `${namespace.name}-later`;
-      const way = await testWay(url(broker), `persistent://${missing}/t`);
-      onTestFinished(() => way.close());
-      expect(await relayOutbox(database.pool, way)).toBe(0);
+      const transport = await testTransport(url(broker), `persistent://${missing}/t`);
+      onTestFinished(() => transport.close());
+      expect(await relayOutbox(database.pool, transport)).toBe(0);
       expect(await failing(database.pool)).toBe('DV_NOTIFY_TOPIC');
       const later = await createNamespace(broker, missing);
       onTestFinished(() => later.remove());
       await passBackoff(database.pool);
-      expect(await relayOutbox(database.pool, way)).toBe(3);
+      expect(await relayOutbox(database.pool, transport)).toBe(3);
       await expectReceived(database.pool, await namespace.read(`persistent://${missing}/t`));
     });
 
     test('nobody listens there', async () => {
       await publishSmall(database.pool, 1);
-      const way = await testWay(
+      const transport = await testTransport(
         url({ ...broker, webSocketUrl: 'ws://127.0.0.1:9', serviceUrl: 'pulsar://127.0.0.1:9' }),
         topic,
       );
-      onTestFinished(() => way.close());
-      expect(await relayOutbox(database.pool, way)).toBe(0);
+      onTestFinished(() => transport.close());
+      expect(await relayOutbox(database.pool, transport)).toBe(0);
       expect(['DV_NOTIFY_AWAY', 'DV_NOTIFY_TIMEOUT']).toContain(await failing(database.pool));
     });
   });

@@ -1,16 +1,16 @@
 import { createPool } from '../../../src/database/pool.ts';
-import { openWay, relayOutbox, type Way } from '../../../src/notify/index.ts';
+import { openTransport, relayOutbox, type Transport } from '../../../src/notify/index.ts';
 
 /** A relay that stops between sending a batch and marking it: there the test kills it. */
 const { database, url, topic } = JSON.parse(process.env['CHILD'] ?? '') as Record<
   'database' | 'url' | 'topic',
   string
 >;
-const way = await openWay({ url, topic });
-const stopping: Way = {
-  ...way,
+const transport = await openTransport({ url, topic });
+const stopping: Transport = {
+  ...transport,
   async deliver(...batch) {
-    const { delivered } = await way.deliver(...batch);
+    const { delivered } = await transport.deliver(...batch);
     process.stdout.write(`sent ${delivered}\n`);
     return new Promise(() => undefined);
   },

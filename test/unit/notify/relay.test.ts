@@ -1,10 +1,15 @@
 import fc from 'fast-check';
 import { beforeEach, expect, test, vi } from 'vitest';
 import { DvError } from '../../../src/errors/dv-error.ts';
-import { postgresWay, relayOutbox, type Delivery, type OutboxMessage } from '../../../src/notify/index.ts';
+import {
+  postgresTransport,
+  relayOutbox,
+  type Delivery,
+  type OutboxMessage,
+} from '../../../src/notify/index.ts';
 import { useTestDatabase } from '../../support/database.ts';
 import { capturedLog } from '../../support/log.ts';
-import { ISPB, emptyOutbox, eventOf, keepingWay, outbox, passBackoff, publishOne } from './support.ts';
+import { ISPB, emptyOutbox, eventOf, keepingTransport, outbox, passBackoff, publishOne } from './support.ts';
 
 const database = useTestDatabase();
 
@@ -50,11 +55,11 @@ const backoffs = async () =>
 test('it delivers everything once, in order, in batches of one stream each, and says how many', async () => {
   await publishMany(250);
   const batches: number[] = [];
-  const { way, got } = keepingWay((messages) => {
+  const { transport, got } = keepingTransport((messages) => {
     batches.push(new Set(messages.map(streamOf)).size);
     return undefined;
   });
-  expect(await relayOutbox(database.pool, way)).toBe(250);
+  expect(await relayOutbox(database.pool, transport)).toBe(250);
   expectInOrder(got, 250);
   expect(new Set(batches)).toEqual(new Set([1]));
   expect(got.find((message) => streamOf(message) === `${OTHER}/CPF`)).toMatchObject({
@@ -65,7 +70,7 @@ test('it delivers everything once, in order, in batches of one stream each, and 
   expect(
     new Set((await outbox(database.pool)).map(({ delivered, attempts }) => `${delivered} ${attempts}`)),
   ).toEqual(new Set(['true 1']));
-  expect(await relayOutbox(database.pool, way)).toBe(0);
+  expect(await relayOutbox(database.pool, transport)).toBe(0);
   expect(got).toHaveLength(250);
 });
 
@@ -73,15 +78,15 @@ test('two relays at once deliver each message once, in order', async () => {
   await publishMany(60);
   const delivering = Promise.withResolvers<void>();
   const goOn = Promise.withResolvers<void>();
-  const { way, got } = keepingWay(async () => {
+  const { transport, got } = keepingTransport(async () => {
     delivering.resolve();
     await goOn.promise;
   });
-  const first = relayOutbox(database.pool, way);
+  const first = relayOutbox(database.pool, transport);
   await delivering.promise;
   // The four streams are the first one's.
   await expect.poll(() => streamsLocked()).toBe(4);
-  expect(await relayOutbox(database.pool, way)).toBe(0);
+  expect(await relayOutbox(database.pool, transport)).toBe(0);
   goOn.resolve();
   expect(await first).toBe(60);
   expectInOrder(got, 60);
@@ -104,7 +109,7 @@ test('whatever relays, failures and publishers come together: in order, by stabl
       async (moods, relays, count) => {
         await emptyOutbox(database.pool);
         const left = [...moods];
-        const { way, got } = keepingWay((messages): Delivery | undefined => {
+        const { transport, got } = keepingTransport((messages): Delivery | undefined => {
           const mood = left.shift();
           if (mood === 'throws') throw new TypeError('broke');
           if (mood === 'away') return { delivered: 0, error: AWAY };
@@ -114,7 +119,7 @@ test('whatever relays, failures and publishers come together: in order, by stabl
         let publishing = true;
         const relay = async () => {
           while (publishing) {
-            await relayOutbox(database.pool, way);
+            await relayOutbox(database.pool, transport);
             await passBackoff(database.pool);
           }
         };
@@ -125,7 +130,7 @@ test('whatever relays, failures and publishers come together: in order, by stabl
         await Promise.all([published, ...relaying]);
         for (let round = 0; got.length < 2 * count && round < 20; round++) {
           await passBackoff(database.pool);
-          await relayOutbox(database.pool, way);
+          await relayOutbox(database.pool, transport);
         }
         expectInOrder(got, 2 * count);
         const rows = await outbox(database.pool);
@@ -141,11 +146,11 @@ test('a message not committed is not delivered, nor one after it in its sequence
   await publishMany(4);
   const client = await database.pool.connect();
   await client.query(`begin; select dict.publish('${ISPB}', 'EMAIL', 'x', '{}', null)`);
-  const { way, got } = keepingWay();
-  expect(await relayOutbox(database.pool, way)).toBe(4);
+  const { transport, got } = keepingTransport();
+  expect(await relayOutbox(database.pool, transport)).toBe(4);
   await client.query('commit');
   client.release();
-  expect(await relayOutbox(database.pool, way)).toBe(1);
+  expect(await relayOutbox(database.pool, transport)).toBe(1);
   expectInOrder(got, 5);
 });
 
@@ -153,7 +158,7 @@ test('a relay killed between sending and marking: sent again, the same messages 
   await publishMany(5);
   const sent: OutboxMessage[] = [];
   let killed = 0;
-  const { way, got } = keepingWay(async (messages) => {
+  const { transport, got } = keepingTransport(async (messages) => {
     sent.push(...messages);
     // What a killed process leaves: its connection is gone before it could mark.
     const { rowCount } = await database.pool.query(
@@ -163,10 +168,10 @@ test('a relay killed between sending and marking: sent again, the same messages 
     );
     killed += rowCount ?? 0;
   });
-  await expect(relayOutbox(database.pool, way)).rejects.toThrow();
-  const again = keepingWay();
+  await expect(relayOutbox(database.pool, transport)).rejects.toThrow();
+  const again = keepingTransport();
   await expect.poll(() => streamsLocked()).toBe(0);
-  expect(await relayOutbox(database.pool, again.way)).toBe(5);
+  expect(await relayOutbox(database.pool, again.transport)).toBe(5);
   expect(again.got).toEqual(expect.arrayContaining(sent));
   expect(got).toHaveLength(sent.length);
   expect(killed).toBeGreaterThan(0);
@@ -179,36 +184,36 @@ test('a stream that Postgres fails on holds up no other', async () => {
     begin raise exception 'refused by the test'; end $$;
     create trigger refuse_row before update on dict.outbox for each row when (new.participant = '${OTHER}')
       execute function public.refuse_row()`);
-  const { way } = keepingWay();
-  await expect(relayOutbox(database.pool, way)).rejects.toThrow('refused by the test');
+  const { transport } = keepingTransport();
+  await expect(relayOutbox(database.pool, transport)).rejects.toThrow('refused by the test');
   await database.pool.query('drop trigger refuse_row on dict.outbox');
   const rows = await outbox(database.pool);
   expect(rows.filter(({ delivered }) => delivered).map(({ participant }) => participant)).toEqual(
     Array.from({ length: 3 }, () => ISPB),
   );
-  expect(await relayOutbox(database.pool, way)).toBe(3);
+  expect(await relayOutbox(database.pool, transport)).toBe(3);
 });
 
 test('a way that is away: its stream backs off, longer each time up to 30 s, and recovers; the others go on', async () => {
   await publishMany(6);
   const { log, lines } = await capturedLog('info');
   let away = true;
-  const { way, got } = keepingWay((messages) =>
+  const { transport, got } = keepingTransport((messages) =>
     away && streamOf(messages[0]!) === `${ISPB}/EMAIL` ? { delivered: 0, error: AWAY } : undefined,
   );
-  expect(await relayOutbox(database.pool, way, { log })).toBe(4);
+  expect(await relayOutbox(database.pool, transport, { log })).toBe(4);
   const [first] = await backoffs();
   expect(first).toMatchObject({ name: `${ISPB}/EMAIL`, failures: 1, error_code: 'DV_NOTIFY_AWAY' });
   expect(first!.wait).toBeGreaterThan(0);
   expect(first!.wait).toBeLessThanOrEqual(1);
   // Not before its time.
   const before = await outbox(database.pool);
-  expect(await relayOutbox(database.pool, way, { log })).toBe(0);
+  expect(await relayOutbox(database.pool, transport, { log })).toBe(0);
   expect(await outbox(database.pool)).toEqual(before);
   const waits: number[] = [];
   for (let n = 2; n <= 8; n++) {
     await passBackoff(database.pool);
-    expect(await relayOutbox(database.pool, way, { log })).toBe(0);
+    expect(await relayOutbox(database.pool, transport, { log })).toBe(0);
     const [backoff] = await backoffs();
     expect(backoff!.failures).toBe(n);
     waits.push(backoff!.wait);
@@ -220,7 +225,7 @@ test('a way that is away: its stream backs off, longer each time up to 30 s, and
   }
   away = false;
   await passBackoff(database.pool);
-  expect(await relayOutbox(database.pool, way, { log })).toBe(2);
+  expect(await relayOutbox(database.pool, transport, { log })).toBe(2);
   expect(await backoffs()).toEqual([]);
   expectInOrder(got, 6);
   // Said once when it fails, once when it is back.
@@ -233,11 +238,11 @@ test('a way that is away: its stream backs off, longer each time up to 30 s, and
 test('the part of a batch that arrived is not sent again', async () => {
   for (let n = 0; n < 10; n++) await publishOne(database.pool, { n });
   let failing = true;
-  const { way, got } = keepingWay(() => (failing ? { delivered: 7, error: AWAY } : undefined));
-  expect(await relayOutbox(database.pool, way)).toBe(7);
+  const { transport, got } = keepingTransport(() => (failing ? { delivered: 7, error: AWAY } : undefined));
+  expect(await relayOutbox(database.pool, transport)).toBe(7);
   failing = false;
   await passBackoff(database.pool);
-  expect(await relayOutbox(database.pool, way)).toBe(3);
+  expect(await relayOutbox(database.pool, transport)).toBe(3);
   expectInOrder(got, 10);
   expect((await outbox(database.pool)).map(({ attempts }) => attempts)).toEqual([
     ...Array<number>(7).fill(1),
@@ -250,38 +255,38 @@ test('an error that a way throws is kept by its name only, and nothing is lost',
   const failing = vi.fn<() => undefined>().mockImplementationOnce(() => {
     throw new TypeError('João broke it');
   });
-  const { way, got } = keepingWay(() => failing());
-  expect(await relayOutbox(database.pool, way)).toBe(0);
+  const { transport, got } = keepingTransport(() => failing());
+  expect(await relayOutbox(database.pool, transport)).toBe(0);
   expect(await backoffs()).toMatchObject([{ failures: 1, error_code: 'TypeError' }]);
   await passBackoff(database.pool);
-  expect(await relayOutbox(database.pool, way)).toBe(1);
+  expect(await relayOutbox(database.pool, transport)).toBe(1);
   expectInOrder(got, 1);
 });
 
 test('a way that never answers is away, and holds up its own stream only', async () => {
   await publishMany(2);
-  const { way, got } = keepingWay(async (messages) =>
+  const { transport, got } = keepingTransport(async (messages) =>
     streamOf(messages[0]!).startsWith(OTHER) ? new Promise<undefined>(() => undefined) : undefined,
   );
-  expect(await relayOutbox(database.pool, way, { patienceMs: 50 })).toBe(1);
+  expect(await relayOutbox(database.pool, transport, { timeoutMs: 50 })).toBe(1);
   expect(await backoffs()).toMatchObject([{ name: `${OTHER}/EMAIL`, error_code: 'DV_NOTIFY_TIMEOUT' }]);
   await passBackoff(database.pool);
-  const later = keepingWay();
-  expect(await relayOutbox(database.pool, later.way)).toBe(1);
+  const later = keepingTransport();
+  expect(await relayOutbox(database.pool, later.transport)).toBe(1);
   expectInOrder([...got, ...later.got], 2);
 });
 
 test('what a way writes in the transaction of the relay goes when it fails', async () => {
   await publishMany(3);
-  const postgres = postgresWay();
-  const way = {
+  const postgres = postgresTransport();
+  const transport = {
     ...postgres,
     deliver: async (...args: Parameters<typeof postgres.deliver>) => {
       await postgres.deliver(...args);
       throw new Error('after all');
     },
   };
-  expect(await relayOutbox(database.pool, way)).toBe(0);
+  expect(await relayOutbox(database.pool, transport)).toBe(0);
   expect((await database.pool.query('select from dict.notifications')).rowCount).toBe(0);
   await passBackoff(database.pool);
   expect(await relayOutbox(database.pool, postgres)).toBe(3);
@@ -291,7 +296,7 @@ test('what a way writes in the transaction of the relay goes when it fails', asy
 test('while the way works, the relay holds no snapshot and no transaction id', async () => {
   await publishMany(1);
   let held: unknown;
-  const { way } = keepingWay(async () => {
+  const { transport } = keepingTransport(async () => {
     const { rows } = await database.pool.query(
       `select a.state, a.backend_xid, a.backend_xmin from pg_locks l join pg_stat_activity a using (pid)
        where l.locktype = 'advisory' and l.classid = (hashtext('dict-vsync relay')::bigint & 4294967295)::oid
@@ -299,7 +304,7 @@ test('while the way works, the relay holds no snapshot and no transaction id', a
     );
     held = rows;
   });
-  expect(await relayOutbox(database.pool, way)).toBe(1);
+  expect(await relayOutbox(database.pool, transport)).toBe(1);
   expect(held).toEqual([{ state: 'idle in transaction', backend_xid: null, backend_xmin: null }]);
 });
 
@@ -308,17 +313,17 @@ test('a message refused for good is put aside after three tries, and its stream 
   const poison = (await outbox(database.pool))[2]!.id;
   const tried: string[] = [];
   const { log, lines } = await capturedLog('error');
-  const { way, got } = keepingWay((messages) => {
+  const { transport, got } = keepingTransport((messages) => {
     const at = messages.findIndex(({ id }) => id === poison);
     tried.push(...messages.slice(0, at < 0 ? undefined : at + 1).map(({ id }) => id));
     return at < 0 ? undefined : { delivered: at, error: REFUSED };
   });
-  expect(await relayOutbox(database.pool, way, { log })).toBe(2);
+  expect(await relayOutbox(database.pool, transport, { log })).toBe(2);
   await passBackoff(database.pool);
-  expect(await relayOutbox(database.pool, way, { log })).toBe(0);
+  expect(await relayOutbox(database.pool, transport, { log })).toBe(0);
   await passBackoff(database.pool);
   // The third refusal; the stream goes on at once.
-  expect(await relayOutbox(database.pool, way, { log })).toBe(2);
+  expect(await relayOutbox(database.pool, transport, { log })).toBe(2);
   expect(tried.filter((id) => id === poison)).toHaveLength(3);
   expect(got.map(({ sequence }) => sequence)).toEqual(['1', '2', '4', '5']);
   const dead = (await outbox(database.pool)).filter((row) => row.dead);
@@ -331,8 +336,8 @@ test('a message refused for good is put aside after three tries, and its stream 
   // Sent again: the same id, at the stream's end, in its envelope too.
   await database.pool.query('select dict.retry_outbox($1)', [[poison]]);
   await publishOne(database.pool, { n: 6 });
-  const later = keepingWay();
-  expect(await relayOutbox(database.pool, later.way)).toBe(2);
+  const later = keepingTransport();
+  expect(await relayOutbox(database.pool, later.transport)).toBe(2);
   expect(later.got.map(({ id, sequence }) => [id === poison, sequence])).toEqual([
     [true, '6'],
     [false, '7'],

@@ -7,7 +7,7 @@ import {
   type Delivery,
   type Message,
   type OutboxMessage,
-  type Way,
+  type Transport,
 } from '../../../src/notify/index.ts';
 
 export const ISPB = '12345678';
@@ -63,15 +63,15 @@ export async function emptyOutbox(pool: Pool): Promise<void> {
   );
 }
 
-/** What a way does with a batch before it keeps what it delivered; by default all is delivered. */
+/** What a transport does with a batch before it keeps what it delivered; by default all is delivered. */
 export type Behaviour = (
   messages: readonly OutboxMessage[],
 ) => Delivery | undefined | Promise<Delivery | undefined> | Promise<void>;
 
-/** A way out that keeps what it delivers, and does first what it is told to. */
-export function keepingWay(before: Behaviour = () => undefined) {
+/** A transport that keeps what it delivers, and does first what it is told to. */
+export function keepingTransport(before: Behaviour = () => undefined) {
   const got: OutboxMessage[] = [];
-  const way: Way = {
+  const transport: Transport = {
     name: 'keeping',
     deliver: async (messages) => {
       const delivery = (await before(messages)) ?? { delivered: messages.length };
@@ -80,7 +80,7 @@ export function keepingWay(before: Behaviour = () => undefined) {
     },
     close: () => Promise.resolve(),
   };
-  return { way, got };
+  return { transport, got };
 }
 
 export function eventOf({ body }: OutboxMessage): CloudEvent {

@@ -4,13 +4,13 @@ import { DvError } from '../../../src/errors/dv-error.ts';
 import {
   expireMessages,
   listUndelivered,
-  postgresWay,
+  postgresTransport,
   readTroubledStreams,
   relayOutbox,
   retryDead,
 } from '../../../src/notify/index.ts';
 import { useTestDatabase } from '../../support/database.ts';
-import { ISPB, emptyOutbox, keepingWay, outbox, passBackoff, publishOne } from './support.ts';
+import { ISPB, emptyOutbox, keepingTransport, outbox, passBackoff, publishOne } from './support.ts';
 
 const database = useTestDatabase();
 
@@ -19,12 +19,12 @@ beforeEach(() => emptyOutbox(database.pool));
 /** Publishes five messages, of which the second and the fourth end up dead; their ids. */
 async function twoDead(): Promise<string[]> {
   for (let n = 0; n < 5; n++) await publishOne(database.pool, { n });
-  const { way } = keepingWay((messages) => {
+  const { transport } = keepingTransport((messages) => {
     const at = messages.findIndex(({ sequence }) => sequence === '2' || sequence === '4');
     return at < 0 ? undefined : { delivered: at, error: new DvError('DV_NOTIFY_TOO_LARGE', 'Too large.') };
   });
   for (let n = 0; n < 6; n++) {
-    await relayOutbox(database.pool, way);
+    await relayOutbox(database.pool, transport);
     await passBackoff(database.pool);
   }
   const dead = (await outbox(database.pool)).filter((row) => row.dead).map(({ id }) => id);
@@ -50,8 +50,8 @@ describe('dead messages', () => {
     ]);
     expect(await retryDead(database.pool)).toBe(1);
     expect(await retryDead(database.pool)).toBe(0);
-    const { way, got } = keepingWay();
-    expect(await relayOutbox(database.pool, way)).toBe(2);
+    const { transport, got } = keepingTransport();
+    expect(await relayOutbox(database.pool, transport)).toBe(2);
     expect(got.map(({ id, sequence }) => [id, sequence])).toEqual([
       [fourth, '6'],
       [second, '7'],
@@ -73,7 +73,7 @@ describe('dead messages', () => {
 test('a stream in trouble: messages put aside, or one that has waited for more than ten minutes', async () => {
   await publishOne(database.pool, { participant: '00000001' });
   expect(await readTroubledStreams(database.pool)).toEqual([]);
-  await relayOutbox(database.pool, keepingWay().way);
+  await relayOutbox(database.pool, keepingTransport().transport);
   await twoDead();
   await database.pool.query("update dict.outbox set created_at = workflow.now() - interval '1 hour'");
   await publishOne(database.pool, { participant: '00000002' });
@@ -88,9 +88,9 @@ test('a stream in trouble: messages put aside, or one that has waited for more t
 
 test('delivered messages fall to retention, in batches; what waits or is dead stays', async () => {
   await twoDead();
-  const { way } = keepingWay();
+  const { transport } = keepingTransport();
   for (let n = 0; n < 3; n++) await publishOne(database.pool, { n, participant: '00000001' });
-  await relayOutbox(database.pool, postgresWay());
+  await relayOutbox(database.pool, postgresTransport());
   await database.pool.query(
     `insert into dict.outbox (participant, key_type, sequence, type, payload, created_at, delivered_at)
      select '00000003', 'CPF', n, 'x', '{}', workflow.now(), workflow.now() from generate_series(1, 2500) n`,
@@ -98,7 +98,7 @@ test('delivered messages fall to retention, in batches; what waits or is dead st
   expect(await expireMessages(database.pool, 30)).toBe(0);
   await database.pool.query("select workflow.advance_clock('30 days 1 minute')");
   await publishOne(database.pool, { participant: '00000004' });
-  await relayOutbox(database.pool, way);
+  await relayOutbox(database.pool, transport);
   // Of the outbox 3 + 3 + 2,500; of dict.notifications 3, whose time of delivery is the real clock's.
   await database.pool.query(
     "update dict.notifications set delivered_at = delivered_at - interval '1 minute'",

@@ -1,12 +1,12 @@
 import { expect, test } from 'vitest';
-import { whatWaits } from '../../../src/service/pending-work.ts';
+import { findPendingWork } from '../../../src/service/pending-work.ts';
 import { useTestDatabase } from '../../support/database.ts';
 
 const database = useTestDatabase();
 
 test('one look tells of each chore whether anything waits for it', async () => {
   const nothing = { messages: false, deltas: false, feed: false };
-  expect(await whatWaits(database.pool)).toEqual(nothing);
+  expect(await findPendingWork(database.pool)).toEqual(nothing);
   const rows = {
     messages: `insert into dict.outbox (participant, key_type, sequence, type, payload, created_at)
                values ('12345678', 'CPF', 1, 'test', '{}', now())`,
@@ -20,8 +20,8 @@ test('one look tells of each chore whether anything waits for it', async () => {
   for (const [what, insert] of Object.entries(rows)) {
     await database.pool.query(insert);
     waits[what] = true;
-    expect(await whatWaits(database.pool)).toEqual(waits);
+    expect(await findPendingWork(database.pool)).toEqual(waits);
   }
   await database.pool.query('update dict.outbox set delivered_at = now()');
-  expect(await whatWaits(database.pool)).toEqual({ ...waits, messages: false });
+  expect(await findPendingWork(database.pool)).toEqual({ ...waits, messages: false });
 });

@@ -100,7 +100,12 @@ async function compared(client: PoolClient): Promise<{ runId: string; round: num
     [runId, round, EACH],
   );
   const counts = { dictOnly: EACH, localOnly: EACH };
-  await recordFindings(client, runId, round, { ...counts, way: 'FILE', reason: 'a test', setHash: '' });
+  await recordFindings(client, runId, round, {
+    ...counts,
+    foundBy: 'FILE',
+    foundByReason: 'a test',
+    setHash: '',
+  });
   return { runId, round };
 }
 

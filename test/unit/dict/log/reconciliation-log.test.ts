@@ -40,7 +40,14 @@ const localOnly = (...ns: number[]) =>
 function findings(setHash: string, found: ReturnType<typeof dictOnly>): RoundFindings {
   const count = (wanted: string) => found.filter(({ side }) => side === wanted).length;
   const counts = { dictOnly: count('DICT_ONLY'), localOnly: count('LOCAL_ONLY') };
-  return { ...counts, way: 'FILE', reason: 'the test says so', duplicates: 2, fileCids: 9, setHash };
+  return {
+    ...counts,
+    foundBy: 'FILE',
+    foundByReason: 'the test says so',
+    duplicates: 2,
+    fileCids: 9,
+    setHash,
+  };
 }
 
 /** The hash of a set, from its definition. */

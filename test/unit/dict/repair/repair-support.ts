@@ -2,9 +2,9 @@ import { randomUUID } from 'node:crypto';
 import type { Pool } from 'pg';
 import type { Bridge } from '../../../../src/bridge/index.ts';
 import {
-  NO_ARRIVALS,
-  readArrivals,
-  type Arrivals,
+  NO_RECENT_ADDITIONS,
+  readRecentDictAdditions,
+  type RecentDictAdditions,
 } from '../../../../src/dict/repair/recent-dict-additions.ts';
 import { computeCid } from '../../../../src/dict/entry/cid.ts';
 import type { Entry } from '../../../../src/dict/entry/entry.ts';
@@ -48,9 +48,9 @@ export interface RepairRound {
   round: number;
   /** Asks DICT about what is pending, of one side. */
   find(): Promise<Lookups>;
-  apply(findings: readonly Finding[], arrivals?: Arrivals): Promise<AppliedChange[]>;
+  apply(findings: readonly Finding[], arrivals?: RecentDictAdditions): Promise<AppliedChange[]>;
   /** Reads DICT's event log again. */
-  arrivals(): Promise<Arrivals>;
+  arrivals(): Promise<RecentDictAdditions>;
   /** Finds and applies until nothing is pending; throws what broke a lookup off. */
   repair(): Promise<AppliedChange[]>;
   /** In order of key and side. */
@@ -92,9 +92,9 @@ async function roundOf(pool: Pool, bridge: Bridge, dict: SimulatedDict, runId: s
   const scope: RepairRound['scope'] = { runId, round, participant: ISPB, keyType: KEY_TYPE };
   const find = async () =>
     lookUp(pool, bridge, scope, await pendingDivergences(pool, runId, round, 200), CALL);
-  const apply = async (findings: readonly Finding[], arrivals?: Arrivals) =>
-    inTransaction(pool, async (tx) => applyFindings(tx, scope, findings, arrivals ?? NO_ARRIVALS));
-  const arrivals = async () => readArrivals(pool, bridge, scope, CALL);
+  const apply = async (findings: readonly Finding[], arrivals?: RecentDictAdditions) =>
+    inTransaction(pool, async (tx) => applyFindings(tx, scope, findings, arrivals ?? NO_RECENT_ADDITIONS));
+  const arrivals = async () => readRecentDictAdditions(pool, bridge, scope, CALL);
   const divergences = async () => {
     const { rows } = await pool.query<Divergence>(
       `select side, encode(cid, 'hex') as cid, key, decision, why, before, after, correlation_id as "correlationId"

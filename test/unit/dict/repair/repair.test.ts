@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { NO_ARRIVALS } from '../../../../src/dict/repair/recent-dict-additions.ts';
+import { NO_RECENT_ADDITIONS } from '../../../../src/dict/repair/recent-dict-additions.ts';
 import type { Entry } from '../../../../src/dict/entry/entry.ts';
 import {
   addDivergences,
@@ -208,8 +208,8 @@ test('twice within one transaction too', async () => {
   const { findings } = await find();
   const scope = { runId, round, participant: ISPB, keyType: KEY_TYPE } as const;
   await inTransaction(database.pool, async (tx) => {
-    expect(await applyFindings(tx, scope, findings, NO_ARRIVALS)).toHaveLength(1);
-    expect(await applyFindings(tx, scope, findings, NO_ARRIVALS)).toEqual([]);
+    expect(await applyFindings(tx, scope, findings, NO_RECENT_ADDITIONS)).toHaveLength(1);
+    expect(await applyFindings(tx, scope, findings, NO_RECENT_ADDITIONS)).toEqual([]);
   });
   expect(await decisions()).toEqual(['DICT_ONLY CORRECTED', 'LOCAL_ONLY CORRECTED']);
 });
@@ -235,7 +235,7 @@ test('a transaction that is rolled back leaves base, log and divergences as they
   const { findings } = await find();
   const scope = { runId, round, participant: ISPB, keyType: KEY_TYPE } as const;
   const failing = inTransaction(database.pool, async (tx) => {
-    await applyFindings(tx, scope, findings, NO_ARRIVALS);
+    await applyFindings(tx, scope, findings, NO_RECENT_ADDITIONS);
     throw new Error('the step fails');
   });
   await expect(failing).rejects.toThrow('the step fails');

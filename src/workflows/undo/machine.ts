@@ -1,5 +1,5 @@
-import { machineOver } from '../engine/index.ts';
-import type { TaskActivities } from '../../tasks/index.ts';
+import { machineOver } from '../../engine/index.ts';
+import type { TaskActivities } from '../../../tasks/index.ts';
 
 /**
  * One closed reconciliation: puts back what it changed, key by key, where nothing newer has touched the key, and holds

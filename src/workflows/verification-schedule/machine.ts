@@ -1,5 +1,5 @@
-import { machineOver, signalRun, startRun, type Transaction } from '../engine/index.ts';
-import type { TaskActivities } from '../../tasks/index.ts';
+import { machineOver, signalRun, startRunIn, type Transaction } from '../../engine/index.ts';
+import type { TaskActivities } from '../../../tasks/index.ts';
 
 /** The nightly habit of one participant: waits for ticks, starts a verification each, renews itself after 30. */
 export const verificationSchedule = machineOver<TaskActivities>()({
@@ -14,9 +14,9 @@ export const verificationSchedule = machineOver<TaskActivities>()({
 });
 
 /** The schedule's run of a participant, started if there is none. */
-export async function openSchedule(db: Pick<Transaction, 'query'>, participant: string): Promise<string> {
-  return startRun(
-    db,
+export async function openSchedule(tx: Transaction, participant: string): Promise<string> {
+  return startRunIn(
+    tx,
     verificationSchedule.name,
     `verification-schedule:${participant}`,
     { participant },

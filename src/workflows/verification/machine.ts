@@ -1,5 +1,5 @@
-import { machineOver } from '../engine/index.ts';
-import type { TaskActivities } from '../../tasks/index.ts';
+import { machineOver } from '../../engine/index.ts';
+import type { TaskActivities } from '../../../tasks/index.ts';
 
 const MINUTE = 60_000;
 

@@ -45,8 +45,8 @@ export interface StepError {
   code: string;
   class: ErrorClass;
   message: string;
-  retryAt?: string;
-  correlationId?: string;
+  retryAt?: string | undefined;
+  correlationId?: string | undefined;
 }
 
 /** An error as a step ends with it. */
@@ -66,27 +66,27 @@ export interface Child {
   key: string;
   input: Json;
   /** What becomes of it when the parent closes; default ABANDON. */
-  policy?: 'ABANDON' | 'TERMINATE' | 'REQUEST_CANCEL';
+  policy?: 'ABANDON' | 'TERMINATE' | 'REQUEST_CANCEL' | undefined;
 }
 
 /** How a step ends: its outcome, and what is to be remembered or started with it. */
-export interface Result<O extends string = string> {
+export interface Result<O extends string = string, C = Json> {
   outcome: O;
   /** Merged over the run's context (top-level keys). */
-  context?: Json;
+  context?: Partial<C> | undefined;
   /** Kept in the history row only. */
   detail?: Json;
   /** The reason of a failure that the machine itself decided, for a run that goes on to a FAILED end. */
-  error?: StepError;
+  error?: StepError | undefined;
   /** When the next step begins: the repetition after `pending` and `again`, instead of the state's own policy, or the next state's first. */
-  wakeAfterMs?: number;
+  wakeAfterMs?: number | undefined;
   children?: Child[];
   /** With an outcome that leads to a CONTINUED end: the input of the run that takes over. */
   continueAsNew?: Json;
 }
 
 /** An effect: runs in the step's transaction, which then commits the transition too. Repeated as a whole on a retry. */
-export type Effect<O extends string = string> = (tx: Transaction) => Promise<Result<O>>;
+export type Effect<O extends string = string, C = Json> = (tx: Transaction) => Promise<Result<O, C>>;
 
 /**
  * An activity: does its work outside any transaction and returns a result, or an effect for the step's transaction.

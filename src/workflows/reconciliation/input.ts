@@ -1,0 +1,5 @@
+import { z } from 'zod';
+import { keyType, participant } from '../stored.ts';
+
+/** What a run of `reconciliation` is started with. */
+export const reconciliationInput = z.looseObject({ participant, keyType });
