@@ -18,7 +18,7 @@ export interface DvErrorOptions {
 }
 
 /**
- * Every error a user may meet. The code (`DV_…`) is stable and documented in docs/errors.md; the message is a
+ * Every error a user may meet. The code (`DV_…`) is stable and documented in docs/reference/errors.md; the message is a
  * plain sentence that says what to do and never holds personal data (keys, names, tax ids, account numbers).
  */
 export class DvError extends Error {

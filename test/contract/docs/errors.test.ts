@@ -23,7 +23,7 @@ function codesOfSources(): Map<string, string> {
   return found;
 }
 
-const doc = readFileSync(join(root, 'docs/errors.md'), 'utf8');
+const doc = readFileSync(join(root, 'docs/reference/errors.md'), 'utf8');
 const rows = doc
   .split('\n')
   .filter((line) => line.startsWith('| `DV_'))
@@ -34,7 +34,7 @@ const rows = doc
       .map((cell) => cell.trim()),
   );
 
-test('docs/errors.md has every code of the sources', () => {
+test('docs/reference/errors.md has every code of the sources', () => {
   const documented = new Set(rows.map(([code = '']) => code.replaceAll('`', '')));
   const sources = codesOfSources();
   expect(sources.size).toBeGreaterThan(70);
@@ -42,7 +42,7 @@ test('docs/errors.md has every code of the sources', () => {
   expect(missing.map(([code, file]) => `${code} (${file})`)).toEqual([]);
 });
 
-test('docs/errors.md names no code that no source has', () => {
+test('docs/reference/errors.md names no code that no source has', () => {
   const sources = codesOfSources();
   expect(codesIn(doc).filter((code) => !sources.has(code))).toEqual([]);
 });
