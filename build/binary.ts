@@ -8,7 +8,7 @@ import { bundleProgram, THREAD_BUNDLES } from './bundle.ts';
 
 /**
  * `npm run build`: the program as one bundle (dist/dict-vsync.mjs, for the npm installation) with its threads beside
- * it (dist/*-worker.cjs), and as a single executable with Node inside (dist/dict-vsync). See docs/binary.md.
+ * it (dist/*-worker.cjs), and as a single executable with Node inside (dist/dict-vsync). See docs/guides/installing.md.
  */
 
 const run = promisify(execFile);

@@ -1,14 +1,16 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { cliPage } from './docs/cli.ts';
 import { errorsPage } from './docs/errors.ts';
 import type { Page } from './docs/page.ts';
+import { settingsPage } from './docs/settings.ts';
 
 /**
  * `npm run docs`: writes the pages of docs/reference that are made of what the program itself declares. With `--check` it
  * writes nothing, and exits 1 when a page is not what would be written.
  */
 
-export const pages: readonly Page[] = [errorsPage];
+export const pages: readonly Page[] = [settingsPage, errorsPage, cliPage];
 
 const root = join(import.meta.dirname, '..');
 

@@ -183,7 +183,7 @@ create table dict.feed_sources (
   loaded_at      timestamptz
 );
 comment on table dict.feed_sources is
-  'The participants'' own key tables that feed dict.entries (docs/connected.md): the view that shows them, the function that writes repairs, and the queries made of the view.';
+  'The participants'' own key tables that feed dict.entries (docs/guides/connected-tables.md): the view that shows them, the function that writes repairs, and the queries made of the view.';
 comment on column dict.feed_sources.participants is 'Whom it feeds; null: everyone.';
 comment on column dict.feed_sources.several_tables is
   'Two transactions can then change one key without meeting in any row: what they fed is looked at again once both have ended.';

@@ -48,7 +48,7 @@ create table dict.notifications (
   unique (participant, key_type, sequence)
 );
 comment on table dict.notifications is
-  'What Core-Dict reads (the default way out): one row a message, in order of sequence per participant and key type; the payload is a CloudEvent (docs/core-dict.md). Each is announced on the channel dict_vsync by NOTIFY with its id, participant, key type, sequence and type.';
+  'What Core-Dict reads (the default way out): one row a message, in order of sequence per participant and key type; the payload is a CloudEvent (docs/guides/core-dict.md). Each is announced on the channel dict_vsync by NOTIFY with its id, participant, key type, sequence and type.';
 create index notifications_delivered on dict.notifications (delivered_at);
 
 -- Apart from dict.outbox_sequences, whose rows publishing transactions lock.

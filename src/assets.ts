@@ -10,7 +10,10 @@ export function readAsset(path: string): string {
   return isSea() ? getAsset(path, 'utf8') : readFileSync(onDisk(path), 'utf8');
 }
 
-/** Paths of the files directly in a folder of the repository (`migrations`), sorted, as readAsset takes them. */
+/**
+ * Paths of the files directly in a folder of the repository (`migrations`), sorted, as readAsset takes them. A folder's
+ * README is for people, and not an asset.
+ */
 export function listAssets(prefix: string): string[] {
   const folder = prefix.endsWith('/') ? prefix : `${prefix}/`;
   if (isSea()) {
@@ -18,7 +21,7 @@ export function listAssets(prefix: string): string[] {
     return all.filter((path) => path.startsWith(folder)).sort();
   }
   return readdirSync(onDisk(folder), { withFileTypes: true })
-    .filter((file) => file.isFile())
+    .filter((file) => file.isFile() && !file.name.endsWith('.md'))
     .map((file) => `${folder}${file.name}`)
     .sort();
 }

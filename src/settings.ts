@@ -9,11 +9,22 @@ const number = z
   .string()
   .regex(/^-?\d+(\.\d+)?$/, 'must be a plain number')
   .transform(Number);
+const upTo = (max: number): string => max.toLocaleString('en');
 const flag = (fallback: number, min: number, max: number) =>
-  number.pipe(z.number().int().min(min).max(max)).default(fallback);
+  number
+    .pipe(z.number().int().min(min).max(max))
+    .default(fallback)
+    .meta({ accepts: `a whole number from ${min} to ${upTo(max)}` });
 const duration = (fallback: number, max: number) =>
-  number.pipe(z.number().positive().max(max)).default(fallback);
-const atLeast0 = (fallback: number, max: number) => number.pipe(z.number().min(0).max(max)).default(fallback);
+  number
+    .pipe(z.number().positive().max(max))
+    .default(fallback)
+    .meta({ accepts: `more than 0, up to ${upTo(max)}` });
+const atLeast0 = (fallback: number, max: number) =>
+  number
+    .pipe(z.number().min(0).max(max))
+    .default(fallback)
+    .meta({ accepts: `0 to ${upTo(max)}` });
 
 /** Where a Pulsar is: no user, no query, so that it holds no secret. */
 const BROKER_URL = /^(?:pulsar|pulsar\+ssl|wss?):\/\/[^\s/@?#]+(?:\/[^\s@?#]*)?$/;
@@ -38,10 +49,21 @@ const databaseUrl = z
   )
   .optional();
 
-/** Every setting: environment variable, check, default. The README's table says what each means. */
+/**
+ * Every setting: environment variable, check, default, and what it means. docs/reference/settings.md is generated from
+ * this (build/docs/settings.ts): `accepts` says which values are allowed, `unset` what holds without the variable.
+ */
 const schema = z.object({
-  DATABASE_URL: databaseUrl,
-  DATABASE_SESSION_URL: databaseUrl,
+  DATABASE_URL: databaseUrl.meta({
+    description:
+      "The institution's Postgres, as postgres://USER:PASSWORD@HOST:PORT/DATABASE. It names one host.",
+    unset: 'an embedded Postgres (npm installation only)',
+  }),
+  DATABASE_SESSION_URL: databaseUrl.meta({
+    description:
+      'The same database without a transaction pooler in between, for the queue, the chores and the migrations.',
+    unset: 'as DATABASE_URL',
+  }),
   PARTICIPANT_ISPB: z
     .string()
     .default('')
@@ -54,30 +76,64 @@ const schema = z.object({
           .filter((part) => part !== ''),
       ),
     ])
-    .pipe(z.array(z.string().regex(/^[0-9]{8}$/, 'each ISPB has 8 digits'))),
+    .pipe(z.array(z.string().regex(/^[0-9]{8}$/, 'each ISPB has 8 digits')))
+    .describe('The participants to keep in sync: 8 digits each, separated by commas. The worker needs it.'),
   BRIDGE_ADDRESS: z
     .string()
     .regex(/^[^\s/]+:\d{1,5}$/, { error: 'must be host:port', abort: true })
     .refine((address) => Number(/\d+$/.exec(address)) <= 65_535, 'must be host:port')
-    .optional(),
-  BRIDGE_TLS_CA: z.string().optional(),
-  BRIDGE_TLS_CERT: z.string().optional(),
-  BRIDGE_TLS_KEY: z.string().optional(),
-  BRIDGE_TLS_SERVER_NAME: z.string().optional(),
-  MANUAL_APPROVAL_THRESHOLD: flag(100, 0, 1_000_000_000),
-  APPROVAL_FRESH_MINUTES: duration(60, 10_080),
-  IN_FLIGHT_MARGIN_SECONDS: atLeast0(30, 3600),
-  EVENT_LOG_MAX_HOURS: atLeast0(36, 8760),
-  NOK_RECHECK_SECONDS: duration(3, 600),
-  FILE_POLL_SECONDS: duration(10, 600),
-  REPAIR_MAX_HOURS: duration(24, 8760),
-  SCAN_MAX_AGE_HOURS: duration(24, 8760),
-  SYNC_DEADLINE_HOURS: duration(36, 8760),
-  RETENTION_RUN_DAYS: flag(90, 0, 36_500),
-  RETENTION_AUDIT_DAYS: flag(0, 0, 36_500).refine(
-    (days) => days === 0 || days >= 730,
-    'must be 0 (for ever) or at least 730: an auditor may ask for last year',
+    .optional()
+    .describe('HOST:PORT of the gRPC Bridge. The worker needs it.'),
+  BRIDGE_TLS_CA: z
+    .string()
+    .optional()
+    .describe("PEM file of the CA of the Bridge's certificate. With it the connection uses TLS."),
+  BRIDGE_TLS_CERT: z.string().optional().describe('PEM file of our own certificate, for mutual TLS.'),
+  BRIDGE_TLS_KEY: z
+    .string()
+    .optional()
+    .describe('PEM file of the key of our own certificate, for mutual TLS.'),
+  BRIDGE_TLS_SERVER_NAME: z
+    .string()
+    .optional()
+    .describe("The name to expect in the Bridge's certificate, if it is not the name in its address."),
+  MANUAL_APPROVAL_THRESHOLD: flag(100, 0, 1_000_000_000).describe(
+    'More divergent CIDs than this, over all rounds, need the approval of a person. A changed key counts as two.',
   ),
+  APPROVAL_FRESH_MINUTES: duration(60, 10_080).describe(
+    'An approval that arrives later than this after the comparison leads to a new comparison first.',
+  ),
+  IN_FLIGHT_MARGIN_SECONDS: atLeast0(30, 3600).describe(
+    'A key that changed this shortly before the snapshot counts as changed after it.',
+  ),
+  EVENT_LOG_MAX_HOURS: atLeast0(36, 8760).describe(
+    'The event logs are replayed if the last OK is not older than this. 0: always request the CID file.',
+  ),
+  NOK_RECHECK_SECONDS: duration(3, 600).describe(
+    'Pause between the three reads of the VSync after which a NOK counts.',
+  ),
+  FILE_POLL_SECONDS: duration(10, 600).describe('When to look for a requested CID file for the first time.'),
+  REPAIR_MAX_HOURS: duration(24, 8760).describe(
+    "A repair that DICT's limits would stretch beyond this is refused, with the estimate.",
+  ),
+  SCAN_MAX_AGE_HOURS: duration(24, 8760).describe(
+    'A verification recalculates a VSync that was last recalculated longer ago than this.',
+  ),
+  SYNC_DEADLINE_HOURS: duration(36, 8760).describe(
+    'No OK for a participant and key type for this long raises an alert.',
+  ),
+  RETENTION_RUN_DAYS: flag(90, 0, 36_500).describe(
+    'Closed runs older than this are removed, with their history. 0: never.',
+  ),
+  RETENTION_AUDIT_DAYS: flag(0, 0, 36_500)
+    .refine(
+      (days) => days === 0 || days >= 730,
+      'must be 0 (for ever) or at least 730: an auditor may ask for last year',
+    )
+    .meta({
+      description: 'Proofs of synchronism and reconciliations older than this are removed. 0: never.',
+      accepts: '0, or a whole number from 730 to 36,500',
+    }),
   GRAPHILE_WORKER_SCHEMA: z
     .string()
     .regex(/^[a-z_][a-z0-9_]{0,62}$/, 'must be a plain lowercase schema name')
@@ -85,55 +141,127 @@ const schema = z.object({
       /^(?!pg_|(information_schema|workflow|dict)$)/,
       "must be a schema of its own, not Postgres' or ours",
     )
-    .default('graphile_worker'),
-  WORKER_CONCURRENCY: flag(10, 1, 100),
-  CHORE_TIMEOUT_SECONDS: duration(30, 3600),
-  CRONTAB: z.string().optional(),
-  TEMP_DIR: z.string().default(join(tmpdir(), 'dict-vsync')),
-  HTTP_HOST: z.string().default('127.0.0.1'),
-  HTTP_PORT: flag(9464, 0, 65_535),
+    .default('graphile_worker')
+    .describe('Name of the schema of Graphile Worker, for a database in which the default name is taken.'),
+  WORKER_CONCURRENCY: flag(10, 1, 100).describe('How many runs a worker works on simultaneously.'),
+  CHORE_TIMEOUT_SECONDS: duration(30, 3600).describe(
+    "A statement of a worker's chores that runs longer is cancelled and retried.",
+  ),
+  CRONTAB: z.string().optional().meta({
+    description: 'Path of another crontab file.',
+    unset: 'the built-in one: verification at 03:00 America/Sao_Paulo',
+  }),
+  TEMP_DIR: z.string().default(join(tmpdir(), 'dict-vsync')).meta({
+    description: 'Folder of the CID files while they are compared.',
+    unset: "dict-vsync in the system's temporary folder",
+  }),
+  HTTP_HOST: z
+    .string()
+    .default('127.0.0.1')
+    .describe(
+      'Address on which the worker serves /livez, /readyz and /metrics. They have no authentication.',
+    ),
+  HTTP_PORT: flag(9464, 0, 65_535).describe('Port of /livez, /readyz and /metrics. 0: any free port.'),
   NOTIFY_URL: z
     .string()
     .regex(
       new RegExp(`^postgres:$|${BROKER_URL.source}`),
       'must be postgres:, or pulsar://HOST:PORT, pulsar+ssl://, ws:// or wss:// (a token belongs in NOTIFY_TOKEN)',
     )
-    .default('postgres:'),
+    .default('postgres:')
+    .meta({
+      description:
+        'How messages reach Core-Dict. postgres: is the table dict.notifications with NOTIFY on the channel dict_vsync; a broker URL is a Pulsar.',
+      accepts: 'postgres:, pulsar://, pulsar+ssl://, ws://, wss://',
+    }),
   NOTIFY_TOPIC: z
     .string()
     .regex(
       /^(non-)?persistent:\/\/([\w=:.-]|\{participant\}|\{keyType\})+(\/([\w=:.-]|\{participant\}|\{keyType\})+){2}$/,
       'must be persistent://TENANT/NAMESPACE/TOPIC, with {participant} and {keyType} where they are wanted',
     )
-    .default('persistent://public/default/dict-vsync'),
-  NOTIFY_TOKEN: z.string().optional(),
-  NOTIFY_TOKEN_FILE: z.string().optional(),
-  NOTIFY_TLS_CA: z.string().optional(),
-  NOTIFY_TLS_CERT: z.string().optional(),
-  NOTIFY_TLS_KEY: z.string().optional(),
-  NOTIFY_CONTENT: z.enum(['full', 'references']).default('full'),
-  OUTBOX_RETENTION_DAYS: duration(30, 3650),
+    .default('persistent://public/default/dict-vsync')
+    .describe('The Pulsar topic; {participant} and {keyType} in it stand for those of the message.'),
+  NOTIFY_TOKEN: z.string().optional().describe('The token for the broker.'),
+  NOTIFY_TOKEN_FILE: z
+    .string()
+    .optional()
+    .describe('A file that holds the token for the broker; read at each connection.'),
+  NOTIFY_TLS_CA: z.string().optional().meta({
+    description: "PEM file of the CA of the broker's certificate, for wss:// and pulsar+ssl://.",
+    unset: "the system's CAs",
+  }),
+  NOTIFY_TLS_CERT: z
+    .string()
+    .optional()
+    .describe('PEM file of our own certificate, for a broker that asks for one.'),
+  NOTIFY_TLS_KEY: z
+    .string()
+    .optional()
+    .describe('PEM file of the key of our own certificate, for a broker that asks for one.'),
+  NOTIFY_CONTENT: z.enum(['full', 'references']).default('full').meta({
+    description: 'references: messages carry no personal data and name what to look up instead.',
+    accepts: 'full, references',
+  }),
+  OUTBOX_RETENTION_DAYS: duration(30, 3650).describe(
+    'Delivered messages older than this are deleted, from dict.notifications too.',
+  ),
   KEY_EVENTS_URL: z
     .string()
     .regex(
       BROKER_URL,
       'must be ws://HOST:PORT, wss://, pulsar:// or pulsar+ssl:// (a token belongs in NOTIFY_TOKEN)',
     )
-    .optional(),
-  KEY_EVENTS_TOPIC: z.string().optional(),
+    .optional()
+    .meta({
+      description:
+        'The Pulsar in which the core system publishes its keys. Without it key events are switched off.',
+      accepts: 'pulsar://, pulsar+ssl://, ws://, wss://',
+    }),
+  KEY_EVENTS_TOPIC: z
+    .string()
+    .optional()
+    .describe('The topic of the key events: NAME or persistent://TENANT/NAMESPACE/NAME.'),
   KEY_EVENTS_SUBSCRIPTION: z
     .string()
     .regex(/^[\w.-]{1,100}$/, 'must be letters, digits, ".", "_" and "-"')
-    .default('dict-vsync'),
-  KEY_EVENTS_DEAD_LETTER_TOPIC: z.string().optional(),
-  KEY_EVENTS_RETENTION_DAYS: duration(30, 3650),
-  LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
+    .default('dict-vsync')
+    .describe('Name of the subscription, shared by all workers.'),
+  KEY_EVENTS_DEAD_LETTER_TOPIC: z.string().optional().meta({
+    description: 'The topic that receives messages that cannot be used.',
+    unset: 'TOPIC-SUBSCRIPTION-DLQ',
+  }),
+  KEY_EVENTS_RETENTION_DAYS: duration(30, 3650).describe('How long received key events are remembered.'),
+  LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info').meta({
+    description: 'The least important level that is logged.',
+    accepts: 'trace, debug, info, warn, error, fatal, silent',
+  }),
 });
 
 export type Settings = z.output<typeof schema>;
 
-/** Names of all settings, for the documentation's check. */
+/** Names of all settings. */
 export const SETTING_NAMES = Object.keys(schema.shape);
+
+/** What docs/reference/settings.md says of each setting. */
+export interface SettingDescription {
+  name: string;
+  description: string;
+  /** The allowed values, where that is more than a text. */
+  accepts?: string | undefined;
+  /** What holds without the variable. */
+  unset?: string | undefined;
+}
+
+/** Every setting with what is said of it, in the order of the declaration. */
+export function describeSettings(): SettingDescription[] {
+  return Object.entries(schema.shape).map(([name, type]) => {
+    const { description, accepts, unset } = (type.meta() ?? {}) as Partial<SettingDescription>;
+    if (description === undefined) throw new Error(`${name} has no description`);
+    const fallback = 'defaultValue' in type.def ? String(type.def.defaultValue) : undefined;
+    return { name, description, accepts, unset: unset ?? fallback };
+  });
+}
 
 /**
  * Reads the settings from an environment. All problems are reported at once: DV_SETTINGS_INVALID, which

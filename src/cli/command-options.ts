@@ -19,7 +19,13 @@ export function command(name: string, summary: string, examples: readonly string
 export function group(name: string, summary: string, examples: readonly string[]): Command {
   return new Command(name)
     .description(summary)
-    .addHelpText('after', `\nExamples:\n${examples.map((line) => `  $ dict-vsync ${line}`).join('\n')}`);
+    .addHelpText('after', `\nExamples:\n${examples.map((line) => `  $ ${wholeLine(line)}`).join('\n')}`);
+}
+
+/** An example as it is typed: it may set a variable, or pipe something in, before it names the program itself. */
+function wholeLine(example: string): string {
+  const [typed = ''] = example.split('#');
+  return typed.includes('dict-vsync ') ? example : `dict-vsync ${example}`;
 }
 
 /** --participant ISPB. */

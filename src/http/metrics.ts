@@ -146,7 +146,7 @@ export function createMetrics(pool: Pool): Metrics {
   });
   const recovered = new Counter({
     name: 'dict_vsync_recovered_total',
-    help: 'What this worker repaired: runs of dead workers, runs that nothing would have moved (docs/reliability.md).',
+    help: 'What this worker repaired: runs of dead workers, runs that nothing would have moved (docs/explanation/reliability.md).',
     labelNames: ['what'],
     registers,
   });

@@ -5,7 +5,7 @@ import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
 import addFormats from 'ajv-formats';
 import { expect } from 'vitest';
 
-export const SCHEMA_FOLDER = fileURLToPath(new URL('../../docs/schemas', import.meta.url));
+export const SCHEMA_FOLDER = fileURLToPath(new URL('../../docs/reference/messages/schemas', import.meta.url));
 
 export type Schema = { [name: string]: unknown };
 

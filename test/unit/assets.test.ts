@@ -7,3 +7,8 @@ test('reads a file by its path in the repository, and lists a folder so that eac
   expect(listAssets('proto/')).toEqual(listAssets('proto'));
   expect(() => readAsset('proto/none.proto')).toThrow('ENOENT');
 });
+
+test("a folder's README is not an asset", () => {
+  expect(listAssets('migrations')).not.toEqual([]);
+  expect(listAssets('migrations').filter((path) => !path.endsWith('.sql'))).toEqual([]);
+});

@@ -26,7 +26,7 @@ interface RejectsOptions extends CommonOptions {
 export function connect(): Command {
   return group(
     'connect',
-    'Feeds the key base from your own tables by a mapping in SQL, and writes repairs to them (docs/connected.md).',
+    'Feeds the key base from your own tables by a mapping in SQL, and writes repairs to them (docs/guides/connected-tables.md).',
     ['connect add mapping.sql', 'connect list', 'connect rejects --json'],
   )
     .addCommand(add())
@@ -93,7 +93,7 @@ function load(): Command {
 function rejects(): Command {
   return command(
     'rejects',
-    'Lists the keys that connected tables have and that cannot be used, with the reason (docs/connected.md).',
+    'Lists the keys that connected tables have and that cannot be used, with the reason (docs/guides/connected-tables.md).',
     ['connect rejects', 'connect rejects --source core --limit 1000 --json'],
   )
     .option('--source <NAME>', 'of this source only')

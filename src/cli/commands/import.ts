@@ -30,7 +30,7 @@ const QUICK = 20_000;
 export function importKeys(): Command {
   return command(
     'import',
-    'Loads keys from a CSV (columns: docs/csv.md). Keys that are there are updated, keys that it lacks stay. All or nothing.',
+    'Loads keys from a CSV (columns: docs/guides/csv-import.md). Keys that are there are updated, keys that it lacks stay. All or nothing.',
     [
       'import keys.csv',
       'import keys.csv --participant 12345678 --json',

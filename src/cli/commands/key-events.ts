@@ -13,7 +13,7 @@ interface KeyEventsOptions extends CommonOptions {
 export function keyEvents(): Command {
   return command(
     'key-events',
-    'Lists the key events of the core system that were refused and still matter, with the reason (docs/key-events.md).',
+    'Lists the key events of the core system that were refused and still matter, with the reason (docs/guides/key-events.md).',
     ['key-events', 'key-events --limit 1000 --json'],
   )
     .option('--limit <N>', 'at most so many', wholeNumber('--limit', 1, 1_000_000), 100)

@@ -14,7 +14,7 @@ interface ListOptions extends CommonOptions {
 
 /** `dict-vsync outbox`: the messages to Core-Dict that are not delivered. */
 export function outbox(): Command {
-  return group('outbox', 'Messages to Core-Dict that are not delivered (docs/core-dict.md).', [
+  return group('outbox', 'Messages to Core-Dict that are not delivered (docs/guides/core-dict.md).', [
     'outbox list --dead',
     'outbox retry --all',
   ])

@@ -2,7 +2,7 @@ import { one } from '../../errors/rows.ts';
 import type { KeyType } from '../entry/key-type.ts';
 import type { Db } from '../vsync/vsync-store.ts';
 
-/** A participant's own key tables that feed the key base (docs/connected.md). */
+/** A participant's own key tables that feed the key base (docs/guides/connected-tables.md). */
 export interface ConnectedSource {
   name: string;
   /** Whom it feeds; null: everyone. */

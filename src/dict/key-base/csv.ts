@@ -6,7 +6,7 @@ import { entryProblems } from '../entry/entry-validation.ts';
 import type { KeyType } from '../entry/key-type.ts';
 import { isUuid } from '../entry/uuid.ts';
 
-/** The columns of the key base's CSV; docs/csv.md says what is in them. */
+/** The columns of the key base's CSV; docs/guides/csv-import.md says what is in them. */
 export const ENTRY_CSV_COLUMNS = [
   'participant',
   'key_type',

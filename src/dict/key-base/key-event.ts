@@ -81,7 +81,7 @@ function envelopeOf(payload: Buffer): Record<string, unknown> & { source: string
 function unreadable(): DvError {
   return new DvError(
     'DV_KEY_EVENT_UNREADABLE',
-    'The message is no CloudEvent 1.0 in JSON with specversion, id, source and type (docs/key-events.md).',
+    'The message is no CloudEvent 1.0 in JSON with specversion, id, source and type (docs/guides/key-events.md).',
   );
 }
 

@@ -83,7 +83,7 @@ export const ENGINE = {
       exit: 1,
       where: 'In any statement on `workflow.runs`.',
       meaning: 'The machine has no such state or no such edge.',
-      remedy: 'Change runs only by the functions of docs/sql.md.',
+      remedy: 'Change runs only by the functions of docs/reference/sql.md.',
     },
     DV_HISTORY_APPEND_ONLY: {
       class: 'not_retryable',

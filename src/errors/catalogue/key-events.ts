@@ -23,7 +23,7 @@ export const KEY_EVENTS = {
       exit: 1,
       where: "In the worker's log and in the dead-letter topic.",
       meaning: 'The message is not a CloudEvent 1.0 in JSON with id, source and type.',
-      remedy: 'Correct the program that publishes it (docs/key-events.md).',
+      remedy: 'Correct the program that publishes it (docs/guides/key-events.md).',
     },
     DV_KEY_EVENT_FAILED: {
       class: 'not_retryable',

@@ -25,7 +25,7 @@ export const NOTIFICATIONS = {
       where: 'In the relay.',
       meaning: 'The transport did not answer in time.',
       remedy:
-        'Do nothing if it passes. Otherwise check the broker. The stream is tried again (docs/core-dict.md).',
+        'Do nothing if it passes. Otherwise check the broker. The stream is tried again (docs/guides/core-dict.md).',
     },
     DV_NOTIFY_BUSY: {
       class: 'retryable',

@@ -122,7 +122,7 @@ export const RECONCILIATION = {
       exit: 1,
       where: 'When repairing connected tables.',
       meaning: 'What was read back is not what DICT has. Nothing of the chunk was repaired.',
-      remedy: 'Repair the apply function or the view (docs/connected.md), then retry the run.',
+      remedy: 'Repair the apply function or the view (docs/guides/connected-tables.md), then retry the run.',
     },
     DV_SOURCE_INVALID: {
       class: 'not_retryable',

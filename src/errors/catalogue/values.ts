@@ -51,7 +51,7 @@ export const VALUES = {
       exit: 1,
       where: 'In `import` and `cid`.',
       meaning: 'Columns of the CSV are missing, unknown or repeated.',
-      remedy: 'See docs/csv.md.',
+      remedy: 'See docs/guides/csv-import.md.',
     },
     DV_CSV_ENCODING: {
       class: 'not_retryable',

@@ -25,7 +25,7 @@ export interface CloudEvent {
   subject: string;
   time: string;
   datacontenttype: 'application/json';
-  /** Ends in the name of the file in docs/schemas. */
+  /** Ends in the name of the file in docs/reference/messages/schemas. */
   dataschema: string;
   /** CloudEvents' extension "sequence": 19 digits, so that it also sorts as text. */
   sequence: string;

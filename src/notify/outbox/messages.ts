@@ -22,7 +22,7 @@ interface Cids {
 }
 
 /**
- * A message to Core-Dict: its type and what it says (the `data` of its CloudEvent). The schemas in docs/schemas say the
+ * A message to Core-Dict: its type and what it says (the `data` of its CloudEvent). The schemas in docs/reference/messages/schemas say the
  * same, and which of it is personal data.
  */
 export type Message =

@@ -5,7 +5,7 @@ export type NotifyContent = 'full' | 'references';
 
 /**
  * Where personal data stands in each message's content; `*` is each item of an array. The same as what the schemas in
- * docs/schemas mark with x-personal-data, which a test checks.
+ * docs/reference/messages/schemas mark with x-personal-data, which a test checks.
  */
 export const PERSONAL_DATA: Record<Message['type'], readonly string[]> = {
   'verification.summary': [],

@@ -21,7 +21,7 @@ export const TRIES = 3;
 const DATABASE_PAUSE_MS = [200, 500, 1000, 2000, 5000];
 
 /**
- * Keeps the key base by what a participant's core system publishes (docs/key-events.md). A message is acknowledged once its
+ * Keeps the key base by what a participant's core system publishes (docs/guides/key-events.md). A message is acknowledged once its
  * change, or why it is refused, is committed. One that fails for another reason than an absent database comes again, and is
  * put into the dead-letter topic at its third try. Errors: DV_TOPIC_INVALID, DV_NOTIFY_ADDON_MISSING.
  */

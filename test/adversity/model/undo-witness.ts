@@ -24,7 +24,7 @@ export interface PutBack {
   entry: Entry | undefined;
 }
 
-/** Watches undos by the words of docs/undo.md: put back only where nothing newer touched the key, and held until released. */
+/** Watches undos by the words of docs/guides/undo.md: put back only where nothing newer touched the key, and held until released. */
 export class UndoWitness {
   /** Who changed each key last: a run's id, or the bank. */
   readonly #last = new Map<string, string>();

@@ -5,7 +5,7 @@ import { useTestDatabase } from '../../support/database.ts';
 import { publishOne } from '../../unit/notify/support.ts';
 
 const database = useTestDatabase();
-const examples = [...readAsset('docs/core-dict.md').matchAll(/```sql\n(.*?)```/gs)].map(
+const examples = [...readAsset('docs/guides/core-dict.md').matchAll(/```sql\n(.*?)```/gs)].map(
   ([, sql = '']) => sql,
 );
 const [worked = '', arrived = '', ...asking] = examples;
@@ -16,7 +16,7 @@ async function tell(from: number, count: number): Promise<void> {
 }
 
 const news = async () =>
-  (await database.pool.query<{ key: string }>('select key from core.key_news')).rows.map(({ key }) => key);
+  (await database.pool.query<{ key: string }>('select key from core.key_changes')).rows.map(({ key }) => key);
 
 beforeAll(() => tell(0, 3));
 
@@ -37,7 +37,7 @@ test('a run whose pages have not all arrived is found', async () => {
        '{"data": {"runId": "x", "pageCount": 1}}', now())`,
   );
   const { rows } = await database.pool.query(arrived);
-  expect(rows).toEqual([{ run: 'x', told: 1, arrived: '0' }]);
+  expect(rows).toEqual([{ run: 'x', published: 1, arrived: '0' }]);
 });
 
 test.each(asking.map((sql) => [sql]))('%s runs', async (sql) => {

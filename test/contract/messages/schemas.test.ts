@@ -155,10 +155,13 @@ describe('the AsyncAPI document', () => {
   });
 });
 
-test('docs/core-dict.md names every message type and every schema', () => {
-  const text = readFileSync(fileURLToPath(new URL('../../../docs/core-dict.md', import.meta.url)), 'utf8');
+test('docs/guides/core-dict.md names every message type and every schema', () => {
+  const text = readFileSync(
+    fileURLToPath(new URL('../../../docs/guides/core-dict.md', import.meta.url)),
+    'utf8',
+  );
   for (const type of TYPES) {
     expect(text).toContain(`| \`${type}\` |`);
-    expect(text).toContain(`(schemas/${type}.v1.json)`);
+    expect(text).toContain(`(../reference/messages/schemas/${type}.v1.json)`);
   }
 });

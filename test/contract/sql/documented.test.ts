@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import { ISPB, useSql } from './support.ts';
 
 const { database, query, start, waitingReconciliation, failRun } = useSql();
-const doc = readAsset('docs/sql.md');
+const doc = readAsset('docs/reference/sql.md');
 
 const matches = (pattern: RegExp): string[] => [
   ...new Set([...doc.matchAll(pattern)].map(([, name = '']) => name)),
@@ -12,7 +12,7 @@ const matches = (pattern: RegExp): string[] => [
 const examples = [...doc.matchAll(/```sql\n(.*?)```/gs)].map(([, sql = '']) => sql);
 const documentedFunctions = matches(/^\| `((?:dict|workflow)\.[a-z_0-9]+)\(/gm);
 
-test('every function of docs/sql.md exists, with just these parameters, and has a comment', async () => {
+test('every function of docs/reference/sql.md exists, with just these parameters, and has a comment', async () => {
   const signatures = matches(/^\| `((?:dict|workflow)\.[a-z_0-9]+\(.*?\))` \|/gm);
   expect(signatures).toHaveLength(documentedFunctions.length);
   const rows = await query<{ signature: string; comment: string | null }>(
@@ -31,7 +31,7 @@ test('every function of docs/sql.md exists, with just these parameters, and has 
   for (const { signature, comment } of rows) expect(comment, signature).toMatch(/\S{3}/);
 });
 
-test('a role that is granted the API may call just the functions that docs/sql.md puts before the grant', async () => {
+test('a role that is granted the API may call just the functions that docs/reference/sql.md puts before the grant', async () => {
   const role = `api_${database.url.slice(-12)}`;
   await query(`create role ${role}`);
   await query('select workflow.grant_ways_in($1)', [role]);
@@ -46,7 +46,7 @@ test('a role that is granted the API may call just the functions that docs/sql.m
   await query(`drop owned by ${role}; drop role ${role}`);
 });
 
-test('every table and view of ours has a comment, and those that docs/sql.md names exist', async () => {
+test('every table and view of ours has a comment, and those that docs/reference/sql.md names exist', async () => {
   const rows = await query<{ name: string; comment: string | null }>(
     `select n.nspname || '.' || c.relname as name, obj_description(c.oid, 'pg_class') as comment
      from pg_class c join pg_namespace n on n.oid = c.relnamespace
@@ -58,7 +58,7 @@ test('every table and view of ours has a comment, and those that docs/sql.md nam
   expect(rows.map(({ name }) => name)).toEqual(expect.arrayContaining(named));
 });
 
-test('docs/sql.md names every view that a person may read, and the channel', async () => {
+test('docs/reference/sql.md names every view that a person may read, and the channel', async () => {
   const rows = await query<{ name: string }>(
     `select schemaname || '.' || viewname as name from pg_views
      where schemaname in ('dict', 'workflow') and viewname <> 'vsync_parts'`,
@@ -67,7 +67,7 @@ test('docs/sql.md names every view that a person may read, and the channel', asy
   expect(doc).toContain(`listen ${CHANNEL};`);
 });
 
-test('every example of docs/sql.md runs', async () => {
+test('every example of docs/reference/sql.md runs', async () => {
   expect(examples.length).toBeGreaterThan(10);
   const hash = /set_hash => '([0-9a-f]{64})'/.exec(doc)?.[1] ?? '';
   await query('insert into dict.participants (participant) values ($1)', [ISPB]);

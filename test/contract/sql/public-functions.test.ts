@@ -139,7 +139,7 @@ describe("in the caller's transaction", () => {
   });
 
   test('a trigger may start a run, and the write that fires it brings it along or takes it back', async () => {
-    // As docs/sql.md shows it.
+    // As docs/reference/sql.md shows it.
     await query(`create table public.bank_incidents (id bigint generated always as identity, participant text);
       create function public.on_bank_incident() returns trigger language plpgsql as $$
       begin

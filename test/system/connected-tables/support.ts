@@ -33,14 +33,14 @@ const ROWS = `jsonb_to_recordset($1::jsonb) as x ("participant" text, "keyType" 
   "ownerType" text, "taxIdNumber" text, "name" text, "tradeName" text, "branch" text, "accountNumber" text,
   "accountType" text, "openingDate" timestamptz)`;
 
-/** README.md, "Connect an existing key table". */
+/** docs/guides/connected-tables.md, "One table". */
 export const oneTable: Mapping = {
   view: 'bank.dict_keys',
   rename: `update bank.pix_keys set full_name = 'Outro Nome'`,
   deleteSome: `delete from bank.pix_keys where pix_key in (
     select pix_key from bank.pix_keys where kind = 'EMAIL' order by 1 limit 5)`,
   truncate: 'truncate bank.pix_keys',
-  sql: examples('README.md', 'Connect an existing key table'),
+  sql: examples('docs/guides/connected-tables.md', 'One table'),
   async write(db, entries) {
     await db.query(
       `insert into bank.pix_keys
@@ -51,14 +51,14 @@ export const oneTable: Mapping = {
   },
 };
 
-/** docs/connected.md, "Key, account and owner in three tables". */
+/** docs/guides/connected-tables.md, "Key, account and owner in three tables". */
 export const threeTables: Mapping = {
   view: 'core.dict_keys',
   rename: `update core.owners set full_name = 'Outro Nome'`,
   deleteSome: `delete from core.keys where pix_key in (
     select pix_key from core.keys where kind = 'EMAIL' order by 1 limit 5)`,
   truncate: 'truncate core.keys, core.accounts, core.owners',
-  sql: examples('docs/connected.md', 'Key, account and owner in three tables'),
+  sql: examples('docs/guides/connected-tables.md', 'Key, account and owner in three tables'),
   async write(db, entries) {
     const rows = [JSON.stringify(entries)];
     await db.query(

@@ -122,7 +122,7 @@ it('by reference, no message holds personal data, and each says what to ask for'
   expect(text).not.toMatch(/Ana Souza|João/);
   expect(rows.filter(({ payload }) => payload.personaldata)).toEqual([]);
 
-  // What docs/core-dict.md asks by.
+  // What docs/guides/core-dict.md asks by.
   const asked = await system.pool.query(
     `select c ->> 'decision' = k.decision and k.key is not null as found
      from dict.notifications n cross join jsonb_array_elements(n.payload -> 'data' -> 'changes') c

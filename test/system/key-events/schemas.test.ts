@@ -34,14 +34,15 @@ test('a field that is missing or of another kind is refused by both', () => {
   }
 });
 
-test('the example of docs/key-events.md is one', () => {
-  const [, json = ''] = /```json\n(.*?)```/s.exec(readAsset('docs/key-events.md')) ?? [];
+test('the example of docs/guides/key-events.md is one', () => {
+  const [, json = ''] = /```json\n(.*?)```/s.exec(readAsset('docs/guides/key-events.md')) ?? [];
   const event = JSON.parse(json) as CloudEvent;
   expect(isValid(event)).toBe(true);
   expect(readKeyEvent(Buffer.from(json))).toMatchObject({ reason: null, entry: { name: 'João Silva' } });
 });
 
-test('docs/key-events.md names every type and its schema', () => {
-  const text = readAsset('docs/key-events.md');
-  for (const type of KEY_EVENT_TYPES) expect(text).toContain(`(schemas/${type}.v1.json)`);
+test('docs/guides/key-events.md names every type and its schema', () => {
+  const text = readAsset('docs/guides/key-events.md');
+  for (const type of KEY_EVENT_TYPES)
+    expect(text).toContain(`(../reference/messages/schemas/${type}.v1.json)`);
 });
