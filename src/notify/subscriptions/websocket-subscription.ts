@@ -28,7 +28,7 @@ export function subscribeByWebSocket(options: SubscriptionOptions): Subscription
         receiverQueueSize: String(QUEUE),
         negativeAckRedeliveryDelay: String(AGAIN_MS),
       },
-      (opening) => inbox.listenTo(opening),
+      { onOpen: (opening) => inbox.listenTo(opening) },
     );
     try {
       options.onConnection?.(undefined);
@@ -144,10 +144,11 @@ async function sendDeadLetter(
   reason: string,
 ): Promise<void> {
   const answered = Promise.withResolvers<unknown>();
-  const socket = await openSocket(options, `producer/${topicPath(deadLetterTopic)}`, {}, (opening) => {
+  const onOpen = (opening: WebSocket): void => {
     onAnswer(opening, ({ result }) => answered.resolve(result));
     opening.on('close', () => answered.resolve('closed'));
-  });
+  };
+  const socket = await openSocket(options, `producer/${topicPath(deadLetterTopic)}`, {}, { onOpen });
   socket.send(
     JSON.stringify({
       payload: message.body.toString('base64'),
