@@ -11,8 +11,8 @@ import { generateKeyBase } from '../../../src/simulator/index.ts';
 import { machines } from '../../../src/workflows/index.ts';
 import { cli, expectRefusal } from '../../unit/cli/support.ts';
 import { createEmptyDatabase, createTestDatabase, type TestDatabase } from '../../support/database.ts';
+import { ISPB } from '../../support/key-base.ts';
 
-const ISPB = '12345678';
 const files = listAssets('migrations').map((path) => ({
   name: path.slice(path.lastIndexOf('/') + 1),
   script: readAsset(path),

@@ -8,6 +8,7 @@ import { KEY_TYPES } from '../../../src/dict/entry/key-type.ts';
 import { generateKeyBase } from '../../../src/simulator/index.ts';
 import { useTestDatabase } from '../../support/database.ts';
 import { cli, type Ended, expectRefusal } from './support.ts';
+import { ISPB } from '../../support/key-base.ts';
 
 const database = useTestDatabase();
 let folder = '';
@@ -16,7 +17,6 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
-const ISPB = '12345678';
 const base = [...generateKeyBase({ participant: ISPB, keyTypes: KEY_TYPES, keysPerType: 20, seed: 3 })];
 const [one, two, three] = base as [Entry, Entry, Entry];
 
