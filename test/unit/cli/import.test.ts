@@ -1,8 +1,9 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { stringify } from 'csv-stringify/sync';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { ENTRY_CSV_HEADER, entriesToCsvLine } from '../../../src/dict/key-base/csv.ts';
+import { ENTRY_CSV_FORMAT } from '../../../src/dict/key-base/csv.ts';
 import type { Entry } from '../../../src/dict/entry/entry.ts';
 import { KEY_TYPES } from '../../../src/dict/entry/key-type.ts';
 import { generateKeyBase } from '../../../src/simulator/index.ts';
@@ -20,7 +21,7 @@ afterAll(() => rm(folder, { recursive: true }));
 const base = [...generateKeyBase({ participant: ISPB, keyTypes: KEY_TYPES, keysPerType: 20, seed: 3 })];
 const [one, two, three] = base as [Entry, Entry, Entry];
 
-const csv = (entries: readonly Entry[]) => ENTRY_CSV_HEADER + entries.map(entriesToCsvLine).join('');
+const csv = (entries: readonly Entry[]) => stringify([...entries], ENTRY_CSV_FORMAT);
 
 async function importing(
   content: string,
