@@ -14,7 +14,7 @@ export type { Chore } from './chores.ts';
 export { crashPoint } from './crash-points.ts';
 export { readCrontab, type Schedule } from './crontab.ts';
 export { fromDatabase, translated } from './database-errors.ts';
-export type { AttemptReport } from './executor.ts';
+export type { AttemptReport } from './claimed-step.ts';
 export { machineOver, type Machine } from './machine.ts';
 export {
   anyWorkerAlive,
