@@ -3,7 +3,7 @@ import { userInfo } from 'node:os';
 import type { Pool } from 'pg';
 import type { Logger } from 'pino';
 import { readSettings, type Settings } from '../settings.ts';
-import { isAway } from '../database/connection-error.ts';
+import { isAway } from '../errors/database-away.ts';
 import { shareEmbeddedPostgres } from '../database/embedded/embedded-share.ts';
 import { migrate } from '../database/migrate/migrate.ts';
 import { assertReachable, createPool } from '../database/pool.ts';
