@@ -1043,7 +1043,7 @@ ALTER TABLE dict.feed_sources OWNER TO postgres;
 -- Name: TABLE feed_sources; Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON TABLE dict.feed_sources IS 'The participants'' own key tables that feed dict.entries (docs/connected.md): the view that shows them, the function that writes repairs, and the queries made of the view.';
+COMMENT ON TABLE dict.feed_sources IS 'The participants'' own key tables that feed dict.entries (docs/guides/connected-tables.md): the view that shows them, the function that writes repairs, and the queries made of the view.';
 
 
 --
@@ -5577,7 +5577,7 @@ ALTER TABLE dict.notifications OWNER TO postgres;
 -- Name: TABLE notifications; Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON TABLE dict.notifications IS 'What Core-Dict reads (the default way out): one row a message, in order of sequence per participant and key type; the payload is a CloudEvent (docs/core-dict.md). Each is announced on the channel dict_vsync by NOTIFY with its id, participant, key type, sequence and type.';
+COMMENT ON TABLE dict.notifications IS 'What Core-Dict reads (the default way out): one row a message, in order of sequence per participant and key type; the payload is a CloudEvent (docs/guides/core-dict.md). Each is announced on the channel dict_vsync by NOTIFY with its id, participant, key type, sequence and type.';
 
 
 --

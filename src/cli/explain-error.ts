@@ -1,4 +1,4 @@
-import { isAway } from '../database/connection-error.ts';
+import { isAway } from '../errors/database-away.ts';
 import { fromDatabase } from '../engine/index.ts';
 import { DvError, type ErrorCode } from '../errors/dv-error.ts';
 

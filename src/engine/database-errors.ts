@@ -1,4 +1,5 @@
 import { isErrorCode } from '../errors/catalogue.ts';
+import { firstError, isAway } from '../errors/database-away.ts';
 import { DvError } from '../errors/dv-error.ts';
 
 interface PostgresError extends Error {
@@ -13,11 +14,9 @@ function isPostgresError(error: unknown): error is PostgresError {
 
 /** SQLSTATE of the errors that the SQL functions raise on purpose; DETAIL holds the code. */
 const RAISED_ON_PURPOSE = 'DV000';
-/** SQLSTATEs of a server that is no server now: connections lost or used up, shutting down, starting, demoted. */
-const AWAY = /^(08...|53300|57P0[1235]|25006)$/;
-/** What node-postgres throws, without any code, when a connection is lost or none can be had. */
-const LOST =
-  /^(Connection terminated|Client has encountered a connection error|timeout exceeded when trying to connect|Query read timeout)/;
+const SQLSTATE = /^[0-9A-Z]{5}$/;
+/** Some of these have five letters too: EPIPE. */
+const OF_THE_SYSTEM = /^E[A-Z_]+$/;
 
 /**
  * An error from Postgres as a DvError: the SQL functions' own with their code, lost connections as retryable
@@ -25,28 +24,16 @@ const LOST =
  */
 export function fromDatabase(error: unknown): unknown {
   if (error instanceof DvError) return error;
-  if (error instanceof Error && LOST.test(error.message)) {
-    return new DvError('DV_DATABASE_UNREACHABLE', 'The connection to the database was lost.', {
-      cause: error,
-    });
+  if (isAway(error)) {
+    const { code } = firstError(error);
+    return new DvError('DV_DATABASE_UNREACHABLE', howAway(code), { cause: error });
   }
   if (!isPostgresError(error)) return error;
   if (error.code === RAISED_ON_PURPOSE && error.detail !== undefined) {
     return raisedOnPurpose(error.detail, error);
   }
   const options = { cause: error };
-  if (AWAY.test(error.code)) {
-    return new DvError(
-      'DV_DATABASE_UNREACHABLE',
-      `The database cannot be used now (SQLSTATE ${error.code}).`,
-      options,
-    );
-  }
-  // Of the system, before the five letters of a SQLSTATE: EPIPE has five too.
-  if (/^E[A-Z]+$/.test(error.code)) {
-    return new DvError('DV_DATABASE_UNREACHABLE', `The database cannot be reached (${error.code}).`, options);
-  }
-  if (/^[0-9A-Z]{5}$/.test(error.code)) {
+  if (SQLSTATE.test(error.code) && !OF_THE_SYSTEM.test(error.code)) {
     const where = error.constraint === undefined ? '' : ` (constraint ${error.constraint})`;
     return new DvError(
       'DV_DATABASE',
@@ -66,6 +53,13 @@ function raisedOnPurpose(code: string, cause: PostgresError): DvError {
     `${cause.message} (${named}, which this dict-vsync does not know: the database is of a newer one.)`,
     { cause },
   );
+}
+
+function howAway(code: string | undefined): string {
+  if (code === undefined) return 'The connection to the database was lost.';
+  return OF_THE_SYSTEM.test(code)
+    ? `The database cannot be reached (${code}).`
+    : `The database cannot be used now (SQLSTATE ${code}).`;
 }
 
 /** Runs a query function and turns what Postgres throws into DvErrors. */

@@ -1,13 +1,3 @@
-/** How often a worker says that it is alive; workflow.lease() is five of them. */
-export const BEAT_MS = 2000;
-/** A beat that takes longer is given up with its connection: a half-open one must not cost the lease. */
-export const BEAT_TIMEOUT_MS = 3000;
-/**
- * A main thread that has not run for so long hangs (nothing of ours blocks it for a second: comparisons and hashes
- * are chunked or in threads), and its thread stops speaking for it.
- */
-export const STUCK_NS = 30_000_000_000n;
-
 /** What both threads see of each other, as places of a BigInt64Array: main's last sign of life, the last beat. */
 export const SEEN = { main: 0, beat: 1 } as const;
 

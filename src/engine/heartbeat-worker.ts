@@ -2,15 +2,13 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { parentPort, workerData } from 'node:worker_threads';
 import pg from 'pg';
 import {
-  BEAT_MS,
-  BEAT_TIMEOUT_MS,
   type BeatMessage,
   type HeartbeatRequest,
   type HeldClaim,
   SEEN,
-  STUCK_NS,
   type ThreadOrder,
 } from './heartbeat-shared.ts';
+import { BEAT_MS, BEAT_TIMEOUT_MS, STUCK_MS } from './lease.ts';
 
 /** Entry of the thread that startHeartbeat starts: beats on a connection of its own, as long as the main thread lives. */
 async function main(): Promise<void> {
@@ -46,7 +44,7 @@ async function main(): Promise<void> {
 
   while (!stopping.signal.aborted) {
     const silentNs = process.hrtime.bigint() - Atomics.load(seen, SEEN.main);
-    if (silentNs > STUCK_NS) {
+    if (silentNs > BigInt(STUCK_MS) * 1_000_000n) {
       if (!stuck) post({ kind: 'stuck' });
       stuck = true;
     } else {

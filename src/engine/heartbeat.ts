@@ -3,14 +3,13 @@ import type { Pool } from 'pg';
 import type { Logger } from 'pino';
 import { startThread } from '../worker-thread.ts';
 import {
-  BEAT_MS,
-  BEAT_TIMEOUT_MS,
   type BeatMessage,
   type HeartbeatRequest,
   type HeldClaim,
   SEEN,
   type ThreadOrder,
 } from './heartbeat-shared.ts';
+import { BEAT_MS, BEAT_TIMEOUT_MS, MAIN_TICK_MS, STUCK_MS } from './lease.ts';
 
 export interface Heartbeat {
   /** Ids of Graphile Worker's pools, which jobs are locked with: told with the next beat. */
@@ -29,8 +28,6 @@ export interface HeartbeatOptions {
   /** Told of the runs claimed in this worker's name, with each beat. */
   onBeat: (claims: readonly HeldClaim[]) => Promise<void>;
 }
-
-const MAIN_TICK_MS = 500;
 
 /**
  * Beats from a thread of its own, on a connection of its own: a busy event loop or an exhausted pool does not look
@@ -55,7 +52,9 @@ export async function startHeartbeat(options: HeartbeatOptions): Promise<Heartbe
   let handled: Promise<void> = Promise.resolve();
   const hear = (message: BeatMessage) => {
     if (message.kind === 'stuck') {
-      log.error('the event loop hung for 30 s; until it ran again this worker was counted as dead');
+      log.error(
+        `the event loop hung for ${STUCK_MS / 1000} s; until it ran again this worker was counted as dead`,
+      );
       return;
     }
     handled = handled

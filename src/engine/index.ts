@@ -15,7 +15,8 @@ export type { Chore } from './chores.ts';
 export { crashPoint } from './crash-points.ts';
 export { readCrontab, type Schedule } from './crontab.ts';
 export { fromDatabase, translateDatabaseErrors } from './database-errors.ts';
-export type { AttemptReport } from './executor.ts';
+export type { AttemptReport } from './claimed-step.ts';
+export { LEASE_MS } from './lease.ts';
 export { machineOver, type Machine } from './machine.ts';
 export {
   anyWorkerAlive,

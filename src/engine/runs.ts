@@ -239,7 +239,7 @@ export async function retryRun(
   });
 }
 
-/** Whether any worker of this database has given a sign of life within the lease (10 s). */
+/** Whether any worker of this database has given a sign of life within the lease (workflow.lease). */
 export async function anyWorkerAlive(pool: Pool): Promise<boolean> {
   const { rows } = await pool.query<{ alive: boolean }>(
     'select exists (select from workflow.workers where workflow.is_alive(id)) as alive',

@@ -1,6 +1,7 @@
 import type { QueryResult } from 'pg';
 import type { Transaction } from './activity-contract.ts';
 import { one } from '../errors/rows.ts';
+import { IDLE_TRANSACTION_MS, WAITING_TRANSACTION_MS } from './lease.ts';
 import type { Connections } from './query-timeout.ts';
 
 export interface TransactionOptions {
@@ -10,12 +11,10 @@ export interface TransactionOptions {
   waitsForOthers?: boolean;
 }
 
-/**
- * Begins a transaction. A process that freezes in it, or a host that is gone without a word, keeps its locks for 10 s (or
- * 45 s) and no longer: less than a worker that starts waits for them.
- */
-const BEGIN = `begin; set local idle_in_transaction_session_timeout = '10s'`;
-const BEGIN_WAITING = `begin; set local idle_in_transaction_session_timeout = '45s'`;
+/** Begins a transaction whose session Postgres ends when it is idle for so long. */
+const beginWith = (idleMs: number) => `begin; set local idle_in_transaction_session_timeout = ${idleMs}`;
+const BEGIN = beginWith(IDLE_TRANSACTION_MS);
+const BEGIN_WAITING = beginWith(WAITING_TRANSACTION_MS);
 
 /** Runs `work` in a transaction on a connection of its own: commits what it returns, rolls back what it throws. */
 export async function inTransaction<T>(

@@ -15,7 +15,7 @@ import { withQueryTimeout } from './query-timeout.ts';
 import { Executor, type ExecutorOptions } from './executor.ts';
 import { keepRunning } from './keep-running.ts';
 import { startHeartbeat } from './heartbeat.ts';
-import { BEAT_MS } from './heartbeat-shared.ts';
+import { BEAT_MS, POLL_MS, QUERY_TIMEOUT_MS, SILENCE_MS, SWEEP_MS } from './lease.ts';
 import { followClaims, type RecoveryOptions, sweep } from './recovery.ts';
 import { fireDueTicks, registerSchedules, type TickHandler } from './schedule.ts';
 import { storeMachines } from './store-machines.ts';
@@ -49,14 +49,6 @@ export interface RunningWorker {
   lastHeartbeat(): number;
 }
 
-/** By now other workers have taken over what this one held. */
-const SILENCE_MS = 15_000;
-/** What the engine asks is short, and may wait for a person's lock a while. */
-const QUERY_TIMEOUT_MS = 30_000;
-/** With workflow.lease() (10 s) and the poll below: a dead worker's runs go on within 15 s. */
-const SWEEP_MS = 2000;
-/** 1 s retries must not come at 3 s: due jobs are polled, and Graphile Worker's default is 2 s. */
-const POLL_MS = 500;
 /** Between two tries of a tick that could not be decided. */
 const LATE_TICK_MS = 5000;
 /**
@@ -176,7 +168,7 @@ export async function startWorker<S>(options: WorkerOptions<S>): Promise<Running
     const since = Math.max(heartbeat.last(), saidAt);
     if (Date.now() - since <= SILENCE_MS) return;
     saidAt = Date.now();
-    log.warn('no heartbeat has got through for 15 s; the connections are given up');
+    log.warn(`no heartbeat has got through for ${SILENCE_MS / 1000} s; the connections are given up`);
     options.onSilence?.();
   };
   const chores: Chore[] = [

@@ -1,6 +1,6 @@
 import type { Pool } from 'pg';
 import { type Deadline, readMissedDeadlines } from '../dict/vsync/deadline.ts';
-import { countPoisoned, fromDatabase, type RunningWorker } from '../engine/index.ts';
+import { countPoisoned, fromDatabase, LEASE_MS, type RunningWorker } from '../engine/index.ts';
 import { DvError } from '../errors/dv-error.ts';
 import { readTroubledStreams, type TroubledStream } from '../notify/index.ts';
 import { type Ask, singleFlightQuery } from './bounded-query.ts';
@@ -62,8 +62,6 @@ export interface HealthOptions {
   functionsNumber?: number;
 }
 
-/** workflow.lease(): five missed heartbeats. */
-const HEARTBEAT_MAX_MS = 10_000;
 const UNDEFINED_TABLE = '42P01';
 
 /** Whether a worker is fit to work: the database answers and is migrated, its heartbeat gets through, it isn't stopping. */
@@ -119,7 +117,7 @@ export function createHealth({ pool, worker, migrations, functionsNumber }: Heal
       const { reasons, warnings } = await inDatabase();
       if (running === undefined) reasons.push(STARTING);
       const silentMs = running === undefined ? 0 : Date.now() - running.lastHeartbeat();
-      if (silentMs > HEARTBEAT_MAX_MS) {
+      if (silentMs > LEASE_MS) {
         const message = `The last heartbeat got through ${Math.round(silentMs / 1000)} s ago.`;
         reasons.push({ reason: 'heartbeat_old', message });
       }

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import pg from 'pg';
-import { afterAll, beforeAll, inject } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, inject } from 'vitest';
 import { createPool } from '../../src/database/pool.ts';
 
 /** A database for one test file. */
@@ -22,15 +22,16 @@ export function createEmptyDatabase(): Promise<TestDatabase> {
 }
 
 /**
- * A migrated database for the whole test file, made before its first test and dropped after its last one. To be
- * called at the top of the file; its members are there from the first `beforeAll` on.
+ * A migrated database for the whole test file, made before its first test and dropped after its last one; or one for
+ * each test. To be called at the top of the file; its members are there from the first `beforeAll` (`beforeEach`) on.
  */
-export function useTestDatabase(): Readonly<Pick<TestDatabase, 'url' | 'pool'>> {
+export function useTestDatabase(per: 'file' | 'test' = 'file'): Readonly<Pick<TestDatabase, 'url' | 'pool'>> {
   let database: TestDatabase | undefined;
-  beforeAll(async () => {
+  const [before, after] = per === 'file' ? [beforeAll, afterAll] : [beforeEach, afterEach];
+  before(async () => {
     database = await createTestDatabase();
   });
-  afterAll(() => database?.drop());
+  after(() => database?.drop());
   const opened = (): TestDatabase => {
     if (database === undefined) throw new Error('the test database is there in hooks and tests only');
     return database;

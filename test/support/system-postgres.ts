@@ -2,11 +2,11 @@ import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { chownSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { assertReachable } from '../../src/database/pool.ts';
+import { freePort } from './free-port.ts';
 
 /** Where a whole installation of Postgres is, with pg_dump: npm's has the server only. */
 const BIN = spawnSync('pg_config', ['--bindir']).stdout?.toString().trim() ?? '';
@@ -106,13 +106,4 @@ function run(program: string, args: readonly string[]): string {
   });
   if (status !== 0) throw new Error(`${program} failed: ${stderr.toString()}`);
   return stdout.toString();
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }

@@ -24,8 +24,9 @@ import {
   startSimulator,
 } from '../../src/simulator/index.ts';
 import { createTestDatabase } from './database.ts';
+import { ISPB } from './key-base.ts';
 
-export const ISPB = '12345678';
+export { ISPB } from './key-base.ts';
 
 export interface SystemOptions {
   /** Keys of each type in DICT. Default 60. */

@@ -59,12 +59,8 @@ const COVERED: Record<string, Record<string, readonly [file: string, ...names: s
       ['model/model.test.ts', 'whatever happens in whatever order'],
     ],
     'token buckets per participant, refilled by whole periods': [
-      [
-        'dict/rate-limits.test.ts',
-        'two workers share the buckets',
-        'refills by whole periods',
-        'with what DICT says it has left',
-      ],
+      ['dict/rate-limits.test.ts', 'two workers share the buckets', 'refills by whole periods'],
+      ['dict/rate-limits-seeding.test.ts', 'with what DICT says it has left'],
     ],
     'an empty bucket: 429 without Retry-After; 503 carries one': [
       ['simulator/limits.test.ts', '429 of an empty bucket has no Retry-After, 503 has one'],

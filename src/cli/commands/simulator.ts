@@ -2,8 +2,9 @@ import type { Command } from 'commander';
 import { createWriteStream } from 'node:fs';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { stringify } from 'csv-stringify';
 import { readSettings } from '../../settings.ts';
-import { ENTRY_CSV_HEADER, entriesToCsvLine } from '../../dict/key-base/csv.ts';
+import { ENTRY_CSV_FORMAT } from '../../dict/key-base/csv.ts';
 import type { Entry } from '../../dict/entry/entry.ts';
 import { KEY_TYPES } from '../../dict/entry/key-type.ts';
 import { DvError } from '../../errors/dv-error.ts';
@@ -117,12 +118,8 @@ function generate(
 }
 
 async function exportCsv(path: string, bases: readonly Entry[][]): Promise<void> {
-  function* lines() {
-    yield ENTRY_CSV_HEADER;
-    for (const base of bases) for (const entry of base) yield entriesToCsvLine(entry);
-  }
   try {
-    await pipeline(Readable.from(lines()), createWriteStream(path));
+    await pipeline(Readable.from(bases.flat()), stringify(ENTRY_CSV_FORMAT), createWriteStream(path));
   } catch (cause) {
     throw new DvError(
       'DV_FILE_UNWRITABLE',

@@ -1,14 +1,55 @@
-/** A table for people: columns as wide as their widest cell, under their titles. */
-export function table(header: readonly string[], rows: readonly (readonly string[])[]): string {
-  const widths = header.map((title, column) =>
-    Math.max(title.length, ...rows.map((row) => row[column]?.length ?? 0)),
-  );
+import stringWidth from 'string-width';
+import wrapAnsi from 'wrap-ansi';
+
+const GAP = '  ';
+
+/**
+ * A table for people: columns as wide as their widest cell, under their titles. On a terminal that is narrower (`room`),
+ * cells of several words go over several lines; ids and keys are never cut.
+ */
+export function table(
+  header: readonly string[],
+  rows: readonly (readonly string[])[],
+  room = process.stdout.columns ?? Infinity,
+): string {
+  const widths = fitting([header, ...rows], room);
   const line = (cells: readonly string[]) =>
     cells
-      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-      .join('  ')
+      .map((cell, column) => padded(cell, widths[column] ?? 0))
+      .join(GAP)
       .trimEnd();
-  return [line(header), line(widths.map((width) => '-'.repeat(width))), ...rows.map(line)].join('\n');
+  const wrapped = (cells: readonly string[]): string => {
+    const parts = cells.map((cell, column) => wrappedTo(cell, widths[column] ?? 0));
+    const height = Math.max(1, ...parts.map(({ length }) => length));
+    return Array.from({ length: height }, (_, n) => line(parts.map((part) => part[n] ?? ''))).join('\n');
+  };
+  return [wrapped(header), line(widths.map((width) => '-'.repeat(width))), ...rows.map(wrapped)].join('\n');
+}
+
+/** The width of each column: its widest cell's, or less where words can be wrapped and the room asks for it. */
+function fitting(lines: readonly (readonly string[])[], room: number): number[] {
+  const [header = []] = lines;
+  const widest = (widthOf: (cell: string) => number) =>
+    header.map((_, column) => Math.max(...lines.map((cells) => widthOf(cells[column] ?? ''))));
+  const widths = widest(stringWidth);
+  const least = widest((cell) => Math.max(...cell.split(' ').map((word) => stringWidth(word))));
+  const sum = widths.reduce((all, width) => all + width, GAP.length * (widths.length - 1));
+  let excess = Math.max(0, sum - room);
+  const bySlack = [...widths.keys()].sort((a, b) => widths[b]! - least[b]! - (widths[a]! - least[a]!));
+  for (const column of bySlack) {
+    const saved = Math.min(excess, widths[column]! - least[column]!);
+    widths[column]! -= saved;
+    excess -= saved;
+  }
+  return widths;
+}
+
+function wrappedTo(cell: string, width: number): string[] {
+  return stringWidth(cell) <= width ? [cell] : wrapAnsi(cell, width).split('\n');
+}
+
+function padded(text: string, width: number): string {
+  return text + ' '.repeat(Math.max(0, width - stringWidth(text)));
 }
 
 /** Names and values under each other; a null value leaves its line out. */

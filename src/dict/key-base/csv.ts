@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream';
+import type { Options } from 'csv-stringify';
 import type { CidInput } from '../entry/cid.ts';
 import { lineInvalid, readCsvRecords, type CsvRecord } from './csv-records.ts';
 import type { Entry } from '../entry/entry.ts';
@@ -122,29 +123,23 @@ export async function* readCidInputCsv(
   }
 }
 
-/** The header of the key base's CSV, with its line end. */
-export const ENTRY_CSV_HEADER = `${ENTRY_CSV_COLUMNS.join(',')}\n`;
+const FIELDS: Record<(typeof ENTRY_CSV_COLUMNS)[number], keyof Entry> = {
+  participant: 'participant',
+  key_type: 'keyType',
+  key: 'key',
+  request_id: 'requestId',
+  owner_type: 'ownerType',
+  tax_id_number: 'taxIdNumber',
+  name: 'name',
+  trade_name: 'tradeName',
+  branch: 'branch',
+  account_number: 'accountNumber',
+  account_type: 'accountType',
+  opening_date: 'openingDate',
+};
 
-/** An entry as a line of the key base's CSV, with its line end; readEntriesCsv gives the same entry back. */
-export function entriesToCsvLine(entry: Entry): string {
-  const values: Record<(typeof ENTRY_CSV_COLUMNS)[number], string | null> = {
-    participant: entry.participant,
-    key_type: entry.keyType,
-    key: entry.key,
-    request_id: entry.requestId,
-    owner_type: entry.ownerType,
-    tax_id_number: entry.taxIdNumber,
-    name: entry.name,
-    trade_name: entry.tradeName,
-    branch: entry.branch,
-    account_number: entry.accountNumber,
-    account_type: entry.accountType,
-    opening_date: entry.openingDate,
-  };
-  return `${ENTRY_CSV_COLUMNS.map((column) => quoted(values[column] ?? '')).join(',')}\n`;
-}
-
-/** A value as a CSV cell, in double quotes where it needs them. */
-export function quoted(value: string): string {
-  return /[",\r\n]/.test(value) ? `"${value.replaceAll('"', '""')}"` : value;
-}
+/** How csv-stringify writes entries as the key base's CSV; readEntriesCsv gives the same entries back. */
+export const ENTRY_CSV_FORMAT: Options = {
+  header: true,
+  columns: ENTRY_CSV_COLUMNS.map((header) => ({ key: FIELDS[header], header })),
+};

@@ -1,4 +1,4 @@
-import { quoted } from '../key-base/csv.ts';
+import { stringify } from 'csv-stringify/sync';
 import { DETAIL_COLUMNS, detailsOf, type DivergenceDetail } from './divergence-details.ts';
 import type { Entry } from '../entry/entry.ts';
 import type { Db } from '../vsync/vsync-store.ts';
@@ -48,19 +48,19 @@ export async function* divergencesCsv(
   runId: string,
   round?: number,
 ): AsyncGenerator<string, void, undefined> {
-  yield `\uFEFF${DIVERGENCE_CSV_COLUMNS.join(',')}\n`;
+  yield stringify([DIVERGENCE_CSV_COLUMNS], { bom: true });
   let after: [number, Buffer] = [round ?? 0, Buffer.alloc(0)];
   for (;;) {
     const { rows } = await db.query<DivergenceDetail>(PAGE_SQL, [runId, ...after, round ?? 2 ** 31 - 1]);
     const last = rows.at(-1);
     if (last === undefined) return;
-    yield rows.map(line).join('');
+    yield stringify(rows.map(cells));
     after = [last.round, last.cid];
   }
 }
 
-function line(row: DivergenceDetail): string {
-  const values = [
+function cells(row: DivergenceDetail): string[] {
+  return [
     String(row.round),
     row.side,
     row.decision,
@@ -73,11 +73,13 @@ function line(row: DivergenceDetail): string {
     ...[row.before, row.after].flatMap((entry) =>
       Object.values(ENTRY_FIELDS).map((field) => entry?.[field] ?? null),
     ),
-  ];
-  return `${values.map((value) => quoted(harmless(value ?? ''))).join(',')}\n`;
+  ].map((value) => harmless(value ?? ''));
 }
 
-/** OWASP "CSV Injection": what begins so is a formula to some spreadsheet, its wide forms included. */
+/**
+ * OWASP "CSV Injection": what begins so is a formula to some spreadsheet, its wide forms included. csv-stringify's own
+ * `escape_formulas` leaves values alone that begin with an apostrophe or LF; a reader then cannot take the apostrophe off.
+ */
 function harmless(value: string): string {
   return /^['=+\-@\t\r\n＝＋－＠]/.test(value) ? `'${value}` : value;
 }

@@ -2,7 +2,7 @@ import { impossible, one } from '../../errors/rows.ts';
 import type { Entry } from '../entry/entry.ts';
 import { holdKeys } from '../key-base/held-keys.ts';
 import type { KeyType } from '../entry/key-type.ts';
-import { removeEntries, updateEntries } from './repair.ts';
+import { removeEntries, updateEntries } from './local-entries.ts';
 import type { Db } from '../vsync/vsync-store.ts';
 
 /** The undo of one reconciliation. */

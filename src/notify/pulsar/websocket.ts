@@ -11,8 +11,9 @@ const CLOSE_MS = 2000;
  * setting.
  */
 export function topicPath(topic: string, setting = 'The topic'): string {
-  const [, domain = 'persistent', path = ''] =
-    /^(?:(persistent|non-persistent):\/\/)?([^:]+)$/.exec(topic) ?? [];
+  const [, domain = 'persistent', full, short = ''] =
+    /^(?:(persistent|non-persistent):\/\/(.+)|([^:]+))$/.exec(topic) ?? [];
+  const path = full ?? short;
   const parts = path.split('/');
   if (parts.every((part) => part !== '')) {
     if (parts.length === 3) return [domain, ...parts.map(encodeURIComponent)].join('/');
@@ -21,27 +22,37 @@ export function topicPath(topic: string, setting = 'The topic'): string {
   throw new DvError('DV_TOPIC_INVALID', `${setting} must be NAME or persistent://TENANT/NAMESPACE/NAME.`);
 }
 
+/** What a TLS connection shows and trusts. */
+export type Tls = Record<'ca' | 'cert' | 'key', Buffer | undefined>;
+
+/** The PEM files that the settings name. DV_SETTINGS_INVALID when one cannot be read. */
+export function readTls({ tlsCa, tlsCert, tlsKey }: PulsarSettings): Tls {
+  const pem = (name: string, file: string | undefined) =>
+    file === undefined ? undefined : readNamed(name, file);
+  return {
+    ca: pem('NOTIFY_TLS_CA', tlsCa),
+    cert: pem('NOTIFY_TLS_CERT', tlsCert),
+    key: pem('NOTIFY_TLS_KEY', tlsKey),
+  };
+}
+
 /**
- * A socket of Pulsar's WebSocket API, open; `onOpen` puts listeners on it before the first message can come. Errors: those
- * of a transport.
+ * A socket of Pulsar's WebSocket API, open; `onOpen` puts listeners on it before the first message can come. Without `tls`
+ * the PEM files are read for this connection. Errors: those of a transport.
  */
 export async function openSocket(
   settings: PulsarSettings,
   errors: PulsarErrors,
   path: string,
   parameters: Record<string, string>,
-  onOpen: (socket: WebSocket) => void = () => undefined,
+  { onOpen, tls = readTls(settings) }: { onOpen?: (socket: WebSocket) => void; tls?: Tls } = {},
 ): Promise<WebSocket> {
   const url = new URL(settings.url);
   url.pathname = `${url.pathname.replace(/\/$/, '')}/ws/v2/${path}`;
   url.search = new URLSearchParams(parameters).toString();
-  const pem = (name: string, file: string | undefined) =>
-    file === undefined ? undefined : readNamed(name, file);
   const token = readToken(settings, errors);
   const socket = new WebSocket(url, {
-    ca: pem('NOTIFY_TLS_CA', settings.tlsCa),
-    cert: pem('NOTIFY_TLS_CERT', settings.tlsCert),
-    key: pem('NOTIFY_TLS_KEY', settings.tlsKey),
+    ...tls,
     headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
     handshakeTimeout: OPEN_MS,
     perMessageDeflate: false,
@@ -50,7 +61,7 @@ export async function openSocket(
   socket.once('open', () => {
     // What goes wrong from now on, the close tells.
     socket.on('error', () => undefined);
-    onOpen(socket);
+    onOpen?.(socket);
   });
   await opening;
   return socket;
@@ -81,7 +92,7 @@ export function onAnswer(socket: WebSocket, take: (answer: Record<string, unknow
 }
 
 /** Waits until a connecting WebSocket is open; takes all listeners off it. Throws a DvError. */
-export function opened(socket: WebSocket, errors: PulsarErrors): Promise<void> {
+function opened(socket: WebSocket, errors: PulsarErrors): Promise<void> {
   return new Promise((resolve, reject) => {
     const fail = (error: DvError): void => {
       // Ending a socket that is still connecting is an error of its own.

@@ -29,7 +29,7 @@ export function subscribeByWebSocket(options: SubscriptionOptions): Subscription
         receiverQueueSize: String(QUEUE),
         negativeAckRedeliveryDelay: String(AGAIN_MS),
       },
-      (opening) => inbox.listenTo(opening),
+      { onOpen: (opening) => inbox.listenTo(opening) },
     );
     try {
       options.onConnection?.(undefined);
@@ -145,16 +145,12 @@ async function sendDeadLetter(
   reason: string,
 ): Promise<void> {
   const answered = Promise.withResolvers<unknown>();
-  const socket = await openSocket(
-    options,
-    errorsOf(options),
-    `producer/${topicPath(deadLetterTopic)}`,
-    {},
-    (opening) => {
-      onAnswer(opening, ({ result }) => answered.resolve(result));
-      opening.on('close', () => answered.resolve('closed'));
-    },
-  );
+  const onOpen = (opening: WebSocket): void => {
+    onAnswer(opening, ({ result }) => answered.resolve(result));
+    opening.on('close', () => answered.resolve('closed'));
+  };
+  const path = `producer/${topicPath(deadLetterTopic)}`;
+  const socket = await openSocket(options, errorsOf(options), path, {}, { onOpen });
   socket.send(
     JSON.stringify({
       payload: message.body.toString('base64'),

@@ -2,7 +2,6 @@ import type { WebSocket } from 'ws';
 import type { DvError } from '../../errors/dv-error.ts';
 import type { Producer } from './stream-producers.ts';
 import { relayErrors } from '../pulsar/pulsar-errors.ts';
-import { opened } from '../pulsar/websocket.ts';
 import type { OutboxMessage } from './transport.ts';
 
 /** Nothing acknowledged for so long although something was sent: the broker is away. */
@@ -25,12 +24,11 @@ interface Ack {
 /** Pulsar's error codes that speak of the message itself: not JSON, not Base64. */
 const UNREADABLE: ReadonlySet<number | undefined> = new Set([3, 7]);
 
-/** Makes a producer of a WebSocket that is connecting; `write` makes the text of a message. Throws a DvError. */
-export async function openWebSocketProducer(
+/** Makes a producer of a WebSocket that has just opened; `write` makes the text of a message. */
+export function webSocketProducer(
   socket: WebSocket,
   write: (message: OutboxMessage, context: string) => string,
-): Promise<Producer> {
-  await opened(socket, relayErrors);
+): Producer {
   const waiting = new Map<string, PromiseWithResolvers<void>>();
   let sent = 0;
   let over: DvError | undefined;

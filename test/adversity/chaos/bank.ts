@@ -16,8 +16,8 @@ import { expectInvariants } from './invariants.ts';
 import { type ChaosProxy, startChaosProxy } from './proxy.ts';
 import { until } from './until.ts';
 import { WorkerProcess } from './worker-process.ts';
+import { ISPB } from '../../support/key-base.ts';
 
-const ISPB = '12345678';
 /** Nothing is lost but what a crash of the machine would take: each commit is in the kernel's hands. */
 const SETTINGS = { fsync: 'off', max_connections: '100' };
 

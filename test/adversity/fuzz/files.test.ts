@@ -4,9 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import fc from 'fast-check';
+import { stringify } from 'csv-stringify/sync';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { scanCidFile } from '../../../src/dict/compare/scan.ts';
-import { ENTRY_CSV_HEADER, entriesToCsvLine, readEntriesCsv } from '../../../src/dict/key-base/csv.ts';
+import { ENTRY_CSV_FORMAT, readEntriesCsv } from '../../../src/dict/key-base/csv.ts';
 import type { Entry } from '../../../src/dict/entry/entry.ts';
 import { entryProblems } from '../../../src/dict/entry/entry-validation.ts';
 import { KEY_TYPES } from '../../../src/dict/entry/key-type.ts';
@@ -56,7 +57,7 @@ test(
 test(
   'a damaged CSV is refused with a code that quotes nothing, or gives entries that are valid',
   async () => {
-    const whole = Buffer.from(ENTRY_CSV_HEADER + entries.map(entriesToCsvLine).join(''));
+    const whole = Buffer.from(stringify(entries, ENTRY_CSV_FORMAT));
     await fc.assert(
       fc.asyncProperty(damages, async (changes) => {
         const content = damaged(whole, changes);

@@ -4,9 +4,12 @@ import type { KeyType } from '../../../src/dict/entry/key-type.ts';
 import { generateKeyBase, type SimulatedDict } from '../../../src/simulator/index.ts';
 import { Random } from '../../../src/simulator/random.ts';
 import { EPOCH, setClock } from './database.ts';
+import { statementOf } from './statements.ts';
 import { Witness } from './witness.ts';
+import { ISPB } from '../../support/key-base.ts';
 
-export const ISPB = '12345678';
+export { ISPB } from '../../support/key-base.ts';
+
 const OTHER = '00000002';
 export const KEY_TYPE: KeyType = 'PHONE';
 
@@ -216,7 +219,7 @@ export class World {
   async #slowly(key: string, entry: Entry | undefined, done: () => void): Promise<void> {
     const client = await this.#pool.connect();
     await client.query('begin');
-    const [text, values] = this.#statement(entry, key);
+    const [text, values] = statementOf(this.random, entry, key);
     await client.query(text, values);
     const commits = this.random.chance(0.8);
     const wrote = this.now;
@@ -234,7 +237,7 @@ export class World {
   }
 
   async #put(entry: Entry | undefined, key = entry?.key ?? ''): Promise<void> {
-    const [text, values] = this.#statement(entry, key);
+    const [text, values] = statementOf(this.random, entry, key);
     await this.#sql(text, values);
     this.witness.tell(this.now, `  here ${key} ${entry === undefined ? 'gone' : entry.name}`);
     this.#wrote(this.now, key, entry, text);
@@ -243,40 +246,6 @@ export class World {
   #wrote(at: number, key: string, entry: Entry | undefined, text: string): void {
     this.witness.wrote(at, key, entry);
     if (text.startsWith('delete')) this.witness.deleted(key);
-  }
-
-  #statement(entry: Entry | undefined, key: string): [string, unknown[]] {
-    if (entry === undefined) {
-      return this.random.chance(0.5)
-        ? ['delete from dict.entries where key = $1', [key]]
-        : [
-            'update dict.entries set removed_at = workflow.now() where key = $1 and removed_at is null',
-            [key],
-          ];
-    }
-    return [
-      `insert into dict.entries (participant, key_type, key, request_id, owner_type, tax_id_number, name, trade_name,
-         branch, account_number, account_type, opening_date)
-       values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
-       on conflict (participant, key_type, key) do update set request_id = excluded.request_id, name = excluded.name,
-         account_number = excluded.account_number, owner_type = excluded.owner_type,
-         tax_id_number = excluded.tax_id_number, trade_name = excluded.trade_name, branch = excluded.branch,
-         account_type = excluded.account_type, removed_at = null`,
-      [
-        entry.participant,
-        entry.keyType,
-        entry.key,
-        entry.requestId,
-        entry.ownerType,
-        entry.taxIdNumber,
-        entry.name,
-        entry.tradeName,
-        entry.branch,
-        entry.accountNumber,
-        entry.accountType,
-        entry.openingDate,
-      ],
-    ];
   }
 
   #later(within: number, act: () => void | Promise<void>, holds = false): void {

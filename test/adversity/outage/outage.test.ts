@@ -18,9 +18,9 @@ import {
   untilSteps,
   type WorkerProcess,
 } from './support.ts';
+import { ISPB } from '../../support/key-base.ts';
 
 // One worker process lives through all of it, in this order.
-const ISPB = '12345678';
 const undo = new AsyncDisposableStack();
 let server: OwnServer;
 let proxy: StallingProxy;

@@ -8,6 +8,7 @@ import { startSimulator } from '../../../src/simulator/index.ts';
 import { expectRefusal, spawned } from '../../unit/cli/support.ts';
 import { startStallingProxy } from '../../unit/http/stalling-proxy.ts';
 import { ownServer, type OwnServer, startWorkerProcess, type WorkerProcess } from './support.ts';
+import { freePort } from '../../support/free-port.ts';
 
 // The worker is there before Postgres is.
 const undo = new AsyncDisposableStack();
@@ -49,7 +50,7 @@ test('waits for Postgres, alive and not ready, and works as soon as it is there'
 });
 
 test.each([
-  ['nobody listens', async () => closedPort()],
+  ['nobody listens', async () => freePort()],
   ['nobody answers', async () => silentPort()],
 ])('a stop while it waits ends it with 0 at once: %s', async (_what, port) => {
   const url = Object.assign(new URL(server.url), { port: String(await port()) }).href;
@@ -106,15 +107,6 @@ test('a database that a newer program migrated ends it at once', async () => {
   const ended = await spawned(['worker'], { env: { ...env, DATABASE_URL: server.url } });
   expectRefusal(ended, 2, 'DV_DATABASE_NEWER');
 });
-
-async function closedPort(): Promise<number> {
-  const listener = createServer().listen(0, '127.0.0.1');
-  await once(listener, 'listening');
-  const { port } = listener.address() as AddressInfo;
-  listener.close();
-  await once(listener, 'close');
-  return port;
-}
 
 async function silentPort(): Promise<number> {
   const listener = createServer().listen(0, '127.0.0.1');

@@ -16,8 +16,7 @@ import { dictBase, localBase } from '../../support/inspect.ts';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { NO_PGBOUNCER, type PgBouncer, startPgBouncer } from './pgbouncer.ts';
-
-const ISPB = '12345678';
+import { ISPB } from '../../support/key-base.ts';
 
 describe.skipIf(NO_PGBOUNCER !== undefined)(
   `behind PgBouncer in transaction mode (${NO_PGBOUNCER ?? 'here'})`,

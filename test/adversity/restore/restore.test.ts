@@ -13,8 +13,8 @@ import { expectInvariants } from '../chaos/invariants.ts';
 import { expectSound, ownServer, standbyOf, startWorkerProcess } from '../outage/support.ts';
 import { dictBase, divergences, localBase } from '../../support/inspect.ts';
 import { dumpInto, NO_PG_DUMP, startCluster } from '../../support/system-postgres.ts';
+import { ISPB } from '../../support/key-base.ts';
 
-const ISPB = '12345678';
 const KEY_TYPES: KeyType[] = ['CPF', 'EMAIL'];
 
 /** An installation at work, whose database is then lost and restored. */

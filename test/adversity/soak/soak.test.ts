@@ -10,13 +10,13 @@ import { activities, twoSteps } from '../../unit/engine/worker-machine.ts';
 import { Script } from '../../unit/engine/script.ts';
 import { workerOf } from '../../unit/engine/support.ts';
 import { ownServer } from '../outage/support.ts';
+import { ISPB } from '../../support/key-base.ts';
 
 // Rounds of work, each beside a reader that keeps its snapshot open all the while (a report, a dump), as no vacuum can
 // take away what dies meanwhile. SOAK_ROUNDS=200 for a long one.
 const ROUNDS = Number(process.env['SOAK_ROUNDS'] ?? 3);
 const RUNS = 400;
 const STATEMENTS = 60;
-const ISPB = '12345678';
 /** What autovacuum leaves: thresholds of 0012-operations.sql, and what dies while it works. */
 const LEFT: Record<string, number> = {
   'workflow.runs': 1500,

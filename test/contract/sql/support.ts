@@ -3,8 +3,10 @@ import type pg from 'pg';
 import { storeMachines } from '../../../src/engine/index.ts';
 import { machines } from '../../../src/workflows/index.ts';
 import { useTestDatabase } from '../../support/database.ts';
+import { ISPB } from '../../support/key-base.ts';
 
-export const ISPB = '12345678';
+export { ISPB } from '../../support/key-base.ts';
+
 export const ALL_KEY_TYPES = 'CNPJ,CPF,EMAIL,EVP,PHONE';
 
 /** What a coded error of the SQL functions looks like to any client. */

@@ -5,11 +5,11 @@ import type { Entry } from '../../../src/dict/entry/entry.ts';
 import { processFeedQueue } from '../../../src/dict/key-base/connected-tables.ts';
 import { readVSync } from '../../../src/dict/vsync/vsync-store.ts';
 import { KEY_TYPES } from '../../../src/dict/entry/key-type.ts';
-import { generateKeyBase } from '../../../src/simulator/index.ts';
 import { createTestDatabase } from '../../support/database.ts';
 import { keptVSyncs, naiveVSyncs } from '../../unit/dict/entry/entries.ts';
+import { ISPB, keys } from '../../support/key-base.ts';
 
-export const ISPB = '12345678';
+export { ISPB, keys } from '../../support/key-base.ts';
 
 /** A worked mapping: its SQL as the documentation has it, and how to write entries as the bank's own programs do. */
 export interface Mapping {
@@ -125,10 +125,6 @@ export async function transaction(
 export async function differing(pool: Pool): Promise<number> {
   const { rows } = await pool.query<{ n: number }>(`select dict.load_source('core')::integer as n`);
   return rows[0]!.n;
-}
-
-export function keys(keyType: Entry['keyType'], count: number, seed = 1): Entry[] {
-  return [...generateKeyBase({ participant: ISPB, keyTypes: [keyType], keysPerType: count, seed })];
 }
 
 const COLUMNS = `participant, key_type, key, request_id::text, owner_type, tax_id_number, name, trade_name, branch, account_number,

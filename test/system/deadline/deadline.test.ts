@@ -9,9 +9,10 @@ import { cli } from '../../unit/cli/support.ts';
 import { insert, keys } from '../../unit/dict/entry/entries.ts';
 import { startIdleWorker } from '../../unit/http/idle-worker.ts';
 import { useTestDatabase } from '../../support/database.ts';
+import { ISPB } from '../../support/key-base.ts';
+import { advanceClock } from '../../support/clock.ts';
 
 const database = useTestDatabase();
-const ISPB = '12345678';
 const OTHER = '87654321';
 
 beforeEach(async () => {
@@ -22,8 +23,7 @@ beforeEach(async () => {
   await configureParticipants(database.pool, [ISPB]);
 });
 
-const advance = async (interval: string) =>
-  database.pool.query('select workflow.advance_clock($1)', [interval]);
+const advance = async (interval: string) => advanceClock(database.pool, interval);
 
 /** DICT's answer to a VSync, now by the workflows' clock. */
 async function answer(

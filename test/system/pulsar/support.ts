@@ -27,12 +27,14 @@ export async function publishAll(
     relayErrors,
     path,
     { batchingEnabled: 'false' },
-    (opening) => {
-      opening.on('message', (data: Buffer) => {
-        const { result } = JSON.parse(data.toString()) as { result: string };
-        if (result !== 'ok') done.reject(new Error(`Pulsar answered ${result}`));
-        if (++acknowledged === messages.length) done.resolve();
-      });
+    {
+      onOpen: (opening) => {
+        opening.on('message', (data: Buffer) => {
+          const { result } = JSON.parse(data.toString()) as { result: string };
+          if (result !== 'ok') done.reject(new Error(`Pulsar answered ${result}`));
+          if (++acknowledged === messages.length) done.resolve();
+        });
+      },
     },
   );
   for (const { body, key } of messages) {

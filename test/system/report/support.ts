@@ -10,6 +10,7 @@ import {
   recordFindings,
 } from '../../../src/dict/log/reconciliation-log.ts';
 import { forgetAll, insert, ISPB } from '../../unit/dict/entry/entries.ts';
+import { keys } from '../../support/key-base.ts';
 
 export const KEY_TYPE = 'EMAIL';
 export const cidOf = (entry: Entry): Buffer => computeCid(entry);
@@ -87,3 +88,14 @@ export async function seedLocal(
     [entries.map(({ entry }) => entry.key), entries.map(({ since }) => since)],
   );
 }
+
+/** The keys that tests take theirs from. */
+export const POOL = keys(KEY_TYPE, 60);
+/** The second moment is still the first of the month in Brasília. */
+export const MOMENTS = [
+  { since: '2026-01-01T15:00:00Z', day: '2026-01-01' },
+  { since: '2026-01-02T02:59:59Z', day: '2026-01-01' },
+  { since: '2026-01-02T03:00:00Z', day: '2026-01-02' },
+];
+/** The moment of a change after those. */
+export const UPDATED = { since: '2026-02-03T12:00:00Z', day: '2026-02-03' };

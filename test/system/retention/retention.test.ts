@@ -8,8 +8,8 @@ import { machines } from '../../../src/workflows/index.ts';
 import { removeLeftFiles } from '../../../src/service/temp-files.ts';
 import { cli, expectRefusal } from '../../unit/cli/support.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
+import { ISPB } from '../../support/key-base.ts';
 
-const ISPB = '12345678';
 let database: TestDatabase;
 beforeEach(async () => {
   database = await createTestDatabase();

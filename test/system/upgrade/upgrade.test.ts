@@ -8,9 +8,8 @@ import { generateKeyBase } from '../../../src/simulator/index.ts';
 import { machines } from '../../../src/workflows/index.ts';
 import { cli, expectRefusal } from '../../unit/cli/support.ts';
 import { createTestDatabase } from '../../support/database.ts';
+import { ISPB } from '../../support/key-base.ts';
 import { NEXT_RELEASE } from '../../support/next-release.ts';
-
-const ISPB = '12345678';
 
 const one = async <T>(pool: pg.Pool, sql: string, values: unknown[] = []): Promise<T> =>
   (await pool.query<{ it: T }>(sql, values)).rows[0]!.it;

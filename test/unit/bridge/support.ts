@@ -1,13 +1,12 @@
 import { onTestFinished } from 'vitest';
 import { connectBridge } from '../../../src/bridge/index.ts';
 import type { Bridge, BridgeOptions } from '../../../src/bridge/index.ts';
-import type { Entry } from '../../../src/dict/entry/entry.ts';
-import type { KeyType } from '../../../src/dict/entry/key-type.ts';
 import { DvError } from '../../../src/errors/dv-error.ts';
-import { generateKeyBase, startSimulator } from '../../../src/simulator/index.ts';
+import { startSimulator } from '../../../src/simulator/index.ts';
 import type { FaceOptions, SimulatedDict, SimulatedDictOptions } from '../../../src/simulator/index.ts';
 
-export const ISPB = '12345678';
+export { ISPB, keys } from '../../support/key-base.ts';
+
 export const CALL = { correlationId: 'test-call-1' };
 
 /** A simulator on a free port and a client of it, both ended with the test; files are made at once. */
@@ -22,10 +21,6 @@ export async function bridgeWithDict(
     await stop();
   });
   return { bridge, dict, address, stop };
-}
-
-export function keys(keyType: KeyType, count: number, seed = 1): Entry[] {
-  return [...generateKeyBase({ participant: ISPB, keyTypes: [keyType], keysPerType: count, seed })];
 }
 
 /** What the promise was rejected with, which must be a DvError. */

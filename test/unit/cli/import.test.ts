@@ -1,13 +1,15 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { stringify } from 'csv-stringify/sync';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { ENTRY_CSV_HEADER, entriesToCsvLine } from '../../../src/dict/key-base/csv.ts';
+import { ENTRY_CSV_FORMAT } from '../../../src/dict/key-base/csv.ts';
 import type { Entry } from '../../../src/dict/entry/entry.ts';
 import { KEY_TYPES } from '../../../src/dict/entry/key-type.ts';
 import { generateKeyBase } from '../../../src/simulator/index.ts';
 import { useTestDatabase } from '../../support/database.ts';
 import { cli, type Ended, expectRefusal } from './support.ts';
+import { ISPB } from '../../support/key-base.ts';
 
 const database = useTestDatabase();
 let folder = '';
@@ -16,11 +18,10 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
-const ISPB = '12345678';
 const base = [...generateKeyBase({ participant: ISPB, keyTypes: KEY_TYPES, keysPerType: 20, seed: 3 })];
 const [one, two, three] = base as [Entry, Entry, Entry];
 
-const csv = (entries: readonly Entry[]) => ENTRY_CSV_HEADER + entries.map(entriesToCsvLine).join('');
+const csv = (entries: readonly Entry[]) => stringify([...entries], ENTRY_CSV_FORMAT);
 
 async function importing(
   content: string,

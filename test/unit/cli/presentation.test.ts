@@ -17,6 +17,37 @@ describe('format', () => {
     ).toBe(['a      long title', '-----  ----------', 'wider  x', 'y'].join('\n'));
   });
 
+  it('counts a wide character as the two columns that it takes', () => {
+    expect(
+      table(
+        ['name', 'n'],
+        [
+          ['李小龍', '1'],
+          ['José', '2'],
+        ],
+      ),
+    ).toBe(['name    n', '------  -', '李小龍  1', 'José    2'].join('\n'));
+  });
+
+  it('wraps words where the terminal is narrower, and never cuts an id', () => {
+    const id = '01a2b3c4-d5e6-7f80-9a1b-2c3d4e5f6071';
+    const rows = [
+      [id, 'FAILED', 'DICT cannot be reached: check the Bridge, and the network between the two'],
+    ];
+    expect(table(['run', 'status', 'error'], rows, 80)).toBe(
+      [
+        `${'run'.padEnd(36)}  status  error`,
+        `${'-'.repeat(36)}  ------  ${'-'.repeat(34)}`,
+        `${id}  FAILED  DICT cannot be reached: check the`,
+        `${' '.repeat(46)}Bridge, and the network between`,
+        `${' '.repeat(46)}the two`,
+      ].join('\n'),
+    );
+    expect(table(['run'], [[id]], 20)).toBe(['run', '-'.repeat(36), id].join('\n'));
+    // Elsewhere, such as in a pipe, a row stays a line.
+    expect(table(['run', 'status', 'error'], rows, Infinity).split('\n')).toHaveLength(3);
+  });
+
   it('leaves fields without a value out', () => {
     expect(
       fields([

@@ -4,10 +4,10 @@ import { storeMachines } from '../../../src/engine/index.ts';
 import { machines } from '../../../src/workflows/index.ts';
 import { useTestDatabase } from '../../support/database.ts';
 import { cli, type Ended, expectRefusal } from './support.ts';
+import { ISPB } from '../../support/key-base.ts';
 
 // No worker here: what is started stays in the queue.
 const database = useTestDatabase();
-const ISPB = '12345678';
 const steer = (args: string[], env: Record<string, string> = {}): Promise<Ended> =>
   cli(args, { env: { DATABASE_URL: database.url, ...env } });
 const started = async (...args: string[]) =>

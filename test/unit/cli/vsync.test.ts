@@ -5,9 +5,9 @@ import { VSync } from '../../../src/dict/vsync/vsync.ts';
 import { generateKeyBase } from '../../../src/simulator/index.ts';
 import { useTestDatabase } from '../../support/database.ts';
 import { cli } from './support.ts';
+import { ISPB } from '../../support/key-base.ts';
 
 const database = useTestDatabase();
-const ISPB = '12345678';
 const base = [...generateKeyBase({ participant: ISPB, keyTypes: ['CPF', 'EVP'], keysPerType: 12, seed: 1 })];
 const naive = (keyType: string) =>
   base

@@ -2,7 +2,7 @@ import { createServer, type AddressInfo } from 'node:net';
 import { once } from 'node:events';
 import { inspect } from 'node:util';
 import { beforeAll, expect, test, vi } from 'vitest';
-import { describeDatabase, isAway } from '../../../src/database/connection-error.ts';
+import { describeDatabase } from '../../../src/database/connection-error.ts';
 import { assertReachable, createPool } from '../../../src/database/pool.ts';
 import { useTestDatabase } from '../../support/database.ts';
 
@@ -74,17 +74,6 @@ test.each([
   const error = await assertReachable(url()).catch((thrown: unknown) => thrown);
   expect(error).toMatchObject({ code, class: errorClass });
   expect(inspect(error, { depth: 9, showHidden: true })).not.toContain('s3cret');
-});
-
-test.each([
-  ...['53300', '57P03', '57P01', '08006', '25006', 'ECONNREFUSED', 'EAI_AGAIN', 'EHOSTUNREACH'].map(
-    (code) => [code, true] as const,
-  ),
-  ...['28P01', '28000', '3D000', '42501', '57014', '0A000', 'DEPTH_ZERO_SELF_SIGNED_CERT', 'ENOENT'].map(
-    (code) => [code, false] as const,
-  ),
-])('%s may heal by itself: %s', (code, heals) => {
-  expect(isAway(Object.assign(new Error('x'), { code }))).toBe(heals);
 });
 
 test('a database is described without user, password and parameters', () => {

@@ -1,28 +1,19 @@
-import { beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { Child } from '../../../src/engine/activity-contract.ts';
-import type { Executor } from '../../../src/engine/executor.ts';
-import { cancelRun, startRun } from '../../../src/engine/index.ts';
-import { useTestDatabase } from '../../support/database.ts';
-import { Script } from './script.ts';
-import { advanceClock, executorOf, rowOf, rowOfKey } from './support.ts';
+import { cancelRun } from '../../../src/engine/index.ts';
+import { useEngine } from './engine-fixture.ts';
+import { advanceClock, rowOf, rowOfKey } from './support.ts';
 import { activities, awaiting, child, leaving, renewing } from './children-machines.ts';
 
-const database = useTestDatabase();
-const script = new Script();
-const bench = () => ({ pool: database.pool, machines: [child, leaving, awaiting, renewing], activities });
+const machines = [child, leaving, awaiting, renewing];
+const { database, script, executor, start } = useEngine({ executorId: 'x', machines, activities });
 const children = (parent: string, policy?: Child['policy'], n = 2): Child[] =>
   Array.from({ length: n }, (_, index) => ({
     ...{ machine: 'child', key: `${parent}/${index}`, input: { index } },
     ...(policy && { policy }),
   }));
-const start = async (machine: string, key: string) => startRun(database.pool, machine, key, {}, 'test');
 
 describe('a child whose key is open already', () => {
-  let executor: Executor<Script>;
-  beforeAll(async () => {
-    executor = await executorOf(bench(), script, 'x');
-  });
-
   const statusOf = async (run: string) => (await rowOf(database.pool, run)).status;
   const signal = async (run: string, name: string) =>
     database.pool.query('select workflow.signal($1, $2)', [run, name]);

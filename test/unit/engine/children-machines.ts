@@ -5,11 +5,29 @@ export const activities = { work: scripted<'done'>('done'), spawn: scripted<'spa
 const machineOf = machineOver<typeof activities>();
 const end = { kind: 'terminal', closesAs: 'COMPLETED' } as const;
 /** One step. */
+export const steps = machineOf({
+  name: 'steps',
+  version: 1,
+  initial: 'one',
+  states: { one: { kind: 'activity', task: 'work', on: { done: 'end' } }, end },
+});
+/** One step, as a child. */
 export const child = machineOf({
   name: 'child',
   version: 1,
   initial: 'work',
   states: { work: { kind: 'activity', task: 'work', on: { done: 'end' } }, end },
+});
+/** Starts children and waits for their ends, without a deadline. */
+export const parent = machineOf({
+  name: 'parent',
+  version: 1,
+  initial: 'spawn',
+  states: {
+    spawn: { kind: 'spawn', task: 'spawn', on: { spawned: 'wait' } },
+    wait: { kind: 'wait', signals: [], awaitsChildren: true, on: { children_closed: 'end' } },
+    end,
+  },
 });
 /** Starts children and waits for a signal, not for them. */
 export const leaving = machineOf({

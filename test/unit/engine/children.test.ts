@@ -1,27 +1,21 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Child } from '../../../src/engine/activity-contract.ts';
-import type { Executor } from '../../../src/engine/executor.ts';
-import { cancelRun, historyOf, listRuns, startRun, type RunningWorker } from '../../../src/engine/index.ts';
+import { cancelRun, historyOf, listRuns, type RunningWorker } from '../../../src/engine/index.ts';
 import { DvError } from '../../../src/errors/dv-error.ts';
-import { useTestDatabase } from '../../support/database.ts';
-import { Script } from './script.ts';
-import { advanceClock, executorOf, gate, pastOf, rowOf, rowOfKey, untilStatus, workerOf } from './support.ts';
+import { useEngine } from './engine-fixture.ts';
+import { advanceClock, gate, pastOf, rowOf, rowOfKey, untilStatus } from './support.ts';
 import { activities, awaiting, child, leaving, renewing } from './children-machines.ts';
 
-const database = useTestDatabase();
-const script = new Script();
-const bench = () => ({ pool: database.pool, machines: [child, leaving, awaiting, renewing], activities });
+const machines = [child, leaving, awaiting, renewing];
+const { database, script, executor, start, work } = useEngine({ machines, activities });
 const children = (parent: string, policy?: Child['policy'], n = 2): Child[] =>
   Array.from({ length: n }, (_, index) => ({
     ...{ machine: 'child', key: `${parent}/${index}`, input: { index } },
     ...(policy && { policy }),
   }));
-const start = async (machine: string, key: string) => startRun(database.pool, machine, key, {}, 'test');
 
 describe('children', () => {
-  let executor: Executor<Script>;
   beforeAll(async () => {
-    executor = await executorOf(bench(), script, 'w');
     // As a worker's start does: else the first to add such a job makes the others wait.
     await database.pool.query(
       `insert into graphile_worker._private_tasks (identifier) values ('advance_run')`,
@@ -170,7 +164,7 @@ describe('children', () => {
 describe('with a worker', () => {
   let worker: RunningWorker;
   beforeAll(async () => {
-    worker = await workerOf(bench(), script, { concurrency: 4 });
+    worker = await work({ concurrency: 4 });
   });
   afterAll(async () => worker.stop());
 

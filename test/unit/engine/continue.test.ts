@@ -1,9 +1,8 @@
-import { beforeAll, expect, test } from 'vitest';
-import type { Executor } from '../../../src/engine/executor.ts';
+import { expect, test } from 'vitest';
 import { cancelRun, historyOf, machineOver, signalRun, startRun } from '../../../src/engine/index.ts';
-import { useTestDatabase } from '../../support/database.ts';
-import { Script, scripted } from './script.ts';
-import { executorOf, rowOf, rowOfKey } from './support.ts';
+import { useEngine } from './engine-fixture.ts';
+import { scripted } from './script.ts';
+import { rowOf, rowOfKey } from './support.ts';
 
 const activities = { count: scripted<'more' | 'renew'>('more') };
 const machineOf = machineOver<typeof activities>();
@@ -26,12 +25,7 @@ const relay = machineOf({
   states: { waiting: { kind: 'wait', signals: ['tick'], on: { tick: 'continued' } }, continued },
 });
 
-const database = useTestDatabase();
-const script = new Script();
-let executor: Executor<Script>;
-beforeAll(async () => {
-  executor = await executorOf({ pool: database.pool, machines: [ticker, relay], activities }, script, 'w');
-});
+const { database, script, executor } = useEngine({ machines: [ticker, relay], activities });
 const tick = async (run: string, n: number) => signalRun(database.pool, run, 'tick', { n }, 'test');
 
 /** Counts ticks and renews itself with every `every`-th; the input says how many there were in all. */

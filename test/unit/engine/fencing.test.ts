@@ -1,34 +1,14 @@
-import { beforeAll, beforeEach, expect, test } from 'vitest';
-import type { Executor } from '../../../src/engine/executor.ts';
-import { machineOver, startRun } from '../../../src/engine/index.ts';
-import { useTestDatabase } from '../../support/database.ts';
-import { Script, scripted } from './script.ts';
-import { executorOf, gate, pastOf, rowOf, silence } from './support.ts';
+import { beforeAll, expect, test } from 'vitest';
+import { activities, chain } from './chain-machine.ts';
+import { useEngine } from './engine-fixture.ts';
+import { gate, pastOf, rowOf, silence } from './support.ts';
 
-const activities = { work: scripted<'done'>('done'), finish: scripted<'done'>('done') };
-const chain = machineOver<typeof activities>()({
-  name: 'chain',
-  version: 1,
-  initial: 'one',
-  states: {
-    one: { kind: 'activity', task: 'work', on: { done: 'two' } },
-    two: { kind: 'activity', task: 'work', on: { done: 'three' } },
-    three: { kind: 'activity', task: 'finish', on: { done: 'end' } },
-    end: { kind: 'terminal', closesAs: 'COMPLETED' },
-  },
-});
-
-const database = useTestDatabase();
-const script = new Script();
-const bench = () => ({ pool: database.pool, machines: [chain], activities });
-const start = async (key: string) => startRun(database.pool, 'chain', key, {}, 'test');
-let executor: Executor<Script>;
+const engine = useEngine({ executorId: 'first', machines: [chain], activities });
+const { database, script, executor, executorAs } = engine;
+const start = async (key: string) => engine.start('chain', key);
 
 beforeAll(async () => {
   await database.pool.query('create table public.effects (key text, what text)');
-});
-beforeEach(async () => {
-  executor = await executorOf(bench(), script, 'first');
 });
 
 async function effectsOf(key: string): Promise<string[]> {
@@ -57,7 +37,7 @@ async function takenOver(key: string, late: () => void) {
   const zombie = executor.advance(run);
   await first.begun.promise;
   await silence(database.pool, 'first');
-  const other = (await executorOf(bench(), script, 'second')).advance(run);
+  const other = (await executorAs('second')).advance(run);
   await second.begun.promise;
   return { run, first, second, zombie, other };
 }
@@ -138,7 +118,7 @@ test('a run that a living worker holds is not taken', async () => {
   });
   const first = executor.advance(run);
   await inWork.promise;
-  await (await executorOf(bench(), script, 'second')).advance(run);
+  await (await executorAs('second')).advance(run);
   expect(await rowOf(database.pool, run)).toMatchObject({ state: 'one', claimed_by: 'first', version: 1 });
   goOn.resolve();
   await first;
@@ -176,7 +156,7 @@ test('what a step writes before its end is thrown away once its run was taken ov
   const zombie = executor.advance(run);
   await begun.promise;
   await silence(database.pool, 'first');
-  await (await executorOf(bench(), script, 'second')).advance(run);
+  await (await executorAs('second')).advance(run);
   goOn.resolve();
   await zombie;
   expect(await effectsOf('early')).toEqual(['attempt 2']);

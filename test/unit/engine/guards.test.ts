@@ -1,8 +1,8 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import { machineOver, retryRun, startRun, storeMachines } from '../../../src/engine/index.ts';
-import { useTestDatabase } from '../../support/database.ts';
-import { Script, scripted } from './script.ts';
-import { executorOf, rowOf } from './support.ts';
+import { useEngine } from './engine-fixture.ts';
+import { scripted } from './script.ts';
+import { rowOf } from './support.ts';
 
 const activities = { work: scripted<'done' | 'skip'>('done') };
 const steps = machineOver<typeof activities>()({
@@ -18,15 +18,13 @@ const steps = machineOver<typeof activities>()({
 });
 
 describe('no SQL statement breaks a machine', () => {
-  const database = useTestDatabase();
-  const script = new Script();
+  const { database, script, executor } = useEngine({ machines: [steps], activities });
   let open = '';
   let closed = '';
   let failed = '';
 
   beforeAll(async () => {
     const { pool } = database;
-    const executor = await executorOf({ pool, machines: [steps], activities }, script, 'w');
     open = await startRun(pool, 'steps', 'open', {}, 'test');
     closed = await startRun(pool, 'steps', 'closed', {}, 'test');
     await executor.advance(closed);

@@ -1,43 +1,16 @@
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import { type BeatMessage, SEEN } from '../../../src/engine/heartbeat-shared.ts';
-import { machineOver, startRun, type RunningWorker } from '../../../src/engine/index.ts';
+import { startRun, type RunningWorker } from '../../../src/engine/index.ts';
 import { startThread } from '../../../src/worker-thread.ts';
-import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
-import { Script, scripted } from './script.ts';
-import { captureLog, gate, rowOfKey, untilStatus, workerOf } from './support.ts';
+import { activities, leaving, steps } from './children-machines.ts';
+import { useEngine } from './engine-fixture.ts';
+import { captureLog, gate, rowOfKey, untilStatus } from './support.ts';
 
-const activities = { work: scripted<'done'>('done'), spawn: scripted<'spawned'>('spawned') };
-const machineOf = machineOver<typeof activities>();
-const end = { kind: 'terminal', closesAs: 'COMPLETED' } as const;
-const steps = machineOf({
-  name: 'steps',
-  version: 1,
-  initial: 'one',
-  states: { one: { kind: 'activity', task: 'work', on: { done: 'end' } }, end },
-});
-const parent = machineOf({
-  name: 'parent',
-  version: 1,
-  initial: 'spawn',
-  states: {
-    spawn: { kind: 'spawn', task: 'spawn', on: { spawned: 'wait' } },
-    wait: { kind: 'wait', signals: ['leave'], on: { leave: 'end' } },
-    end,
-  },
-});
-
-let database: TestDatabase;
-let script: Script;
+const { database, script, work } = useEngine({ databasePer: 'test', machines: [steps, leaving], activities });
 let worker: RunningWorker;
 const { log, text } = captureLog();
 beforeEach(async () => {
-  database = await createTestDatabase();
-  script = new Script();
-  worker = await workerOf({ pool: database.pool, machines: [steps, parent], activities }, script, { log });
-});
-afterEach(async () => {
-  await worker.stop();
-  await database.drop();
+  worker = await work({ log });
 });
 
 const heartbeatConnections = async () =>
@@ -89,7 +62,7 @@ describe('the worker hears with a beat', () => {
       await aborted.promise;
       return { outcome: 'done' };
     });
-    const mother = await startRun(database.pool, 'parent', 'mother', {}, 'test');
+    const mother = await startRun(database.pool, 'leaving', 'mother', {}, 'test');
     await inWork.promise;
     await untilStatus(database.pool, mother, 'WAITING');
     await database.pool.query(`select workflow.signal($1, 'leave')`, [mother]);
@@ -132,13 +105,13 @@ test('a worker that could not begin does not look alive', async () => {
       throw new Error('at the worst moment');
     },
   };
-  const begun = workerOf({ pool: database.pool, machines: [steps, parent], activities }, script, {
+  const begun = work({
     schedules: [unlucky],
     ticks: { unlucky: async () => undefined },
   });
   await expect(begun).rejects.toThrow('at the worst moment');
   // By the time that a later one has beaten twice it would have, too.
-  worker = await workerOf({ pool: database.pool, machines: [steps, parent], activities }, script);
+  worker = await work();
   const first = worker.lastHeartbeat();
   await expect.poll(() => worker.lastHeartbeat()).toBeGreaterThan(first + 1500);
   expect(await heartbeatConnections()).toBe(1);

@@ -1,10 +1,9 @@
-import { beforeAll, describe, expect, test } from 'vitest';
-import type { Executor } from '../../../src/engine/executor.ts';
-import { machineOver, startRun } from '../../../src/engine/index.ts';
+import { describe, expect, test } from 'vitest';
+import { machineOver } from '../../../src/engine/index.ts';
 import { DvError } from '../../../src/errors/dv-error.ts';
-import { useTestDatabase } from '../../support/database.ts';
-import { Script, scripted } from './script.ts';
-import { advanceClock, executorOf, pastOf, rowOf } from './support.ts';
+import { useEngine } from './engine-fixture.ts';
+import { scripted } from './script.ts';
+import { advanceClock, pastOf, rowOf } from './support.ts';
 
 const activities = {
   chunk: scripted<'again' | 'through'>('through'),
@@ -34,14 +33,7 @@ const poll = machineOf({
 });
 const pollFirst = machineOf({ name: 'poll-first', version: 1, initial: 'look', states: { look, end, late } });
 
-const database = useTestDatabase();
-const script = new Script();
-let executor: Executor<Script>;
-beforeAll(async () => {
-  const bench = { pool: database.pool, machines: [loop, poll, pollFirst], activities };
-  executor = await executorOf(bench, script, 'w');
-});
-const start = async (machine: string, key: string) => startRun(database.pool, machine, key, {}, 'test');
+const { database, script, executor, start } = useEngine({ machines: [loop, poll, pollFirst], activities });
 
 describe('a loop', () => {
   test('does each chunk as a step of its own, in a row', async () => {

@@ -1,12 +1,11 @@
-import { beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import { listRuns, machineOver, retryRun, startRun } from '../../../src/engine/index.ts';
 import { createHealth } from '../../../src/http/health.ts';
 import { createMetrics } from '../../../src/http/metrics.ts';
-import { useTestDatabase } from '../../support/database.ts';
-import { Script, scripted } from './script.ts';
-import { executorOf, pastOf, rowOf, rowOfKey, silence, untilStatus, workerOf } from './support.ts';
+import { activities, parent } from './children-machines.ts';
+import { useEngine } from './engine-fixture.ts';
+import { pastOf, rowOf, rowOfKey, silence, untilStatus } from './support.ts';
 
-const activities = { work: scripted<'done'>('done'), spawn: scripted<'spawned'>('spawned') };
 const machineOf = machineOver<typeof activities>();
 const end = { kind: 'terminal', closesAs: 'COMPLETED' } as const;
 const twoSteps = machineOf({
@@ -19,30 +18,14 @@ const twoSteps = machineOf({
     end,
   },
 });
-const parent = machineOf({
-  name: 'parent',
-  version: 1,
-  initial: 'spawn',
-  states: {
-    spawn: { kind: 'spawn', task: 'spawn', on: { spawned: 'wait' } },
-    wait: { kind: 'wait', signals: [], awaitsChildren: true, on: { children_closed: 'end' } },
-    end,
-  },
-});
 
-const database = useTestDatabase();
-let script: Script;
-const bench = () => ({ pool: database.pool, machines: [twoSteps, parent], activities });
-const start = async (key: string) => startRun(database.pool, 'two-steps', key, {}, 'test');
+const engine = useEngine({ machines: [twoSteps, parent], activities });
+const { database, script, executorAs, work } = engine;
+const start = async (key: string) => engine.start('two-steps', key);
 const sweep = async () =>
   (await database.pool.query<{ run_id: string; what: string }>('select * from workflow.sweep()')).rows;
 
-beforeAll(async () => {
-  await executorOf(bench(), new Script(), 'stores the machines');
-});
-beforeEach(() => {
-  script = new Script();
-});
+beforeEach(() => script.clear());
 
 let deaths = 0;
 /** A worker claims the runs and is never heard of again; answers what the sweep then says of each. */
@@ -71,7 +54,7 @@ test('the third worker that dies in a step is the last: the run is put aside, ot
     error: { code: 'DV_STEP_POISONED' },
   });
   expect((await listRuns(database.pool, { status: 'POISONED' })).map(({ id }) => id)).toEqual([run]);
-  const worker = await workerOf(bench(), script);
+  const worker = await work();
   try {
     await untilStatus(database.pool, await start('harmless'), 'COMPLETED');
     expect(script.count('deadly', 'one')).toBe(0);
@@ -99,7 +82,7 @@ describe('what is no poison', () => {
     const run = await start('here and there');
     await dieIn(run);
     await dieIn(run);
-    const executor = await executorOf(bench(), script, 'lives');
+    const executor = await executorAs('lives');
     script.on('here and there', 'two', () => {
       throw new Error('no');
     });
@@ -162,7 +145,7 @@ test('one that had lived for weeks is shown too', async () => {
 });
 
 test('a parent hears of a poisoned child as of a failed one', async () => {
-  const executor = await executorOf(bench(), script, 'with child');
+  const executor = await executorAs('with child');
   script.on('mother', 'spawn', () => ({
     outcome: 'spawned',
     children: [{ machine: 'two-steps', key: 'deadly child', input: {} }],
@@ -173,7 +156,7 @@ test('a parent hears of a poisoned child as of a failed one', async () => {
   await dieIn(child);
   await dieIn(child);
   expect(await dieIn(child)).toEqual(['poisoned']);
-  const worker = await workerOf(bench(), script);
+  const worker = await work();
   try {
     await untilStatus(database.pool, mother, 'COMPLETED');
   } finally {

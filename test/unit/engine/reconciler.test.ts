@@ -1,18 +1,11 @@
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { machineOver, startRun } from '../../../src/engine/index.ts';
-import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
-import { Script, scripted } from './script.ts';
-import { executorOf, pastOf, rowOf, rowOfKey } from './support.ts';
+import { beforeEach, describe, expect, test } from 'vitest';
+import { machineOver } from '../../../src/engine/index.ts';
+import { activities, parent, steps } from './children-machines.ts';
+import { useEngine } from './engine-fixture.ts';
+import { pastOf, rowOf, rowOfKey } from './support.ts';
 
-const activities = { work: scripted<'done'>('done'), spawn: scripted<'spawned'>('spawned') };
 const machineOf = machineOver<typeof activities>();
 const end = { kind: 'terminal', closesAs: 'COMPLETED' } as const;
-const steps = machineOf({
-  name: 'steps',
-  version: 1,
-  initial: 'one',
-  states: { one: { kind: 'activity', task: 'work', on: { done: 'end' } }, end },
-});
 const waiting = machineOf({
   name: 'waiting',
   version: 1,
@@ -24,39 +17,25 @@ const waiting = machineOf({
     late: { kind: 'terminal', closesAs: 'REJECTED' },
   },
 });
-const parent = machineOf({
-  name: 'parent',
-  version: 1,
-  initial: 'spawn',
-  states: {
-    spawn: { kind: 'spawn', task: 'spawn', on: { spawned: 'wait' } },
-    wait: { kind: 'wait', signals: [], awaitsChildren: true, on: { children_closed: 'end' } },
-    end,
-  },
-});
 
 // What the sweep must find and mend is made by taking away what would have moved a run.
-let database: TestDatabase;
-let script: Script;
-const bench = () => ({ pool: database.pool, machines: [steps, waiting, parent], activities });
-const start = async (machine: string, key: string) => startRun(database.pool, machine, key, {}, 'test');
+const { database, script, executorAs, start } = useEngine({
+  databasePer: 'test',
+  machines: [steps, waiting, parent],
+  activities,
+});
 const sql = async (text: string, values: unknown[] = []) => database.pool.query(text, values);
 const sweep = async () => (await sql('select * from workflow.sweep()')).rows as unknown[];
 /** The clock without the timers. */
 const pass = async (by: string) =>
   sql('update workflow.clock set offset_by = offset_by + $1::interval', [by]);
-const advance = async (run: string) => (await executorOf(bench(), script, 'w')).advance(run);
+const advance = async (run: string) => (await executorAs('w')).advance(run);
 const jobKeys = async () =>
   (await sql('select key from graphile_worker.jobs order by key')).rows.map(
     ({ key }: { key: string }) => key,
   );
 
-beforeEach(async () => {
-  database = await createTestDatabase();
-  script = new Script();
-  await executorOf(bench(), script, 'w');
-});
-afterEach(async () => database.drop());
+beforeEach(async () => executorAs('w'));
 
 describe('an open run that nothing would move', () => {
   test('waits for a signal that is there', async () => {

@@ -1,14 +1,12 @@
-import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { anyWorkerAlive, startRun, startRunIn, type RunningWorker } from '../../../src/engine/index.ts';
-import { useTestDatabase } from '../../support/database.ts';
-import { Script } from './script.ts';
-import { executorOf, pastOf, rowOf, silence, untilStatus, workerOf } from './support.ts';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { anyWorkerAlive, startRunIn, type RunningWorker } from '../../../src/engine/index.ts';
+import { useEngine } from './engine-fixture.ts';
+import { pastOf, rowOf, silence, untilStatus } from './support.ts';
 import { activities, twoSteps } from './worker-machine.ts';
 
-const database = useTestDatabase();
-const script = new Script();
-const bench = () => ({ pool: database.pool, machines: [twoSteps], activities });
-const start = async (key: string) => startRun(database.pool, 'two-steps', key, {}, 'test');
+const engine = useEngine({ machines: [twoSteps], activities });
+const { database, script, executorAs, work } = engine;
+const start = async (key: string) => engine.start('two-steps', key);
 const sweep = async () => (await database.pool.query('select * from workflow.sweep()')).rows as unknown[];
 const claim = async (run: string, worker: string) =>
   database.pool.query('select workflow.claim($1, $2)', [run, worker]);
@@ -22,9 +20,6 @@ const jobsOf = async (run: string) => {
 };
 
 describe('the sweep', () => {
-  beforeAll(async () => {
-    await executorOf(bench(), script, 'w');
-  });
   beforeEach(async () => {
     await database.pool.query(`select workflow.cancel(id) from workflow.runs where closed_at is null`);
     await database.pool.query(`delete from graphile_worker._private_jobs`);
@@ -94,7 +89,7 @@ describe('the sweep', () => {
   });
 
   test('is not needed for a step that lost its database; that costs no attempt, as often as it happens', async () => {
-    const executor = await executorOf(bench(), script, 'cut off');
+    const executor = await executorAs('cut off');
     let cuts = 0;
     script.on('flapping', 'one', () => async (tx) => {
       cuts += 1;
@@ -146,7 +141,7 @@ describe('a worker', () => {
   afterEach(async () => worker?.stop());
 
   test('hands a step back whose claim got lost on the way to it', async () => {
-    worker = await workerOf(bench(), script);
+    worker = await work();
     const run = await start('claim lost');
     await untilStatus(database.pool, run, 'COMPLETED');
     const client = await database.pool.connect();
@@ -169,7 +164,7 @@ describe('a worker', () => {
   });
 
   test('goes on when all its connections are cut', async () => {
-    worker = await workerOf(bench(), script);
+    worker = await work();
     let cut = false;
     script.on('cut', 'one', () => async (tx) => {
       if (!cut) {

@@ -1,10 +1,9 @@
-import { beforeAll, describe, expect, test } from 'vitest';
-import type { Executor } from '../../../src/engine/executor.ts';
-import { historyOf, machineOver, startRun } from '../../../src/engine/index.ts';
+import { describe, expect, test } from 'vitest';
+import { historyOf, machineOver } from '../../../src/engine/index.ts';
 import { DvError } from '../../../src/errors/dv-error.ts';
-import { useTestDatabase } from '../../support/database.ts';
-import { Script, scripted } from './script.ts';
-import { advanceClock, captureLog, executorOf, pastOf, rowOf } from './support.ts';
+import { useEngine } from './engine-fixture.ts';
+import { scripted } from './script.ts';
+import { advanceClock, captureLog, pastOf, rowOf } from './support.ts';
 
 const activities = { work: scripted<'done'>('done'), mourn: scripted<'done'>('done') };
 const machineOf = machineOver<typeof activities>();
@@ -37,16 +36,12 @@ const guarded = machineOf({
   },
 });
 
-const database = useTestDatabase();
-const script = new Script();
 const captured = captureLog();
-let executor: Executor<Script>;
-beforeAll(async () => {
-  const bench = { pool: database.pool, machines: [plain, patient, guarded], activities };
-  executor = await executorOf(bench, script, 'w', captured.log);
+const { database, script, executor, start } = useEngine({
+  machines: [plain, patient, guarded],
+  activities,
+  log: captured.log,
 });
-
-const start = async (machine: string, key: string) => startRun(database.pool, machine, key, {}, 'test');
 const fail = (error: unknown) => () => {
   throw error;
 };

@@ -7,13 +7,11 @@ import {
   type TickHandler,
   startRunIn,
 } from '../../../src/engine/index.ts';
-import { useTestDatabase } from '../../support/database.ts';
-import { Script } from './script.ts';
-import { rowOfKey, workerOf } from './support.ts';
+import { useEngine } from './engine-fixture.ts';
+import { rowOfKey, type workerOf } from './support.ts';
 import { activities, twoSteps } from './worker-machine.ts';
 
-const database = useTestDatabase();
-const bench = () => ({ pool: database.pool, machines: [twoSteps], activities });
+const { database, work } = useEngine({ machines: [twoSteps], activities });
 
 async function setClock(to: string): Promise<void> {
   await database.pool.query('update workflow.clock set offset_by = $1::timestamptz - clock_timestamp()', [
@@ -169,10 +167,7 @@ describe('a worker', () => {
         },
       },
     };
-    const both = [
-      await workerOf(bench(), new Script(), options),
-      await workerOf(bench(), new Script(), options),
-    ];
+    const both = [await work(options), await work(options)];
     try {
       const completed = async (key: string) =>
         expect

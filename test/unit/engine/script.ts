@@ -12,6 +12,12 @@ export class Script {
     this.#behaviours.set(`${key} ${state}`, behaviour);
   }
 
+  /** Forgets all that it was told and all that was begun. */
+  clear(): void {
+    this.#behaviours.clear();
+    this.begun.length = 0;
+  }
+
   async act(step: Step, otherwise: string): Promise<Result | Effect> {
     this.begun.push(`${step.run.workflowKey} ${step.state} ${step.attempt}`);
     const behaviour = this.#behaviours.get(`${step.run.workflowKey} ${step.state}`);

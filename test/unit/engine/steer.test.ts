@@ -1,5 +1,4 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import type { Executor } from '../../../src/engine/executor.ts';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import {
   cancelRun,
   historyOf,
@@ -9,9 +8,9 @@ import {
   type RunningWorker,
 } from '../../../src/engine/index.ts';
 import { DvError } from '../../../src/errors/dv-error.ts';
-import { useTestDatabase } from '../../support/database.ts';
-import { Script, scripted } from './script.ts';
-import { executorOf, gate, pastOf, rowOf, rowOfKey, untilAborted, untilStatus, workerOf } from './support.ts';
+import { useEngine } from './engine-fixture.ts';
+import { scripted } from './script.ts';
+import { gate, pastOf, rowOf, rowOfKey, untilAborted, untilStatus } from './support.ts';
 
 const activities = { work: scripted<'done' | 'give_up'>('done'), mourn: scripted<'done'>('done') };
 const machineOf = machineOver<typeof activities>();
@@ -42,9 +41,7 @@ const guarded = machineOf({
   },
 });
 
-const database = useTestDatabase();
-const script = new Script();
-const bench = () => ({ pool: database.pool, machines: [plain, guarded], activities });
+const { database, script, executor, work } = useEngine({ machines: [plain, guarded], activities });
 const nobody = '00000000-0000-7000-8000-000000000000';
 const start = async (machine: string, key: string) =>
   startRun(database.pool, machine, key, { kept: true }, 'test');
@@ -53,10 +50,6 @@ const retry = async (run: string) => retryRun(database.pool, run, 'ana', 'mended
 const fail = () => {
   throw new DvError('DV_DICT_FORBIDDEN', 'on purpose');
 };
-let executor: Executor<Script>;
-beforeEach(async () => {
-  executor = await executorOf(bench(), script, 'w');
-});
 
 describe('cancel', () => {
   test('ends a run that waits, or has its turn yet to come, at once', async () => {
@@ -207,7 +200,7 @@ describe('retry', () => {
 describe('with a worker', () => {
   let worker: RunningWorker;
   beforeAll(async () => {
-    worker = await workerOf(bench(), script);
+    worker = await work();
   });
   afterAll(async () => worker.stop());
 

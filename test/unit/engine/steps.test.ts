@@ -1,34 +1,15 @@
-import { beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import type { Executor } from '../../../src/engine/executor.ts';
-import { historyOf, machineOver, startRun } from '../../../src/engine/index.ts';
-import { useTestDatabase } from '../../support/database.ts';
-import { Script, scripted } from './script.ts';
-import { executorOf, pastOf, rowOf, untilStatus, workerOf } from './support.ts';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { historyOf, startRun } from '../../../src/engine/index.ts';
+import { activities, chain } from './chain-machine.ts';
+import { useEngine } from './engine-fixture.ts';
+import { executorOf, pastOf, rowOf, untilStatus } from './support.ts';
 
-const activities = { work: scripted<'done'>('done'), finish: scripted<'done'>('done') };
-const chain = machineOver<typeof activities>()({
-  name: 'chain',
-  version: 1,
-  initial: 'one',
-  states: {
-    one: { kind: 'activity', task: 'work', on: { done: 'two' } },
-    two: { kind: 'activity', task: 'work', on: { done: 'three' } },
-    three: { kind: 'activity', task: 'finish', on: { done: 'end' } },
-    end: { kind: 'terminal', closesAs: 'COMPLETED' },
-  },
-});
-
-const database = useTestDatabase();
-const script = new Script();
-const bench = () => ({ pool: database.pool, machines: [chain], activities });
-const start = async (key: string) => startRun(database.pool, 'chain', key, {}, 'test');
-let executor: Executor<Script>;
+const engine = useEngine({ executorId: 'first', machines: [chain], activities });
+const { database, script, executor, bench, work } = engine;
+const start = async (key: string) => engine.start('chain', key);
 
 beforeAll(async () => {
   await database.pool.query('create table public.effects (key text, what text)');
-});
-beforeEach(async () => {
-  executor = await executorOf(bench(), script, 'first');
 });
 
 async function effectsOf(key: string): Promise<string[]> {
@@ -159,7 +140,7 @@ describe('a step', () => {
         return { outcome: 'done' };
       });
     }
-    const worker = await workerOf(bench(), script);
+    const worker = await work();
     await untilStatus(database.pool, run, 'COMPLETED');
     await worker.stop();
     expect(jobs[0]).toMatchObject([{ waits: false }]);

@@ -10,6 +10,8 @@ import { storeMachines } from '../../../src/engine/store-machines.ts';
 import { startWorker, type RunningWorker, type WorkerOptions } from '../../../src/engine/worker.ts';
 import type { Script } from './script.ts';
 
+export { advanceClock } from '../../support/clock.ts';
+
 export interface CapturedLog {
   log: Logger;
   text(): string;
@@ -114,10 +116,6 @@ export async function pastOf(pool: Pool, runId: string): Promise<string[]> {
       nextState === null ? '' : `>${nextState}`,
     ].join(''),
   );
-}
-
-export async function advanceClock(pool: Pool, by: string): Promise<void> {
-  await pool.query('select workflow.advance_clock($1)', [by]);
 }
 
 /** Makes a worker look silent for long. */

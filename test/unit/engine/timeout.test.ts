@@ -1,8 +1,7 @@
-import { beforeAll, beforeEach, expect, test } from 'vitest';
-import type { Executor } from '../../../src/engine/executor.ts';
-import { machineOver, startRun } from '../../../src/engine/index.ts';
-import { useTestDatabase } from '../../support/database.ts';
-import { Script, scripted } from './script.ts';
+import { beforeAll, expect, test } from 'vitest';
+import { machineOver } from '../../../src/engine/index.ts';
+import { useEngine } from './engine-fixture.ts';
+import { scripted } from './script.ts';
 import { advanceClock, executorOf, gate, pastOf, rowOf, untilAborted } from './support.ts';
 
 const activities = { work: scripted<'done'>('done') };
@@ -16,17 +15,13 @@ const hasty = machineOver<typeof activities>()({
   },
 });
 
-const database = useTestDatabase();
-const script = new Script();
-let executor: Executor<Script>;
+const engine = useEngine({ machines: [hasty], activities });
+const { database, script, executor } = engine;
 beforeAll(async () => {
   await database.pool.query('create table public.things (id integer primary key, n integer)');
   await database.pool.query('insert into public.things values (1, 0)');
 });
-beforeEach(async () => {
-  executor = await executorOf({ pool: database.pool, machines: [hasty], activities }, script, 'w');
-});
-const start = async (key: string) => startRun(database.pool, 'hasty', key, {}, 'test');
+const start = async (key: string) => engine.start('hasty', key);
 
 async function goesOnAfterTimeout(run: string): Promise<void> {
   expect(await rowOf(database.pool, run)).toMatchObject({

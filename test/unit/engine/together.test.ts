@@ -1,10 +1,9 @@
 import fc from 'fast-check';
 import { beforeEach, describe, expect, test } from 'vitest';
-import type { Executor } from '../../../src/engine/executor.ts';
 import { machineOver, startRun, startRuns } from '../../../src/engine/index.ts';
-import { useTestDatabase } from '../../support/database.ts';
-import { Script, scripted } from './script.ts';
-import { executorOf, gate, pastOf, rowOf, silence, untilStatus, workerOf } from './support.ts';
+import { useEngine } from './engine-fixture.ts';
+import { scripted } from './script.ts';
+import { gate, pastOf, rowOf, silence, untilStatus } from './support.ts';
 
 const activities = {
   work: scripted<'done' | 'skip' | 'refused' | 'stopped'>('done'),
@@ -42,20 +41,15 @@ const waits = machineOver<typeof activities>()({
   },
 });
 
-const database = useTestDatabase();
-let script: Script;
-let executor: Executor<Script>;
-const bench = () => ({ pool: database.pool, machines: [fork, waits], activities });
+const engine = useEngine({ executorId: 'first', machines: [fork, waits], activities });
+const { database, script, executor, executorAs, work } = engine;
 let started = 0;
 const start = async (n: number) =>
   Promise.all(
     Array.from({ length: n }, async () => startRun(database.pool, 'fork', `run ${++started}`, {}, 'test')),
   );
 const keyOf = async (run: string) => (await rowOf(database.pool, run)).workflow_key;
-beforeEach(async () => {
-  script = new Script();
-  executor = await executorOf(bench(), script, 'first');
-});
+beforeEach(() => script.clear());
 
 const ALL = [
   'CREATED one/0',
@@ -136,7 +130,7 @@ describe('runs that move at the same moment', () => {
     const advanced = runs.map(async (run) => executor.advance(run));
     await begun.promise;
     await silence(database.pool, 'first');
-    await (await executorOf(bench(), script, 'second')).advance(lost);
+    await (await executorAs('second')).advance(lost);
     const taken = await rowOf(database.pool, lost);
     goOn.resolve();
     await Promise.all(advanced);
@@ -247,7 +241,7 @@ describe('many runs in one start', () => {
 });
 
 test('a busy worker gives back what it fetched and has no slot for', async () => {
-  const busy = await workerOf(bench(), script, { concurrency: 1 });
+  const busy = await work({ concurrency: 1 });
   const [begun, goOn] = [gate(), gate()];
   const first = (await start(1))[0]!;
   script.on(await keyOf(first), 'one', async () => {
@@ -261,7 +255,7 @@ test('a busy worker gives back what it fetched and has no slot for', async () =>
     (await database.pool.query('select from graphile_worker.jobs where locked_at is not null')).rowCount;
   // It looks ahead.
   await expect.poll(locked, { interval: 5 }).toBe(2);
-  const other = await workerOf(bench(), script, { concurrency: 1 });
+  const other = await work({ concurrency: 1 });
   await untilStatus(database.pool, second, 'COMPLETED', 3000);
   goOn.resolve();
   await untilStatus(database.pool, first, 'COMPLETED');

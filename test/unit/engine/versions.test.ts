@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { machineOver, type RunningWorker, startRun } from '../../../src/engine/index.ts';
-import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
+import { useTestDatabase } from '../../support/database.ts';
 import { Script, scripted } from './script.ts';
 import { gate, pastOf, rowOf, untilStatus, workerOf } from './support.ts';
 
@@ -29,17 +29,11 @@ const second = machineOver<typeof newer>()({
   },
 });
 
-let database: TestDatabase;
-let script: Script;
+const database = useTestDatabase('test');
+const script = new Script();
 const workers: RunningWorker[] = [];
-beforeEach(async () => {
-  database = await createTestDatabase();
-  script = new Script();
-});
-afterEach(async () => {
-  await Promise.all(workers.splice(0).map(async (worker) => worker.stop()));
-  await database.drop();
-});
+beforeEach(() => script.clear());
+afterEach(async () => Promise.all(workers.splice(0).map(async (worker) => worker.stop())));
 
 async function work(release: 'old' | 'new'): Promise<RunningWorker> {
   const program =

@@ -1,9 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { Executor } from '../../../src/engine/executor.ts';
-import { machineOver, signalRun, startRun, type RunningWorker } from '../../../src/engine/index.ts';
-import { useTestDatabase } from '../../support/database.ts';
-import { Script, scripted } from './script.ts';
-import { advanceClock, executorOf, pastOf, rowOf, untilStatus, workerOf } from './support.ts';
+import { machineOver, signalRun, type RunningWorker } from '../../../src/engine/index.ts';
+import { useEngine } from './engine-fixture.ts';
+import { scripted } from './script.ts';
+import { advanceClock, executorOf, pastOf, rowOf, untilStatus } from './support.ts';
 
 const activities = { work: scripted<'done'>('done') };
 const machineOf = machineOver<typeof activities>();
@@ -40,14 +39,10 @@ const waitFirst = machineOf({
   states: { wait, end, rejected },
 });
 
-const database = useTestDatabase();
-const script = new Script();
-const bench = () => ({ pool: database.pool, machines: [decision, waitFirst], activities });
-let executor: Executor<Script>;
-beforeAll(async () => {
-  executor = await executorOf(bench(), script, 'w');
+const { database, script, bench, executor, start, work } = useEngine({
+  machines: [decision, waitFirst],
+  activities,
 });
-const start = async (machine: string, key: string) => startRun(database.pool, machine, key, {}, 'test');
 const signal = async (run: string, name: string, payload = {}) =>
   signalRun(database.pool, run, name, payload, 'ana');
 
@@ -195,7 +190,7 @@ test('a job that comes while this process still has the run in hand is not lost'
 describe('with a worker', () => {
   let worker: RunningWorker;
   beforeAll(async () => {
-    worker = await workerOf(bench(), script);
+    worker = await work();
   });
   afterAll(async () => worker.stop());
 

@@ -1,33 +1,15 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { anyWorkerAlive, type RunningWorker, startRun, storeMachines } from '../../../src/engine/index.ts';
-import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
-import { Script } from './script.ts';
-import { gate, pastOf, rowOf, silence, untilAborted, untilStatus, workerOf } from './support.ts';
+import { afterEach, describe, expect, test } from 'vitest';
+import { anyWorkerAlive } from '../../../src/engine/index.ts';
+import { useEngine } from './engine-fixture.ts';
+import { gate, pastOf, rowOf, silence, untilAborted, untilStatus } from './support.ts';
 import { activities, twoSteps } from './worker-machine.ts';
 
-let database: TestDatabase;
-let script: Script;
-const workers: RunningWorker[] = [];
-const bench = () => ({ pool: database.pool, machines: [twoSteps], activities });
-beforeEach(async () => {
-  database = await createTestDatabase();
-  script = new Script();
-  await storeMachines(database.pool, [twoSteps]);
-});
-afterEach(async () => {
-  await Promise.all(workers.splice(0).map(async (worker) => worker.stop()));
-  await database.drop();
-});
-
-async function work(options: Parameters<typeof workerOf>[2] = {}): Promise<RunningWorker> {
-  const worker = await workerOf(bench(), script, options);
-  workers.push(worker);
-  return worker;
-}
-const start = async (key: string) => startRun(database.pool, 'two-steps', key, {}, 'test');
+const engine = useEngine({ databasePer: 'test', machines: [twoSteps], activities });
+const { database, script, work } = engine;
+const start = async (key: string) => engine.start('two-steps', key);
 
 /** A step that says when it has begun, and ends when told. */
 function held(key: string, state = 'one') {

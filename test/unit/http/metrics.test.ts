@@ -6,9 +6,9 @@ import { createMetrics, type Metrics } from '../../../src/http/metrics.ts';
 import { machines } from '../../../src/workflows/index.ts';
 import { useTestDatabase } from '../../support/database.ts';
 import { startStallingProxy } from './stalling-proxy.ts';
+import { ISPB } from '../../support/key-base.ts';
 
 const database = useTestDatabase();
-const ISPB = '12345678';
 
 beforeAll(async () => {
   await storeMachines(database.pool, machines);

@@ -9,8 +9,11 @@ import {
   type OutboxMessage,
   type Transport,
 } from '../../../src/notify/index.ts';
+import { ISPB } from '../../support/key-base.ts';
+import { DvError } from '../../../src/errors/dv-error.ts';
+import { expect } from 'vitest';
 
-export const ISPB = '12345678';
+export { ISPB } from '../../support/key-base.ts';
 
 /** A message with something in it that tells it from the others. */
 export function message(n: number): Message {
@@ -90,4 +93,33 @@ export function eventOf({ body }: OutboxMessage): CloudEvent {
 /** Lets the time pass that streams back off for, at the most. */
 export async function passBackoff(pool: Pool): Promise<void> {
   await pool.query("select workflow.advance_clock('31 seconds')");
+}
+
+/** Another participant. */
+export const OTHER = '00000001';
+/** What a way out meets whose broker is away. */
+export const AWAY = new DvError('DV_NOTIFY_AWAY', 'The broker cannot be reached.', { class: 'retryable' });
+
+/** Messages to two participants and two key types, in turns. */
+export async function publishMany(pool: Pool, count: number): Promise<void> {
+  for (let n = 0; n < count; n++) {
+    await publishOne(pool, {
+      participant: n % 2 === 0 ? ISPB : OTHER,
+      keyType: (n % 3 === 0 ? 'CPF' : 'EMAIL') as 'EMAIL',
+      n,
+    });
+  }
+}
+
+export const streamOf = ({ participant, keyType }: OutboxMessage) => `${participant}/${keyType}`;
+
+/** Delivered in order: within each stream the sequence runs 1, 2, 3 … */
+export function expectInOrder(got: readonly OutboxMessage[], count: number): void {
+  expect(got).toHaveLength(count);
+  for (const [name, messages] of Map.groupBy(got, streamOf)) {
+    expect(
+      messages.map(({ sequence }) => Number(sequence)),
+      name,
+    ).toEqual(messages.map((_, i) => i + 1));
+  }
 }

@@ -1,9 +1,8 @@
-import type { Entry } from '../../../src/dict/entry/entry.ts';
-import type { KeyType } from '../../../src/dict/entry/key-type.ts';
-import { DictProblem, SimulatedDict, generateKeyBase } from '../../../src/simulator/index.ts';
+import { DictProblem, SimulatedDict } from '../../../src/simulator/index.ts';
 import type { SimulatedDictOptions } from '../../../src/simulator/index.ts';
 
-export const ISPB = '12345678';
+export { ISPB, keys } from '../../support/key-base.ts';
+
 export const CALLER = { correlationId: 'test' };
 export const START = Date.UTC(2026, 0, 10, 10);
 
@@ -18,10 +17,6 @@ export function drivenDict(options: SimulatedDictOptions = {}) {
       now += ms;
     },
   };
-}
-
-export function keys(keyType: KeyType, count: number, seed = 1, participant = ISPB): Entry[] {
-  return [...generateKeyBase({ participant, keyTypes: [keyType], keysPerType: count, seed })];
 }
 
 /** The problem an operation of the directory throws, or a call is answered with: "404 NotFound". */

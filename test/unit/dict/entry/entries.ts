@@ -1,16 +1,10 @@
 import type { Pool, PoolClient } from 'pg';
 import { computeCid } from '../../../../src/dict/entry/cid.ts';
 import type { Entry } from '../../../../src/dict/entry/entry.ts';
-import type { KeyType } from '../../../../src/dict/entry/key-type.ts';
-import { generateKeyBase } from '../../../../src/simulator/index.ts';
+
+export { ISPB, keys } from '../../../support/key-base.ts';
 
 export type Db = Pick<Pool, 'query'>;
-
-export const ISPB = '12345678';
-
-export function keys(keyType: KeyType, count: number, seed = 1, participant = ISPB): Entry[] {
-  return [...generateKeyBase({ participant, keyTypes: [keyType], keysPerType: count, seed })];
-}
 
 const COLUMNS = `participant, key_type, key, request_id, owner_type, tax_id_number, name, trade_name, branch,
   account_number, account_type, opening_date`;

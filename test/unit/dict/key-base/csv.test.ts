@@ -1,12 +1,12 @@
 import { Readable } from 'node:stream';
 import fc from 'fast-check';
+import { stringify } from 'csv-stringify/sync';
 import { describe, expect, test } from 'vitest';
 import { computeCid } from '../../../../src/dict/entry/cid.ts';
 import {
   CID_CSV_COLUMNS,
   ENTRY_CSV_COLUMNS,
-  ENTRY_CSV_HEADER,
-  entriesToCsvLine,
+  ENTRY_CSV_FORMAT,
   readCidInputCsv,
   readEntriesCsv,
 } from '../../../../src/dict/key-base/csv.ts';
@@ -192,7 +192,7 @@ test('what is written is read back the same', async () => {
     fc.asyncProperty(fc.array(arbitrary, { maxLength: 5 }), async (changes) => {
       const base: Entry = { ...bacenEntry, ownerType: 'LEGAL_PERSON', taxIdNumber: '11222333000181' };
       const all = changes.map((change) => ({ ...base, ...change }));
-      const read = await entries(ENTRY_CSV_HEADER + all.map(entriesToCsvLine).join(''));
+      const read = await entries(stringify(all, ENTRY_CSV_FORMAT));
       expect(read.map(({ entry }) => entry)).toEqual(all);
     }),
     { numRuns: 50 },

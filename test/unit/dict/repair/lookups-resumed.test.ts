@@ -4,11 +4,11 @@ import { useTestDatabase } from '../../../support/database.ts';
 import { CALL } from '../../bridge/support.ts';
 import { keys, stored } from '../entry/entries.ts';
 import { KEY_TYPE, beginRound, hex } from './repair-support.ts';
+import { advanceClock } from '../../../support/clock.ts';
 
 const database = useTestDatabase();
 const atDict = keys(KEY_TYPE, 100);
-const advance = async (by: string) =>
-  void (await database.pool.query('select workflow.advance_clock($1)', [by]));
+const advance = async (by: string) => advanceClock(database.pool, by);
 
 /** A round of which half was looked up by a worker that died before it applied anything. */
 async function halfLookedUp() {

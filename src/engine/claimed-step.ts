@@ -1,0 +1,96 @@
+import type { Logger } from 'pino';
+import { DvError } from '../errors/dv-error.ts';
+import { stepErrorOf, type Json, type Result, type Step, type StepError } from './activity-contract.ts';
+
+/** A claimed step as workflow.claim and workflow.complete_step answer it. */
+export interface Claim {
+  id: string;
+  machine: string;
+  machineVersion: number;
+  workflowKey: string;
+  state: string;
+  kind: string;
+  task: string;
+  version: number;
+  attempt: number;
+  polls: number;
+  input: Json;
+  context: Json;
+  correlationId: string;
+  enteredAt: string;
+  parentId: string | null;
+  error: StepError | null;
+  failedState: string | null;
+  startToCloseMs: number;
+}
+
+/** A step's end, as workflow.complete_many takes it. */
+export interface Completion {
+  id: string;
+  version: number;
+  result: Result;
+}
+
+/** How an attempt ended, for metrics. */
+export interface AttemptReport {
+  machine: string;
+  activity: string;
+  outcome: 'completed' | 'failed' | 'fenced' | 'released';
+  seconds: number;
+}
+
+export function isFenced(error: unknown): error is DvError {
+  return error instanceof DvError && error.code === 'DV_FENCED';
+}
+
+/** Whether workflow.complete_many could take it: it says no itself, but a round trip later. */
+export function leadsStraightOn({ kind }: Claim, result: Result): boolean {
+  const repeats =
+    (kind === 'poll' && result.outcome === 'pending') || (kind === 'loop' && result.outcome === 'again');
+  return (
+    !repeats &&
+    result.children === undefined &&
+    result.continueAsNew === undefined &&
+    result.wakeAfterMs === undefined
+  );
+}
+
+export function runOf(claim: Claim): Step['run'] {
+  const { id, machine, workflowKey, correlationId, input, context, parentId, error, failedState } = claim;
+  return { id, machine, workflowKey, correlationId, input, context, parentId, error, failedState };
+}
+
+export function timedOut(claim: Claim): DvError {
+  return new DvError('DV_TIMEOUT', `${claim.task} did not end within ${claim.startToCloseMs / 1000} s.`);
+}
+
+/** `work`, or the signal's reason as soon as it fires: an activity that ignores its signal doesn't hold up the run. */
+export async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  const aborted = Promise.withResolvers<never>();
+  const abort = () => {
+    aborted.reject(signal.reason instanceof Error ? signal.reason : new Error('aborted'));
+  };
+  if (signal.aborted) abort();
+  signal.addEventListener('abort', abort, { once: true });
+  try {
+    return await Promise.race([work, aborted.promise]);
+  } finally {
+    signal.removeEventListener('abort', abort);
+    aborted.promise.catch(() => undefined);
+    work.catch(() => undefined);
+  }
+}
+
+export function toStepError(error: unknown, claim: Claim, log: Logger): StepError {
+  if (error instanceof DvError) return stepErrorOf(error);
+  // The message of an unknown error may quote data, its frames do not.
+  const { name, stack } = error instanceof Error ? error : { name: typeof error, stack: '' };
+  const frames = (stack ?? '').split('\n').filter((line) => line.startsWith('    at '));
+  log.error({ error: name, frames }, 'unexpected error in an activity');
+  return stepErrorOf(
+    new DvError(
+      'DV_UNEXPECTED',
+      `Unexpected ${name} in ${claim.task}. The worker's log has the place; please report it.`,
+    ),
+  );
+}
