@@ -1077,7 +1077,7 @@ declare
   shown boolean;
 begin
   -- Lock first, then look: the next statement sees all that committed before the lock was had. A key that another
-  -- transaction holds is not waited for; it is looked at again (dict.settle_feed).
+  -- transaction holds is not waited for; it is looked at again (dict.process_feed_queue).
   with asked as (select distinct u.* from unnest(refs) u where dict.is_named(u)),
   known as materialized (
     select e.participant, e.key_type, e.key from asked a join dict.entries e using (participant, key_type, key)),
@@ -1311,11 +1311,11 @@ CREATE FUNCTION dict.feed_missed(of_participant text, of_key_type text, of_key t
 begin
   -- Volatile: it must know of what committed while the caller waited for a lock.
   return exists (
-      select from dict.feed_queue q where q.missed and q.settle_after is null
+      select from dict.feed_queue q where q.missed and q.look_again_after is null
         and (q.participant, q.key_type, q.key) = (of_participant, of_key_type, of_key))
     or exists (
       select from dict.feed_queue q join dict.feed_sources f on f.name = q.source
-      where q.missed and q.settle_after is null and q.participant is null and q.key_type is null and q.key is null
+      where q.missed and q.look_again_after is null and q.participant is null and q.key_type is null and q.key is null
         and (f.participants is null or of_participant = any (f.participants)));
 end $$;
 
@@ -1539,9 +1539,9 @@ CREATE TABLE dict.rounds (
     round integer NOT NULL,
     snapshot pg_snapshot NOT NULL,
     snapshot_at timestamp with time zone NOT NULL,
-    settled_before timestamp with time zone NOT NULL,
-    way text,
-    way_reason text,
+    margin_starts_at timestamp with time zone NOT NULL,
+    found_by text,
+    found_by_reason text,
     set_hash text,
     dict_only_cids bigint,
     local_only_cids bigint,
@@ -1552,7 +1552,7 @@ CREATE TABLE dict.rounds (
     approved_why text,
     approved_at timestamp with time zone,
     approval_threshold bigint,
-    CONSTRAINT rounds_way_check CHECK ((way = ANY (ARRAY['EVENT_LOG'::text, 'FILE'::text])))
+    CONSTRAINT rounds_found_by_check CHECK ((found_by = ANY (ARRAY['EVENT_LOG'::text, 'FILE'::text])))
 );
 
 
@@ -1566,17 +1566,17 @@ COMMENT ON TABLE dict.rounds IS 'One comparison of a reconciliation: the snapsho
 
 
 --
--- Name: COLUMN rounds.settled_before; Type: COMMENT; Schema: dict; Owner: postgres
+-- Name: COLUMN rounds.margin_starts_at; Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON COLUMN dict.rounds.settled_before IS 'The snapshot''s time less IN_FLIGHT_MARGIN_SECONDS: what changed later is in flight, though the snapshot sees it.';
+COMMENT ON COLUMN dict.rounds.margin_starts_at IS 'The snapshot''s time less IN_FLIGHT_MARGIN_SECONDS: what changed later is in flight, though the snapshot sees it.';
 
 
 --
--- Name: COLUMN rounds.way; Type: COMMENT; Schema: dict; Owner: postgres
+-- Name: COLUMN rounds.found_by; Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON COLUMN dict.rounds.way IS 'How the round found what differs: by replaying both event logs since the last OK, or by DICT''s CID file; way_reason says why.';
+COMMENT ON COLUMN dict.rounds.found_by IS 'How the round found what differs: by replaying both event logs since the last OK, or by DICT''s CID file; found_by_reason says why.';
 
 
 --
@@ -1599,7 +1599,7 @@ COMMENT ON COLUMN dict.rounds.approval_threshold IS 'MANUAL_APPROVAL_THRESHOLD o
 
 CREATE FUNCTION dict.in_flight(changed xid8, at timestamp with time zone, why text, r dict.rounds) RETURNS boolean
     LANGUAGE sql
-    RETURN (dict.changed_since(changed, (r).snapshot) OR ((at > (r).settled_before) AND (why IS DISTINCT FROM 'imported'::text)) OR ((at > (r).snapshot_at) AND (pg_snapshot_xmax((r).snapshot) > pg_snapshot_xmax(pg_current_snapshot()))));
+    RETURN (dict.changed_since(changed, (r).snapshot) OR ((at > (r).margin_starts_at) AND (why IS DISTINCT FROM 'imported'::text)) OR ((at > (r).snapshot_at) AND (pg_snapshot_xmax((r).snapshot) > pg_snapshot_xmax(pg_current_snapshot()))));
 
 
 ALTER FUNCTION dict.in_flight(changed xid8, at timestamp with time zone, why text, r dict.rounds) OWNER TO postgres;
@@ -1768,10 +1768,10 @@ COMMENT ON FUNCTION dict.log_verification(run uuid, found_out jsonb, ended times
 
 
 --
--- Name: mark_said_why(); Type: FUNCTION; Schema: dict; Owner: postgres
+-- Name: mark_reason_given(); Type: FUNCTION; Schema: dict; Owner: postgres
 --
 
-CREATE FUNCTION dict.mark_said_why() RETURNS trigger
+CREATE FUNCTION dict.mark_reason_given() RETURNS trigger
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'workflow', 'dict', 'pg_temp'
     AS $$
@@ -1782,7 +1782,7 @@ begin
 end $$;
 
 
-ALTER FUNCTION dict.mark_said_why() OWNER TO postgres;
+ALTER FUNCTION dict.mark_reason_given() OWNER TO postgres;
 
 --
 -- Name: message_time(timestamp with time zone); Type: FUNCTION; Schema: dict; Owner: postgres
@@ -1841,6 +1841,82 @@ $$;
 ALTER FUNCTION dict.note_reject(source text, ref dict.key_ref, why text) OWNER TO postgres;
 
 --
+-- Name: process_feed_queue(integer); Type: FUNCTION; Schema: dict; Owner: postgres
+--
+
+CREATE FUNCTION dict.process_feed_queue(most integer DEFAULT 1000) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET "TimeZone" TO 'UTC'
+    SET "DateStyle" TO 'ISO, YMD'
+    SET lock_timeout TO '1ms'
+    SET search_path TO 'pg_catalog', 'workflow', 'dict', 'pg_temp'
+    AS $$
+declare
+  s dict.feed_sources;
+  fresh dict.feed_queue[];
+  due dict.feed_queue[];
+  refs dict.key_ref[];
+  state text;
+  settled integer := 0;
+begin
+  -- One at a time: two would look at the same keys.
+  if not pg_try_advisory_xact_lock(hashtext('dict-vsync feed queue')) then
+    return 0;
+  end if;
+  for s in select * from dict.feed_sources f where exists (select from dict.feed_queue q where q.source = f.name) loop
+    begin
+      with first as (
+        select id from dict.feed_queue where source = s.name and look_again_after is null order by id limit most),
+      marked as (
+        update dict.feed_queue q set look_again_after = pg_snapshot_xmax(pg_current_snapshot())
+        from first f where q.id = f.id returning q.*)
+      select coalesce(array_agg((m.*)::dict.feed_queue), '{}') into fresh from marked m;
+      select coalesce(array_agg((q.*)::dict.feed_queue), '{}') into due from (
+        select * from dict.feed_queue q
+        where q.source = s.name and (q.look_again_after <= pg_snapshot_xmin(pg_current_snapshot())
+          -- Not reached by this cluster: it came with a dump, and all that ran beside it then has ended.
+          or q.look_again_after > pg_snapshot_xmax(pg_current_snapshot()))
+          and q.id <> all (array(select f.id from unnest(fresh) f))
+        order by q.look_again_after limit most) q;
+
+      delete from dict.feed_rejects r where r.source = s.name and (r.participant, r.key_type, r.key) = ('', '', '');
+      if exists (select from unnest(fresh || due) q where q.key is null and q.key_type is null and q.participant is null) then
+        perform dict.feed_differing(s);
+      end if;
+      refs := array(
+        select distinct (q.participant, q.key_type, q.key)::dict.key_ref from (
+          select f.* from unnest(fresh) f where f.missed union all select d.* from unnest(due) d) q
+        where coalesce(q.participant, q.key_type, q.key) is not null);
+      -- What is looked at again is committed.
+      s.several_tables := false;
+      -- Few at a time: a key that is held keeps only these from being fed together.
+      for i in 1 .. cardinality(refs) by 100 loop
+        state := dict.feed_keys(s, refs[i:i + 99]);
+        if state is not null then
+          raise exception using errcode = state, message = 'the mapping is broken';
+        end if;
+      end loop;
+      delete from dict.feed_queue where id = any (array(select d.id from unnest(due) d));
+      settled := settled + cardinality(fresh) + cardinality(due);
+    exception when others then
+      -- The queue stays as it was, for when the mapping is mended.
+      perform dict.note_broken(s.name, sqlstate);
+    end;
+  end loop;
+  return settled;
+end $$;
+
+
+ALTER FUNCTION dict.process_feed_queue(most integer) OWNER TO postgres;
+
+--
+-- Name: FUNCTION process_feed_queue(most integer); Type: COMMENT; Schema: dict; Owner: postgres
+--
+
+COMMENT ON FUNCTION dict.process_feed_queue(most integer) IS 'Looks again at up to `most` queued keys of each source; returns how many. Called by workers all the time; safe at any moment.';
+
+
+--
 -- Name: publish(text, text, text, jsonb, uuid); Type: FUNCTION; Schema: dict; Owner: postgres
 --
 
@@ -1894,7 +1970,7 @@ begin
     || case
       when event = 'APPROVAL_NEEDED' then jsonb_strip_nulls(jsonb_build_object('setHash', summary ->> 'setHash'))
       when event = 'QUARANTINED' then '{}'
-      else jsonb_build_object('pageCount', r.pages_told, 'changeCount', r.changes_told) end
+      else jsonb_build_object('pageCount', r.pages_published, 'changeCount', r.changes_published) end
     || more || jsonb_build_object('summary', summary), run);
 end $$;
 
@@ -1918,7 +1994,7 @@ CREATE FUNCTION dict.publish_undo_done(undo_run uuid, code text DEFAULT NULL::te
     AS $$
   select dict.publish(participant, key_type, 'undo.done',
     jsonb_strip_nulls(jsonb_build_object(
-      'runId', undo_run, 'pageCount', pages_told, 'changeCount', changes_told, 'code', code))
+      'runId', undo_run, 'pageCount', pages_published, 'changeCount', changes_published, 'code', code))
     || jsonb_build_object('summary', dict.undo_summary(undo_run)), undo_run)
   from dict.undos where undo_run_id = undo_run
 $$;
@@ -1992,7 +2068,7 @@ ALTER FUNCTION dict.queue_keys(of_source text, refs dict.key_ref[], were_missed 
 -- Name: recalculate_vsync(text, text); Type: FUNCTION; Schema: dict; Owner: postgres
 --
 
-CREATE FUNCTION dict.recalculate_vsync(of_participant text, of_key_type text, OUT entries bigint, OUT vsync text, OUT kept_vsync text, OUT mended_buckets integer) RETURNS record
+CREATE FUNCTION dict.recalculate_vsync(of_participant text, of_key_type text, OUT entries bigint, OUT vsync text, OUT kept_vsync text, OUT repaired_buckets integer) RETURNS record
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'workflow', 'dict', 'pg_temp'
     AS $$
@@ -2022,23 +2098,23 @@ begin
     dict.hex(coalesce(bit_xor(scanned_xor), repeat('0', 256)::bit(256))),
     dict.hex(coalesce(bit_xor(kept_xor), repeat('0', 256)::bit(256))),
     (select count(*) from mended)
-  into recalculate_vsync.entries, recalculate_vsync.vsync, recalculate_vsync.kept_vsync, recalculate_vsync.mended_buckets
+  into recalculate_vsync.entries, recalculate_vsync.vsync, recalculate_vsync.kept_vsync, recalculate_vsync.repaired_buckets
   from compared;
 
-  insert into dict.vsync_scans as s (participant, key_type, scanned_at, entries, mended_buckets)
-  values (of_participant, of_key_type, workflow.now(), recalculate_vsync.entries, recalculate_vsync.mended_buckets)
+  insert into dict.vsync_scans as s (participant, key_type, scanned_at, entries, repaired_buckets)
+  values (of_participant, of_key_type, workflow.now(), recalculate_vsync.entries, recalculate_vsync.repaired_buckets)
   on conflict (participant, key_type) do update set
-    scanned_at = excluded.scanned_at, entries = excluded.entries, mended_buckets = excluded.mended_buckets;
+    scanned_at = excluded.scanned_at, entries = excluded.entries, repaired_buckets = excluded.repaired_buckets;
 end $$;
 
 
-ALTER FUNCTION dict.recalculate_vsync(of_participant text, of_key_type text, OUT entries bigint, OUT vsync text, OUT kept_vsync text, OUT mended_buckets integer) OWNER TO postgres;
+ALTER FUNCTION dict.recalculate_vsync(of_participant text, of_key_type text, OUT entries bigint, OUT vsync text, OUT kept_vsync text, OUT repaired_buckets integer) OWNER TO postgres;
 
 --
--- Name: FUNCTION recalculate_vsync(of_participant text, of_key_type text, OUT entries bigint, OUT vsync text, OUT kept_vsync text, OUT mended_buckets integer); Type: COMMENT; Schema: dict; Owner: postgres
+-- Name: FUNCTION recalculate_vsync(of_participant text, of_key_type text, OUT entries bigint, OUT vsync text, OUT kept_vsync text, OUT repaired_buckets integer); Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON FUNCTION dict.recalculate_vsync(of_participant text, of_key_type text, OUT entries bigint, OUT vsync text, OUT kept_vsync text, OUT mended_buckets integer) IS 'Computes a VSync from the entries in one snapshot and mends the kept one by appending the difference. kept_vsync is what it was before; mended_buckets tells how many buckets were wrong.';
+COMMENT ON FUNCTION dict.recalculate_vsync(of_participant text, of_key_type text, OUT entries bigint, OUT vsync text, OUT kept_vsync text, OUT repaired_buckets integer) IS 'Computes a VSync from the entries in one snapshot and mends the kept one by appending the difference. kept_vsync is what it was before; repaired_buckets tells how many buckets were wrong.';
 
 
 --
@@ -2431,82 +2507,6 @@ COMMENT ON FUNCTION dict.seed_rate_limit(of_participant text, of_policy text, of
 
 
 --
--- Name: settle_feed(integer); Type: FUNCTION; Schema: dict; Owner: postgres
---
-
-CREATE FUNCTION dict.settle_feed(most integer DEFAULT 1000) RETURNS integer
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET "TimeZone" TO 'UTC'
-    SET "DateStyle" TO 'ISO, YMD'
-    SET lock_timeout TO '1ms'
-    SET search_path TO 'pg_catalog', 'workflow', 'dict', 'pg_temp'
-    AS $$
-declare
-  s dict.feed_sources;
-  fresh dict.feed_queue[];
-  due dict.feed_queue[];
-  refs dict.key_ref[];
-  state text;
-  settled integer := 0;
-begin
-  -- One at a time: two would look at the same keys.
-  if not pg_try_advisory_xact_lock(hashtext('dict-vsync settle')) then
-    return 0;
-  end if;
-  for s in select * from dict.feed_sources f where exists (select from dict.feed_queue q where q.source = f.name) loop
-    begin
-      with first as (
-        select id from dict.feed_queue where source = s.name and settle_after is null order by id limit most),
-      marked as (
-        update dict.feed_queue q set settle_after = pg_snapshot_xmax(pg_current_snapshot())
-        from first f where q.id = f.id returning q.*)
-      select coalesce(array_agg((m.*)::dict.feed_queue), '{}') into fresh from marked m;
-      select coalesce(array_agg((q.*)::dict.feed_queue), '{}') into due from (
-        select * from dict.feed_queue q
-        where q.source = s.name and (q.settle_after <= pg_snapshot_xmin(pg_current_snapshot())
-          -- Not reached by this cluster: it came with a dump, and all that ran beside it then has ended.
-          or q.settle_after > pg_snapshot_xmax(pg_current_snapshot()))
-          and q.id <> all (array(select f.id from unnest(fresh) f))
-        order by q.settle_after limit most) q;
-
-      delete from dict.feed_rejects r where r.source = s.name and (r.participant, r.key_type, r.key) = ('', '', '');
-      if exists (select from unnest(fresh || due) q where q.key is null and q.key_type is null and q.participant is null) then
-        perform dict.feed_differing(s);
-      end if;
-      refs := array(
-        select distinct (q.participant, q.key_type, q.key)::dict.key_ref from (
-          select f.* from unnest(fresh) f where f.missed union all select d.* from unnest(due) d) q
-        where coalesce(q.participant, q.key_type, q.key) is not null);
-      -- What is looked at again is committed.
-      s.several_tables := false;
-      -- Few at a time: a key that is held keeps only these from being fed together.
-      for i in 1 .. cardinality(refs) by 100 loop
-        state := dict.feed_keys(s, refs[i:i + 99]);
-        if state is not null then
-          raise exception using errcode = state, message = 'the mapping is broken';
-        end if;
-      end loop;
-      delete from dict.feed_queue where id = any (array(select d.id from unnest(due) d));
-      settled := settled + cardinality(fresh) + cardinality(due);
-    exception when others then
-      -- The queue stays as it was, for when the mapping is mended.
-      perform dict.note_broken(s.name, sqlstate);
-    end;
-  end loop;
-  return settled;
-end $$;
-
-
-ALTER FUNCTION dict.settle_feed(most integer) OWNER TO postgres;
-
---
--- Name: FUNCTION settle_feed(most integer); Type: COMMENT; Schema: dict; Owner: postgres
---
-
-COMMENT ON FUNCTION dict.settle_feed(most integer) IS 'Looks again at up to `most` queued keys of each source; returns how many. Called by workers all the time; safe at any moment.';
-
-
---
 -- Name: source_of(text); Type: FUNCTION; Schema: dict; Owner: postgres
 --
 
@@ -2707,7 +2707,7 @@ CREATE FUNCTION dict.touch_entry() RETURNS trigger
     SET search_path TO 'pg_catalog', 'workflow', 'dict', 'pg_temp'
     AS $$
 declare
-  said_why boolean := new.changed_xid is null;
+  reason_given boolean := new.changed_xid is null;
 begin
   -- Column by column, not "new is distinct from old": before the row is written, its generated cid is null.
   -- What is part of the CID comes first: it is what most changes change, and then the rest need not be looked at.
@@ -2731,7 +2731,7 @@ begin
   end if;
   new.changed_xid := pg_current_xact_id();
   -- A reason belongs to one change: the next writer's silence doesn't inherit it.
-  if not said_why then
+  if not reason_given then
     new.changed_why := null;
   end if;
   return new;
@@ -3141,6 +3141,133 @@ COMMENT ON FUNCTION workflow.advance_clock(by_how_much interval) IS 'For tests: 
 
 
 --
+-- Name: states; Type: TABLE; Schema: workflow; Owner: postgres
+--
+
+CREATE TABLE workflow.states (
+    machine text NOT NULL,
+    version integer NOT NULL,
+    state text NOT NULL,
+    kind text NOT NULL,
+    task text,
+    max_attempts integer DEFAULT 5 NOT NULL,
+    initial_interval interval DEFAULT '00:00:01'::interval NOT NULL,
+    backoff double precision DEFAULT 2 NOT NULL,
+    max_interval interval DEFAULT '00:00:30'::interval NOT NULL,
+    start_to_close interval DEFAULT '00:05:00'::interval NOT NULL,
+    poll_initial interval,
+    poll_backoff double precision,
+    poll_max interval,
+    deadline interval,
+    signals text[] DEFAULT '{}'::text[] NOT NULL,
+    awaits_children boolean DEFAULT false NOT NULL,
+    closes_as text,
+    CONSTRAINT states_backoff_check CHECK ((backoff >= (1)::double precision)),
+    CONSTRAINT states_check CHECK (((kind = ANY (ARRAY['wait'::text, 'terminal'::text])) = (task IS NULL))),
+    CONSTRAINT states_check1 CHECK (((kind = 'terminal'::text) = (closes_as IS NOT NULL))),
+    CONSTRAINT states_check2 CHECK (((kind <> 'wait'::text) OR awaits_children OR (cardinality(signals) > 0))),
+    CONSTRAINT states_check3 CHECK (((kind = 'poll'::text) = ((poll_initial IS NOT NULL) AND (poll_backoff IS NOT NULL) AND (poll_max IS NOT NULL)))),
+    CONSTRAINT states_closes_as_check CHECK ((closes_as = ANY (ARRAY['COMPLETED'::text, 'COMPLETED_WITH_QUARANTINE'::text, 'REJECTED'::text, 'CONTINUED'::text, 'FAILED'::text]))),
+    CONSTRAINT states_kind_check CHECK ((kind = ANY (ARRAY['activity'::text, 'loop'::text, 'poll'::text, 'wait'::text, 'spawn'::text, 'terminal'::text]))),
+    CONSTRAINT states_max_attempts_check CHECK ((max_attempts > 0)),
+    CONSTRAINT states_poll_backoff_check CHECK ((poll_backoff >= (1)::double precision))
+);
+
+
+ALTER TABLE workflow.states OWNER TO postgres;
+
+--
+-- Name: TABLE states; Type: COMMENT; Schema: workflow; Owner: postgres
+--
+
+COMMENT ON TABLE workflow.states IS 'The states of each machine, with their task, retry policy and time limits.';
+
+
+--
+-- Name: advance_waits(workflow.runs, workflow.states, jsonb); Type: FUNCTION; Schema: workflow; Owner: postgres
+--
+
+CREATE FUNCTION workflow.advance_waits(r workflow.runs, s workflow.states, continue_with jsonb DEFAULT NULL::jsonb) RETURNS workflow.runs
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'workflow', 'dict', 'pg_temp'
+    AS $$
+declare
+  n timestamptz := workflow.now();
+  sig workflow.signals;
+  took text;
+begin
+  if s.kind = 'terminal' then
+    -- A cancelled run is not continued.
+    if s.closes_as = 'CONTINUED' and r.cancel_requested_at is not null then
+      select * into r from workflow.runs where id = r.id;
+      perform workflow.close_run(r, 'CANCELLED');
+    else
+      perform workflow.close_run(r, s.closes_as);
+      if s.closes_as = 'CONTINUED' then
+        perform workflow.continue_run(r, continue_with);
+      end if;
+    end if;
+    select * into r from workflow.runs where id = r.id;
+    return r;
+  end if;
+  if s.kind <> 'wait' then
+    return r;
+  end if;
+
+  select * into sig from workflow.signals
+  where run_id = r.id and consumed_at is null and name = any (s.signals)
+  order by id limit 1 for update;
+  if found then
+    update workflow.signals set consumed_at = n where id = sig.id;
+    update workflow.runs
+    set context = context || jsonb_build_object('signal', jsonb_strip_nulls(jsonb_build_object(
+      'name', sig.name, 'payload', sig.payload, 'by', sig.sent_by, 'reason', sig.reason, 'at', sig.sent_at)))
+    where id = r.id returning * into r;
+    took := sig.name;
+  elsif s.awaits_children and not workflow.has_children_open(r) then
+    took := 'children_closed';
+  elsif r.deadline <= n then
+    took := 'timeout';
+  else
+    if r.status <> 'WAITING' then
+      perform workflow.log(r, 'WAITING', n);
+    end if;
+    update workflow.runs set status = 'WAITING', wake_at = deadline, updated_at = n,
+      claimed_by = null, claimed_at = null
+    where id = r.id returning * into r;
+    return r;
+  end if;
+
+  perform workflow.log(r, 'WOKEN', n, took, workflow.next_state(r, took));
+  return workflow.enter_state(r, workflow.next_state(r, took), continue_with);
+end $$;
+
+
+ALTER FUNCTION workflow.advance_waits(r workflow.runs, s workflow.states, continue_with jsonb) OWNER TO postgres;
+
+--
+-- Name: assert_claim(uuid, bigint, text); Type: FUNCTION; Schema: workflow; Owner: postgres
+--
+
+CREATE FUNCTION workflow.assert_claim(run_id uuid, run_version bigint, worker text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'workflow', 'dict', 'pg_temp'
+    AS $$
+begin
+  perform workflow.fence(run_id, run_version, worker);
+end $$;
+
+
+ALTER FUNCTION workflow.assert_claim(run_id uuid, run_version bigint, worker text) OWNER TO postgres;
+
+--
+-- Name: FUNCTION assert_claim(run_id uuid, run_version bigint, worker text); Type: COMMENT; Schema: workflow; Owner: postgres
+--
+
+COMMENT ON FUNCTION workflow.assert_claim(run_id uuid, run_version bigint, worker text) IS 'Keeps a claimed run from being taken over till the transaction ends; DV_FENCED when it was taken over or closed. For what a step writes before its end: a worker that was frozen would else write over what another has done.';
+
+
+--
 -- Name: await_open(uuid, uuid); Type: FUNCTION; Schema: workflow; Owner: postgres
 --
 
@@ -3285,9 +3412,9 @@ begin
   select * into s from workflow.states
   where machine = r.machine and version = r.machine_version and state = r.state;
   if s.kind = 'wait' then
-    r := workflow.settle(r, s);
+    r := workflow.advance_waits(r, s);
   end if;
-  return workflow.go_on(r, worker, true);
+  return workflow.schedule_next(r, worker, true);
 end $$;
 
 
@@ -3502,12 +3629,11 @@ declare
   detail jsonb := result -> 'detail';
   straight jsonb;
 begin
-  if not result ?| array['children', 'continueAsNew', 'wakeAfterMs'] then
-    select m.next into straight from workflow.complete_many(
-      worker, jsonb_build_array(jsonb_build_object('id', run_id, 'version', run_version, 'result', result)), stay) m;
-    if found then
-      return straight;
-    end if;
+  -- The simple cases have one text, and it decides itself which they are.
+  select m.next into straight from workflow.complete_many(
+    worker, jsonb_build_array(jsonb_build_object('id', run_id, 'version', run_version, 'result', result)), stay) m;
+  if found then
+    return straight;
   end if;
 
   n := workflow.now();
@@ -3554,13 +3680,13 @@ begin
       entered_at = case when s.kind = 'loop' then n else entered_at end
     where id = r.id returning * into r;
   else
-    r := workflow.enter(r, target, result -> 'continueAsNew');
+    r := workflow.enter_state(r, target, result -> 'continueAsNew');
     if result ? 'wakeAfterMs' and r.status = 'RUNNING' then
       update workflow.runs set wake_at = n + (result ->> 'wakeAfterMs')::double precision * interval '1 millisecond'
       where id = r.id returning * into r;
     end if;
   end if;
-  return workflow.go_on(r, worker, stay);
+  return workflow.schedule_next(r, worker, stay);
 end $$;
 
 
@@ -3586,7 +3712,7 @@ begin
   if found and fresh.status = 'WAITING' then
     select * into s from workflow.states
     where machine = fresh.machine and version = fresh.machine_version and state = fresh.state;
-    perform workflow.go_on(workflow.settle(fresh, s), null, false);
+    perform workflow.schedule_next(workflow.advance_waits(fresh, s), null, false);
   end if;
 end $$;
 
@@ -3594,10 +3720,10 @@ end $$;
 ALTER FUNCTION workflow.continue_run(r workflow.runs, new_input jsonb) OWNER TO postgres;
 
 --
--- Name: enter(workflow.runs, text, jsonb); Type: FUNCTION; Schema: workflow; Owner: postgres
+-- Name: enter_state(workflow.runs, text, jsonb); Type: FUNCTION; Schema: workflow; Owner: postgres
 --
 
-CREATE FUNCTION workflow.enter(r workflow.runs, new_state text, continue_with jsonb DEFAULT NULL::jsonb) RETURNS workflow.runs
+CREATE FUNCTION workflow.enter_state(r workflow.runs, new_state text, continue_with jsonb DEFAULT NULL::jsonb) RETURNS workflow.runs
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'workflow', 'dict', 'pg_temp'
     AS $$
@@ -3616,11 +3742,11 @@ begin
       wake_at = n, deadline = n + s.deadline, claimed_by = null, claimed_at = null
     where id = r.id returning * into r;
   end if;
-  return workflow.settle(r, s, continue_with);
+  return workflow.advance_waits(r, s, continue_with);
 end $$;
 
 
-ALTER FUNCTION workflow.enter(r workflow.runs, new_state text, continue_with jsonb) OWNER TO postgres;
+ALTER FUNCTION workflow.enter_state(r workflow.runs, new_state text, continue_with jsonb) OWNER TO postgres;
 
 --
 -- Name: expired_runs(interval); Type: FUNCTION; Schema: workflow; Owner: postgres
@@ -3684,7 +3810,7 @@ begin
       error = case when u.failed_state is null then fail_step.error else u.error end,
       wake_at = n + pause, claimed_by = null, claimed_at = null, updated_at = n
     where id = r.id returning * into r;
-    return workflow.go_on(r, worker, false);
+    return workflow.schedule_next(r, worker, false);
   end if;
 
   if r.cancel_requested_at is not null then
@@ -3700,7 +3826,7 @@ begin
     return null;
   end if;
   update workflow.runs u set error = fail_step.error, failed_state = r.state where id = r.id returning * into r;
-  return workflow.go_on(workflow.enter(r, target), worker, stay);
+  return workflow.schedule_next(workflow.enter_state(r, target), worker, stay);
 end $$;
 
 
@@ -3762,50 +3888,10 @@ COMMENT ON FUNCTION workflow.find_run(name text) IS 'The id of the run with this
 
 
 --
--- Name: go_on(workflow.runs, text, boolean); Type: FUNCTION; Schema: workflow; Owner: postgres
+-- Name: grant_api(regrole); Type: FUNCTION; Schema: workflow; Owner: postgres
 --
 
-CREATE FUNCTION workflow.go_on(r workflow.runs, worker text, stay boolean) RETURNS jsonb
-    LANGUAGE plpgsql
-    SET search_path TO 'pg_catalog', 'workflow', 'dict', 'pg_temp'
-    AS $$
-declare
-  n timestamptz := workflow.now();
-  s workflow.states;
-begin
-  if r.closed_at is not null then
-    return null;
-  end if;
-  if r.cancel_requested_at is not null then
-    perform workflow.close_run(r, 'CANCELLED');
-    return null;
-  end if;
-  if r.wake_at is null then
-    return null;
-  end if;
-  -- 2 ms: a timer's job may come that much early, and another hop through the queue costs more.
-  if not stay or r.wake_at > n + interval '2 milliseconds' or r.status = 'WAITING' then
-    perform workflow.add_job(r.id, workflow.job_task(r), r.wake_at);
-    return null;
-  end if;
-
-  update workflow.runs set
-    status = 'RUNNING', version = r.version + 1, attempt = r.attempt + 1, claimed_by = worker, claimed_at = n, updated_at = n
-  where id = r.id returning * into r;
-  perform workflow.log(r, 'STARTED', n);
-  select * into s from workflow.states
-  where machine = r.machine and version = r.machine_version and state = r.state;
-  return workflow.step_of(r, s);
-end $$;
-
-
-ALTER FUNCTION workflow.go_on(r workflow.runs, worker text, stay boolean) OWNER TO postgres;
-
---
--- Name: grant_ways_in(regrole); Type: FUNCTION; Schema: workflow; Owner: postgres
---
-
-CREATE FUNCTION workflow.grant_ways_in(to_role regrole) RETURNS void
+CREATE FUNCTION workflow.grant_api(to_role regrole) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'workflow', 'dict', 'pg_temp'
     AS $$
@@ -3822,13 +3908,13 @@ begin
 end $$;
 
 
-ALTER FUNCTION workflow.grant_ways_in(to_role regrole) OWNER TO postgres;
+ALTER FUNCTION workflow.grant_api(to_role regrole) OWNER TO postgres;
 
 --
--- Name: FUNCTION grant_ways_in(to_role regrole); Type: COMMENT; Schema: workflow; Owner: postgres
+-- Name: FUNCTION grant_api(to_role regrole); Type: COMMENT; Schema: workflow; Owner: postgres
 --
 
-COMMENT ON FUNCTION workflow.grant_ways_in(to_role regrole) IS 'Lets a role start, decide, undo, cancel and retry by the documented functions, and nothing else. For the owner to call.';
+COMMENT ON FUNCTION workflow.grant_api(to_role regrole) IS 'Lets a role start, decide, undo, cancel and retry by the documented functions, and nothing else. For the owner to call.';
 
 
 --
@@ -4018,28 +4104,6 @@ COMMENT ON FUNCTION workflow.heartbeat(worker text, graphile_pools text[]) IS 'S
 
 
 --
--- Name: hold(uuid, bigint, text); Type: FUNCTION; Schema: workflow; Owner: postgres
---
-
-CREATE FUNCTION workflow.hold(run_id uuid, run_version bigint, worker text) RETURNS void
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'workflow', 'dict', 'pg_temp'
-    AS $$
-begin
-  perform workflow.fence(run_id, run_version, worker);
-end $$;
-
-
-ALTER FUNCTION workflow.hold(run_id uuid, run_version bigint, worker text) OWNER TO postgres;
-
---
--- Name: FUNCTION hold(run_id uuid, run_version bigint, worker text); Type: COMMENT; Schema: workflow; Owner: postgres
---
-
-COMMENT ON FUNCTION workflow.hold(run_id uuid, run_version bigint, worker text) IS 'Keeps a claimed run from being taken over till the transaction ends; DV_FENCED when it was taken over or closed. For what a step writes before its end: a worker that was frozen would else write over what another has done.';
-
-
---
 -- Name: inherit_awaiting(); Type: FUNCTION; Schema: workflow; Owner: postgres
 --
 
@@ -4190,7 +4254,7 @@ begin
   perform workflow.log(r, 'RELEASED', n);
   update workflow.runs set attempt = attempt - 1, wake_at = n, claimed_by = null, claimed_at = null, updated_at = n
   where id = r.id returning * into r;
-  perform workflow.go_on(r, worker, false);
+  perform workflow.schedule_next(r, worker, false);
 end $$;
 
 
@@ -4274,7 +4338,7 @@ begin
     perform workflow.raise_error('DV_RUN_KEY_OPEN', format('Another open run has the key %s. Wait for it or cancel it, then retry.', r.workflow_key));
   end;
   perform workflow.log(r, 'RETRIED', n, detail => jsonb_strip_nulls(jsonb_build_object('by', by_whom, 'reason', why)));
-  perform workflow.go_on(r, null, false);
+  perform workflow.schedule_next(r, null, false);
   return r.state;
 end $$;
 
@@ -4289,109 +4353,44 @@ COMMENT ON FUNCTION workflow.retry(run uuid, by_whom text, why text) IS 'Opens a
 
 
 --
--- Name: states; Type: TABLE; Schema: workflow; Owner: postgres
+-- Name: schedule_next(workflow.runs, text, boolean); Type: FUNCTION; Schema: workflow; Owner: postgres
 --
 
-CREATE TABLE workflow.states (
-    machine text NOT NULL,
-    version integer NOT NULL,
-    state text NOT NULL,
-    kind text NOT NULL,
-    task text,
-    max_attempts integer DEFAULT 5 NOT NULL,
-    initial_interval interval DEFAULT '00:00:01'::interval NOT NULL,
-    backoff double precision DEFAULT 2 NOT NULL,
-    max_interval interval DEFAULT '00:00:30'::interval NOT NULL,
-    start_to_close interval DEFAULT '00:05:00'::interval NOT NULL,
-    poll_initial interval,
-    poll_backoff double precision,
-    poll_max interval,
-    deadline interval,
-    signals text[] DEFAULT '{}'::text[] NOT NULL,
-    awaits_children boolean DEFAULT false NOT NULL,
-    closes_as text,
-    CONSTRAINT states_backoff_check CHECK ((backoff >= (1)::double precision)),
-    CONSTRAINT states_check CHECK (((kind = ANY (ARRAY['wait'::text, 'terminal'::text])) = (task IS NULL))),
-    CONSTRAINT states_check1 CHECK (((kind = 'terminal'::text) = (closes_as IS NOT NULL))),
-    CONSTRAINT states_check2 CHECK (((kind <> 'wait'::text) OR awaits_children OR (cardinality(signals) > 0))),
-    CONSTRAINT states_check3 CHECK (((kind = 'poll'::text) = ((poll_initial IS NOT NULL) AND (poll_backoff IS NOT NULL) AND (poll_max IS NOT NULL)))),
-    CONSTRAINT states_closes_as_check CHECK ((closes_as = ANY (ARRAY['COMPLETED'::text, 'COMPLETED_WITH_QUARANTINE'::text, 'REJECTED'::text, 'CONTINUED'::text, 'FAILED'::text]))),
-    CONSTRAINT states_kind_check CHECK ((kind = ANY (ARRAY['activity'::text, 'loop'::text, 'poll'::text, 'wait'::text, 'spawn'::text, 'terminal'::text]))),
-    CONSTRAINT states_max_attempts_check CHECK ((max_attempts > 0)),
-    CONSTRAINT states_poll_backoff_check CHECK ((poll_backoff >= (1)::double precision))
-);
-
-
-ALTER TABLE workflow.states OWNER TO postgres;
-
---
--- Name: TABLE states; Type: COMMENT; Schema: workflow; Owner: postgres
---
-
-COMMENT ON TABLE workflow.states IS 'The states of each machine, with their task, retry policy and time limits.';
-
-
---
--- Name: settle(workflow.runs, workflow.states, jsonb); Type: FUNCTION; Schema: workflow; Owner: postgres
---
-
-CREATE FUNCTION workflow.settle(r workflow.runs, s workflow.states, continue_with jsonb DEFAULT NULL::jsonb) RETURNS workflow.runs
+CREATE FUNCTION workflow.schedule_next(r workflow.runs, worker text, stay boolean) RETURNS jsonb
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'workflow', 'dict', 'pg_temp'
     AS $$
 declare
   n timestamptz := workflow.now();
-  sig workflow.signals;
-  took text;
+  s workflow.states;
 begin
-  if s.kind = 'terminal' then
-    -- A cancelled run is not continued.
-    if s.closes_as = 'CONTINUED' and r.cancel_requested_at is not null then
-      select * into r from workflow.runs where id = r.id;
-      perform workflow.close_run(r, 'CANCELLED');
-    else
-      perform workflow.close_run(r, s.closes_as);
-      if s.closes_as = 'CONTINUED' then
-        perform workflow.continue_run(r, continue_with);
-      end if;
-    end if;
-    select * into r from workflow.runs where id = r.id;
-    return r;
+  if r.closed_at is not null then
+    return null;
   end if;
-  if s.kind <> 'wait' then
-    return r;
+  if r.cancel_requested_at is not null then
+    perform workflow.close_run(r, 'CANCELLED');
+    return null;
+  end if;
+  if r.wake_at is null then
+    return null;
+  end if;
+  -- 2 ms: a timer's job may come that much early, and another hop through the queue costs more.
+  if not stay or r.wake_at > n + interval '2 milliseconds' or r.status = 'WAITING' then
+    perform workflow.add_job(r.id, workflow.job_task(r), r.wake_at);
+    return null;
   end if;
 
-  select * into sig from workflow.signals
-  where run_id = r.id and consumed_at is null and name = any (s.signals)
-  order by id limit 1 for update;
-  if found then
-    update workflow.signals set consumed_at = n where id = sig.id;
-    update workflow.runs
-    set context = context || jsonb_build_object('signal', jsonb_strip_nulls(jsonb_build_object(
-      'name', sig.name, 'payload', sig.payload, 'by', sig.sent_by, 'reason', sig.reason, 'at', sig.sent_at)))
-    where id = r.id returning * into r;
-    took := sig.name;
-  elsif s.awaits_children and not workflow.has_children_open(r) then
-    took := 'children_closed';
-  elsif r.deadline <= n then
-    took := 'timeout';
-  else
-    if r.status <> 'WAITING' then
-      perform workflow.log(r, 'WAITING', n);
-    end if;
-    update workflow.runs set status = 'WAITING', wake_at = deadline, updated_at = n,
-      claimed_by = null, claimed_at = null
-    where id = r.id returning * into r;
-    return r;
-  end if;
-
-  perform workflow.log(r, 'WOKEN', n, took, workflow.next_state(r, took));
-  return workflow.enter(r, workflow.next_state(r, took), continue_with);
+  update workflow.runs set
+    status = 'RUNNING', version = r.version + 1, attempt = r.attempt + 1, claimed_by = worker, claimed_at = n, updated_at = n
+  where id = r.id returning * into r;
+  perform workflow.log(r, 'STARTED', n);
+  select * into s from workflow.states
+  where machine = r.machine and version = r.machine_version and state = r.state;
+  return workflow.step_of(r, s);
 end $$;
 
 
-ALTER FUNCTION workflow.settle(r workflow.runs, s workflow.states, continue_with jsonb) OWNER TO postgres;
+ALTER FUNCTION workflow.schedule_next(r workflow.runs, worker text, stay boolean) OWNER TO postgres;
 
 --
 -- Name: signal(uuid, text, jsonb, text, text); Type: FUNCTION; Schema: workflow; Owner: postgres
@@ -4421,8 +4420,8 @@ begin
     select * into s from workflow.states
     where machine = r.machine and version = r.machine_version and state = r.state;
     if s.kind = 'wait' then
-      r := workflow.settle(r, s);
-      perform workflow.go_on(r, null, false);
+      r := workflow.advance_waits(r, s);
+      perform workflow.schedule_next(r, null, false);
     end if;
   end if;
 end $$;
@@ -4469,7 +4468,7 @@ begin
         perform workflow.add_first_jobs(array[r.id], array[s.task]);
       else
         -- A machine may begin with a wait or an end.
-        perform workflow.go_on(workflow.settle(r, s), null, false);
+        perform workflow.schedule_next(workflow.advance_waits(r, s), null, false);
       end if;
       return r.id;
     end if;
@@ -4619,10 +4618,10 @@ begin
     run_id := r.id;
     begin
       r := workflow.abandon(r);
-      perform workflow.go_on(r, null, false);
+      perform workflow.schedule_next(r, null, false);
       what := case r.status when 'POISONED' then 'poisoned' else 'abandoned' end;
     exception when others then
-      what := 'not mended';
+      what := 'not repaired';
     end;
     return next;
   end loop;
@@ -4636,10 +4635,10 @@ begin
     begin
       update workflow.runs x set wake_at = case x.status when 'WAITING' then x.deadline else n end, updated_at = n
       where x.id = r.id returning * into r;
-      perform workflow.go_on(r, null, false);
-      what := 'no way on';
+      perform workflow.schedule_next(r, null, false);
+      what := 'not scheduled';
     exception when others then
-      what := 'not mended';
+      what := 'not repaired';
     end;
     return next;
   end loop;
@@ -4656,12 +4655,12 @@ begin
            for update of x skip locked loop
     run_id := r.id;
     begin
-      perform workflow.go_on(workflow.settle(r, (
+      perform workflow.schedule_next(workflow.advance_waits(r, (
         select s from workflow.states s
         where (s.machine, s.version, s.state) = (r.machine, r.machine_version, r.state))), null, false);
       what := 'not woken';
     exception when others then
-      what := 'not mended';
+      what := 'not repaired';
     end;
     return next;
   end loop;
@@ -4679,10 +4678,10 @@ begin
      for update of r skip locked', graphile) loop
     run_id := r.id;
     begin
-      perform workflow.go_on(r, null, false);
+      perform workflow.schedule_next(r, null, false);
       what := 'without job';
     exception when others then
-      what := 'not mended';
+      what := 'not repaired';
     end;
     return next;
   end loop;
@@ -5236,7 +5235,7 @@ CREATE TABLE dict.feed_queue (
     key_type text,
     key text,
     missed boolean NOT NULL,
-    settle_after xid8
+    look_again_after xid8
 )
 WITH (autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='2000');
 
@@ -5247,14 +5246,14 @@ ALTER TABLE dict.feed_queue OWNER TO postgres;
 -- Name: TABLE feed_queue; Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON TABLE dict.feed_queue IS 'Keys to look at again: those another transaction held while they changed (missed), and those of a source of several tables. No key: all of the source. Only ever appended to by writers. Worked off by dict.settle_feed.';
+COMMENT ON TABLE dict.feed_queue IS 'Keys to look at again: those another transaction held while they changed (missed), and those of a source of several tables. No key: all of the source. Only ever appended to by writers. Worked off by dict.process_feed_queue.';
 
 
 --
--- Name: COLUMN feed_queue.settle_after; Type: COMMENT; Schema: dict; Owner: postgres
+-- Name: COLUMN feed_queue.look_again_after; Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON COLUMN dict.feed_queue.settle_after IS 'Set when first seen: once every transaction before this id has ended, nothing that ran beside the change can be unseen any more.';
+COMMENT ON COLUMN dict.feed_queue.look_again_after IS 'Set when first seen: once every transaction before this id has ended, nothing that ran beside the change can be unseen any more.';
 
 
 --
@@ -5803,8 +5802,8 @@ CREATE TABLE dict.reconciliations (
     approved_set text,
     keys_registered bigint DEFAULT 0 NOT NULL,
     keys_held bigint DEFAULT 0 NOT NULL,
-    pages_told integer DEFAULT 0 NOT NULL,
-    changes_told bigint DEFAULT 0 NOT NULL
+    pages_published integer DEFAULT 0 NOT NULL,
+    changes_published bigint DEFAULT 0 NOT NULL
 );
 
 
@@ -5913,8 +5912,8 @@ CREATE TABLE dict.undos (
     ended_at timestamp with time zone,
     keys_undone bigint DEFAULT 0 NOT NULL,
     keys_left bigint DEFAULT 0 NOT NULL,
-    pages_told integer DEFAULT 0 NOT NULL,
-    changes_told bigint DEFAULT 0 NOT NULL,
+    pages_published integer DEFAULT 0 NOT NULL,
+    changes_published bigint DEFAULT 0 NOT NULL,
     outcome text,
     CONSTRAINT undos_outcome_check CHECK ((outcome = ANY (ARRAY['COMPLETED'::text, 'FAILED'::text, 'POISONED'::text, 'CANCELLED'::text, 'TERMINATED'::text])))
 );
@@ -6015,7 +6014,7 @@ CREATE TABLE dict.vsync_scans (
     key_type text NOT NULL,
     scanned_at timestamp with time zone NOT NULL,
     entries bigint NOT NULL,
-    mended_buckets integer NOT NULL
+    repaired_buckets integer NOT NULL
 );
 
 
@@ -6025,7 +6024,7 @@ ALTER TABLE dict.vsync_scans OWNER TO postgres;
 -- Name: TABLE vsync_scans; Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON TABLE dict.vsync_scans IS 'The last full recomputation of each VSync from its entries; mended_buckets > 0 means the kept one was wrong (a disabled trigger, a restore, logical replication).';
+COMMENT ON TABLE dict.vsync_scans IS 'The last full recomputation of each VSync from its entries; repaired_buckets > 0 means the kept one was wrong (a disabled trigger, a restore, logical replication).';
 
 
 --
@@ -6038,7 +6037,7 @@ CREATE VIEW dict.vsyncs AS
     v.entries,
     v.vsync,
     s.scanned_at,
-    s.mended_buckets,
+    s.repaired_buckets,
     dict.incomplete(p.participant, t.key_type) AS incomplete
    FROM (((dict.known_participants p
      CROSS JOIN unnest(dict.key_types()) t(key_type))
@@ -6823,14 +6822,14 @@ CREATE INDEX entries_cid ON dict.entries USING btree (participant, key_type, cid
 -- Name: feed_queue_due; Type: INDEX; Schema: dict; Owner: postgres
 --
 
-CREATE INDEX feed_queue_due ON dict.feed_queue USING btree (settle_after);
+CREATE INDEX feed_queue_due ON dict.feed_queue USING btree (look_again_after);
 
 
 --
 -- Name: feed_queue_missed; Type: INDEX; Schema: dict; Owner: postgres
 --
 
-CREATE INDEX feed_queue_missed ON dict.feed_queue USING btree (participant, key_type, key) WHERE (missed AND (settle_after IS NULL));
+CREATE INDEX feed_queue_missed ON dict.feed_queue USING btree (participant, key_type, key) WHERE (missed AND (look_again_after IS NULL));
 
 
 --
@@ -7058,10 +7057,10 @@ CREATE TRIGGER entries_updated AFTER UPDATE ON dict.entries REFERENCING OLD TABL
 
 
 --
--- Name: entries said_why; Type: TRIGGER; Schema: dict; Owner: postgres
+-- Name: entries reason_given; Type: TRIGGER; Schema: dict; Owner: postgres
 --
 
-CREATE TRIGGER said_why BEFORE UPDATE OF changed_why ON dict.entries FOR EACH ROW EXECUTE FUNCTION dict.mark_said_why();
+CREATE TRIGGER reason_given BEFORE UPDATE OF changed_why ON dict.entries FOR EACH ROW EXECUTE FUNCTION dict.mark_reason_given();
 
 
 --
@@ -7447,6 +7446,13 @@ REVOKE ALL ON FUNCTION dict.note_reject(source text, ref dict.key_ref, why text)
 
 
 --
+-- Name: FUNCTION process_feed_queue(most integer); Type: ACL; Schema: dict; Owner: postgres
+--
+
+REVOKE ALL ON FUNCTION dict.process_feed_queue(most integer) FROM PUBLIC;
+
+
+--
 -- Name: FUNCTION publish(of_participant text, of_key_type text, of_type text, content jsonb, of_run uuid); Type: ACL; Schema: dict; Owner: postgres
 --
 
@@ -7461,10 +7467,10 @@ REVOKE ALL ON FUNCTION dict.queue_keys(of_source text, refs dict.key_ref[], were
 
 
 --
--- Name: FUNCTION recalculate_vsync(of_participant text, of_key_type text, OUT entries bigint, OUT vsync text, OUT kept_vsync text, OUT mended_buckets integer); Type: ACL; Schema: dict; Owner: postgres
+-- Name: FUNCTION recalculate_vsync(of_participant text, of_key_type text, OUT entries bigint, OUT vsync text, OUT kept_vsync text, OUT repaired_buckets integer); Type: ACL; Schema: dict; Owner: postgres
 --
 
-REVOKE ALL ON FUNCTION dict.recalculate_vsync(of_participant text, of_key_type text, OUT entries bigint, OUT vsync text, OUT kept_vsync text, OUT mended_buckets integer) FROM PUBLIC;
+REVOKE ALL ON FUNCTION dict.recalculate_vsync(of_participant text, of_key_type text, OUT entries bigint, OUT vsync text, OUT kept_vsync text, OUT repaired_buckets integer) FROM PUBLIC;
 
 
 --
@@ -7521,13 +7527,6 @@ REVOKE ALL ON FUNCTION dict.retry_outbox(messages uuid[]) FROM PUBLIC;
 --
 
 REVOKE ALL ON FUNCTION dict.seed_rate_limit(of_participant text, of_policy text, of_capacity integer, of_refill integer, of_period interval, available integer, overwrite boolean) FROM PUBLIC;
-
-
---
--- Name: FUNCTION settle_feed(most integer); Type: ACL; Schema: dict; Owner: postgres
---
-
-REVOKE ALL ON FUNCTION dict.settle_feed(most integer) FROM PUBLIC;
 
 
 --
@@ -7594,6 +7593,13 @@ REVOKE ALL ON FUNCTION workflow.add_job(run_id uuid, task text, due timestamp wi
 
 
 --
+-- Name: FUNCTION assert_claim(run_id uuid, run_version bigint, worker text); Type: ACL; Schema: workflow; Owner: postgres
+--
+
+REVOKE ALL ON FUNCTION workflow.assert_claim(run_id uuid, run_version bigint, worker text) FROM PUBLIC;
+
+
+--
 -- Name: FUNCTION cancel(run uuid, by_whom text, why text); Type: ACL; Schema: workflow; Owner: postgres
 --
 
@@ -7654,13 +7660,6 @@ REVOKE ALL ON FUNCTION workflow.hand_over(run_id uuid, run_version bigint, worke
 --
 
 REVOKE ALL ON FUNCTION workflow.heartbeat(worker text, graphile_pools text[]) FROM PUBLIC;
-
-
---
--- Name: FUNCTION hold(run_id uuid, run_version bigint, worker text); Type: ACL; Schema: workflow; Owner: postgres
---
-
-REVOKE ALL ON FUNCTION workflow.hold(run_id uuid, run_version bigint, worker text) FROM PUBLIC;
 
 
 --

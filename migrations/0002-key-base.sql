@@ -138,16 +138,16 @@ create table dict.vsync_scans (
   key_type         text not null,
   scanned_at       timestamptz not null,
   entries          bigint not null,
-  mended_buckets   integer not null,
+  repaired_buckets   integer not null,
   primary key (participant, key_type)
 );
 comment on table dict.vsync_scans is
-  'The last full recomputation of each VSync from its entries; mended_buckets > 0 means the kept one was wrong (a disabled trigger, a restore, logical replication).';
+  'The last full recomputation of each VSync from its entries; repaired_buckets > 0 means the kept one was wrong (a disabled trigger, a restore, logical replication).';
 
 -- Triggers: what every writer of entries leaves behind ----------------------------------------------------------------
 
-create trigger said_why before update of changed_why on dict.entries
-  for each row execute function dict.mark_said_why();
+create trigger reason_given before update of changed_why on dict.entries
+  for each row execute function dict.mark_reason_given();
 create trigger touch_entry before update on dict.entries for each row execute function dict.touch_entry();
 
 create trigger entries_inserted after insert on dict.entries
@@ -217,14 +217,14 @@ create table dict.feed_queue (
   key_type     text,
   key          text,
   missed       boolean not null,
-  settle_after xid8
+  look_again_after xid8
 ) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000);
 comment on table dict.feed_queue is
-  'Keys to look at again: those another transaction held while they changed (missed), and those of a source of several tables. No key: all of the source. Only ever appended to by writers. Worked off by dict.settle_feed.';
-comment on column dict.feed_queue.settle_after is
+  'Keys to look at again: those another transaction held while they changed (missed), and those of a source of several tables. No key: all of the source. Only ever appended to by writers. Worked off by dict.process_feed_queue.';
+comment on column dict.feed_queue.look_again_after is
   'Set when first seen: once every transaction before this id has ended, nothing that ran beside the change can be unseen any more.';
-create index feed_queue_missed on dict.feed_queue (participant, key_type, key) where missed and settle_after is null;
-create index feed_queue_due on dict.feed_queue (settle_after);
+create index feed_queue_missed on dict.feed_queue (participant, key_type, key) where missed and look_again_after is null;
+create index feed_queue_due on dict.feed_queue (look_again_after);
 
 -- Key events: what a participant's core system publishes of its keys (Pulsar) -----------------------------------------
 

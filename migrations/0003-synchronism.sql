@@ -68,8 +68,8 @@ create table dict.reconciliations (
   approved_set    text,
   keys_registered bigint not null default 0,
   keys_held       bigint not null default 0,
-  pages_told      integer not null default 0,
-  changes_told    bigint not null default 0
+  pages_published      integer not null default 0,
+  changes_published    bigint not null default 0
 );
 comment on table dict.reconciliations is 'One row a reconciliation: what it found and did. The auditor''s page.';
 comment on column dict.reconciliations.keys_held is 'Keys that its last round left alone because a person holds them.';
@@ -81,9 +81,9 @@ create table dict.rounds (
   round           integer not null,
   snapshot        pg_snapshot not null,
   snapshot_at     timestamptz not null,
-  settled_before  timestamptz not null,
-  way             text check (way in ('EVENT_LOG', 'FILE')),
-  way_reason      text,
+  margin_starts_at  timestamptz not null,
+  found_by        text check (found_by in ('EVENT_LOG', 'FILE')),
+  found_by_reason      text,
   set_hash        text,
   dict_only_cids  bigint,
   local_only_cids bigint,
@@ -98,8 +98,8 @@ create table dict.rounds (
 );
 comment on table dict.rounds is
   'One comparison of a reconciliation: the snapshot kept before its file was asked for, and the frozen set it found.';
-comment on column dict.rounds.settled_before is 'The snapshot''s time less IN_FLIGHT_MARGIN_SECONDS: what changed later is in flight, though the snapshot sees it.';
-comment on column dict.rounds.way is 'How the round found what differs: by replaying both event logs since the last OK, or by DICT''s CID file; way_reason says why.';
+comment on column dict.rounds.margin_starts_at is 'The snapshot''s time less IN_FLIGHT_MARGIN_SECONDS: what changed later is in flight, though the snapshot sees it.';
+comment on column dict.rounds.found_by is 'How the round found what differs: by replaying both event logs since the last OK, or by DICT''s CID file; found_by_reason says why.';
 comment on column dict.rounds.set_hash is
   'SHA-256 over the lines "D|L <cid>\n" in ascending CID order: what a person approves.';
 comment on column dict.rounds.approval_threshold is
@@ -169,8 +169,8 @@ create table dict.undos (
   ended_at    timestamptz,
   keys_undone bigint not null default 0,
   keys_left   bigint not null default 0,
-  pages_told  integer not null default 0,
-  changes_told bigint not null default 0,
+  pages_published  integer not null default 0,
+  changes_published bigint not null default 0,
   outcome     text check (outcome in ('COMPLETED', 'FAILED', 'POISONED', 'CANCELLED', 'TERMINATED'))
 );
 comment on table dict.undos is 'One row an undo: the reconciliation it puts back, who asked for it, and how many keys it put back and left alone.';

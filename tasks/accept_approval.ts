@@ -11,7 +11,7 @@ export default roundActivity<'fresh' | 'stale'>(async ({ run, context }, { setti
   return async (tx) => {
     await approveRound(tx, run.id, round, { by: signal?.by ?? '', reason: signal?.reason ?? '' });
     const { rows } = await tx.query<{ fresh: boolean; foundBy: string | null }>(
-      `select compared_at > workflow.now() - $3 * interval '1 minute' as fresh, way as "foundBy" from dict.rounds
+      `select compared_at > workflow.now() - $3 * interval '1 minute' as fresh, found_by as "foundBy" from dict.rounds
        where run_id = $1 and round = $2`,
       [run.id, round, settings.APPROVAL_FRESH_MINUTES],
     );

@@ -22,7 +22,7 @@ export default roundActivity<'nothing' | 'apply' | 'ask'>(
     const { participant, keyType } = input;
     const { round } = context;
     const { rows } = await pool.query<{ since: Date }>(
-      'select settled_before as since from dict.rounds where run_id = $1 and round = $2',
+      'select margin_starts_at as since from dict.rounds where run_id = $1 and round = $2',
       [run.id, round],
     );
     let events: CidSetEvent[] = [];

@@ -18,17 +18,17 @@ export default sharedActivity<'again' | 'recalculated'>(async ({ input, context,
   }
   return async (tx) => {
     const scan = await recalculateVSync(tx, participant, keyType);
-    if (scan.mendedBuckets > 0) {
+    if (scan.repairedBuckets > 0) {
       log.warn(
-        { keyType: ofVerification ? keyType : undefined, mendedBuckets: scan.mendedBuckets },
+        { keyType: ofVerification ? keyType : undefined, repairedBuckets: scan.repairedBuckets },
         'the kept VSync was wrong and is mended: entries changed without their triggers (disabled, restored or replicated?)',
       );
     }
-    const { entries, vsync, mendedBuckets } = scan;
+    const { entries, vsync, repairedBuckets } = scan;
     return {
       outcome: rest.length > 0 ? 'again' : 'recalculated',
       context: ofVerification ? { toScan: rest } : undefined,
-      detail: { keyType, entries, vsync, mendedBuckets },
+      detail: { keyType, entries, vsync, repairedBuckets },
     };
   };
 });

@@ -43,18 +43,6 @@ export function isFenced(error: unknown): error is DvError {
   return error instanceof DvError && error.code === 'DV_FENCED';
 }
 
-/** Whether workflow.complete_many could take it: it says no itself, but a round trip later. */
-export function leadsStraightOn({ kind }: Claim, result: Result): boolean {
-  const repeats =
-    (kind === 'poll' && result.outcome === 'pending') || (kind === 'loop' && result.outcome === 'again');
-  return (
-    !repeats &&
-    result.children === undefined &&
-    result.continueAsNew === undefined &&
-    result.wakeAfterMs === undefined
-  );
-}
-
 export function runOf(claim: Claim): Step['run'] {
   const { id, machine, workflowKey, correlationId, input, context, parentId, error, failedState } = claim;
   return { id, machine, workflowKey, correlationId, input, context, parentId, error, failedState };

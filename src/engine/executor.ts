@@ -6,7 +6,6 @@ import {
   type Claim,
   type Completion,
   isFenced,
-  leadsStraightOn,
   runOf,
   timedOut,
   toStepError,
@@ -239,12 +238,10 @@ export class Executor<S> {
     );
   }
 
-  /** With others that end at the same moment, if all that follows is a next step or an end. */
+  /** Together with others that end at the same moment, where workflow.complete_many takes it; else alone. */
   async #completeTogether(claim: Claim, result: Result): Promise<Claim | null> {
-    if (leadsStraightOn(claim, result)) {
-      const next = await this.#completions.ask({ id: claim.id, version: claim.version, result });
-      if (next !== undefined) return next;
-    }
+    const next = await this.#completions.ask({ id: claim.id, version: claim.version, result });
+    if (next !== undefined) return next;
     return this.#complete(this.#options.pool, claim, result);
   }
 
@@ -281,7 +278,7 @@ export class Executor<S> {
     return inTransaction(
       this.#options.pool,
       async (tx) => {
-        await tx.query('select workflow.hold($1, $2, $3)', this.#fence(claim));
+        await tx.query('select workflow.assert_claim($1, $2, $3)', this.#fence(claim));
         return work(tx);
       },
       { signal },

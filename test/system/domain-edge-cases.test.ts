@@ -5,67 +5,73 @@ import { describe, expect, test } from 'vitest';
 const COVERED: Record<string, Record<string, readonly [file: string, ...names: string[]][]>> = {
   'CID and VSync': {
     "BACEN's own vectors": [
-      ['dict/cid.test.ts', "BACEN's vector: message and CID"],
-      ['dict/cid-sql.test.ts', "the column has BACEN's own CID"],
-      ['dict/vsync.test.ts', "BACEN's vector"],
+      ['test/unit/dict/entry/cid.test.ts', "BACEN's vector: message and CID"],
+      ['test/unit/dict/entry/cid-sql.test.ts', "the column has BACEN's own CID"],
+      ['test/unit/dict/vsync/vsync.test.ts', "BACEN's vector"],
     ],
-    'null is ""': [['dict/cid.test.ts', 'a null is an empty text']],
+    'null is ""': [['test/unit/dict/entry/cid.test.ts', 'a null is an empty text']],
     'byte-exact: no trimming, case folding or normalisation; zeros count': [
-      ['dict/cid.test.ts', 'every attribute counts, byte by byte'],
-      ['dict/csv.test.ts', 'NFD stays NFD'],
-      ['dict/import.test.ts', 'odd characters arrive byte by byte'],
-      ['dict/cid-sql.test.ts', 'the column equals computeCid for any text'],
+      ['test/unit/dict/entry/cid.test.ts', 'every attribute counts, byte by byte'],
+      ['test/unit/dict/key-base/csv.test.ts', 'NFD stays NFD'],
+      ['test/unit/dict/key-base/import.test.ts', 'odd characters arrive byte by byte'],
+      ['test/unit/dict/entry/cid-sql.test.ts', 'the column equals computeCid for any text'],
     ],
     'the opening date is not part of it': [
-      ['dict/cid.test.ts', 'the opening date, the owner type and the case of the RequestId do not'],
-      ['dict/replay-source.test.ts', 'what is no part of the CID changed'],
+      [
+        'test/unit/dict/entry/cid.test.ts',
+        'the opening date, the owner type and the case of the RequestId do not',
+      ],
+      ['test/unit/dict/event-log/replay-source.test.ts', 'what is no part of the CID changed'],
     ],
     'updateEntry keeps the RequestId; a claim brings another': [
-      ['simulator/directory.test.ts', 'updateEntry keeps the RequestId, changes the CID'],
-      ['e2e/while-keys-change.test.ts', 'the claimer gains the key'],
+      ['test/unit/simulator/directory.test.ts', 'updateEntry keeps the RequestId, changes the CID'],
+      ['test/system/e2e/while-keys-change.test.ts', 'the claimer gains the key'],
     ],
     'a CID can come back (A → B → A)': [
-      ['dict/cid-log.test.ts', 'a content that comes back (A → B → A)'],
-      ['dict/event-log.test.ts', 'the last event of a CID tells (A → B → A)'],
-      ['dict/replay-source.test.ts', 'A → B → A: A was there and is there'],
-      ['dict/in-flight.test.ts', 'A → B → A since the snapshot'],
+      ['test/unit/dict/key-base/cid-log.test.ts', 'a content that comes back (A → B → A)'],
+      ['test/unit/dict/event-log/event-log.test.ts', 'the last event of a CID tells (A → B → A)'],
+      ['test/unit/dict/event-log/replay-source.test.ts', 'A → B → A: A was there and is there'],
+      ['test/unit/dict/repair/in-flight.test.ts', 'A → B → A since the snapshot'],
     ],
     'the empty set is 64 zeros': [
-      ['dict/vsync.test.ts', 'the empty set is 64 zeros'],
-      ['e2e/verification.test.ts', 'is in sync where neither side has a key'],
+      ['test/unit/dict/vsync/vsync.test.ts', 'the empty set is 64 zeros'],
+      ['test/system/e2e/verification.test.ts', 'is in sync where neither side has a key'],
     ],
     'an ISPB is 8 digits, leading zeros count': [
-      ['dict/entry-validation.test.ts', 'an ISPB is 8 digits, leading zeros included'],
+      ['test/unit/dict/entry/entry-validation.test.ts', 'an ISPB is 8 digits, leading zeros included'],
     ],
     'indirect participants: one installation serves several ISPBs': [
-      ['e2e/verification.test.ts', 'of all configured participants is one run each'],
-      ['dict/rate-limits.test.ts', "participants don't share"],
+      ['test/system/e2e/verification.test.ts', 'of all configured participants is one run each'],
+      ['test/unit/dict/rate-limits.test.ts', "participants don't share"],
     ],
     'keep every CID ever generated': [
-      ['dict/cid-log.test.ts', 'soft removal, return, deletion and truncation each say why'],
-      ['dict/vsync-model.test.ts', 'every CID is logged once as it leaves'],
+      [
+        'test/unit/dict/key-base/cid-log.test.ts',
+        'soft removal, return, deletion and truncation each say why',
+      ],
+      ['test/unit/dict/vsync/vsync-model.test.ts', 'every CID is logged once as it leaves'],
     ],
   },
   'the five operations and their limits': {
     'DICT answers OK or NOK only; a NOK is believed after three fresh reads': [
-      ['e2e/while-keys-change.test.ts', 'a key on its way between two reads', 'apart in time'],
+      ['test/system/e2e/while-keys-change.test.ts', 'a key on its way between two reads', 'apart in time'],
     ],
     'createCidSetFile and createSyncVerification take no idempotency key': [
       [
-        'dict/sync-verification.test.ts',
+        'test/unit/dict/vsync/sync-verification.test.ts',
         'the intent is there while DICT is asked, and stays when no answer comes',
       ],
-      ['dict/reconciliation-log.test.ts', 'each CID file is noted before it is asked for'],
-      ['model/model.test.ts', 'whatever happens in whatever order'],
+      ['test/unit/dict/log/reconciliation-log.test.ts', 'each CID file is noted before it is asked for'],
+      ['test/adversity/model/model.test.ts', 'whatever happens in whatever order'],
     ],
     'token buckets per participant, refilled by whole periods': [
-      ['dict/rate-limits.test.ts', 'two workers share the buckets', 'refills by whole periods'],
-      ['dict/rate-limits-seeding.test.ts', 'with what DICT says it has left'],
+      ['test/unit/dict/rate-limits.test.ts', 'two workers share the buckets', 'refills by whole periods'],
+      ['test/unit/dict/rate-limits-seeding.test.ts', 'with what DICT says it has left'],
     ],
     'an empty bucket: 429 without Retry-After; 503 carries one': [
-      ['simulator/limits.test.ts', '429 of an empty bucket has no Retry-After, 503 has one'],
+      ['test/unit/simulator/limits.test.ts', '429 of an empty bucket has no Retry-After, 503 has one'],
       [
-        'dict/rate-limits.test.ts',
+        'test/unit/dict/rate-limits.test.ts',
         'empties the local bucket',
         'waits for one token: 36 minutes, not the day',
         'keeps Retry-After',
@@ -73,117 +79,147 @@ const COVERED: Record<string, Record<string, readonly [file: string, ...names: s
       ],
     ],
     'file polling: 10 a minute for all five types together': [
-      ['dict/rate-limits.test.ts', 'stays within 10 in any 60 seconds'],
-      ['e2e/cid-file.test.ts', 'is polled after 1, 2, 4, … seconds'],
+      ['test/unit/dict/rate-limits.test.ts', 'stays within 10 in any 60 seconds'],
+      ['test/system/e2e/cid-file.test.ts', 'is polled after 1, 2, 4, … seconds'],
     ],
     'files stuck in REQUESTED, in ERROR or UNAVAILABLE': [
-      ['e2e/cid-file.test.ts', 'is waited for 10 minutes', 'an unusable CID file is refused whole'],
+      [
+        'test/system/e2e/cid-file.test.ts',
+        'is waited for 10 minutes',
+        'an unusable CID file is refused whole',
+      ],
     ],
     'AVAILABLE files whose Url gives 404': [
-      ['e2e/cid-file.test.ts', 'gone (%i) when it is to be downloaded'],
+      ['test/system/e2e/cid-file.test.ts', 'gone (%i) when it is to be downloaded'],
     ],
     'Bytes and Sha256 before one line is believed': [
-      ['dict/compare/scan.test.ts', 'a wrong size or hash is what is told, whatever the lines are'],
-      ['e2e/cid-file.test.ts', 'wrong Sha256'],
+      ['test/unit/dict/compare/scan.test.ts', 'a wrong size or hash is what is told, whatever the lines are'],
+      ['test/system/e2e/cid-file.test.ts', 'wrong Sha256'],
     ],
     'lowercase or uppercase hex, no order': [
-      ['dict/compare/scan.test.ts', 'any legal spelling of the lines gives the same buckets'],
-      ['e2e/cid-file.test.ts', 'upper case'],
+      ['test/unit/dict/compare/scan.test.ts', 'any legal spelling of the lines gives the same buckets'],
+      ['test/system/e2e/cid-file.test.ts', 'upper case'],
     ],
-    'a CID twice in the file': [['e2e/cid-file.test.ts', 'a CID twice: warned of and counted once']],
+    'a CID twice in the file': [
+      ['test/system/e2e/cid-file.test.ts', 'a CID twice: warned of and counted once'],
+    ],
     'a file of zero CIDs is legal': [
-      ['e2e/reconciliation.test.ts', 'nothing where both sides are empty', 'a base that DICT has nothing of'],
+      [
+        'test/system/e2e/reconciliation.test.ts',
+        'nothing where both sides are empty',
+        'a base that DICT has nothing of',
+      ],
     ],
     'events: both ends inclusive, pages overlap, repeats are dropped': [
-      ['dict/event-log.test.ts', 'both ends are inclusive', 'pages overlap by their last timestamp'],
+      [
+        'test/unit/dict/event-log/event-log.test.ts',
+        'both ends are inclusive',
+        'pages overlap by their last timestamp',
+      ],
     ],
     'a whole page, and more than a page, at one timestamp': [
       [
-        'dict/event-log.test.ts',
+        'test/unit/dict/event-log/event-log.test.ts',
         'a whole page at one timestamp is stepped over',
         'more than a page at one timestamp cannot be had',
       ],
     ],
     'SyncVerifierStart is the VSync after the first event, End = Start XOR the others': [
-      ['dict/event-log.test.ts', 'a page that does not link up is noticed'],
-      ['simulator/events.test.ts', 'the log, read page by page'],
+      ['test/unit/dict/event-log/event-log.test.ts', 'a page that does not link up is noticed'],
+      ['test/unit/simulator/events.test.ts', 'the log, read page by page'],
     ],
     'events up to 5 s late': [
-      ['dict/event-log.test.ts', 'events that show late are left out', 'comes to show behind us'],
-      ['dict/arrivals.test.ts', 'when the log does not show the change yet'],
-      ['e2e/event-log.test.ts', 'an event was late'],
+      [
+        'test/unit/dict/event-log/event-log.test.ts',
+        'events that show late are left out',
+        'comes to show behind us',
+      ],
+      ['test/unit/dict/repair/recent-dict-additions.test.ts', 'when the log does not show the change yet'],
+      ['test/system/e2e/event-log.test.ts', 'an event was late'],
     ],
     'between confirmClaim and completeClaim the key is in nobody’s set': [
       [
-        'e2e/while-keys-change.test.ts',
+        'test/system/e2e/while-keys-change.test.ts',
         'the donor loses the key: gone with confirmClaim',
         'confirmed while a reconciliation runs',
       ],
     ],
     '404 for a listed CID: superseded, the events are read again': [
-      ['dict/repair.test.ts', 'DICT no longer has the CID: superseded'],
-      ['dict/arrivals.test.ts', 'is not removed when its DICT half is superseded'],
-      ['e2e/rounds.test.ts', 'is no reason to remove or to forget'],
+      ['test/unit/dict/repair/repair.test.ts', 'DICT no longer has the CID: superseded'],
+      [
+        'test/unit/dict/repair/recent-dict-additions.test.ts',
+        'is not removed when its DICT half is superseded',
+      ],
+      ['test/system/e2e/rounds.test.ts', 'is no reason to remove or to forget'],
     ],
     '403: configuration, not retried': [
-      ['e2e/bridge-failures.test.ts', 'for want of permission is not asked about again'],
+      ['test/system/e2e/bridge-failures.test.ts', 'for want of permission is not asked about again'],
     ],
     'a permanent 500 for one CID: put aside with its correlation id': [
       [
-        'dict/lookups-resumed.test.ts',
+        'test/unit/dict/repair/lookups-resumed.test.ts',
         'on one CID: asked three times',
         'on all of them: that is an outage',
         'on the few that are pending and on every other CID: an outage likewise',
         'on all that are pending, but not on others: put aside',
       ],
-      ['e2e/while-keys-change.test.ts', 'beside every kind of divergence'],
+      ['test/system/e2e/while-keys-change.test.ts', 'beside every kind of divergence'],
     ],
   },
   'who is right, and what is corrected': {
     'in DICT, not local: added exactly as DICT has it, its CID recomputed': [
       [
-        'dict/repair.test.ts',
+        'test/unit/dict/repair/repair.test.ts',
         'in DICT, not local: added exactly as DICT has it',
         'an entry with another CID than asked for is refused',
       ],
     ],
-    'local, not in DICT: removed': [['dict/repair.test.ts', 'local, not in DICT: removed softly']],
+    'local, not in DICT: removed': [
+      ['test/unit/dict/repair/repair.test.ts', 'local, not in DICT: removed softly'],
+    ],
     'the exception of §3.3: registered at DICT by a person’s decision, never an EVP': [
-      ['undo/register.test.ts', 'is registered at DICT as it is here', 'for an EVP'],
+      ['test/system/undo/register.test.ts', 'is registered at DICT as it is here', 'for an EVP'],
     ],
     'all five types, at most 36 hours apart': [
-      ['e2e/schedule.test.ts', 'starts one verification of all types a tick'],
-      ['deadline/deadline.test.ts', 'an OK is good for 36 hours, to the second'],
+      ['test/system/e2e/schedule.test.ts', 'starts one verification of all types a tick'],
+      ['test/system/deadline/deadline.test.ts', 'an OK is good for 36 hours, to the second'],
     ],
     'in both with other values: two divergences, one change': [
-      ['dict/repair.test.ts', 'corrected, both CIDs decided as one change'],
+      ['test/unit/dict/repair/repair.test.ts', 'corrected, both CIDs decided as one change'],
     ],
     'after correcting, the VSync is computed again from the local base; still NOK means start over': [
-      ['e2e/rounds.test.ts', 'once, for something new in DICT', 'always, though nothing differs'],
+      ['test/system/e2e/rounds.test.ts', 'once, for something new in DICT', 'always, though nothing differs'],
     ],
     'a verification computed from DICT’s own events proves nothing about the base': [
       [
-        'e2e/event-log.test.ts',
+        'test/system/e2e/event-log.test.ts',
         'when the replay does not add up',
         'when DICT says NOK to what the replay led to',
       ],
-      ['e2e/kept-vsync.test.ts', 'is mended before the first verification sends it'],
+      ['test/system/e2e/kept-vsync.test.ts', 'is mended before the first verification sends it'],
     ],
     'nothing is removed that appeared locally, or in DICT’s events, after the snapshot': [
-      ['dict/in-flight.test.ts', 'a key changed since the snapshot', "a CID that DICT's log names"],
-      ['e2e/in-flight.test.ts', 'added locally and on its way to DICT: not removed'],
-      ['model/model.test.ts', 'whatever happens in whatever order'],
+      [
+        'test/unit/dict/repair/in-flight.test.ts',
+        'a key changed since the snapshot',
+        "a CID that DICT's log names",
+      ],
+      ['test/system/e2e/in-flight.test.ts', 'added locally and on its way to DICT: not removed'],
+      ['test/adversity/model/model.test.ts', 'whatever happens in whatever order'],
     ],
     'a transaction under way at the snapshot': [
-      ['dict/replay-source.test.ts', 'a transaction under way at the snapshot'],
-      ['dict/in-flight.test.ts', 'by a transaction that the snapshot does not see'],
+      ['test/unit/dict/event-log/replay-source.test.ts', 'a transaction under way at the snapshot'],
+      ['test/unit/dict/repair/in-flight.test.ts', 'by a transaction that the snapshot does not see'],
     ],
     'key operations are never blocked': [
-      ['dict/vsync-concurrency.test.ts', 'wait neither for each other nor for an open import, nor a fold'],
-      ['dict/import.test.ts', 'an import does not wait for a writer of other keys'],
+      [
+        'test/unit/dict/vsync/vsync-concurrency.test.ts',
+        'wait neither for each other nor for an open import, nor a fold',
+      ],
+      ['test/unit/dict/key-base/import.test.ts', 'an import does not wait for a writer of other keys'],
     ],
     'homologation: 1,000 keys, BACEN changing by itself, claims arriving, OK reached': [
-      ['e2e/homologation.test.ts', 'the homologation test'],
+      ['test/system/e2e/homologation.test.ts', 'the homologation test'],
     ],
   },
 };
@@ -192,7 +228,7 @@ for (const [chapter, rules] of Object.entries(COVERED)) {
   describe(chapter, () => {
     test.each(Object.entries(rules))('%s', (_, tests) => {
       for (const [file, ...names] of tests) {
-        const text = readFileSync(new URL(file, import.meta.url), 'utf8');
+        const text = readFileSync(new URL(`../../${file}`, import.meta.url), 'utf8');
         expect(names, `which tests of ${file}`).not.toEqual([]);
         // A test's name, or enough of it to be no other's.
         for (const name of names) expect(name.length, `"${name}" of ${file}`).toBeGreaterThan(8);

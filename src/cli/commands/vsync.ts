@@ -74,7 +74,7 @@ async function read(pool: Pool, participant: string, keyType: KeyType, options: 
   if (options.recalculate !== true) return readVSync(pool, participant, keyType);
   if (process.stderr.isTTY) printNote(`Recalculating ${participant} ${keyType}…`);
   const recalculated = await recalculateVSync(pool, participant, keyType);
-  return { ...recalculated, wasWrong: recalculated.mendedBuckets > 0 };
+  return { ...recalculated, wasWrong: recalculated.repairedBuckets > 0 };
 }
 
 function show(vsyncs: readonly Row[]): string {

@@ -68,7 +68,7 @@ export async function disconnectSource(db: Db, name: string): Promise<void> {
 export async function processFeedQueue(db: Db, batch = 1000): Promise<number> {
   let settled = 0;
   for (;;) {
-    const { rows } = await db.query<{ n: number }>('select dict.settle_feed($1) as n', [batch]);
+    const { rows } = await db.query<{ n: number }>('select dict.process_feed_queue($1) as n', [batch]);
     const n = one(rows).n;
     settled += n;
     if (n < batch) return settled;

@@ -104,7 +104,7 @@ const REPORT = `
   sampled as (
     select cid, kind, row_number() over (partition by kind order by cid) as n from marked
     order by n, kind limit ${SAMPLE})
-  select o.participant, o.key_type as "keyType", o.round, o.compared_at as "comparedAt", o.way as "foundBy", o.way_reason as "foundByReason",
+  select o.participant, o.key_type as "keyType", o.round, o.compared_at as "comparedAt", o.found_by as "foundBy", o.found_by_reason as "foundByReason",
     o.set_hash as "setHash", o.approval_threshold::float8 as threshold,
     (select count(*) from (select distinct cid, side from dict.divergences where run_id = $1) f)::float8 as "foundInAllRounds",
     (select json_build_object('cids', count(*), 'pending', count(*) filter (where decision = 'PENDING'),

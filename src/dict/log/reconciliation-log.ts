@@ -26,7 +26,7 @@ export async function openReconciliation(
  */
 export async function openRound(db: Db, runId: string, marginSeconds: number): Promise<number> {
   const { rows } = await db.query<{ round: number }>(
-    `insert into dict.rounds (run_id, round, snapshot, snapshot_at, settled_before)
+    `insert into dict.rounds (run_id, round, snapshot, snapshot_at, margin_starts_at)
      select $1, coalesce(max(round), 0) + 1, pg_current_snapshot(), workflow.now(), workflow.now() - $2 * interval '1 second'
      from dict.rounds where run_id = $1
      returning round`,
@@ -117,7 +117,7 @@ export async function recordFindings(
 ): Promise<void> {
   const { rows } = await tx.query<{ written: number }>(
     `with noted as (
-       update dict.rounds set way = $3, way_reason = $4, set_hash = $5, dict_only_cids = $6, local_only_cids = $7,
+       update dict.rounds set found_by = $3, found_by_reason = $4, set_hash = $5, dict_only_cids = $6, local_only_cids = $7,
          file_cids = $8, file_duplicates = $9, compared_at = workflow.now()
        where run_id = $1 and round = $2)
      select count(*)::float8 as written from dict.divergences where run_id = $1 and round = $2`,

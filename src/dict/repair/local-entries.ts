@@ -10,14 +10,14 @@ export interface LocalRow {
   key: string;
   cid: string;
   present: boolean;
-  settled: boolean;
+  notInFlight: boolean;
   content: unknown;
 }
 
 // Locks in key order: two repairs, or a repair and a writer of many keys, then do not wait for each other in a ring.
 const lockWhere = (condition: string) => `
   select e.key, encode(e.cid, 'hex') as cid, e.removed_at is null as present,
-    not dict.in_flight(e.changed_xid, e.since, e.changed_why, r) and not dict.feed_missed(e.participant, e.key_type, e.key) as settled, dict.entry_json(e) as content
+    not dict.in_flight(e.changed_xid, e.since, e.changed_why, r) and not dict.feed_missed(e.participant, e.key_type, e.key) as "notInFlight", dict.entry_json(e) as content
   from dict.entries e, dict.rounds r
   where r.run_id = $1 and r.round = $2 and e.participant = $3 and e.key_type = $4 and ${condition}
   order by e.key for update of e`;

@@ -37,7 +37,7 @@ export async function readRecentDictAdditions(
   call: CallOptions,
 ): Promise<RecentDictAdditions> {
   const { rows } = await db.query<{ since: Date; superseded: string[] }>(
-    `select settled_before as since, array(
+    `select margin_starts_at as since, array(
          select encode(cid, 'hex') from dict.divergences d
          where d.run_id = r.run_id and d.round = r.round and side = 'DICT_ONLY' and decision = 'SUPERSEDED'
            and key is null) as superseded

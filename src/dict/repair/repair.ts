@@ -131,7 +131,7 @@ async function decideDictOnly(tx: Db, round: Round, findings: readonly Finding[]
     const row = local.get(key);
     if (held.has(key)) {
       decided.push(leftHeld(finding, key, row));
-    } else if (row?.settled === false || (row === undefined && left.has(key))) {
+    } else if (row?.notInFlight === false || (row === undefined && left.has(key))) {
       decided.push(inFlight(finding, key, row));
     } else if (row === undefined) {
       additions.push(entry);
@@ -200,7 +200,7 @@ async function decideLocalOnly(
       decided.push(registered(finding, key, row));
     } else if (key !== undefined && held.has(key)) {
       decided.push(leftHeld(finding, key, row));
-    } else if (row === undefined || !row.settled) {
+    } else if (row === undefined || !row.notInFlight) {
       decided.push(inFlight(finding, key, row));
     } else if (finding.says === 'ABSENT' && finding.keep === true) {
       const why = 'it was to be registered at DICT and could not be at that moment';
@@ -252,7 +252,7 @@ function registered(finding: Finding, key: string | undefined, row: LocalRow | u
     ...base(finding),
     ...content,
     decision: 'REGISTERED',
-    why: row?.settled === true ? undefined : 'the key has changed locally since it was registered',
+    why: row?.notInFlight === true ? undefined : 'the key has changed locally since it was registered',
     key,
   };
 }

@@ -23,7 +23,7 @@ export async function readVSync(db: Db, participant: string, keyType: KeyType): 
 export interface Recalculation extends KeptVSync {
   keptVsync: string;
   /** How many buckets were wrong and are mended; 0 as long as every change went through the triggers. */
-  mendedBuckets: number;
+  repairedBuckets: number;
 }
 
 /** Computes a VSync from the entries in one snapshot, and mends the kept one (Manual §9: the proof comes from the local base). */
@@ -36,14 +36,14 @@ export async function recalculateVSync(
     entries: string;
     vsync: string;
     kept_vsync: string;
-    mended_buckets: number;
+    repaired_buckets: number;
   }>('select * from dict.recalculate_vsync($1, $2)', [participant, keyType]);
   const row = one(rows);
   return {
     entries: Number(row.entries),
     vsync: row.vsync,
     keptVsync: row.kept_vsync,
-    mendedBuckets: row.mended_buckets,
+    repairedBuckets: row.repaired_buckets,
   };
 }
 

@@ -20,9 +20,9 @@ begin
   select * into s from workflow.states
   where machine = r.machine and version = r.machine_version and state = r.state;
   if s.kind = 'wait' then
-    r := workflow.settle(r, s);
+    r := workflow.advance_waits(r, s);
   end if;
-  return workflow.go_on(r, worker, true);
+  return workflow.schedule_next(r, worker, true);
 end $$;
 comment on function workflow.claim(uuid, text) is
   'Claims a run''s due step for a worker: raises version and attempt, writes STARTED. Returns the step as JSON, or null.';

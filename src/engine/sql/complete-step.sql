@@ -16,12 +16,11 @@ declare
   detail jsonb := result -> 'detail';
   straight jsonb;
 begin
-  if not result ?| array['children', 'continueAsNew', 'wakeAfterMs'] then
-    select m.next into straight from workflow.complete_many(
-      worker, jsonb_build_array(jsonb_build_object('id', run_id, 'version', run_version, 'result', result)), stay) m;
-    if found then
-      return straight;
-    end if;
+  -- The simple cases have one text, and it decides itself which they are.
+  select m.next into straight from workflow.complete_many(
+    worker, jsonb_build_array(jsonb_build_object('id', run_id, 'version', run_version, 'result', result)), stay) m;
+  if found then
+    return straight;
   end if;
 
   n := workflow.now();
@@ -68,11 +67,11 @@ begin
       entered_at = case when s.kind = 'loop' then n else entered_at end
     where id = r.id returning * into r;
   else
-    r := workflow.enter(r, target, result -> 'continueAsNew');
+    r := workflow.enter_state(r, target, result -> 'continueAsNew');
     if result ? 'wakeAfterMs' and r.status = 'RUNNING' then
       update workflow.runs set wake_at = n + (result ->> 'wakeAfterMs')::double precision * interval '1 millisecond'
       where id = r.id returning * into r;
     end if;
   end if;
-  return workflow.go_on(r, worker, stay);
+  return workflow.schedule_next(r, worker, stay);
 end $$;

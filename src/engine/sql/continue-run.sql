@@ -13,6 +13,6 @@ begin
   if found and fresh.status = 'WAITING' then
     select * into s from workflow.states
     where machine = fresh.machine and version = fresh.machine_version and state = fresh.state;
-    perform workflow.go_on(workflow.settle(fresh, s), null, false);
+    perform workflow.schedule_next(workflow.advance_waits(fresh, s), null, false);
   end if;
 end $$;

@@ -33,7 +33,7 @@ begin
       error = case when u.failed_state is null then fail_step.error else u.error end,
       wake_at = n + pause, claimed_by = null, claimed_at = null, updated_at = n
     where id = r.id returning * into r;
-    return workflow.go_on(r, worker, false);
+    return workflow.schedule_next(r, worker, false);
   end if;
 
   if r.cancel_requested_at is not null then
@@ -49,5 +49,5 @@ begin
     return null;
   end if;
   update workflow.runs u set error = fail_step.error, failed_state = r.state where id = r.id returning * into r;
-  return workflow.go_on(workflow.enter(r, target), worker, stay);
+  return workflow.schedule_next(workflow.enter_state(r, target), worker, stay);
 end $$;

@@ -8,5 +8,5 @@ begin
   perform workflow.log(r, 'RELEASED', n);
   update workflow.runs set attempt = attempt - 1, wake_at = n, claimed_by = null, claimed_at = null, updated_at = n
   where id = r.id returning * into r;
-  perform workflow.go_on(r, worker, false);
+  perform workflow.schedule_next(r, worker, false);
 end $$;

@@ -26,7 +26,7 @@ begin
     perform workflow.raise_error('DV_RUN_KEY_OPEN', format('Another open run has the key %s. Wait for it or cancel it, then retry.', r.workflow_key));
   end;
   perform workflow.log(r, 'RETRIED', n, detail => jsonb_strip_nulls(jsonb_build_object('by', by_whom, 'reason', why)));
-  perform workflow.go_on(r, null, false);
+  perform workflow.schedule_next(r, null, false);
   return r.state;
 end $$;
 comment on function workflow.retry(uuid, text, text) is

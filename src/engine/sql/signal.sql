@@ -21,8 +21,8 @@ begin
     select * into s from workflow.states
     where machine = r.machine and version = r.machine_version and state = r.state;
     if s.kind = 'wait' then
-      r := workflow.settle(r, s);
-      perform workflow.go_on(r, null, false);
+      r := workflow.advance_waits(r, s);
+      perform workflow.schedule_next(r, null, false);
     end if;
   end if;
 end $$;

@@ -27,7 +27,7 @@ begin
         perform workflow.add_first_jobs(array[r.id], array[s.task]);
       else
         -- A machine may begin with a wait or an end.
-        perform workflow.go_on(workflow.settle(r, s), null, false);
+        perform workflow.schedule_next(workflow.advance_waits(r, s), null, false);
       end if;
       return r.id;
     end if;

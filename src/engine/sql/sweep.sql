@@ -38,10 +38,10 @@ begin
     run_id := r.id;
     begin
       r := workflow.abandon(r);
-      perform workflow.go_on(r, null, false);
+      perform workflow.schedule_next(r, null, false);
       what := case r.status when 'POISONED' then 'poisoned' else 'abandoned' end;
     exception when others then
-      what := 'not mended';
+      what := 'not repaired';
     end;
     return next;
   end loop;
@@ -55,10 +55,10 @@ begin
     begin
       update workflow.runs x set wake_at = case x.status when 'WAITING' then x.deadline else n end, updated_at = n
       where x.id = r.id returning * into r;
-      perform workflow.go_on(r, null, false);
-      what := 'no way on';
+      perform workflow.schedule_next(r, null, false);
+      what := 'not scheduled';
     exception when others then
-      what := 'not mended';
+      what := 'not repaired';
     end;
     return next;
   end loop;
@@ -75,12 +75,12 @@ begin
            for update of x skip locked loop
     run_id := r.id;
     begin
-      perform workflow.go_on(workflow.settle(r, (
+      perform workflow.schedule_next(workflow.advance_waits(r, (
         select s from workflow.states s
         where (s.machine, s.version, s.state) = (r.machine, r.machine_version, r.state))), null, false);
       what := 'not woken';
     exception when others then
-      what := 'not mended';
+      what := 'not repaired';
     end;
     return next;
   end loop;
@@ -98,10 +98,10 @@ begin
      for update of r skip locked', graphile) loop
     run_id := r.id;
     begin
-      perform workflow.go_on(r, null, false);
+      perform workflow.schedule_next(r, null, false);
       what := 'without job';
     exception when others then
-      what := 'not mended';
+      what := 'not repaired';
     end;
     return next;
   end loop;

@@ -98,20 +98,20 @@ export async function readPublished(
   runId: string,
 ): Promise<{ pageCount: number; changeCount: number }> {
   const { rows } = await tx.query<{ pageCount: number; changeCount: number }>(
-    `select pages_told as "pageCount", changes_told::float8 as "changeCount" from dict.reconciliations where run_id = $1
+    `select pages_published as "pageCount", changes_published::float8 as "changeCount" from dict.reconciliations where run_id = $1
      union all
-     select pages_told, changes_told::float8 from dict.undos where undo_run_id = $1`,
+     select pages_published, changes_published::float8 from dict.undos where undo_run_id = $1`,
     [runId],
   );
   return one(rows);
 }
 
 const COUNT_RECONCILIATION = `
-  update dict.reconciliations set pages_told = pages_told + $2, changes_told = changes_told + $3
-  where run_id = $1 returning pages_told`;
+  update dict.reconciliations set pages_published = pages_published + $2, changes_published = changes_published + $3
+  where run_id = $1 returning pages_published`;
 const COUNT_UNDO = `
-  update dict.undos set pages_told = pages_told + $2, changes_told = changes_told + $3
-  where undo_run_id = $1 returning pages_told`;
+  update dict.undos set pages_published = pages_published + $2, changes_published = changes_published + $3
+  where undo_run_id = $1 returning pages_published`;
 
 /** Counts pages about to be told; the number of the last one before them. */
 async function countPages(
@@ -121,8 +121,8 @@ async function countPages(
   pages: number,
   changes: number,
 ): Promise<number> {
-  const { rows } = await tx.query<{ pages_told: number }>(count, [runId, pages, changes]);
-  return one(rows).pages_told - pages;
+  const { rows } = await tx.query<{ pages_published: number }>(count, [runId, pages, changes]);
+  return one(rows).pages_published - pages;
 }
 
 /** With the CIDs beside the content: they stay when content is left out. */

@@ -109,7 +109,7 @@ export async function expectInvariants(pool: Pool, dict: SimulatedDict, particip
 
   for (const keyType of KEY_TYPES) {
     const kept = await pool.query<{ vsync: string; mended: number }>(
-      'select kept_vsync as vsync, mended_buckets as mended from dict.recalculate_vsync($1, $2)',
+      'select kept_vsync as vsync, repaired_buckets as mended from dict.recalculate_vsync($1, $2)',
       [participant, keyType],
     );
     expect(kept.rows).toEqual([{ vsync: dict.directory.set(participant, keyType).vsync(), mended: 0 }]);

@@ -188,14 +188,14 @@ export class Witness {
   }
 
   async #noteRounds(state: string, began: number, now: number): Promise<void> {
-    const { rows } = await this.#pool.query<{ id: string; way: string | null; reason: string | null }>(
-      `select run_id || ' ' || round as id, way, way_reason as reason from dict.rounds order by run_id, round`,
+    const { rows } = await this.#pool.query<{ id: string; foundBy: string | null; reason: string | null }>(
+      `select run_id || ' ' || round as id, found_by as "foundBy", found_by_reason as reason from dict.rounds order by run_id, round`,
     );
-    for (const { id, way, reason } of rows) {
+    for (const { id, foundBy, reason } of rows) {
       const known = this.#rounds.get(id);
       if (known === undefined) this.#rounds.set(id, { at: now, order: ++this.#order });
       else if (state === 'judge') known.judgedFrom ??= began;
-      if (state === 'judge' && way !== null) this.tell(now, `    by ${way}: ${reason}`);
+      if (state === 'judge' && foundBy !== null) this.tell(now, `    by ${foundBy}: ${reason}`);
     }
   }
 

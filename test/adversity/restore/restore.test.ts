@@ -117,7 +117,7 @@ async function goesOn({ dict, env, asks, polls }: Installation, url: string): Pr
     expect(await localBase(pool)).toEqual(dictBase({ dict }));
     for (const keyType of KEY_TYPES) {
       const { rows } = await pool.query(
-        'select mended_buckets as mended from dict.recalculate_vsync($1, $2)',
+        'select repaired_buckets as mended from dict.recalculate_vsync($1, $2)',
         [ISPB, keyType],
       );
       expect(rows).toEqual([{ mended: 0 }]);

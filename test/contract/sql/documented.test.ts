@@ -34,14 +34,14 @@ test('every function of docs/reference/sql.md exists, with just these parameters
 test('a role that is granted the API may call just the functions that docs/reference/sql.md puts before the grant', async () => {
   const role = `api_${database.url.slice(-12)}`;
   await query(`create role ${role}`);
-  await query('select workflow.grant_ways_in($1)', [role]);
+  await query('select workflow.grant_api($1)', [role]);
   const rows = await query<{ name: string }>(
     `select n.nspname || '.' || p.proname as name from pg_proc p join pg_namespace n on n.oid = p.pronamespace
      cross join aclexplode(p.proacl) a
      where n.nspname in ('dict', 'workflow') and a.grantee = $1::regrole`,
     [role],
   );
-  const before = documentedFunctions.slice(0, documentedFunctions.indexOf('workflow.grant_ways_in'));
+  const before = documentedFunctions.slice(0, documentedFunctions.indexOf('workflow.grant_api'));
   expect(rows.map(({ name }) => name).sort()).toEqual(before.sort());
   await query(`drop owned by ${role}; drop role ${role}`);
 });

@@ -166,7 +166,7 @@ describe("in the caller's transaction", () => {
       );
       await expect(client.query('select dict.start_verification()')).rejects.toMatchObject({ code: '42501' });
       await client.query(
-        `rollback to s; reset role; select workflow.grant_ways_in('${role}'); set local role ${role}; savepoint s`,
+        `rollback to s; reset role; select workflow.grant_api('${role}'); set local role ${role}; savepoint s`,
       );
       await client.query(`select dict.start_verification('${ISPB}')`);
       for (const forbidden of ['select from dict.entries', 'select * from workflow.sweep()']) {

@@ -66,7 +66,7 @@ export function useSql() {
       [run, ISPB],
     );
     await query(
-      `insert into dict.rounds (run_id, round, snapshot, snapshot_at, settled_before, set_hash)
+      `insert into dict.rounds (run_id, round, snapshot, snapshot_at, margin_starts_at, set_hash)
        values ($1, 1, pg_current_snapshot(), now(), now(), repeat('cd', 32)),
          ($1, 2, pg_current_snapshot(), now(), now(), $2)`,
       [run, setHash],

@@ -11,7 +11,7 @@ const database = useTestDatabase();
 async function guest(): Promise<pg.Client> {
   const role = `guest_${database.url.slice(-12)}`;
   await database.pool.query(`create role ${role} login password 'test'`);
-  await database.pool.query(`select workflow.grant_ways_in($1)`, [role]);
+  await database.pool.query(`select workflow.grant_api($1)`, [role]);
   const client = new pg.Client({
     connectionString: Object.assign(new URL(database.url), { username: role, password: 'test' }).href,
   });

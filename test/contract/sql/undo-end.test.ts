@@ -15,7 +15,7 @@ async function halfway(): Promise<string> {
     [reconciliation, ISPB],
   );
   await query(
-    `insert into dict.rounds (run_id, round, snapshot, snapshot_at, settled_before)
+    `insert into dict.rounds (run_id, round, snapshot, snapshot_at, margin_starts_at)
      values ($1, 1, pg_current_snapshot(), now(), now())`,
     [reconciliation],
   );
@@ -30,7 +30,7 @@ async function halfway(): Promise<string> {
   ]);
   const undo = row!.id;
   await query(
-    `update dict.undos set keys_undone = 1, pages_told = 1, changes_told = 1 where undo_run_id = $1`,
+    `update dict.undos set keys_undone = 1, pages_published = 1, changes_published = 1 where undo_run_id = $1`,
     [undo],
   );
   await query('truncate dict.outbox');

@@ -135,7 +135,7 @@ test.each([1, 2, 3])(
       while (writing) await client.query(`select dict.load_source('core')`);
     });
     const settling = onConnection(many, async (client) => {
-      while (writing) await client.query('select dict.settle_feed(50)');
+      while (writing) await client.query('select dict.process_feed_queue(50)');
     });
     await Promise.all(
       WRITERS.map(async (write, n) =>

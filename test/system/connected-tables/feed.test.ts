@@ -140,7 +140,7 @@ test('a key queued in another cluster, which a dump brought here, is looked at a
   await pool.query(`update dict.entries set name = 'Alheio'`);
   // As a writer that found the key held leaves it, and a pass that waited for those beside it.
   await pool.query(
-    `insert into dict.feed_queue (source, participant, key_type, key, missed, settle_after)
+    `insert into dict.feed_queue (source, participant, key_type, key, missed, look_again_after)
      select f.name, e.participant, e.key_type, e.key, true, '999999999999'
      from dict.feed_sources f, dict.entries e`,
   );

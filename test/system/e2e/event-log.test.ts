@@ -28,7 +28,7 @@ async function reconciled(system: System): Promise<string> {
 /** How each round found what differs, and why so. */
 async function foundByOf({ pool }: System, run: string): Promise<{ foundBy: string; reason: string }[]> {
   const { rows } = await pool.query<{ foundBy: string; reason: string }>(
-    'select way as "foundBy", way_reason as reason from dict.rounds where run_id = $1 order by round',
+    'select found_by as "foundBy", found_by_reason as reason from dict.rounds where run_id = $1 order by round',
     [run],
   );
   return rows;
@@ -226,7 +226,7 @@ describe('the CID file is asked for', () => {
     system.dict.directory.createEntry(late);
     system.dict.directory.createEntry(prompt);
     await byFile(system, 'DICT said NOK to what an earlier replay led to');
-    const { rows } = await system.pool.query('select way as "foundBy" from dict.rounds order by round');
+    const { rows } = await system.pool.query('select found_by as "foundBy" from dict.rounds order by round');
     expect(rows).toEqual([{ foundBy: 'EVENT_LOG' }, { foundBy: 'FILE' }]);
   });
 });

@@ -12,7 +12,7 @@ async function pastTheTriggers({ pool }: System, sql: string, values: unknown[])
 
 async function scans({ pool }: System): Promise<unknown[]> {
   const { rows } = await pool.query(
-    'select key_type, entries::integer, mended_buckets as mended from dict.vsync_scans',
+    'select key_type, entries::integer, repaired_buckets as mended from dict.vsync_scans',
   );
   return rows;
 }
@@ -29,7 +29,7 @@ describe('a kept VSync that is wrong', () => {
     expect(await scans(system)).toEqual([
       { key_type: 'CPF', entries: 60, mended: expect.any(Number) as unknown },
     ]);
-    expect(lines().find(({ mendedBuckets }) => mendedBuckets !== undefined)).toMatchObject({
+    expect(lines().find(({ repairedBuckets }) => repairedBuckets !== undefined)).toMatchObject({
       level: 40,
       runId: run,
       keyType: 'CPF',

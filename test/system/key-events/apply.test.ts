@@ -162,7 +162,7 @@ test('a change by an event is a customer’s: in flight also shortly before a sn
   const { rows } = await pool.query<{ in_flight: boolean }>(
     `select dict.in_flight(e.changed_xid, e.since, e.changed_why, r) as in_flight from dict.entries e, (
        select (jsonb_populate_record(null::dict.rounds, jsonb_build_object('snapshot', pg_current_snapshot()::text,
-         'settled_before', workflow.now() - interval '30 seconds'))).*) r`,
+         'margin_starts_at', workflow.now() - interval '30 seconds'))).*) r`,
   );
   expect(rows).toEqual([{ in_flight: true }]);
 });

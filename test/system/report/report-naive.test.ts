@@ -182,7 +182,7 @@ test('the report equals a naive computation, whatever differs and whatever was d
         participant: ISPB,
         keyType: KEY_TYPE,
         round: 1,
-        way: 'FILE',
+        foundBy: 'FILE',
         setHash,
         threshold: null,
         foundInAllRounds: known.length,

@@ -197,7 +197,7 @@ describe('what an auditor asks for', () => {
 test('what a reconciliation found can be reported when its run is gone', async () => {
   const run = await reconciled('CPF');
   await query(
-    `insert into dict.rounds (run_id, round, snapshot, snapshot_at, settled_before, set_hash, compared_at)
+    `insert into dict.rounds (run_id, round, snapshot, snapshot_at, margin_starts_at, set_hash, compared_at)
      values ($1, 1, pg_current_snapshot(), workflow.now(), workflow.now(), 'abc', workflow.now())`,
     [run],
   );

@@ -39,7 +39,7 @@ describe('undo', () => {
     const undoRun = await undo(system, run);
     expect(await stateOf(system)).toEqual(before);
     const { rows: scans } = await system.pool.query<{ mended: number }>(
-      `select mended_buckets as mended from dict.recalculate_vsync($1, 'CPF')`,
+      `select repaired_buckets as mended from dict.recalculate_vsync($1, 'CPF')`,
       [system.participant],
     );
     expect(scans).toEqual([{ mended: 0 }]);

@@ -57,7 +57,7 @@ test('a database with keys, proofs and open runs goes to the next release beside
   // What is kept is right, and not merely unchanged.
   for (const keyType of KEY_TYPES) {
     expect(
-      await one(pool, 'select mended_buckets as it from dict.recalculate_vsync($1, $2)', [ISPB, keyType]),
+      await one(pool, 'select repaired_buckets as it from dict.recalculate_vsync($1, $2)', [ISPB, keyType]),
     ).toBe(0);
   }
   await pool.query(`select workflow.heartbeat('old', '{}')`);

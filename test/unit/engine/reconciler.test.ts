@@ -91,7 +91,7 @@ describe('an open run that nothing would move', () => {
     await sql('delete from graphile_worker._private_jobs');
     expect(await sweep()).toEqual([]);
     await pass('6 seconds');
-    expect(await sweep()).toEqual([{ run_id: run, what: 'no way on' }]);
+    expect(await sweep()).toEqual([{ run_id: run, what: 'not scheduled' }]);
     await pass('2 hours');
     await advance(run);
     expect(await rowOf(database.pool, run)).toMatchObject({ status });
@@ -140,7 +140,7 @@ test('a run that cannot be mended does not keep the others from it', async () =>
   await sql('delete from graphile_worker._private_jobs');
   await pass('6 seconds');
   expect(await sweep()).toEqual([
-    { run_id: broken, what: 'not mended' },
+    { run_id: broken, what: 'not repaired' },
     { run_id: whole, what: 'without job' },
   ]);
 });

@@ -10,7 +10,7 @@ declare
   shown boolean;
 begin
   -- Lock first, then look: the next statement sees all that committed before the lock was had. A key that another
-  -- transaction holds is not waited for; it is looked at again (dict.settle_feed).
+  -- transaction holds is not waited for; it is looked at again (dict.process_feed_queue).
   with asked as (select distinct u.* from unnest(refs) u where dict.is_named(u)),
   known as materialized (
     select e.participant, e.key_type, e.key from asked a join dict.entries e using (participant, key_type, key)),

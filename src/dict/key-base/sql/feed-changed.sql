@@ -1,4 +1,4 @@
--- No writer of the bank fails or waits because of the feed: what it cannot do at once it leaves to dict.settle_feed.
+-- No writer of the bank fails or waits because of the feed: what it cannot do at once it leaves to dict.process_feed_queue.
 create or replace function dict.feed_changed() returns trigger
 language plpgsql security definer set timezone = 'UTC' set datestyle = 'ISO, YMD' set lock_timeout = '1ms' as $$
 declare

@@ -1,4 +1,4 @@
--- Queues keys of a source, to be looked at again by dict.settle_feed.
+-- Queues keys of a source, to be looked at again by dict.process_feed_queue.
 create or replace function dict.queue_keys(of_source text, refs dict.key_ref[], were_missed boolean) returns void
 language sql as $$
   insert into dict.feed_queue (source, participant, key_type, key, missed)

@@ -2,7 +2,7 @@
 create or replace function dict.touch_entry() returns trigger
 language plpgsql as $$
 declare
-  said_why boolean := new.changed_xid is null;
+  reason_given boolean := new.changed_xid is null;
 begin
   -- Column by column, not "new is distinct from old": before the row is written, its generated cid is null.
   -- What is part of the CID comes first: it is what most changes change, and then the rest need not be looked at.
@@ -26,7 +26,7 @@ begin
   end if;
   new.changed_xid := pg_current_xact_id();
   -- A reason belongs to one change: the next writer's silence doesn't inherit it.
-  if not said_why then
+  if not reason_given then
     new.changed_why := null;
   end if;
   return new;

@@ -1,5 +1,5 @@
 create or replace function dict.recalculate_vsync(of_participant text, of_key_type text,
-  out entries bigint, out vsync text, out kept_vsync text, out mended_buckets integer)
+  out entries bigint, out vsync text, out kept_vsync text, out repaired_buckets integer)
 language plpgsql security definer as $$
 begin
   -- Two at once would both append the difference, and so undo each other.
@@ -27,13 +27,13 @@ begin
     dict.hex(coalesce(bit_xor(scanned_xor), repeat('0', 256)::bit(256))),
     dict.hex(coalesce(bit_xor(kept_xor), repeat('0', 256)::bit(256))),
     (select count(*) from mended)
-  into recalculate_vsync.entries, recalculate_vsync.vsync, recalculate_vsync.kept_vsync, recalculate_vsync.mended_buckets
+  into recalculate_vsync.entries, recalculate_vsync.vsync, recalculate_vsync.kept_vsync, recalculate_vsync.repaired_buckets
   from compared;
 
-  insert into dict.vsync_scans as s (participant, key_type, scanned_at, entries, mended_buckets)
-  values (of_participant, of_key_type, workflow.now(), recalculate_vsync.entries, recalculate_vsync.mended_buckets)
+  insert into dict.vsync_scans as s (participant, key_type, scanned_at, entries, repaired_buckets)
+  values (of_participant, of_key_type, workflow.now(), recalculate_vsync.entries, recalculate_vsync.repaired_buckets)
   on conflict (participant, key_type) do update set
-    scanned_at = excluded.scanned_at, entries = excluded.entries, mended_buckets = excluded.mended_buckets;
+    scanned_at = excluded.scanned_at, entries = excluded.entries, repaired_buckets = excluded.repaired_buckets;
 end $$;
 comment on function dict.recalculate_vsync(text, text) is
-  'Computes a VSync from the entries in one snapshot and mends the kept one by appending the difference. kept_vsync is what it was before; mended_buckets tells how many buckets were wrong.';
+  'Computes a VSync from the entries in one snapshot and mends the kept one by appending the difference. kept_vsync is what it was before; repaired_buckets tells how many buckets were wrong.';

@@ -1,5 +1,5 @@
 create or replace view dict.vsyncs as
-select p.participant, t.key_type, v.entries, v.vsync, s.scanned_at, s.mended_buckets,
+select p.participant, t.key_type, v.entries, v.vsync, s.scanned_at, s.repaired_buckets,
   dict.incomplete(p.participant, t.key_type) as incomplete
 from dict.known_participants p
 cross join unnest(dict.key_types()) as t (key_type)

@@ -15,7 +15,7 @@ begin
     || case
       when event = 'APPROVAL_NEEDED' then jsonb_strip_nulls(jsonb_build_object('setHash', summary ->> 'setHash'))
       when event = 'QUARANTINED' then '{}'
-      else jsonb_build_object('pageCount', r.pages_told, 'changeCount', r.changes_told) end
+      else jsonb_build_object('pageCount', r.pages_published, 'changeCount', r.changes_published) end
     || more || jsonb_build_object('summary', summary), run);
 end $$;
 comment on function dict.publish_reconciliation_notification(uuid, text, text, jsonb) is

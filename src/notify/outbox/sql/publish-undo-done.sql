@@ -2,7 +2,7 @@ create or replace function dict.publish_undo_done(undo_run uuid, code text defau
 language sql as $$
   select dict.publish(participant, key_type, 'undo.done',
     jsonb_strip_nulls(jsonb_build_object(
-      'runId', undo_run, 'pageCount', pages_told, 'changeCount', changes_told, 'code', code))
+      'runId', undo_run, 'pageCount', pages_published, 'changeCount', changes_published, 'code', code))
     || jsonb_build_object('summary', dict.undo_summary(undo_run)), undo_run)
   from dict.undos where undo_run_id = undo_run
 $$;

@@ -47,7 +47,7 @@ test('the empty set is 0 entries and 64 zeros, kept or recalculated', async () =
   expect(await recalculateVSync(database.pool, ISPB, 'CPF')).toEqual({
     ...EMPTY,
     keptVsync: EMPTY.vsync,
-    mendedBuckets: 0,
+    repairedBuckets: 0,
   });
 });
 
@@ -83,13 +83,13 @@ test.each([
   const scan = await recalculateVSync(database.pool, ISPB, 'EMAIL');
   expect(`${scan.entries} ${scan.vsync}`).toBe(naive);
   expect(scan.keptVsync).toBe(kept.vsync);
-  expect(scan.mendedBuckets).toBeGreaterThan(0);
+  expect(scan.repairedBuckets).toBeGreaterThan(0);
   await expectRight();
-  expect(await recalculateVSync(database.pool, ISPB, 'EMAIL')).toMatchObject({ mendedBuckets: 0 });
+  expect(await recalculateVSync(database.pool, ISPB, 'EMAIL')).toMatchObject({ repairedBuckets: 0 });
   await foldDeltas(database.pool);
   await expectRight();
-  const { rows } = await database.pool.query('select entries::int, mended_buckets from dict.vsync_scans');
-  expect(rows).toEqual([{ entries: scan.entries, mended_buckets: 0 }]);
+  const { rows } = await database.pool.query('select entries::int, repaired_buckets from dict.vsync_scans');
+  expect(rows).toEqual([{ entries: scan.entries, repaired_buckets: 0 }]);
 });
 
 test('recalculation counts each wrong bucket, and only its own key type', async () => {
@@ -98,17 +98,17 @@ test('recalculation counts each wrong bucket, and only its own key type', async 
     or key = (select min(key) from dict.entries where key_type = 'EMAIL')`);
   expect(await recalculateVSync(database.pool, ISPB, 'EMAIL')).toMatchObject({
     entries: 39,
-    mendedBuckets: 1,
+    repairedBuckets: 1,
   });
   expect(await readVSync(database.pool, ISPB, 'CPF')).toMatchObject({ entries: 5 });
-  expect(await recalculateVSync(database.pool, ISPB, 'CPF')).toMatchObject({ ...EMPTY, mendedBuckets: 5 });
+  expect(await recalculateVSync(database.pool, ISPB, 'CPF')).toMatchObject({ ...EMPTY, repairedBuckets: 5 });
 });
 
 test('it mends what `alter table … disable trigger` let through', async () => {
   await database.pool.query('alter table dict.entries disable trigger entries_updated');
   await database.pool.query("update dict.entries set name = 'Another'");
   await database.pool.query('alter table dict.entries enable trigger entries_updated');
-  expect((await recalculateVSync(database.pool, ISPB, 'EMAIL')).mendedBuckets).toBeGreaterThan(40);
+  expect((await recalculateVSync(database.pool, ISPB, 'EMAIL')).repairedBuckets).toBeGreaterThan(40);
   await expectRight();
 });
 
@@ -122,7 +122,7 @@ test('writers that commit while a recalculation is under way stay counted', asyn
       await insert(writer, before);
       await scanner.query('begin');
       const scan = await recalculateVSync(scanner, ISPB, 'EMAIL');
-      expect(scan.mendedBuckets).toBeGreaterThan(0);
+      expect(scan.repairedBuckets).toBeGreaterThan(0);
       await insert(database.pool, during);
       await database.pool.query('delete from dict.entries where key = $1', [entries[0]!.key]);
       await foldDeltas(database.pool, 5);
@@ -132,7 +132,7 @@ test('writers that commit while a recalculation is under way stay counted', asyn
     });
   });
   await expectRight();
-  expect(await recalculateVSync(database.pool, ISPB, 'EMAIL')).toMatchObject({ mendedBuckets: 0 });
+  expect(await recalculateVSync(database.pool, ISPB, 'EMAIL')).toMatchObject({ repairedBuckets: 0 });
 });
 
 test('a content whose new CID falls into the bucket of its old one counts, and is mended, all the same', async () => {
@@ -147,7 +147,7 @@ test('a content whose new CID falls into the bucket of its old one counts, and i
   await database.pool.query(set(accountNumber!));
   await expectRight();
   await behind(set(entry.accountNumber));
-  expect(await recalculateVSync(database.pool, ISPB, 'EMAIL')).toMatchObject({ mendedBuckets: 1 });
+  expect(await recalculateVSync(database.pool, ISPB, 'EMAIL')).toMatchObject({ repairedBuckets: 1 });
   await expectRight();
 });
 
@@ -155,7 +155,7 @@ test('two recalculations at once mend once', async () => {
   await behind("update dict.entries set removed_at = now() where key > 'm'");
   await onConnection(database.pool, async (first) => {
     await first.query('begin');
-    expect((await recalculateVSync(first, ISPB, 'EMAIL')).mendedBuckets).toBeGreaterThan(0);
+    expect((await recalculateVSync(first, ISPB, 'EMAIL')).repairedBuckets).toBeGreaterThan(0);
     let ended = false;
     const second = recalculateVSync(database.pool, ISPB, 'EMAIL').finally(() => {
       ended = true;
@@ -164,7 +164,7 @@ test('two recalculations at once mend once', async () => {
     // Another key type's has nothing to wait for.
     await recalculateVSync(database.pool, ISPB, 'CPF');
     await first.query('commit');
-    expect(await second).toMatchObject({ mendedBuckets: 0 });
+    expect(await second).toMatchObject({ repairedBuckets: 0 });
   });
   await expectRight();
 });

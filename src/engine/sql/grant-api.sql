@@ -1,4 +1,4 @@
-create or replace function workflow.grant_ways_in(to_role regrole) returns void
+create or replace function workflow.grant_api(to_role regrole) returns void
 language plpgsql as $$
 declare
   f regprocedure;
@@ -11,5 +11,5 @@ begin
     execute format('grant execute on function %s to %s', f, to_role);
   end loop;
 end $$;
-comment on function workflow.grant_ways_in(regrole) is
+comment on function workflow.grant_api(regrole) is
   'Lets a role start, decide, undo, cancel and retry by the documented functions, and nothing else. For the owner to call.';

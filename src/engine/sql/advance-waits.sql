@@ -1,6 +1,6 @@
 -- Goes on through what needs no activity: an end closes the run, and a wait is left when its signal has come, its children have
 -- ended or its deadline has passed. Returns the run as it then is.
-create or replace function workflow.settle(r workflow.runs, s workflow.states, continue_with jsonb default null)
+create or replace function workflow.advance_waits(r workflow.runs, s workflow.states, continue_with jsonb default null)
 returns workflow.runs
 language plpgsql as $$
 declare
@@ -51,5 +51,5 @@ begin
   end if;
 
   perform workflow.log(r, 'WOKEN', n, took, workflow.next_state(r, took));
-  return workflow.enter(r, workflow.next_state(r, took), continue_with);
+  return workflow.enter_state(r, workflow.next_state(r, took), continue_with);
 end $$;

@@ -1,6 +1,6 @@
 -- Enters `next_state` and goes on through whatever needs no activity: waits whose signal is there already, children
 -- that have all ended, deadlines that have passed, terminal states. Returns the run as it then stands.
-create or replace function workflow.enter(r workflow.runs, new_state text, continue_with jsonb default null) returns workflow.runs
+create or replace function workflow.enter_state(r workflow.runs, new_state text, continue_with jsonb default null) returns workflow.runs
 language plpgsql as $$
 declare
   n timestamptz := workflow.now();
@@ -17,5 +17,5 @@ begin
       wake_at = n, deadline = n + s.deadline, claimed_by = null, claimed_at = null
     where id = r.id returning * into r;
   end if;
-  return workflow.settle(r, s, continue_with);
+  return workflow.advance_waits(r, s, continue_with);
 end $$;

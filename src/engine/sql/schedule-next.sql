@@ -1,5 +1,5 @@
 -- What follows a move: claim the next step for `worker`, or see to the run's one job.
-create or replace function workflow.go_on(r workflow.runs, worker text, stay boolean) returns jsonb
+create or replace function workflow.schedule_next(r workflow.runs, worker text, stay boolean) returns jsonb
 language plpgsql as $$
 declare
   n timestamptz := workflow.now();

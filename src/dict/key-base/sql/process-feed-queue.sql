@@ -1,4 +1,4 @@
-create or replace function dict.settle_feed(most integer default 1000) returns integer
+create or replace function dict.process_feed_queue(most integer default 1000) returns integer
 language plpgsql security definer set timezone = 'UTC' set datestyle = 'ISO, YMD' set lock_timeout = '1ms' as $$
 declare
   s dict.feed_sources;
@@ -9,24 +9,24 @@ declare
   settled integer := 0;
 begin
   -- One at a time: two would look at the same keys.
-  if not pg_try_advisory_xact_lock(hashtext('dict-vsync settle')) then
+  if not pg_try_advisory_xact_lock(hashtext('dict-vsync feed queue')) then
     return 0;
   end if;
   for s in select * from dict.feed_sources f where exists (select from dict.feed_queue q where q.source = f.name) loop
     begin
       with first as (
-        select id from dict.feed_queue where source = s.name and settle_after is null order by id limit most),
+        select id from dict.feed_queue where source = s.name and look_again_after is null order by id limit most),
       marked as (
-        update dict.feed_queue q set settle_after = pg_snapshot_xmax(pg_current_snapshot())
+        update dict.feed_queue q set look_again_after = pg_snapshot_xmax(pg_current_snapshot())
         from first f where q.id = f.id returning q.*)
       select coalesce(array_agg((m.*)::dict.feed_queue), '{}') into fresh from marked m;
       select coalesce(array_agg((q.*)::dict.feed_queue), '{}') into due from (
         select * from dict.feed_queue q
-        where q.source = s.name and (q.settle_after <= pg_snapshot_xmin(pg_current_snapshot())
+        where q.source = s.name and (q.look_again_after <= pg_snapshot_xmin(pg_current_snapshot())
           -- Not reached by this cluster: it came with a dump, and all that ran beside it then has ended.
-          or q.settle_after > pg_snapshot_xmax(pg_current_snapshot()))
+          or q.look_again_after > pg_snapshot_xmax(pg_current_snapshot()))
           and q.id <> all (array(select f.id from unnest(fresh) f))
-        order by q.settle_after limit most) q;
+        order by q.look_again_after limit most) q;
 
       delete from dict.feed_rejects r where r.source = s.name and (r.participant, r.key_type, r.key) = ('', '', '');
       if exists (select from unnest(fresh || due) q where q.key is null and q.key_type is null and q.participant is null) then
@@ -54,5 +54,5 @@ begin
   end loop;
   return settled;
 end $$;
-comment on function dict.settle_feed(integer) is
+comment on function dict.process_feed_queue(integer) is
   'Looks again at up to `most` queued keys of each source; returns how many. Called by workers all the time; safe at any moment.';

@@ -1,5 +1,5 @@
 -- A BEFORE UPDATE OF changed_why trigger: it marks that the statement gives a reason, for dict.touch_entry.
-create or replace function dict.mark_said_why() returns trigger
+create or replace function dict.mark_reason_given() returns trigger
 language plpgsql as $$
 begin
   -- Tells touch_entry, which fires next (triggers go by name), a reason said again from one merely left over.
