@@ -1,16 +1,6 @@
 import { expect, test } from 'vitest';
 import { markdownFiles, prose, readMarkdown } from './markdown.ts';
-
-/** The list is the glossary's table. */
-const [, section = ''] = readMarkdown('docs/contributing/glossary.md').split('## Refused words\n');
-const refused = [...section.matchAll(/^\| ([^|`]+) \| .+ \|$/gm)]
-  .flatMap(([, words = '']) => words.split(', '))
-  .filter((word) => word !== 'refused' && !word.startsWith('---'));
-
-const pattern = new RegExp(
-  `(?<![\\w-])(${refused.map((word) => word.replaceAll(' ', '\\s+')).join('|')})(?![\\w-])`,
-  'gi',
-);
+import { refused, refusedWords as pattern } from './refused-words.ts';
 
 /** Made from the sources, whose texts are not read by this test; errors.md is a table of the sources' messages. */
 const isGenerated = (path: string) =>
