@@ -3,6 +3,8 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
+    // `npm run check` runs these: they need no database.
+    exclude: ['test/contract/docs/**'],
     globalSetup: ['test/support/global-setup.ts'],
     // Two cores: more workers only make the databases wait for each other.
     maxWorkers: 2,
