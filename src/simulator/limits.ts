@@ -1,3 +1,4 @@
+import { BACEN_POLICIES } from '../dict/rate-limits/bacen-policies.ts';
 import { TokenBucket } from './token-bucket.ts';
 import type { Policy } from './token-bucket.ts';
 
@@ -15,25 +16,7 @@ export const OPERATIONS = [
 
 export type Operation = (typeof OPERATIONS)[number];
 
-const DAY = 86_400;
-
-const policy = (name: string, refillTokens: number, refillPeriodSec: number, capacity: number): Policy => ({
-  name,
-  capacity,
-  refillTokens,
-  refillPeriodSec,
-});
-
-// DICT API 2.6.1, section "Limitação de requisições", the table of policies.
-const POLICIES: Partial<Record<Operation, Policy>> = {
-  createSyncVerification: policy('SYNC_VERIFICATIONS_WRITE', 10, 60, 50),
-  createCidSetFile: policy('CIDS_FILES_WRITE', 40, DAY, 200),
-  getCidSetFile: policy('CIDS_FILES_READ', 10, 60, 50),
-  listCidSetEvents: policy('CIDS_EVENTS_LIST', 20, 60, 100),
-  getEntryByCid: policy('CIDS_ENTRIES_READ', 1200, 60, 36_000),
-  createEntry: policy('ENTRIES_WRITE', 1200, 60, 36_000),
-  listPolicies: policy('POLICIES_LIST', 6, 60, 20),
-};
+const POLICIES: Partial<Record<Operation, Policy>> = BACEN_POLICIES;
 
 /** All buckets: one a participant and policy, made at its first use. */
 export class Limits {

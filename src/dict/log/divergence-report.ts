@@ -2,9 +2,11 @@ import { DvError } from '../../errors/dv-error.ts';
 import { maybeOne } from '../../errors/rows.ts';
 import { DETAIL_COLUMNS, detailsOf, type DivergenceDetail } from './divergence-details.ts';
 import type { KeyType } from '../entry/key-type.ts';
-import { LOOKUPS } from '../repair/repair-estimate.ts';
+import { BACEN_POLICIES } from '../rate-limits/bacen-policies.ts';
 import type { Side } from '../repair/repair-lookup.ts';
 import type { Db } from '../vsync/vsync-store.ts';
+
+const LOOKUPS = BACEN_POLICIES.getEntryByCid;
 
 /** CIDs of a group, and those of them that nothing was decided about yet. */
 interface Counted {
@@ -197,11 +199,15 @@ async function estimate(
     `select least(capacity, tokens + refill_tokens
          * greatest(floor(extract(epoch from workflow.now() - refilled_at) / extract(epoch from refill_period)), 0))::float8 as available,
        refill_tokens as refill, extract(epoch from refill_period)::float8 as period
-     from dict.rate_limits where participant = $1 and policy = 'CIDS_ENTRIES_READ'`,
-    [participant],
+     from dict.rate_limits where participant = $1 and policy = $2`,
+    [participant, LOOKUPS.name],
   );
   // A participant that has not called DICT yet has no bucket: it will begin with a full one.
-  const bucket = maybeOne(rows) ?? { available: LOOKUPS.burst, refill: LOOKUPS.perMinute, period: 60 };
+  const bucket = maybeOne(rows) ?? {
+    available: LOOKUPS.capacity,
+    refill: LOOKUPS.refillTokens,
+    period: LOOKUPS.refillPeriodSec,
+  };
   const refills = Math.ceil(Math.max(0, lookups - bucket.available) / bucket.refill);
   return { lookups, seconds: refills * bucket.period };
 }

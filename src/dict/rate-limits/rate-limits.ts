@@ -1,26 +1,22 @@
 import type { Bridge, CallOptions, Policy } from '../../bridge/index.ts';
 import { translateDatabaseErrors } from '../../engine/index.ts';
 import { DvError } from '../../errors/dv-error.ts';
+import { BACEN_POLICIES } from './bacen-policies.ts';
 import type { Db } from '../vsync/vsync-store.ts';
 import { one } from '../../errors/rows.ts';
 
-const DAY = 86_400;
-
-/** DICT API 2.6.1, "Limitação de requisições": what holds until ListPolicies says otherwise. */
-const BACEN_POLICIES: readonly Policy[] = [
-  ['SYNC_VERIFICATIONS_WRITE', 10, 60, 50],
-  ['CIDS_FILES_WRITE', 40, DAY, 200],
-  ['CIDS_FILES_READ', 10, 60, 50],
-  ['CIDS_EVENTS_LIST', 20, 60, 100],
-  ['CIDS_ENTRIES_READ', 1200, 60, 36_000],
-  ['ENTRIES_WRITE', 1200, 60, 36_000],
-].map(([name, refillTokens, refillPeriodSec, capacity]) => ({
-  name: String(name),
-  refillTokens: Number(refillTokens),
-  refillPeriodSec: Number(refillPeriodSec),
-  capacity: Number(capacity),
-  availableTokens: Number(capacity),
-}));
+/** What holds until ListPolicies says otherwise: a bucket that nobody has used is full. */
+const PUBLISHED: readonly Policy[] = Object.values(BACEN_POLICIES)
+  .filter(({ name }) => name !== BACEN_POLICIES.listPolicies.name)
+  .map((policy) => ({ ...policy, availableTokens: policy.capacity }));
+const {
+  createSyncVerification,
+  createCidSetFile,
+  getCidSetFile,
+  listCidSetEvents,
+  getEntryByCid,
+  createEntry,
+} = BACEN_POLICIES;
 
 /** Our own pace for getCidSetFile: half a refill at once and half a period's worth a period, so never above DICT's 10 a minute. */
 const FILE_POLL = 'FILE_POLL';
@@ -35,22 +31,22 @@ export async function seedRateLimits(
   participant: string,
   call: CallOptions,
 ): Promise<void> {
-  let policies = BACEN_POLICIES;
+  let policies = PUBLISHED;
   let told = false;
   try {
-    const known = new Set(BACEN_POLICIES.map(({ name }) => name));
+    const known = new Set(PUBLISHED.map(({ name }) => name));
     const listed = (await bridge.listPolicies({ participant }, call)).filter(({ name }) => known.has(name));
     if (listed.length > 0) [policies, told] = [listed, true];
   } catch (error) {
     if (!(error instanceof DvError)) throw error;
   }
-  const files = policies.find(({ name }) => name === 'CIDS_FILES_READ');
-  const half = Math.max(1, Math.floor((files?.refillTokens ?? 10) / 2));
+  const files = policies.find(({ name }) => name === getCidSetFile.name);
+  const half = Math.max(1, Math.floor((files?.refillTokens ?? getCidSetFile.refillTokens) / 2));
   const poll: Policy = {
     name: FILE_POLL,
     capacity: half,
     refillTokens: half,
-    refillPeriodSec: files?.refillPeriodSec ?? 60,
+    refillPeriodSec: files?.refillPeriodSec ?? getCidSetFile.refillPeriodSec,
     availableTokens: half,
   };
   for (const { name, capacity, refillTokens, refillPeriodSec, availableTokens } of [...policies, poll]) {
@@ -86,13 +82,15 @@ export function limitedBridge(bridge: Bridge, db: Db): Bridge {
   };
   return {
     createSyncVerification: async (request, call) =>
-      limited(request.participant, ['SYNC_VERIFICATIONS_WRITE'], async () =>
+      limited(request.participant, [createSyncVerification.name], async () =>
         bridge.createSyncVerification(request, call),
       ),
     createCidSetFile: async (request, call) =>
-      limited(request.participant, ['CIDS_FILES_WRITE'], async () => bridge.createCidSetFile(request, call)),
+      limited(request.participant, [createCidSetFile.name], async () =>
+        bridge.createCidSetFile(request, call),
+      ),
     getCidSetFile: async (request, call) =>
-      limited(request.participant, [FILE_POLL, 'CIDS_FILES_READ'], async () =>
+      limited(request.participant, [FILE_POLL, getCidSetFile.name], async () =>
         bridge.getCidSetFile(request, call),
       ),
     // The file itself comes from its Url: no bucket.
@@ -104,11 +102,13 @@ export function limitedBridge(bridge: Bridge, db: Db): Bridge {
       }
     },
     listCidSetEvents: async (request, call) =>
-      limited(request.participant, ['CIDS_EVENTS_LIST'], async () => bridge.listCidSetEvents(request, call)),
+      limited(request.participant, [listCidSetEvents.name], async () =>
+        bridge.listCidSetEvents(request, call),
+      ),
     getEntryByCid: async (request, call) =>
-      limited(request.participant, ['CIDS_ENTRIES_READ'], async () => bridge.getEntryByCid(request, call)),
+      limited(request.participant, [getEntryByCid.name], async () => bridge.getEntryByCid(request, call)),
     createEntry: async (request, call) =>
-      limited(request.entry.participant, ['ENTRIES_WRITE'], async () => bridge.createEntry(request, call)),
+      limited(request.entry.participant, [createEntry.name], async () => bridge.createEntry(request, call)),
     listPolicies: async (request, call) => bridge.listPolicies(request, call),
     close: () => bridge.close(),
   };

@@ -1,11 +1,12 @@
+import { BACEN_POLICIES } from '../rate-limits/bacen-policies.ts';
 import { DvError } from '../../errors/dv-error.ts';
 
-/** getEntryByCid's token bucket (DICT API 2.6.1, CIDS_ENTRIES_READ): 1,200 a minute, 36,000 at once. */
-export const LOOKUPS = { perMinute: 1200, burst: 36_000 };
+/** getEntryByCid's token bucket: each divergent CID is looked up once. */
+const { capacity, refillTokens, refillPeriodSec } = BACEN_POLICIES.getEntryByCid;
 
 /** How many hours DICT's limits make a repair of that many divergent CIDs last: each is looked up once. */
 export function repairHours(divergentCids: number): number {
-  return Math.max(0, divergentCids - LOOKUPS.burst) / LOOKUPS.perMinute / 60;
+  return (Math.max(0, divergentCids - capacity) / refillTokens) * (refillPeriodSec / 3600);
 }
 
 /** Refuses a repair that DICT's limits would stretch beyond `maxHours`: DV_REPAIR_TOO_LONG, with the estimate. */
@@ -15,7 +16,7 @@ export function refuseHopelessRepair(divergentCids: number, maxHours: number): v
   const estimate = hours >= 48 ? amount(Math.round(hours / 24), 'day') : amount(Math.ceil(hours), 'hour');
   throw new DvError(
     'DV_REPAIR_TOO_LONG',
-    `At least ${divergentCids} CIDs differ; at DICT's limit of ${LOOKUPS.perMinute} lookups a minute the repair would take ${estimate}. ` +
+    `At least ${divergentCids} CIDs differ; at DICT's limit of ${(refillTokens * 60) / refillPeriodSec} lookups a minute the repair would take ${estimate}. ` +
       "Load the key base from the institution's own records first (dict-vsync import), or raise REPAIR_MAX_HOURS.",
   );
 }
