@@ -73,7 +73,7 @@ export async function promises(
     await service.stop();
   }
   const service = await startService(program, environment, resources);
-  await database.pool.query('create extension if not exists pg_stat_statements');
+  await database.pool.query('create extension if not exists pg_stat_statements schema public');
   say(`an idle worker, ${options.idle} s`);
   await delay(3000);
   const before = await statementsOf(database.pool, 'bench_service');

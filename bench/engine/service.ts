@@ -71,7 +71,7 @@ async function freePort(): Promise<number> {
 export async function statementsOf(pool: Pool, database: string): Promise<number> {
   const { rows } = await pool.query<{ calls: number }>(
     `select coalesce(sum(calls), 0)::float8 as calls
-     from pg_stat_statements s join pg_database d on d.oid = s.dbid where d.datname = $1`,
+     from public.pg_stat_statements s join pg_database d on d.oid = s.dbid where d.datname = $1`,
     [database],
   );
   return rows[0]!.calls;

@@ -115,10 +115,10 @@ await describeWithPulsar('key events', (broker) => {
     const { pool, topic, running } = topics;
     await running.close();
     await pool.query(
-      `create sequence tries;
-       create function refuse() returns trigger language plpgsql as $$ begin
+      `create sequence public.tries;
+       create function public.refuse() returns trigger language plpgsql as $$ begin
          if new.key = '${second.key}' then perform nextval('public.tries'); raise 'no'; end if; return new; end $$;
-       create trigger refuse before insert on dict.entries for each row execute function refuse()`,
+       create trigger refuse before insert on dict.entries for each row execute function public.refuse()`,
     );
     await publish(topic, ...[first, second, third].map((entry) => keyEvent('key.created', entry, at(1))));
     await worker(pool, topics);
@@ -127,7 +127,7 @@ await describeWithPulsar('key events', (broker) => {
     await allDone(topic);
     expect(await present(pool)).toEqual([`${first.key} ${first.name}`, `${third.key} ${third.name}`].sort());
     // The first time in the batch, then alone.
-    const { rows } = await pool.query<{ n: number }>(`select last_value::integer as n from tries`);
+    const { rows } = await pool.query<{ n: number }>(`select last_value::integer as n from public.tries`);
     expect(rows[0]!.n).toBeGreaterThanOrEqual(3);
     // It isn't on record as received: sent again once the fault is mended, it counts.
     await pool.query('drop trigger refuse on dict.entries');
@@ -139,14 +139,14 @@ await describeWithPulsar('key events', (broker) => {
     const topics = await heard();
     const { pool, topic } = topics;
     await pool.query(
-      `create sequence tries;
-     create function away() returns trigger language plpgsql as $$ begin
+      `create sequence public.tries;
+     create function public.away() returns trigger language plpgsql as $$ begin
        perform nextval('public.tries'); raise 'away' using errcode = '57P03'; end $$;
-     create trigger away before insert on dict.key_events for each row execute function away()`,
+     create trigger away before insert on dict.key_events for each row execute function public.away()`,
     );
     await publish(topic, keyEvent('key.created', first, at(1)));
     const tries = async () =>
-      (await pool.query<{ n: number }>('select last_value::integer as n from tries')).rows[0]!.n;
+      (await pool.query<{ n: number }>('select last_value::integer as n from public.tries')).rows[0]!.n;
     await expect.poll(tries).toBeGreaterThan(4);
     await pool.query('drop trigger away on dict.key_events');
     await expect.poll(() => present(pool)).toEqual([`${first.key} ${first.name}`]);

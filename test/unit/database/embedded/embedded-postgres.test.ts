@@ -79,7 +79,7 @@ test('without settings the data are durable; they stay between starts', async ()
   await ask(first.url, 'create table public.kept as select 1 as one');
   await first.stop();
   const second = await start();
-  expect(await ask(second.url, 'table kept')).toEqual({ one: 1 });
+  expect(await ask(second.url, 'table public.kept')).toEqual({ one: 1 });
 });
 
 test('it asks for the password', async () => {
@@ -106,7 +106,7 @@ test('a killed server starts again, though its process id belongs to another pro
   await expect.poll(() => runningServer(directory)).toBeUndefined();
   await writeFile(pidFile, text.replace(String(pid), String(process.pid)));
   const again = await start();
-  expect(await ask(again.url, 'table kept')).toEqual({ one: 1 });
+  expect(await ask(again.url, 'table public.kept')).toEqual({ one: 1 });
 });
 
 test('the log holds nothing of the statements that fail', async () => {

@@ -88,7 +88,7 @@ test('it counts users, not processes, leaving twice is harmless, and the data st
 
   const later = await shareEmbeddedPostgres(directory);
   const again = await connect(later.url, 'test');
-  expect((await again.query('table kept')).rows).toEqual([{ one: 1 }]);
+  expect((await again.query('table public.kept')).rows).toEqual([{ one: 1 }]);
   await again.end();
   await later.stop();
 });
