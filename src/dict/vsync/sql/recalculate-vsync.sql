@@ -2,10 +2,10 @@ create or replace function dict.recalculate_vsync(of_participant text, of_key_ty
   out entries bigint, out vsync text, out kept_vsync text, out repaired_buckets integer)
 language plpgsql security definer as $$
 begin
-  -- Two at once would both append the difference, and so undo each other.
+  -- Two simultaneous calls would both append the difference, and so cancel each other.
   perform pg_advisory_xact_lock(hashtext('dict-vsync recalculate'), hashtext(of_participant || of_key_type));
-  -- One statement is one snapshot of the entries, the buckets and the deltas. The difference is appended, never
-  -- written over: what commits meanwhile appends its own.
+  -- One statement is one snapshot of the entries, the buckets and the deltas. The difference is appended and the buckets
+  -- are not overwritten, because transactions that commit meanwhile append their own deltas.
   with scanned as (
     select dict.bucket(cid) as bucket, count(*) as count, bit_xor(dict.bits(cid)) as xor
     from dict.entries e
@@ -36,4 +36,4 @@ begin
     scanned_at = excluded.scanned_at, entries = excluded.entries, repaired_buckets = excluded.repaired_buckets;
 end $$;
 comment on function dict.recalculate_vsync(text, text) is
-  'Computes a VSync from the entries in one snapshot and mends the kept one by appending the difference. kept_vsync is what it was before; repaired_buckets tells how many buckets were wrong.';
+  'Computes a VSync from the entries in one snapshot and repairs the kept one by appending the difference. kept_vsync is its value before the repair; repaired_buckets is the number of buckets that were wrong.';
