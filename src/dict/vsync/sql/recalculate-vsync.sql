@@ -18,7 +18,7 @@ begin
       coalesce(s.xor, repeat('0', 256)::bit(256)) # coalesce(k.xor, repeat('0', 256)::bit(256)) as xor,
       s.count as scanned_count, s.xor as scanned_xor, k.xor as kept_xor
     from scanned s full join kept k using (bucket)),
-  mended as (
+  repaired as (
     insert into dict.vsync_deltas (participant, key_type, bucket, count_change, xor)
     select of_participant, of_key_type, c.bucket, c.count_change, c.xor from compared c
     where c.count_change <> 0 or c.xor <> repeat('0', 256)::bit(256)
@@ -26,7 +26,7 @@ begin
   select coalesce(sum(scanned_count), 0),
     dict.hex(coalesce(bit_xor(scanned_xor), repeat('0', 256)::bit(256))),
     dict.hex(coalesce(bit_xor(kept_xor), repeat('0', 256)::bit(256))),
-    (select count(*) from mended)
+    (select count(*) from repaired)
   into recalculate_vsync.entries, recalculate_vsync.vsync, recalculate_vsync.kept_vsync, recalculate_vsync.repaired_buckets
   from compared;
 
