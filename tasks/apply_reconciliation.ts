@@ -5,7 +5,7 @@ import { registerPlanned } from '../src/dict/repair/registration.ts';
 import { applyFindings } from '../src/dict/repair/repair.ts';
 import { publishChanges } from '../src/notify/index.ts';
 
-/** CIDs looked up and applied in a step. Each is a transaction of its own; none of them runs long. */
+/** CIDs looked up and applied in a step. Each step is a transaction of its own; none of them runs long. */
 const CHUNK = 200;
 
 const FAILED_AGAIN_MS = 2000;

@@ -27,7 +27,7 @@ export default roundActivity<'again' | 'ok' | 'nok' | 'still_nok' | 'quarantined
       signal,
     });
     const { result } = sent.answer;
-    log.info({ result }, 'VSync confirmed');
+    log.info({ result }, 'VSync sent to confirm the repair');
     return async (tx) => {
       await completeSyncVerification(tx, sent);
       const detail = { result };

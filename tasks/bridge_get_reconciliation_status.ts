@@ -3,7 +3,10 @@ import { noteCidFile } from '../src/dict/log/reconciliation-log.ts';
 import { DvError } from '../src/errors/dv-error.ts';
 import { impossible, one } from '../src/errors/rows.ts';
 
-/** Asks DICT whether the CID file is available (getCidSetFile). After ERROR or UNAVAILABLE another file must be requested. */
+/**
+ * Asks DICT whether the CID file is available (getCidSetFile). After ERROR or UNAVAILABLE another file must be
+ * requested.
+ */
 export default roundActivity<'available' | 'refused' | 'pending'>(
   async ({ run, input, context, signal, log }, { pool, bridge }) => {
     const { participant } = input;

@@ -64,7 +64,7 @@ export default roundActivity<'identical' | 'different' | 'refused' | 'missing'>(
     return async (tx) => {
       const { vsyncFile: _file, vsyncLocal: _local, ...counts } = comparison;
       await recordFindings(tx, run.id, round, { ...counts, foundBy: 'FILE', foundByReason });
-      log.info(counts, 'compared');
+      log.info(counts, 'compared the CID file with the key base');
       return { outcome: differ === 0 ? 'identical' : 'different', detail: { round, ...counts } };
     };
   },

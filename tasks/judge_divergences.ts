@@ -42,7 +42,7 @@ export default roundActivity<'nothing' | 'apply' | 'ask'>(
       const frozen = await freezeRound(tx, run.id, round);
       await noteThreshold(tx, run.id, round, settings.MANUAL_APPROVAL_THRESHOLD);
       const needsApproval = frozen.found > settings.MANUAL_APPROVAL_THRESHOLD && frozen.unapproved > 0;
-      log.info({ held, inFlight, ...frozen }, 'judged');
+      log.info({ held, inFlight, ...frozen }, 'judged the divergences');
       const outcome = frozen.pending === 0 ? 'nothing' : needsApproval ? 'ask' : 'apply';
       return { outcome, detail: { round, held, inFlight, eventLog, ...frozen } };
     };

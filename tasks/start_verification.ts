@@ -2,7 +2,9 @@ import { verificationScheduleActivity } from '../src/workflows/define-activity.t
 import { verificationKey } from '../src/dict/log/workflow-keys.ts';
 import { KEY_TYPES } from '../src/dict/entry/key-type.ts';
 
-/** After this many executions the schedule's run closes as CONTINUED and a new one takes over, so histories stay short. */
+/**
+ * After this many executions the schedule's run closes as CONTINUED and a new one takes over, so histories stay short.
+ */
 export const EXECUTIONS_PER_RUN = 30;
 
 /** Starts the verification of a tick. If one is still open, it counts as the verification of this tick. */

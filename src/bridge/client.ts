@@ -48,7 +48,8 @@ export function connectBridge(options: BridgeOptions): Bridge {
       'grpc.ssl_target_name_override': options.tls.serverName,
       'grpc.default_authority': options.tls.serverName,
     }),
-    // The engine has its own delays between retries. gRPC's default (up to 2 minutes) would delay calls to a Bridge that is reachable again.
+    // The engine has its own delays between retries. gRPC's default (up to 2 minutes) would delay calls to a Bridge
+    // that is reachable again.
     'grpc.initial_reconnect_backoff_ms': 200,
     'grpc.max_reconnect_backoff_ms': 2_000,
   });

@@ -16,7 +16,9 @@ export async function removeRunFolder(tempDir: string, runId: string): Promise<v
   await rm(runFolder(tempDir, runId), { recursive: true, force: true });
 }
 
-/** How many bytes of a CID file are on this machine; 0 if there is no file, as after the run moved to another machine. */
+/**
+ * How many bytes of a CID file are on this machine; 0 if there is no file, as after the run moved to another machine.
+ */
 export async function downloadedBytes(path: string): Promise<number> {
   try {
     return (await stat(path)).size;

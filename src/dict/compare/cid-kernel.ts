@@ -20,8 +20,8 @@ const TEXT = WANTED + BUCKETS;
  * buckets are given, it does so only for their lines and keeps their CIDs; of other lines it reads only the bucket and
  * the line end.
  *
- * It is WebAssembly (cid-kernel.wat) that reads 16 digits at a time: 10 million lines take 0.14 s, a third of the time of
- * JavaScript with tables.
+ * It is WebAssembly (cid-kernel.wat) that reads 16 digits at a time: 10 million lines take 0.14 s, a third of the time
+ * of JavaScript with tables.
  */
 export class CidKernel {
   /** Space for `textBytes` of text and one more line. It is shared memory, so other threads may read it. */

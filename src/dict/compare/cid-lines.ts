@@ -9,9 +9,15 @@ const LF = 0x0a;
 
 export interface CidLinesOptions {
   signal?: AbortSignal | undefined;
-  /** Receives the bytes just read; they are overwritten after its promise resolves. Meanwhile their lines and the next bytes are read. */
+  /**
+   * Receives the bytes just read; they are overwritten after its promise resolves. Meanwhile their lines and the next
+   * bytes are read.
+   */
   onBytes?: (bytes: Buffer) => Promise<void>;
-  /** Buckets whose CIDs are passed to onCids; of other lines only the end is read. Default: all lines are read, no CID is passed on. */
+  /**
+   * Buckets whose CIDs are passed to onCids; of other lines only the end is read. Default: all lines are read, no CID
+   * is passed on.
+   */
   wanted?: readonly number[];
   /** Receives the wanted CIDs, 32 bytes each, in the file's order. It is awaited; then the buffer is overwritten. */
   onCids?: (cids: Buffer) => Promise<void>;
@@ -42,15 +48,16 @@ export function fileUnreadable(cause: unknown): DvError {
 /**
  * Reads a CID file in constant memory. Each line has 64 hex digits in upper or lower case and ends in LF or CRLF; the
  * last line end may be missing, and the lines may be in any order. A bad line is reported in the result and not thrown,
- * because the caller must first check whether this is BACEN's file at all (Bytes, Sha256). Throws DV_FILE_UNREADABLE, or
- * the signal's reason when aborted.
+ * because the caller must first check whether this is BACEN's file at all (Bytes, Sha256). Throws DV_FILE_UNREADABLE,
+ * or the signal's reason when aborted.
  */
 export async function readCidLines(path: string, options: CidLinesOptions = {}): Promise<CidLines> {
   const handle = await open(path, 'r').catch((cause: unknown) => {
     throw fileUnreadable(cause);
   });
   try {
-    // There are two areas. While the lines of one are read, the next chunk is read into the other, after space for an unfinished line.
+    // There are two areas. While the lines of one are read, the next chunk is read into the other, after space for an
+    // unfinished line.
     const chunkBytes = options.chunkBytes ?? CHUNK_BYTES;
     const areaBytes = LONGEST_LINE + chunkBytes;
     const kernel = new CidKernel(2 * areaBytes, options.wanted);

@@ -8,7 +8,9 @@ import { CID_BYTES } from '../entry/cid.ts';
 const WRITE_BYTES = 1 << 16;
 const BUFFERED_BYTES = 1 << 22;
 
-/** The position of a partition among all CIDs to be stored, and its size in bytes; both are known before the first CID. */
+/**
+ * The position of a partition among all CIDs to be stored, and its size in bytes; both are known before the first CID.
+ */
 export interface Partition {
   from: number;
   bytes: number;

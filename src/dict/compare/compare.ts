@@ -10,7 +10,8 @@ export interface LocalCids {
   buckets(): Promise<BucketTable>;
   /**
    * All CIDs of those buckets (ascending), strictly ascending by bytes. A yielded buffer contains one CID or several,
-   * 32 bytes each, and is not changed until the next one is requested. Called once, and only if there are buckets to list.
+   * 32 bytes each, and is not changed until the next one is requested. Called once, and only if there are buckets to
+   * list.
    */
   list(buckets: number[]): AsyncIterable<Buffer>;
 }

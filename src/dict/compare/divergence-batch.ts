@@ -73,7 +73,10 @@ export class DivergenceBatch {
     await this.#sink(batch);
   }
 
-  /** SHA-256, lower-case hex, over the lines "D <cid>\n" (in DICT only) and "L <cid>\n" in CID order. May be called once. */
+  /**
+   * SHA-256, lower-case hex, over the lines "D <cid>\n" (in DICT only) and "L <cid>\n" in CID order. May be called
+   * once.
+   */
   setHash(): string {
     return this.#hash.digest('hex');
   }

@@ -15,8 +15,8 @@ const MOST_RANGES = 64;
  * The local side of a comparison: buckets and CIDs of one participant and key type, read in one REPEATABLE READ
  * snapshot that lasts as long as `work`. The snapshot is taken and the buckets are read immediately, so that `work` can
  * scan the file meanwhile. Call it when the file is available. It does not matter whether this snapshot is older or
- * newer than the scan: the round's own snapshot was taken before the file was requested, and all that changed since then
- * is judged as in flight.
+ * newer than the scan: the round's own snapshot was taken before the file was requested, and all that changed since
+ * then is judged as in flight.
  */
 export async function withLocalCids<T>(
   pool: Pool,
@@ -131,7 +131,10 @@ function beyond(left: readonly Range[], bound: Buffer): Range[] {
     .map((range) => (bound.compare(range.lower) > 0 ? { ...range, lower: bound } : range));
 }
 
-/** Below every CID of the bucket and above every CID before it: only its 12 bits; after the last bucket, 33 bytes of ones. */
+/**
+ * Below every CID of the bucket and above every CID before it: only its 12 bits; after the last bucket, 33 bytes of
+ * ones.
+ */
 function lowerBound(bucket: number): Buffer {
   return bucket === BUCKETS
     ? Buffer.alloc(CID_BYTES + 1, 0xff)

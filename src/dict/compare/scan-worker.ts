@@ -18,7 +18,10 @@ async function scan({ path, expected, hash }: ScanRequest): Promise<void> {
   }
 }
 
-/** Entry point of the two threads that scanCidFileInThread starts: one scans the file, the other hashes the bytes it reads. */
+/**
+ * Entry point of the two threads that scanCidFileInThread starts: one scans the file, the other hashes the bytes it
+ * reads.
+ */
 const thread = workerData as ScanThread;
 if (thread.kind === 'scan') void scan(thread);
 else serveHash(thread.port);

@@ -4,7 +4,7 @@ const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
 /**
  * Whether the text is a UUID of any version. BACEN's schema RequestId says version 4, but the identifier that
- * completeClaim leaves in an entry may have another version, and BACEN's own CID example (01 02 … 10) has another too.
+ * completeClaim leaves in an entry may have another version, and BACEN's own CID example (01 02 … 10) is not version 4.
  */
 export function isUuid(value: string): boolean {
   return UUID.test(value);

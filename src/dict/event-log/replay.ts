@@ -4,7 +4,10 @@ import type { Divergence } from '../compare/divergence-batch.ts';
 import { parseCid } from '../entry/cid.ts';
 import { VSync } from '../vsync/vsync.ts';
 
-/** A CID that the local base gained or lost since the confirmed snapshot, and whether it was there then and is there now. */
+/**
+ * A CID that the local base gained or lost since the confirmed snapshot, and whether it was there then and is there
+ * now.
+ */
 export interface LocalChange {
   cid: Buffer;
   then: boolean;

@@ -11,7 +11,8 @@ export type KeyEventOutcome = 'APPLIED' | 'OLDER' | 'REFUSED' | 'DUPLICATE';
 
 /** Applies events in one transaction; the outcomes are in the order of the events. */
 export async function applyKeyEvents(db: Db, events: readonly KeyEvent[]): Promise<KeyEventOutcome[]> {
-  // Sorted by key, with the events of one key in their order, so that two workers, or a worker and a repair, cannot deadlock.
+  // Sorted by key, with the events of one key in their order, so that two workers, or a worker and a repair, cannot
+  // deadlock.
   const places = events.map((_, place) => place).sort((a, b) => compare(events[a]!, events[b]!) || a - b);
   const { rows } = await db.query<{ outcome: KeyEventOutcome }>(
     `select dict.apply_key_event(event) as outcome from jsonb_array_elements($1::jsonb) with ordinality e (event, place)

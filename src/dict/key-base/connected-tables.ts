@@ -53,7 +53,9 @@ export async function readRejects(db: Db, source: string | null, limit: number):
   return rows;
 }
 
-/** Makes the key base equal to what a source shows; returns how many keys differed. DV_SOURCE_UNKNOWN, DV_SOURCE_FAILED. */
+/**
+ * Makes the key base equal to what a source shows; returns how many keys differed. DV_SOURCE_UNKNOWN, DV_SOURCE_FAILED.
+ */
 export async function loadSource(db: Db, name: string): Promise<number> {
   const { rows } = await db.query<{ fed: number }>('select dict.load_source($1)::float8 as fed', [name]);
   return one(rows).fed;

@@ -34,8 +34,8 @@ const TEXTS = ['requestId', 'ownerType', 'taxIdNumber', 'name', 'accountNumber',
 
 /**
  * Reads a message as a key event: CloudEvents 1.0, structured JSON. An event that has a source and an id but cannot be
- * used is returned with a `reason`. Returns undefined for a type that is not a key event's. DV_KEY_EVENT_UNREADABLE for a
- * message that is not a CloudEvent: it has no source and id under which it could be recorded.
+ * used is returned with a `reason`. Returns undefined for a type that is not a key event's. DV_KEY_EVENT_UNREADABLE for
+ * a message that is not a CloudEvent: it has no source and id under which it could be recorded.
  */
 export function readKeyEvent(payload: Buffer): KeyEvent | undefined {
   const { source, id, type, time, sequence, data } = envelopeOf(payload);

@@ -40,8 +40,8 @@ const PAGE_SQL = `
 
 /**
  * The divergences of a reconciliation (of one round, or of all) as CSV, in pages and in constant memory: UTF-8 with a
- * BOM (Excel assumes another encoding without it), commas, double quotes, LF. A value that a spreadsheet would read as a
- * formula, and one that begins with an apostrophe, gets an apostrophe in front.
+ * BOM (Excel assumes another encoding without it), commas, double quotes, LF. A value that a spreadsheet would read as
+ * a formula, and one that begins with an apostrophe, gets an apostrophe in front.
  */
 export async function* divergencesCsv(
   db: Db,
@@ -77,9 +77,9 @@ function cells(row: DivergenceDetail): string[] {
 }
 
 /**
- * OWASP "CSV Injection": some spreadsheets read a value that begins like this as a formula; the wide forms are included.
- * csv-stringify's own `escape_formulas` does not change values that begin with an apostrophe or LF, so a reader could
- * not remove the apostrophe reliably.
+ * OWASP "CSV Injection": some spreadsheets read a value that begins like this as a formula; the wide forms are
+ * included. csv-stringify's own `escape_formulas` does not change values that begin with an apostrophe or LF, so a
+ * reader could not remove the apostrophe reliably.
  */
 function harmless(value: string): string {
   return /^['=+\-@\t\r\n＝＋－＠]/.test(value) ? `'${value}` : value;

@@ -46,7 +46,8 @@ export const detailsOf = (divergences: string): string => `
     select x as entry, x.key, x.branch, x.since from dict.entries x
     where x.participant = n.participant and x.key_type = n.key_type and x.cid = d.cid and x.removed_at is null
     limit 1) e on true
-  -- A CID may have been removed and added again. For a local CID the stay that ended since the snapshot counts, for one of DICT's the stay that ended before.
+  -- A CID may have been removed and added again. For a local CID the stay that ended since the snapshot counts, for one
+  -- of DICT's the stay that ended before.
   left join lateral (
     select c.key, c.came_at, pg_visible_in_snapshot(c.left_xid, r.snapshot) = (d.side = 'DICT_ONLY') as fits
     from dict.cid_log c

@@ -73,7 +73,10 @@ export interface DivergenceReport extends DivergenceSummary {
   branches: (Counted & { branch: string | null })[];
   /** The ten largest groups of one day and branch. */
   largestGroups: (Counted & { day: string | null; branch: string | null })[];
-  /** Twenty, of each kind in turn by ascending CID. A CID is a hash, so they are as good as random, and the same each time. */
+  /**
+   * Twenty, of each kind in turn by ascending CID. A CID is a hash, so they are as good as random, and the same each
+   * time.
+   */
   sample: SampledDivergence[];
 }
 
@@ -136,7 +139,8 @@ type ReportRow = Omit<DivergenceReport, 'runId' | 'plan' | 'sample'> & {
 
 /**
  * The report on a comparison of a reconciliation: of `round`, or else of its last one. It is aggregated in Postgres and
- * takes about a second for 100,000 divergences. DV_REPORT_MISSING when there is no such comparison, or it has not ended.
+ * takes about a second for 100,000 divergences. DV_REPORT_MISSING when there is no such comparison, or it has not
+ * ended.
  */
 export async function readDivergenceReport(db: Db, runId: string, round?: number): Promise<DivergenceReport> {
   const { rows } = await db.query<ReportRow>(REPORT, [runId, round ?? null]);

@@ -21,8 +21,8 @@ export async function openReconciliation(
 }
 
 /**
- * Begins a round: saves the snapshot that later shows what has changed since (before the CID file is requested). Changes
- * within `marginSeconds` before the snapshot count as changed since, too.
+ * Begins a round: saves the snapshot that later shows what has changed since (before the CID file is requested).
+ * Changes within `marginSeconds` before the snapshot count as changed since, too.
  */
 export async function openRound(db: Db, runId: string, marginSeconds: number): Promise<number> {
   const { rows } = await db.query<{ round: number }>(
@@ -37,7 +37,10 @@ export async function openRound(db: Db, runId: string, marginSeconds: number): P
   return round;
 }
 
-/** Records that a CID file is about to be requested. Returns the row's id and how many files this round has already received. */
+/**
+ * Records that a CID file is about to be requested. Returns the row's id and how many files this round has already
+ * received.
+ */
 export async function intendCidFile(
   db: Db,
   runId: string,
@@ -151,7 +154,9 @@ const MANY = 1000;
 
 /** The set of a round after it was judged: what would be applied, and the numbers that decide about approval. */
 export interface FrozenSet {
-  /** Divergent CIDs of all rounds together, each counted once, without held keys; compared with the approval threshold. */
+  /**
+   * Divergent CIDs of all rounds together, each counted once, without held keys; compared with the approval threshold.
+   */
   found: number;
   /** CIDs of this round that are still to be decided. */
   pending: number;

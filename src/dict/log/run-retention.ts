@@ -22,7 +22,7 @@ const AGE = `$1 * interval '1 day'`;
 
 /**
  * Removes what is older than its age, in short transactions of up to 100 runs or 1,000 rows, until nothing is left or
- * `limitMs` have passed. Returns the number of rows. Several workers may run it simultaneously, beside all other work.
+ * `limitMs` have passed. Returns the number of rows. Several workers may run it simultaneously with all other work.
  * CIDs are never removed: a participant keeps every CID it ever had (Manual Operacional do DICT, §9).
  */
 export async function removeExpired(

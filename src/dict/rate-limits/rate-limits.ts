@@ -22,7 +22,10 @@ const BACEN_POLICIES: readonly Policy[] = [
   availableTokens: Number(capacity),
 }));
 
-/** Our own limit for getCidSetFile: half a refill as the capacity and half as the refill, so it never exceeds DICT's 10 a minute. */
+/**
+ * Our own limit for getCidSetFile: half a refill as the capacity and half as the refill, so it never exceeds DICT's 10
+ * a minute.
+ */
 const FILE_POLL = 'FILE_POLL';
 
 /**
@@ -67,9 +70,9 @@ export async function seedRateLimits(
 }
 
 /**
- * A Bridge that respects the participant's token buckets, which all workers share. Each call first takes its token, in a
- * transaction of its own; without one it fails with DV_DICT_RATE_LIMITED and the time of the next attempt. A 429 empties
- * the local token bucket.
+ * A Bridge that respects the participant's token buckets, which all workers share. Each call first takes its token, in
+ * a transaction of its own; without one it fails with DV_DICT_RATE_LIMITED and the time of the next attempt. A 429
+ * empties the local token bucket.
  */
 export function limitedBridge(bridge: Bridge, db: Db): Bridge {
   const limited = async <T>(

@@ -7,7 +7,10 @@ import type { KeyType } from '../entry/key-type.ts';
 import { FAILS_ON_IT, lookUpOne } from './repair-lookup.ts';
 import type { Db } from '../vsync/vsync-store.ts';
 
-/** What was added at DICT since a round's snapshot and is not local. DICT has a key in this set, so a local CID of it is the other half of a change. */
+/**
+ * CIDs and keys added at DICT since a round's snapshot that are not local. A local CID of such a key is the other half
+ * of a change, not a key that DICT lacks.
+ */
 export interface RecentDictAdditions {
   cids: ReadonlySet<string>;
   keys: ReadonlySet<string>;
@@ -21,9 +24,9 @@ export const NO_RECENT_ADDITIONS: RecentDictAdditions = { cids: new Set(), keys:
 const PAGES = 10;
 
 /**
- * Reads DICT's event log again before anything is removed ("404: superseded, read the events again"): the CIDs that were
- * added since the round's snapshot, or within its margin, and their keys. `unsure` when a CID of the round was superseded
- * and the log does not show it yet, when the log has gaps, or when DICT fails on a CID that was added.
+ * Reads DICT's event log again before anything is removed ("404: superseded, read the events again"): the CIDs that
+ * were added since the round's snapshot, or within its margin, and their keys. `unsure` when a CID of the round was
+ * superseded and the log does not show it yet, when the log has gaps, or when DICT fails on a CID that was added.
  */
 export async function readRecentDictAdditions(
   db: Db,

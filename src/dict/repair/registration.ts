@@ -17,9 +17,9 @@ const CONCURRENCY = 8;
 
 /**
  * Registers at DICT (createEntry, reason RECONCILIATION) the local-only keys that a person marked for it, if DICT has
- * just answered that they are absent (Manual Operacional do DICT §3.3). The entry's own RequestId makes it idempotent, so
- * repeating it after a crash does no harm. Each answer is recorded as it arrives. A key that is held or in flight is not
- * registered and not removed. DICT's refusal (400) makes the finding REFUSED with DICT's problem type.
+ * just answered that they are absent (Manual Operacional do DICT §3.3). The entry's own RequestId makes it idempotent,
+ * so repeating it after a crash does no harm. Each answer is recorded as it arrives. A key that is held or in flight is
+ * not registered and not removed. DICT's refusal (400) makes the finding REFUSED with DICT's problem type.
  */
 export async function registerPlanned(
   db: Db,
@@ -106,7 +106,10 @@ async function registrable(
   );
 }
 
-/** Copies the plans of earlier rounds into this one: after a late approval the run compares again, and the decision still counts. */
+/**
+ * Copies the plans of earlier rounds into this one: after a late approval the run compares again, and the decision
+ * still counts.
+ */
 export async function keepPlans(tx: Db, runId: string, round: number): Promise<void> {
   await tx.query(
     `update dict.divergences d set plan = p.plan, plan_by = p.plan_by, plan_why = p.plan_why, key = p.key

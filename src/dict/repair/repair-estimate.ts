@@ -8,7 +8,9 @@ export function repairHours(divergentCids: number): number {
   return Math.max(0, divergentCids - LOOKUPS.burst) / LOOKUPS.perMinute / 60;
 }
 
-/** Refuses a repair that would take longer than `maxHours` within DICT's limits: DV_REPAIR_TOO_LONG, with the estimate. */
+/**
+ * Refuses a repair that would take longer than `maxHours` within DICT's limits: DV_REPAIR_TOO_LONG, with the estimate.
+ */
 export function refuseHopelessRepair(divergentCids: number, maxHours: number): void {
   const hours = repairHours(divergentCids);
   if (hours <= maxHours) return;

@@ -27,7 +27,9 @@ export type Finding = { cid: Buffer; side: Side; correlationId: string | null } 
   | { says: 'ABSENT'; keep?: true }
   /** Was absent, and has been registered from the local entry. */
   | { says: 'REGISTERED' }
-  /** DICT's answer cannot be applied. `why` is recorded with the divergence, and so is `key` if the answer named one. */
+  /**
+   * DICT's answer cannot be applied. `why` is recorded with the divergence, and so is `key` if the answer named one.
+   */
   | { says: 'REFUSED'; why: string; key?: string }
   /** DICT kept failing on this CID, so it is quarantined, with the correlation id for the support ticket. */
   | { says: 'QUARANTINED' }
@@ -39,8 +41,8 @@ type StoredFinding = Finding extends infer F ? (F extends Finding ? Omit<F, 'cid
 /**
  * The next undecided divergences of a round, of one side only: the CIDs in DICT first, until all of them are decided.
  * Only then it is certain that a local CID that DICT does not have is not half of a correction. Otherwise the key could
- * be removed before it is corrected, for example when the lookups stop in between. A correction also saves the lookup of
- * its other half.
+ * be removed before it is corrected, for example when the lookups stop in between. A correction also saves the lookup
+ * of its other half.
  */
 export async function pendingDivergences(
   db: Db,
@@ -60,7 +62,10 @@ export async function pendingDivergences(
   return rows;
 }
 
-/** How long DICT's answer may be applied: long enough for a restart after a crash, too short for a customer to change the key again. */
+/**
+ * How long DICT's answer may be applied: long enough for a restart after a crash, too short for a customer to change
+ * the key again.
+ */
 const FINDING_FRESH_SECONDS = 60;
 
 /** Failures (500) on one CID, each in another step, before it is quarantined. */
@@ -84,11 +89,11 @@ export interface Lookups {
 }
 
 /**
- * Asks DICT (getEntryByCid) about each CID, several simultaneously. The answers are recorded as they arrive, outside any
- * transaction, so that a crash loses none of them. A CID that DICT fails on (500, or an answer that cannot be right) is
- * asked about again in a later step, and is QUARANTINED at the third failure. An error that may pass (or a fired signal)
- * stops the lookups early. If DICT answered none of them, it is asked about another CID; if it fails on that too, DICT is
- * down: DV_DICT_INTERNAL (retryable), and the failures do not count against the CIDs.
+ * Asks DICT (getEntryByCid) about each CID, several simultaneously. The answers are recorded as they arrive, outside
+ * any transaction, so that a crash loses none of them. A CID that DICT fails on (500, or an answer that cannot be
+ * right) is asked about again in a later step, and is QUARANTINED at the third failure. An error that may pass (or a
+ * fired signal) stops the lookups early. If DICT answered none of them, it is asked about another CID; if it fails on
+ * that too, DICT is down: DV_DICT_INTERNAL (retryable), and the failures do not count against the CIDs.
  */
 export async function lookUp(
   db: Db,

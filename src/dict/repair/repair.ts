@@ -66,8 +66,8 @@ export interface AppliedChange {
 
 /**
  * Decides about some divergences of a round from DICT's answers and applies the decisions, in the caller's transaction.
- * Locks the keys, checks them again, and leaves alone those that changed since the round's snapshot or that DICT received
- * since then (`recentAdditions`). Returns the changes made.
+ * Locks the keys, checks them again, and leaves alone those that changed since the round's snapshot or that DICT
+ * received since then (`recentAdditions`). Returns the changes made.
  */
 export async function applyFindings(
   tx: Db,

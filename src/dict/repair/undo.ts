@@ -74,10 +74,10 @@ const LOCK = `
   order by e.key for update of e`;
 
 /**
- * Undoes the next keys (at most `limit`, in order) that a reconciliation has changed, in the caller's transaction. Locks
- * them, checks whether anything newer has changed them, puts back the entries from before, marks the keys that were put
- * back as held, and records the result for each. Returns an empty list when nothing is left. A key that the run changed
- * twice gets the entry from before the first change.
+ * Undoes the next keys (at most `limit`, in order) that a reconciliation has changed, in the caller's transaction.
+ * Locks them, checks whether anything newer has changed them, puts back the entries from before, marks the keys that
+ * were put back as held, and records the result for each. Returns an empty list when nothing is left. A key that the
+ * run changed twice gets the entry from before the first change.
  */
 export async function undoChanges(tx: Db, undo: Undo, limit: number): Promise<UndoneKey[]> {
   const { undoRunId, runId, participant, keyType } = undo;
@@ -117,7 +117,8 @@ export async function undoChanges(tx: Db, undo: Undo, limit: number): Promise<Un
 function newer({ left, xid }: Changed, row: Present | undefined): string | null {
   if (row === undefined) return 'the key is no longer in the base at all';
   const asLeft = left === null ? !row.present : row.present && row.cid === left.cid;
-  // The reconciliation's own transaction must have been the last to change it: another may have restored the same content.
+  // The reconciliation's own transaction must have been the last to change it: another may have restored the same
+  // content.
   if (asLeft && row.xid === xid) return null;
   return row.byReconciliation ? 'a later reconciliation has changed it' : 'it has changed since';
 }

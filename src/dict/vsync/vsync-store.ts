@@ -26,7 +26,10 @@ export interface Recalculation extends KeptVSync {
   repairedBuckets: number;
 }
 
-/** Computes a VSync from the entries in one snapshot, and repairs the kept one (Manual §9: the proof comes from the local base). */
+/**
+ * Computes a VSync from the entries in one snapshot, and repairs the kept one (Manual §9: the proof comes from the
+ * local base).
+ */
 export async function recalculateVSync(
   db: Db,
   participant: string,
@@ -78,7 +81,9 @@ export async function foldDeltas(db: Db, batch = 20_000): Promise<number> {
   }
 }
 
-/** Stores which participants this installation serves, for the SQL functions that work on all configured participants. */
+/**
+ * Stores which participants this installation serves, for the SQL functions that work on all configured participants.
+ */
 export async function configureParticipants(db: Db, participants: readonly string[]): Promise<void> {
   await db.query(
     `with gone as (delete from dict.participants where participant <> all ($1::text[]))

@@ -1,7 +1,10 @@
 import { z } from 'zod';
 import { signal } from '../stored.ts';
 
-/** What a reconciliation remembers between its steps. `round` is absent before the first round and after an early failure. */
+/**
+ * What a reconciliation remembers between its steps. `round` is absent before the first round and after an early
+ * failure.
+ */
 export const reconciliationContext = z.looseObject({
   /** The number of the current comparison, from 1. */
   round: z.int().min(1).optional(),

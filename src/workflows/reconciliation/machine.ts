@@ -4,7 +4,7 @@ import type { TaskActivities } from '../../../tasks/index.ts';
 const MINUTE = 60_000;
 
 /**
- * One participant, one key type: makes the local base what DICT has, and proves it.
+ * Makes the local base of one participant and key type equal to DICT, and proves it.
  *
  *   open → snapshot → replay event logs ──────────────────────────┐
  *            ↑            │ cannot decide                         ↓

@@ -24,7 +24,9 @@ export async function openSchedule(tx: Transaction, participant: string): Promis
   );
 }
 
-/** What the crontab's task `verification_schedule` does at a tick: it signals the tick to each participant's schedule. */
+/**
+ * What the crontab's task `verification_schedule` does at a tick: it signals the tick to each participant's schedule.
+ */
 export function tickVerificationSchedules(participants: readonly string[]) {
   return async (tx: Transaction, tick: Date): Promise<void> => {
     for (const participant of participants) {

@@ -1,4 +1,5 @@
--- The participants that a request is about: the one given, or every configured one. DV_ISPB_INVALID, DV_PARTICIPANT_MISSING.
+-- The participants that a request is about: the one given, or every configured one. DV_ISPB_INVALID,
+-- DV_PARTICIPANT_MISSING.
 create or replace function dict.asked_participants(participant text) returns setof text
 language plpgsql stable as $$
 begin

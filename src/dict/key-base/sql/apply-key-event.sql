@@ -37,7 +37,8 @@ begin
     return 'OLDER';
   end if;
 
-  -- The reason of the change is the event's type. It is a customer's change, so it stays in flight for the margin after it.
+  -- The reason of the change is the event's type. It is a customer's change, so it stays in flight for the margin after
+  -- it.
   if e.type = 'key.deleted' then
     update dict.entries n set removed_at = workflow.now(), changed_why = e.type
     where (n.participant, n.key_type, n.key) = (e.participant, e."keyType", e.key) and n.removed_at is null;

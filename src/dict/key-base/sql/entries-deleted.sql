@@ -1,4 +1,5 @@
--- Records a DELETE on dict.entries in the VSyncs and in the log of CIDs. Runs as the owner, because a role that may write
+-- Records a DELETE on dict.entries in the VSyncs and in the log of CIDs. Runs as the owner, because a role that may
+-- write
 -- keys need not be able to write those tables.
 create or replace function dict.entries_deleted() returns trigger
 language plpgsql security definer as $$

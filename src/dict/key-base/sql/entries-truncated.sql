@@ -1,4 +1,5 @@
--- Records a TRUNCATE of dict.entries in the VSyncs and in the log of CIDs. Runs as the owner, as dict.entries_deleted does.
+-- Records a TRUNCATE of dict.entries in the VSyncs and in the log of CIDs. Runs as the owner, as dict.entries_deleted
+-- does.
 create or replace function dict.entries_truncated() returns trigger
 language plpgsql security definer as $$
 begin

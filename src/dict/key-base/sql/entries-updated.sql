@@ -1,10 +1,12 @@
--- Records an UPDATE on dict.entries in the VSyncs and in the log of CIDs. Runs as the owner, as dict.entries_deleted does.
+-- Records an UPDATE on dict.entries in the VSyncs and in the log of CIDs. Runs as the owner, as dict.entries_deleted
+-- does.
 create or replace function dict.entries_updated() returns trigger
 language plpgsql security definer as $$
 declare
   before text;
 begin
-  -- A short path for one row that keeps its key. It inserts nothing for several rows. If it inserts nothing for one row,
+  -- A short path for one row that keeps its key. It inserts nothing for several rows. If it inserts nothing for one
+  -- row,
   -- the rest of the function inserts nothing either.
   insert into dict.cid_changes (participant, key_type, key, cid, request_id, came_at, came_xid, left_at, left_why, new_cid)
   select o.participant, o.key_type, o.key, l.cid, o.request_id, o.since, o.came_xid,
@@ -19,7 +21,8 @@ begin
     return null;
   end if;
 
-  -- The session plans the joins below once, for the number of rows that its first statement changed; with nested loops a
+  -- The session plans the joins below once, for the number of rows that its first statement changed; with nested loops
+  -- a
   -- million rows would then take hours. If an error occurs, its rollback restores this setting too.
   before := current_setting('enable_nestloop');
   perform set_config('enable_nestloop', 'off', true);

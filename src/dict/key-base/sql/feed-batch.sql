@@ -1,4 +1,5 @@
--- Feeds these keys of a connected table to dict.entries in one pass. Runs as the owner and is called only by dict.feed_keys.
+-- Feeds these keys of a connected table to dict.entries in one pass. Runs as the owner and is called only by
+-- dict.feed_keys.
 create or replace function dict.feed_batch(s dict.feed_sources, refs dict.key_ref[]) returns void
 language plpgsql as $$
 declare
@@ -9,7 +10,8 @@ declare
   ref dict.key_ref;
   shown boolean;
 begin
-  -- Locks first and reads then: the next statement sees all that committed before the lock was taken. It does not wait for
+  -- Locks first and reads then: the next statement sees all that committed before the lock was taken. It does not wait
+  -- for
   -- a key that another transaction has locked; such a key is read again later (dict.process_feed_queue).
   with asked as (select distinct u.* from unnest(refs) u where dict.is_named(u)),
   known as materialized (

@@ -1,4 +1,5 @@
--- No writer of the bank fails or waits because of the feed: what cannot be done immediately is left to dict.process_feed_queue.
+-- No writer of the bank fails or waits because of the feed: what cannot be done immediately is left to
+-- dict.process_feed_queue.
 create or replace function dict.feed_changed() returns trigger
 language plpgsql security definer set timezone = 'UTC' set datestyle = 'ISO, YMD' set lock_timeout = '1ms' as $$
 declare

@@ -1,4 +1,5 @@
--- Feeds every key of a source that differs from dict.entries; returns how many. Raises the SQLSTATE of a broken mapping.
+-- Feeds every key of a source that differs from dict.entries; returns how many. Raises the SQLSTATE of a broken
+-- mapping.
 create or replace function dict.feed_differing(s dict.feed_sources) returns bigint
 language plpgsql as $$
 declare

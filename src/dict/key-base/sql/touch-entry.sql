@@ -4,7 +4,8 @@ language plpgsql as $$
 declare
   reason_given boolean := new.changed_xid is null;
 begin
-  -- Compares column by column, not "new is distinct from old", because the generated cid of new is null until the row is
+  -- Compares column by column, not "new is distinct from old", because the generated cid of new is null until the row
+  -- is
   -- written. The columns of the CID come first: most changes change one of them, and then the rest is not compared.
   if (new.participant, new.key_type, new.key, new.request_id, new.tax_id_number, new.name, coalesce(new.trade_name, ''),
       coalesce(new.branch, ''), new.account_number, new.account_type, new.removed_at is null) is distinct from

@@ -1,7 +1,8 @@
 create or replace function dict.analyze_divergences() returns void
 language plpgsql security definer as $$
 begin
-  -- Runs as the owner, because a worker's role may not analyze. Unlike VACUUM, ANALYZE can run in a transaction and sees its writes.
+  -- Runs as the owner, because a worker's role may not analyze. Unlike VACUUM, ANALYZE can run in a transaction and
+  -- sees its writes.
   analyze dict.divergences;
 end $$;
 comment on function dict.analyze_divergences() is

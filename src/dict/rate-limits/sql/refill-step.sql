@@ -1,7 +1,8 @@
 create or replace function dict.refill_step(period interval, refill integer, out step interval, out gain integer)
 language sql immutable as $$
   -- We count whole periods only, because DICT refills so ("reposição periódica") and may have no tokens in between. But
-  -- we do not wait a whole day: with 40 files a day we try one every 36 minutes, and a 429 costs only another such wait.
+  -- we do not wait a whole day: with 40 files a day we try one every 36 minutes, and a 429 costs only another such
+  -- wait.
   select case when slow then period / refill else period end, case when slow then 1 else refill end
   from (select period / refill > interval '1 minute' as slow) x
 $$;

@@ -1,4 +1,5 @@
--- Approves or rejects the frozen set with which a reconciliation waits: sends the signal and records who decided and why.
+-- Approves or rejects the frozen set with which a reconciliation waits: sends the signal and records who decided and
+-- why.
 create or replace function dict.decide_reconciliation(run uuid, signal text, by_whom text, reason text, set_hash text) returns void
 language plpgsql security definer as $$
 declare

@@ -1,5 +1,6 @@
 create or replace view dict.known_participants as
--- The buckets are 20,480 rows for each participant. Stepping through the primary key reads one row for each participant.
+-- The buckets are 20,480 rows for each participant. Stepping through the primary key reads one row for each
+-- participant.
 with recursive with_keys (participant) as (
   select min(participant) from dict.vsync_buckets
   union all

@@ -4,7 +4,8 @@ language plpgsql security definer as $$
 begin
   -- Two simultaneous calls would both append the difference, and so cancel each other.
   perform pg_advisory_xact_lock(hashtext('dict-vsync recalculate'), hashtext(of_participant || of_key_type));
-  -- One statement is one snapshot of the entries, the buckets and the deltas. The difference is appended and the buckets
+  -- One statement is one snapshot of the entries, the buckets and the deltas. The difference is appended and the
+  -- buckets
   -- are not overwritten, because transactions that commit meanwhile append their own deltas.
   with scanned as (
     select dict.bucket(cid) as bucket, count(*) as count, bit_xor(dict.bits(cid)) as xor
