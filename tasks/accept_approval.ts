@@ -3,8 +3,8 @@ import { roundActivity } from '../src/workflows/define-activity.ts';
 import { approveRound } from '../src/dict/log/reconciliation-log.ts';
 
 /**
- * Notes who approved the round's set. `stale` when its comparison is older than APPROVAL_FRESH_MINUTES: keys moved on
- * while the run waited, so it compares anew; what was approved stays approved, only what is new is asked about.
+ * Records who approved the round's set. `stale` when its comparison is older than APPROVAL_FRESH_MINUTES: keys changed
+ * while the run waited, so it compares again. What was approved stays approved; only new divergences need approval.
  */
 export default roundActivity<'fresh' | 'stale'>(async ({ run, context }, { settings }) => {
   const { round, signal } = context;
@@ -18,7 +18,7 @@ export default roundActivity<'fresh' | 'stale'>(async ({ run, context }, { setti
     const { fresh, foundBy } = one(rows);
     const detail = { by: signal?.by };
     if (fresh) return { outcome: 'fresh', detail };
-    // What the event log told was not refuted, only outlived: the next round may ask it again.
+    // What the event log showed was not wrong, only too old: the next round may use it again.
     return {
       outcome: 'stale',
       context: foundBy === 'EVENT_LOG' ? { replayed: false } : undefined,

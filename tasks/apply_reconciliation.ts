@@ -5,14 +5,14 @@ import { registerPlanned } from '../src/dict/repair/registration.ts';
 import { applyFindings } from '../src/dict/repair/repair.ts';
 import { publishChanges } from '../src/notify/index.ts';
 
-/** CIDs looked up and applied a step: each its own transaction, none long. */
+/** CIDs looked up and applied in a step. Each step is a transaction of its own; none of them runs long. */
 const CHUNK = 200;
 
 const FAILED_AGAIN_MS = 2000;
 
 /**
- * Applies the round's frozen set in chunks: asks DICT about each CID, registers there what a person marked for it, then
- * in one transaction decides, changes the base, records before and after, and tells Core-Dict.
+ * Applies the round's frozen set in chunks. It asks DICT about each CID and registers at DICT what a person marked for
+ * it. Then one transaction decides, changes the key base, records before and after, and publishes the changes.
  */
 export default roundActivity<'again' | 'applied'>(
   async ({ run, input, context, signal, log }, { pool, bridge }) => {
@@ -31,7 +31,7 @@ export default roundActivity<'again' | 'applied'>(
       lookups,
       call,
     );
-    // What was fetched before the limit was hit is applied; only a step that got nothing has failed.
+    // What was fetched before the rate limit was reached is applied. Only a step that got nothing has failed.
     if (findings.length === 0 && failed === 0) throw brokenOffBy;
     const removes = findings.some(({ side, says }) => side === 'LOCAL_ONLY' && says === 'ABSENT');
     const recentAdditions = removes
@@ -42,7 +42,7 @@ export default roundActivity<'again' | 'applied'>(
       await publishChanges(tx, scope, changes);
       const detail = { lookedUp: findings.length, changed: changes.length, failed };
       log.info(detail, 'repaired a chunk');
-      // Only those that DICT fails on are left: a pause may help it.
+      // Only CIDs that DICT fails on are left: a pause gives it time to recover.
       return { outcome: 'again', detail, wakeAfterMs: findings.length === 0 ? FAILED_AGAIN_MS : undefined };
     };
   },

@@ -6,12 +6,13 @@ import { DvError } from '../src/errors/dv-error.ts';
 import { one } from '../src/errors/rows.ts';
 import type { Db } from '../src/dict/vsync/vsync-store.ts';
 
-/** Comparisons before a reconciliation that DICT keeps calling NOK gives up. */
+/** Rounds after which a reconciliation fails if DICT still answers NOK. */
 const ROUNDS = 3;
 
 /**
- * Sends the new VSync to DICT after a repair (Manual §9), read anew each time; a NOK is believed at the third. NOK
- * means start over, `still_nok` that it was in vain or that only a person can go on, `quarantined` that all is repaired but what DICT kept failing on.
+ * Sends the new VSync to DICT after a repair (Manual §9). The VSync is read again each time; the third NOK counts.
+ * `nok` starts another round. `still_nok` means that the rounds are used up or that only a person can continue.
+ * `quarantined` means that everything is repaired except what DICT kept failing on.
  */
 export default roundActivity<'again' | 'ok' | 'nok' | 'still_nok' | 'quarantined'>(
   async ({ run, input, context, signal, log }, { pool, bridge, settings }) => {
@@ -26,7 +27,7 @@ export default roundActivity<'again' | 'ok' | 'nok' | 'still_nok' | 'quarantined
       signal,
     });
     const { result } = sent.answer;
-    log.info({ result }, 'VSync confirmed');
+    log.info({ result }, 'VSync sent to confirm the repair');
     return async (tx) => {
       await completeSyncVerification(tx, sent);
       const detail = { result };
@@ -47,7 +48,7 @@ export default roundActivity<'again' | 'ok' | 'nok' | 'still_nok' | 'quarantined
           detail: { ...detail, ...left },
         };
       }
-      // Only a person can go on: neither a hold nor DICT's refusal gives way to another round.
+      // Only a person can continue: another round changes neither a held key nor DICT's refusal.
       if (left.others === 0 && left.held + left.unregistered > 0) {
         return {
           outcome: 'still_nok',
@@ -57,7 +58,7 @@ export default roundActivity<'again' | 'ok' | 'nok' | 'still_nok' | 'quarantined
         };
       }
       if (noks + 1 < ROUNDS) {
-        // What was in flight must come to rest before it is looked at again.
+        // What was in flight must be older than the margin before the next comparison.
         const wait = left.inFlight > 0 ? settings.IN_FLIGHT_MARGIN_SECONDS * 1000 : 0;
         return {
           outcome: 'nok',
@@ -73,7 +74,7 @@ export default roundActivity<'again' | 'ok' | 'nok' | 'still_nok' | 'quarantined
         error: stepErrorOf(
           new DvError(
             'DV_STILL_NOK',
-            `DICT says NOK after ${ROUNDS} rounds of repair. dict.divergences tells what was left alone and why; retry the run to begin again.`,
+            `DICT says NOK after ${ROUNDS} rounds of repair. dict.divergences shows what was left alone and why. Retry the run to begin again.`,
           ),
         ),
       };
@@ -85,7 +86,7 @@ function keysHeld(keys: number): StepError {
   return stepErrorOf(
     new DvError(
       'DV_KEYS_HELD',
-      `All is repaired but ${keys} keys that are held since an undo, so DICT says NOK. \`dict-vsync held\` lists them; release them with \`dict-vsync release\` and retry the run.`,
+      `Everything is repaired except ${keys} keys that are held since an undo, so DICT says NOK. \`dict-vsync held\` lists them. Release them with \`dict-vsync release\` and retry the run.`,
     ),
   );
 }
@@ -94,7 +95,7 @@ function registrationRefused(keys: number): StepError {
   return stepErrorOf(
     new DvError(
       'DV_REGISTRATION_REFUSED',
-      `All is repaired but ${keys} local-only keys that DICT refused to register, so DICT says NOK. dict.divergences tells DICT's reason; the next reconciliation removes them unless a person decides otherwise.`,
+      `Everything is repaired except ${keys} local-only keys that DICT refused to register, so DICT says NOK. dict.divergences shows DICT's reason. The next reconciliation removes them unless a person decides otherwise.`,
     ),
   );
 }
@@ -106,7 +107,7 @@ interface LeftUndone {
   held: number;
   /** Local-only keys that DICT refused to register. */
   unregistered: number;
-  /** What another round may decide otherwise. */
+  /** Divergences that another round may decide differently. */
   others: number;
 }
 

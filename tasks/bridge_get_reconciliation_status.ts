@@ -3,7 +3,10 @@ import { noteCidFile } from '../src/dict/log/reconciliation-log.ts';
 import { DvError } from '../src/errors/dv-error.ts';
 import { impossible, one } from '../src/errors/rows.ts';
 
-/** Asks whether the CID file is there (getCidSetFile). ERROR and UNAVAILABLE are DICT's way to say: ask for another. */
+/**
+ * Asks DICT whether the CID file is available (getCidSetFile). After ERROR or UNAVAILABLE another file must be
+ * requested.
+ */
 export default roundActivity<'available' | 'refused' | 'pending'>(
   async ({ run, input, context, signal, log }, { pool, bridge }) => {
     const { participant } = input;
@@ -16,7 +19,7 @@ export default roundActivity<'available' | 'refused' | 'pending'>(
         { correlationId: run.correlationId, signal },
       );
     } catch (error) {
-      // Keeping pace with DICT's limit is what polling is, and no failure.
+      // Waiting for DICT's rate limit is part of polling and does not count as a failure.
       if (!(error instanceof DvError) || error.class !== 'rate_limited' || error.retryAt === undefined)
         throw error;
       const { rows } = await pool.query<{ ms: number }>(

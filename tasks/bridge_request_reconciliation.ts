@@ -7,8 +7,8 @@ import { DvError } from '../src/errors/dv-error.ts';
 const FILES_PER_ROUND = 3;
 
 /**
- * Asks DICT for the file of all CIDs (createCidSetFile). DICT takes no idempotency key: the intent is written first,
- * and a crash between the call and its answer costs one file more. When none of the round's files was usable the run
+ * Asks DICT for the file of all CIDs (createCidSetFile). DICT takes no idempotency key, so the intent is written first;
+ * a crash between the call and its answer costs one additional file. If none of the round's files was usable, the run
  * fails (`unusable`), and a person's retry begins a new round (`anew`).
  */
 export default roundActivity<'requested' | 'unusable' | 'anew'>(
@@ -19,7 +19,7 @@ export default roundActivity<'requested' | 'unusable' | 'anew'>(
     const intent = await fenced(async (tx) => intendCidFile(tx, run.id, round));
     if (intent.given >= FILES_PER_ROUND) {
       return async (tx) => {
-        // Withdrawn: an intent without an answer stands for a crash in the call.
+        // Removed, because an intent without an answer would mean a crash during the call.
         await tx.query('delete from dict.cid_files where id = $1', [intent.id]);
         return {
           outcome: 'unusable',
@@ -27,7 +27,7 @@ export default roundActivity<'requested' | 'unusable' | 'anew'>(
           error: stepErrorOf(
             new DvError(
               'DV_FILE_UNUSABLE',
-              `DICT gave ${intent.given} CID files in this round and none was usable; dict.cid_files tells why. Retry the run later.`,
+              `DICT gave ${intent.given} CID files in this round and none was usable; dict.cid_files shows why. Retry the run later.`,
             ),
           ),
         };
@@ -45,7 +45,7 @@ export default roundActivity<'requested' | 'unusable' | 'anew'>(
         outcome: 'requested',
         context: { file: { row: intent.id, id: file.id } },
         detail: { fileId: file.id, dictCorrelationId: file.correlationId },
-        // No file is there at once; the first look waits.
+        // A file is never available immediately, so the first look waits.
         wakeAfterMs: settings.FILE_POLL_SECONDS * 1000,
       };
     };

@@ -5,8 +5,8 @@ import type { KeyType } from '../src/dict/entry/key-type.ts';
 import { completeSyncVerification, sendVSync } from '../src/dict/vsync/sync-verification.ts';
 
 /**
- * Sends the VSync of the next key type to DICT (createSyncVerification): OK or NOK, nothing else is ever told. A NOK is
- * believed at the third fresh read, a few seconds apart: keys change, and not on both sides at the same moment.
+ * Sends the VSync of the next key type to DICT (createSyncVerification). DICT answers only OK or NOK. A NOK counts at
+ * the third fresh read, a few seconds apart, because keys change on the two sides at different moments.
  */
 export default verificationActivity<'again' | 'done'>(
   async ({ run, input, context, signal, log }, { pool, bridge, settings }) => {
@@ -29,7 +29,7 @@ export default verificationActivity<'again' | 'done'>(
       await completeSyncVerification(tx, sent);
       const detail = { keyType, result: sent.answer.result };
       const before = noks[keyType] ?? 0;
-      // One pass over all types after the other, with a pause in between: whoever is next has been asked in this pass.
+      // One pass over all types, then a pause. Pause before `next` only if it was already asked in this pass.
       const pauseBefore = (next: KeyType | undefined, asked: Partial<Record<KeyType, number>>) =>
         next !== undefined && (asked[next] ?? 0) > before ? settings.NOK_RECHECK_SECONDS * 1000 : undefined;
       if (sent.answer.result === 'NOK' && before + 1 < NOKS_BELIEVED) {

@@ -17,12 +17,12 @@ import { DvError } from '../src/errors/dv-error.ts';
 import { impossible } from '../src/errors/rows.ts';
 
 const MISSING = 'DV_FILE_UNREADABLE';
-/** What makes a file unusable as a whole; another one may be right. */
+/** Errors that make a file unusable as a whole; another file may be right. */
 const REFUSED = new Set(['DV_FILE_BYTES_WRONG', 'DV_FILE_SHA256_WRONG', 'DV_FILE_LINE_INVALID']);
 
 /**
- * Compares the CID file with the local base and writes down what differs. Outcomes: `identical`, `different`,
- * `refused` (the file is wrong: nothing of it was believed), `missing` (the file is on another machine).
+ * Compares the CID file with the local base and records what differs. Outcomes: `identical`, `different`,
+ * `refused` (the file is wrong and nothing of it was used), `missing` (the file is on another machine).
  */
 export default roundActivity<'identical' | 'different' | 'refused' | 'missing'>(
   async ({ run, input, context, signal, log, fenced }, { pool, settings }) => {
@@ -33,7 +33,7 @@ export default roundActivity<'identical' | 'different' | 'refused' | 'missing'>(
     }
     const path = cidFilePath(settings.TEMP_DIR, run.id, file.row);
     const expected = { bytes: file.bytes, sha256: file.sha256 };
-    // The local buckets are read while the file is.
+    // The local buckets are read while the file is scanned.
     const comparison = await withLocalCids(pool, participant, keyType, async (local) => {
       const scan = await usable(scanCidFileInThread(path, expected, { signal }));
       if (scan instanceof DvError) return scan;
@@ -56,7 +56,7 @@ export default roundActivity<'identical' | 'different' | 'refused' | 'missing'>(
       };
     }
     if (comparison.duplicates > 0) {
-      log.warn({ duplicates: comparison.duplicates }, 'the CID file repeats CIDs; each counts once');
+      log.warn({ duplicates: comparison.duplicates }, 'the CID file repeats CIDs; each CID counts once');
     }
     const differ = comparison.dictOnly + comparison.localOnly;
     refuseHopelessRepair(differ, settings.REPAIR_MAX_HOURS);
@@ -64,13 +64,13 @@ export default roundActivity<'identical' | 'different' | 'refused' | 'missing'>(
     return async (tx) => {
       const { vsyncFile: _file, vsyncLocal: _local, ...counts } = comparison;
       await recordFindings(tx, run.id, round, { ...counts, foundBy: 'FILE', foundByReason });
-      log.info(counts, 'compared');
+      log.info(counts, 'compared the CID file with the key base');
       return { outcome: differ === 0 ? 'identical' : 'different', detail: { round, ...counts } };
     };
   },
 );
 
-/** The scan, or why this file is none that can be compared. */
+/** The scan, or why this file cannot be compared. */
 async function usable(scanning: Promise<CidFileScan>): Promise<CidFileScan | DvError> {
   try {
     return await scanning;

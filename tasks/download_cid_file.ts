@@ -4,10 +4,10 @@ import { refuseCidFile } from '../src/dict/log/reconciliation-log.ts';
 import { DvError } from '../src/errors/dv-error.ts';
 import { impossible } from '../src/errors/rows.ts';
 
-/** A step's share of a download: a crash costs no more than this again. */
+/** The part of a download that one step does. After a crash at most this much is downloaded again. */
 const CHUNK = { maxBytes: 256 * 1024 * 1024, maxMs: 30_000 };
 
-/** Downloads the CID file in chunks, each its own step, each going on where the one before ended. */
+/** Downloads the CID file in chunks. Each chunk is a step of its own and continues where the previous one ended. */
 export default roundActivity<'again' | 'complete' | 'gone'>(
   async ({ run, input, context, signal, log }, { bridge, settings }) => {
     const { participant } = input;
@@ -15,7 +15,7 @@ export default roundActivity<'again' | 'complete' | 'gone'>(
     if (file?.bytes === undefined) throw impossible('No CID file is available.');
     const path = cidFilePath(settings.TEMP_DIR, run.id, file.row);
     const offset = await downloadedBytes(path);
-    // Longer than promised is for the comparison to refuse.
+    // The comparison refuses a file that is longer than announced.
     if (file.bytes > 0 && offset >= file.bytes) return { outcome: 'complete', detail: { bytes: offset } };
     const call = { correlationId: run.correlationId, signal };
     try {
@@ -24,9 +24,9 @@ export default roundActivity<'again' | 'complete' | 'gone'>(
       const detail = { bytes: offset + bytes, of: file.bytes };
       return { outcome: ended || offset + bytes >= file.bytes ? 'complete' : 'again', detail };
     } catch (error) {
-      // AVAILABLE files whose Url answers 404 have been seen: only another file helps.
+      // Files with status AVAILABLE whose Url answers 404 have been observed. Only another file helps.
       if (error instanceof DvError && (error.code === 'DV_DICT_NOT_FOUND' || error.code === 'DV_DICT_GONE')) {
-        log.warn({ code: error.code }, 'the CID file is gone');
+        log.warn({ code: error.code }, 'DICT no longer has the CID file');
         return async (tx) => {
           await refuseCidFile(tx, file.row, error.code);
           return { outcome: 'gone' };

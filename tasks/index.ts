@@ -24,7 +24,7 @@ import spawn_reconciliations from './spawn_reconciliations.ts';
 import start_verification from './start_verification.ts';
 import undo_reconciliation from './undo_reconciliation.ts';
 
-/** Every activity, by its name: the Graphile Worker task of that name is its file. */
+/** Every activity by its name, which is also the name of its Graphile Worker task and of its file. */
 export const activities = {
   accept_approval,
   apply_reconciliation,

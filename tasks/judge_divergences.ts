@@ -9,13 +9,13 @@ import { keepPlans } from '../src/dict/repair/registration.ts';
 import { DvError } from '../src/errors/dv-error.ts';
 import { one } from '../src/errors/rows.ts';
 
-/** 10,000 events since the snapshot: more than any bank makes in the minutes a round lasts. */
+/** 10,000 events since the snapshot: more than any bank causes in the minutes that a round lasts. */
 const PAGES = 50;
 
 /**
- * Judges what a comparison found: what a person holds is HELD, what a local change or DICT's event log explains is
- * IN_FLIGHT. What is left is frozen with its hash. Outcomes: `nothing` is left, `apply` (within the approval threshold, or approved already),
- * `ask` (a person decides).
+ * Judges what a comparison found. Keys that are held become HELD; divergences that a local change or DICT's event log
+ * explains become IN_FLIGHT. The rest is frozen with its hash. Outcomes: `nothing` (nothing is left), `apply` (within
+ * the approval threshold, or already approved), `ask` (a person decides).
  */
 export default roundActivity<'nothing' | 'apply' | 'ask'>(
   async ({ run, input, context, signal, log }, { pool, bridge, settings }) => {
@@ -31,7 +31,7 @@ export default roundActivity<'nothing' | 'apply' | 'ask'>(
       const scope = { participant, keyType, from: one(rows).since, maxPages: PAGES };
       ({ events } = await readEventLog(bridge, scope, { correlationId: run.correlationId, signal }));
     } catch (error) {
-      // A Bridge without the event log: local changes still tell, and each key is looked at again when it is applied.
+      // Without the event log the local changes are still considered, and each key is judged again when it is applied.
       if (!(error instanceof DvError) || error.class !== 'not_retryable') throw error;
       eventLog = error.code;
     }
@@ -42,7 +42,7 @@ export default roundActivity<'nothing' | 'apply' | 'ask'>(
       const frozen = await freezeRound(tx, run.id, round);
       await noteThreshold(tx, run.id, round, settings.MANUAL_APPROVAL_THRESHOLD);
       const needsApproval = frozen.found > settings.MANUAL_APPROVAL_THRESHOLD && frozen.unapproved > 0;
-      log.info({ held, inFlight, ...frozen }, 'judged');
+      log.info({ held, inFlight, ...frozen }, 'judged the divergences');
       const outcome = frozen.pending === 0 ? 'nothing' : needsApproval ? 'ask' : 'apply';
       return { outcome, detail: { round, held, inFlight, eventLog, ...frozen } };
     };

@@ -2,7 +2,7 @@ import { reconciliationActivity } from '../src/workflows/define-activity.ts';
 import { openReconciliation, readReconciliation } from '../src/dict/log/reconciliation-log.ts';
 import { publish } from '../src/notify/index.ts';
 
-/** Opens the auditor's row with the VSync as it was before, and tells Core-Dict that a reconciliation has begun. */
+/** Opens the auditor's row with the VSync before the repair, and publishes that a reconciliation has begun. */
 export default reconciliationActivity<'opened'>(async ({ run, input }) => {
   const { participant, keyType } = input;
   return async (tx) => {

@@ -2,7 +2,7 @@ import { undoActivity } from '../src/workflows/define-activity.ts';
 import { closeUndo } from '../src/dict/repair/undo.ts';
 import { publishUndoDone } from '../src/notify/index.ts';
 
-/** Ends the undo's row and tells Core-Dict what it came to. The changes themselves were told as they were made. */
+/** Closes the undo's row and publishes its result. The changes themselves were published as they were made. */
 export default undoActivity<'published'>(async ({ run, log }) => {
   return async (tx) => {
     const summary = await closeUndo(tx, run.id);

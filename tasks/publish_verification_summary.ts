@@ -1,14 +1,14 @@
 import { verificationActivity } from '../src/workflows/define-activity.ts';
 import { publishVerificationSummary } from '../src/notify/index.ts';
 
-/** Tells Core-Dict what the verification found and which reconciliations it started. */
+/** Publishes what the verification found and which reconciliations it started. */
 export default verificationActivity<'in_sync' | 'out_of_sync' | 'incomplete'>(async ({ run, context }) => {
   const { skipped } = context;
   return async (tx) => {
     const outcome = await publishVerificationSummary(tx, run.id);
     if (outcome === 'IN_SYNC') return { outcome: 'in_sync' };
     if (outcome === 'OUT_OF_SYNC') return { outcome: 'out_of_sync' };
-    // A person's retry verifies those that could not be verified, and only those.
+    // A person's retry verifies only the key types that could not be verified.
     return { outcome: 'incomplete', context: { todo: skipped, skipped: [] } };
   };
 });

@@ -2,8 +2,8 @@ import { openingVerificationActivity } from '../src/workflows/define-activity.ts
 import { typesToScan } from '../src/dict/vsync/vsync-store.ts';
 
 /**
- * Looks at all VSyncs of a verification before any is sent: those not scanned within SCAN_MAX_AGE_HOURS are
- * recalculated first, so that a wrong base is never certified from stale buckets.
+ * Checks all VSyncs of a verification before any of them is sent. Those without a full scan within SCAN_MAX_AGE_HOURS
+ * are recalculated first, so that a wrong base is never confirmed from stale buckets.
  */
 export default openingVerificationActivity<'scan_first' | 'read'>(async ({ input }, { pool, settings }) => {
   const { participant, keyTypes } = input;

@@ -3,8 +3,9 @@ import { DvError } from '../src/errors/dv-error.ts';
 import { recalculateVSync } from '../src/dict/vsync/vsync-store.ts';
 
 /**
- * Computes a VSync from the entries and mends the kept one, one key type a step: those of `toScan` in a verification,
- * its own in a reconciliation (Manual §9: after the corrections the VSync is generated anew from the local base).
+ * Computes a VSync from the entries and repairs the kept one, one key type in each step: in a verification those of
+ * `toScan`, in a reconciliation its own (Manual §9: after the corrections the VSync is generated again from the local
+ * base).
  */
 export default sharedActivity<'again' | 'recalculated'>(async ({ input, context, log }) => {
   const { participant } = input;
@@ -13,7 +14,7 @@ export default sharedActivity<'again' | 'recalculated'>(async ({ input, context,
   if (keyType === undefined) {
     throw new DvError(
       'DV_UNEXPECTED',
-      'The run does not say which key type to recalculate. Please report it.',
+      'The run does not say which key type to recalculate. Please report this error.',
     );
   }
   return async (tx) => {
@@ -21,7 +22,7 @@ export default sharedActivity<'again' | 'recalculated'>(async ({ input, context,
     if (scan.repairedBuckets > 0) {
       log.warn(
         { keyType: ofVerification ? keyType : undefined, repairedBuckets: scan.repairedBuckets },
-        'the kept VSync was wrong and is mended: entries changed without their triggers (disabled, restored or replicated?)',
+        'the kept VSync was wrong and has been repaired: entries changed without their triggers (disabled, restored or replicated?)',
       );
     }
     const { entries, vsync, repairedBuckets } = scan;

@@ -10,19 +10,19 @@ import { type ConfirmedSync, lastConfirmed, readLocalReplay } from '../src/dict/
 import { DvError } from '../src/errors/dv-error.ts';
 import { one } from '../src/errors/rows.ts';
 
-/** 4,000 events: what the log's bucket (100, 20 a minute) gives five key types at once without waiting. */
+/** 4,000 events: what the log's token bucket (100, 20 a minute) gives five simultaneous key types without waiting. */
 const PAGES = 20;
 
-/** Events show up to 5 s late, and two clocks differ: the replay begins this long before the OK. */
+/** Events appear up to 5 s late, and two clocks differ, so the replay begins this long before the OK. */
 const OVERLAP_MS = 10_000;
 
-/** How long it waits for DICT's limit before it asks for the file. */
+/** How long the step waits for DICT's rate limit before it uses the CID file instead. */
 const RATE_LIMIT_WAIT_SECONDS = 300;
 
 /**
- * Tries to tell what differs without a CID file (DICT gives 40 a day): both logs are replayed from the last OK. The
- * result counts only if local VSync XOR divergences = DICT's SyncVerifierEnd; else the file is asked for. The choice
- * and its reason go into the history and dict.rounds.
+ * Tries to find the divergences without a CID file (DICT gives 40 a day) by replaying both logs from the last OK. The
+ * result counts only if local VSync XOR divergences = DICT's SyncVerifierEnd; otherwise the CID file is used. The
+ * history and dict.rounds record the choice and its reason.
  */
 export default roundActivity<'identical' | 'different' | 'use_file'>(
   async ({ run, input, context, enteredAt, signal, log, fenced }, { pool, bridge, settings }) => {
@@ -47,7 +47,7 @@ export default roundActivity<'identical' | 'different' | 'use_file'>(
       events = await readEventLog(bridge, scope, { correlationId: run.correlationId, signal });
     } catch (error) {
       if (!(error instanceof DvError)) throw error;
-      // Each try begins at the first page: five key types that all want many pages could keep one another from it.
+      // Each attempt begins at the first page, so five key types that need many pages could block one another for ever.
       const waitedEnough =
         error.class === 'rate_limited' && (await isPast(pool, enteredAt, RATE_LIMIT_WAIT_SECONDS));
       if (error.class !== 'not_retryable' && !waitedEnough) throw error;
@@ -96,7 +96,7 @@ export default roundActivity<'identical' | 'different' | 'use_file'>(
   },
 );
 
-/** Whether it is that long after the time, by the engine's clock. */
+/** Whether `seconds` have passed since `time`, by the engine's clock. */
 async function isPast(pool: Pool, time: Date, seconds: number): Promise<boolean> {
   const { rows } = await pool.query<{ past: boolean }>(
     `select workflow.now() > $1::timestamptz + $2 * interval '1 second' as past`,

@@ -4,8 +4,8 @@ import { roundActivity } from '../src/workflows/define-activity.ts';
 import { refuseCidFile } from '../src/dict/log/reconciliation-log.ts';
 
 /**
- * The CID file did not come in time: ends the reconciliation with that reason. A person's retry begins a new round
- * (`anew`): it asks for another file, and keys changed meanwhile need a fresh snapshot.
+ * The CID file did not become available in time: fails the reconciliation with that reason. A person's retry begins a
+ * new round (`anew`). It asks for another file, and it needs a new snapshot because keys have changed.
  */
 export default roundActivity<'late' | 'anew'>(async ({ context }) => {
   const { round, withoutFile, file } = context;
@@ -18,7 +18,7 @@ export default roundActivity<'late' | 'anew'>(async ({ context }) => {
       error: stepErrorOf(
         new DvError(
           'DV_FILE_LATE',
-          'DICT did not make the CID file within 10 minutes. Files stuck in REQUESTED are known: retry the run, which asks for another.',
+          'DICT did not make the CID file within 10 minutes. Files are known to get stuck in REQUESTED. Retry the run; it asks for another file.',
         ),
       ),
     };

@@ -2,12 +2,12 @@ import { reconciliationActivity } from '../src/workflows/define-activity.ts';
 import { removeRunFolder } from '../src/dict/compare/cid-file-store.ts';
 import { closeReconciliation } from '../src/dict/log/reconciliation-log.ts';
 
-/** Ends the auditor's row with outcome, counts and VSync, and removes the run's temporary files. */
+/** Closes the auditor's row with outcome, counts and VSync, and removes the run's temporary files. */
 export default reconciliationActivity<'saved'>(async ({ run, context, log }, { settings }) => {
   const { signal, quarantined } = context;
   await removeRunFolder(settings.TEMP_DIR, run.id);
   const rejected = signal?.name === 'reject';
-  // The error alone may be that of this step's own last attempt.
+  // run.error alone does not mean that the run failed: it may be the error of the last attempt of this step.
   const failure = run.failedState === null ? null : run.error;
   const ended = quarantined === true ? 'COMPLETED_WITH_QUARANTINE' : 'COMPLETED';
   const outcome = failure !== null ? 'FAILED' : rejected ? 'REJECTED' : ended;

@@ -2,8 +2,8 @@ import { verificationActivity } from '../src/workflows/define-activity.ts';
 import { reconciliationKeys } from '../src/dict/log/workflow-keys.ts';
 
 /**
- * Starts a reconciliation for each key type that is NOK; they outlive the verification (ABANDON). When a person retries
- * the run, not again for those that it has started already.
+ * Starts a reconciliation for each key type that is NOK. They continue after the verification has ended (ABANDON). When
+ * a person retries the run, those that it has already started are not started again.
  */
 export default verificationActivity<'spawned'>(async ({ input, context }, { pool }) => {
   const { participant, keyTypes } = input;

@@ -2,10 +2,12 @@ import { verificationScheduleActivity } from '../src/workflows/define-activity.t
 import { verificationKey } from '../src/dict/log/workflow-keys.ts';
 import { KEY_TYPES } from '../src/dict/entry/key-type.ts';
 
-/** After this many executions the schedule's run closes as CONTINUED and a fresh one takes over: histories stay short. */
+/**
+ * After this many executions the schedule's run closes as CONTINUED and a new one takes over, so histories stay short.
+ */
 export const EXECUTIONS_PER_RUN = 30;
 
-/** Starts the verification of a tick; one still open counts as this tick's. */
+/** Starts the verification of a tick. If one is still open, it counts as the verification of this tick. */
 export default verificationScheduleActivity<'started' | 'renew'>(async ({ input, context }, { pool }) => {
   const { participant } = input;
   const keyTypes = [...KEY_TYPES].sort();

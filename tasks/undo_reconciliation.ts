@@ -2,12 +2,12 @@ import { undoActivity } from '../src/workflows/define-activity.ts';
 import { undoChanges } from '../src/dict/repair/undo.ts';
 import { publishUndone } from '../src/notify/index.ts';
 
-/** Keys put back a step: each its own transaction, none long. */
+/** Keys put back in a step. Each step is a transaction of its own; none of them runs long. */
 const CHUNK = 200;
 
 /**
- * Puts back what a reconciliation changed, in chunks: in one transaction the keys, what became of each, their hold, and
- * what Core-Dict hears of it.
+ * Puts back what a reconciliation changed, in chunks. One transaction puts back the keys of a chunk, records the result
+ * for each, marks them as held and publishes the changes.
  */
 export default undoActivity<'again' | 'undone'>(async ({ run, input, log }) => {
   const { participant, keyType, run: runId } = input;
@@ -17,7 +17,7 @@ export default undoActivity<'again' | 'undone'>(async ({ run, input, log }) => {
     await publishUndone(tx, { runId: run.id, undoneRun: runId, participant, keyType }, keys);
     const undone = keys.filter(({ result }) => result === 'UNDONE').length;
     const detail = { undone, left: keys.length - undone };
-    log.info(detail, 'undid a chunk');
+    log.info(detail, 'put back a chunk of keys');
     return { outcome: 'again', detail };
   };
 });

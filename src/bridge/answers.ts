@@ -110,7 +110,7 @@ function parse<T>(method: BridgeMethod, schema: z.ZodType<T>, answer: object): T
   throw nonsense(method, problems, (answer as { correlationId?: unknown }).correlationId);
 }
 
-/** DV_BRIDGE_NONSENSE unless the answer is about what was asked; compares each field of `asked`. */
+/** Throws DV_BRIDGE_NONSENSE unless the answer is about what was asked; compares each field of `asked`. */
 function expectSame<T extends object>(
   method: BridgeMethod,
   asked: Partial<T>,
@@ -147,7 +147,7 @@ export function readCidSetFile(
   return { ...got, ...rest };
 }
 
-/** Checks participant, key type, order, and that a page with events tells its verifiers; not the XOR chain. */
+/** Checks participant, key type, order, and that a page with events names its VSyncs; does not check the XOR chain. */
 export function readCidSetEvents(
   answer: object,
   asked: Pick<CidSetEvents, 'participant' | 'keyType'>,
@@ -168,7 +168,7 @@ export function readCidSetEvents(
   return page;
 }
 
-/** Whether the entry's content gives this CID is for the caller to compute: here only that it is the CID asked for. */
+/** Checks only that this is the CID asked for. The caller checks that the entry's content gives this CID. */
 export function readEntryByCid(answer: object, asked: { participant: string; cid: string }): EntryByCid {
   const method = 'GetEntryByCid';
   const found = parse(method, entryByCid, answer);
@@ -177,7 +177,7 @@ export function readEntryByCid(answer: object, asked: { participant: string; cid
   return found;
 }
 
-/** DICT makes an EVP's key itself, so the key is compared for the other types only. */
+/** DICT generates the key of an EVP, so the key is compared for the other types only. */
 export function readRegisteredEntry(answer: object, asked: Entry): RegisteredEntry {
   const method = 'CreateEntry';
   const made = parse(method, registeredEntry, answer);

@@ -15,7 +15,7 @@ export interface CallOptions {
   timeoutMs?: number;
 }
 
-/** What every answer of DICT holds. Times are RFC 3339 text, as DICT sent them. */
+/** What every answer of DICT contains. Times are RFC 3339 text, as DICT sent them. */
 export interface Answered {
   /** DICT's own correlation id, to quote in a support ticket. */
   correlationId: string;
@@ -45,7 +45,7 @@ export interface AvailableCidSetFile extends Answered {
   participant: string;
   keyType: KeyType;
   requestTime: string;
-  /** The file holds the CIDs of about this time. */
+  /** The file contains the CIDs as of about this time. */
   creationTime: string;
   url?: string | undefined;
   bytes: number;
@@ -70,10 +70,10 @@ export interface CidSetEvents extends Answered {
   keyType: KeyType;
   /** Ascending by timestamp. */
   events: CidSetEvent[];
-  /** Time of the first event and VSync after it; with no event, what DICT says, if anything. */
+  /** Time of the first event, and the VSync after it. For a page without events, what DICT sent, if anything. */
   startTime?: string | undefined;
   syncVerifierStart?: string | undefined;
-  /** Time of the last event and VSync after it; with no event, what DICT says, if anything. */
+  /** Time of the last event, and the VSync after it. For a page without events, what DICT sent, if anything. */
   endTime?: string | undefined;
   syncVerifierEnd?: string | undefined;
 }
@@ -99,9 +99,9 @@ export interface Policy {
 }
 
 /**
- * DICT as the participant's Bridge offers it: one method an operation of BACEN's API (proto/bridge.proto). Every
- * answer is checked before it is returned. All throw DvError with the codes of src/bridge/errors.ts; nothing is
- * retried here.
+ * DICT as the participant's Bridge offers it: one method for each operation of BACEN's API (proto/bridge.proto). Every
+ * answer is checked before it is returned. All methods throw a DvError with the codes of src/bridge/errors.ts. This
+ * client does not retry.
  */
 export interface Bridge {
   /** Asks whether `vsync` (64 hex digits, from the local base) equals DICT's. */
@@ -110,7 +110,7 @@ export interface Bridge {
     call: CallOptions,
   ): Promise<SyncVerification>;
 
-  /** Asks for a file of all CIDs; DICT makes it in its own time. A repeat makes another file: 40 a day. */
+  /** Asks for a file of all CIDs, which DICT produces later. Each call asks for another file; the limit is 40 a day. */
   createCidSetFile(
     request: { participant: string; keyType: KeyType },
     call: CallOptions,
@@ -118,7 +118,7 @@ export interface Bridge {
 
   getCidSetFile(request: { participant: string; id: string }, call: CallOptions): Promise<CidSetFile>;
 
-  /** The file's bytes from `offset` (bytes) to its end, unchecked: compare bytes and sha256 of the whole. */
+  /** The file's bytes from byte `offset` to its end, unchecked: the caller checks size and sha256 of the whole file. */
   downloadCidSetFile(
     request: { participant: string; id: string; offset: number },
     call: CallOptions,
@@ -136,10 +136,10 @@ export interface Bridge {
     call: CallOptions,
   ): Promise<CidSetEvents>;
 
-  /** The active entry with this CID (64 hex digits). DV_DICT_NOT_FOUND: superseded. */
+  /** The active entry with this CID (64 hex digits). DV_DICT_NOT_FOUND when it is superseded. */
   getEntryByCid(request: { participant: string; cid: string }, call: CallOptions): Promise<EntryByCid>;
 
-  /** Registers an entry, idempotent by its requestId. An EVP's key is made by DICT: pass ''. */
+  /** Registers an entry, idempotent by its requestId. DICT generates the key of an EVP: pass ''. */
   createEntry(
     request: { entry: Entry; reason: 'USER_REQUESTED' | 'RECONCILIATION' },
     call: CallOptions,
@@ -147,6 +147,6 @@ export interface Bridge {
 
   listPolicies(request: { participant: string }, call: CallOptions): Promise<Policy[]>;
 
-  /** Closes the connection. Calls under way, and any later ones, end with DV_BRIDGE_CANCELLED. */
+  /** Closes the connection. Calls in progress and later calls end with DV_BRIDGE_CANCELLED. */
   close(): void;
 }

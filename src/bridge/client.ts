@@ -19,26 +19,26 @@ import { bridgeError, cancelled } from './errors.ts';
 export interface BridgeOptions {
   /** `host:port`. */
   address: string;
-  /** Encrypted when given, plain otherwise. PEM; cert and key together make it mutual. */
+  /** The connection is encrypted if this is given. All are PEM; cert and key together make TLS mutual. */
   tls?:
     | {
-        /** Authorities to trust; the system's when absent. */
+        /** Certificate authorities to trust. Default: those of the system. */
         ca?: Buffer | undefined;
         cert?: Buffer | undefined;
         key?: Buffer | undefined;
-        /** Name to expect in the Bridge's certificate, when it is not the address's host; needed for an IP address. */
+        /** The name expected in the Bridge's certificate, if it is not the address's host; needed for an IP address. */
         serverName?: string | undefined;
       }
     | undefined;
-  /** Milliseconds a call may take, and a download may be silent, unless the call says otherwise. Default 30,000. */
+  /** Default time limit in milliseconds: for a call, and for a download between two chunks. Default 30,000. */
   timeoutMs?: number;
 }
 
 const DEFAULT_TIMEOUT_MS = 30_000;
 
 /**
- * The Bridge over gRPC (proto/bridge.proto). Connects with the first call and again by itself. DV_BRIDGE_TLS_INVALID
- * when the TLS files can't be used; the calls' errors are in src/bridge/errors.ts.
+ * The Bridge over gRPC (proto/bridge.proto). It connects at the first call and reconnects by itself. Throws
+ * DV_BRIDGE_TLS_INVALID if the TLS files cannot be used; src/bridge/errors.ts has the errors of the calls.
  */
 export function connectBridge(options: BridgeOptions): Bridge {
   const contract = bridgeContract(readBridgeProto());
@@ -48,7 +48,8 @@ export function connectBridge(options: BridgeOptions): Bridge {
       'grpc.ssl_target_name_override': options.tls.serverName,
       'grpc.default_authority': options.tls.serverName,
     }),
-    // The engine's retries wait on their own; gRPC's default (up to 2 minutes) would outlast a Bridge that is back.
+    // The engine has its own delays between retries. gRPC's default (up to 2 minutes) would delay calls to a Bridge
+    // that is reachable again.
     'grpc.initial_reconnect_backoff_ms': 200,
     'grpc.max_reconnect_backoff_ms': 2_000,
   });
@@ -79,7 +80,7 @@ export function connectBridge(options: BridgeOptions): Bridge {
     });
   }
 
-  /** Aborts when the caller's signal does, and when the client is closed. */
+  /** Aborts when the caller's signal aborts, and when the client is closed. */
   function endOf({ signal }: CallOptions): AbortSignal {
     return signal === undefined ? closed.signal : AbortSignal.any([closed.signal, signal]);
   }
@@ -146,7 +147,7 @@ function channelCredentials({ address, tls }: BridgeOptions): ChannelCredentials
   if (tls.serverName === undefined && isIP(address.replace(/:\d+$/, '').replace(/^\[|\]$/g, '')) !== 0) {
     throw new DvError(
       'DV_BRIDGE_TLS_INVALID',
-      "TLS needs the Bridge's name, and its address is an IP address. Give the host name, or the name in its certificate as server name.",
+      "TLS needs the Bridge's name, but its address is an IP address. Give the host name as the address, or the name in its certificate as server name.",
     );
   }
   try {
@@ -154,7 +155,7 @@ function channelCredentials({ address, tls }: BridgeOptions): ChannelCredentials
   } catch (cause) {
     throw new DvError(
       'DV_BRIDGE_TLS_INVALID',
-      "The Bridge's TLS files cannot be used. Give PEM files, certificate and private key together or neither.",
+      "The Bridge's TLS files cannot be used. Give PEM files, and give certificate and private key together or neither of them.",
       { cause },
     );
   }

@@ -18,12 +18,12 @@ export const BRIDGE_METHODS = [
 
 export type BridgeMethod = (typeof BRIDGE_METHODS)[number];
 
-/** gRPC metadata and trailers of the contract; proto/bridge.proto says what they hold. */
+/** gRPC metadata and trailers of the contract; proto/bridge.proto describes their contents. */
 export const CORRELATION_ID = 'correlation-id';
 export const PROBLEM_TYPE = 'dict-problem-type';
 export const RETRY_AFTER = 'retry-after';
 
-/** The HTTP statuses DICT answers a failed request with (DICT API 2.6.1, section "Tratamento de erros"). */
+/** The HTTP statuses of DICT's answers to failed requests (DICT API 2.6.1, section "Tratamento de erros"). */
 export type DictStatus = 400 | 403 | 404 | 410 | 429 | 500 | 503;
 
 /** DICT's HTTP status as a gRPC status code, by the table at the head of proto/bridge.proto. */
@@ -45,8 +45,8 @@ export function readBridgeProto(): string {
 export type BridgeContract = ServiceDefinition & Record<BridgeMethod, MethodDefinition<object, object>>;
 
 /**
- * The gRPC definition of service DictBridge from the contract's text (no file needed). Messages are plain objects
- * in camelCase; int64 are numbers; absent `optional` fields are left out, other absent ones have their default.
+ * The gRPC definition of service DictBridge, from the text of the contract, without a file. Messages are plain objects
+ * in camelCase; int64 are numbers. Absent `optional` fields are left out; other absent fields have their default.
  */
 export function bridgeContract(protoText: string): BridgeContract {
   const { root } = protobuf.parse(protoText);

@@ -4,9 +4,9 @@ import { bridgeError, cancelled, idleTimeout } from './errors.ts';
 const METHOD = 'DownloadCidSetFile';
 
 /**
- * The chunks of one download. `open` starts the call when iteration begins. A chunk that takes longer than `idleMs`
- * ends it with DV_BRIDGE_TIMEOUT; the reader's own time between chunks does not count. Leaving the loop early, an
- * error and the signal all cancel the call.
+ * The chunks of one download. `open` starts the call when iteration begins. If a chunk takes longer than `idleMs`, the
+ * download ends with DV_BRIDGE_TIMEOUT; the time that the reader spends between chunks does not count. Leaving the loop
+ * early, an error and the signal all cancel the call.
  */
 export async function* downloadStream(
   open: () => ClientReadableStream<object>,
@@ -15,7 +15,7 @@ export async function* downloadStream(
   const { idleMs, signal } = options;
   if (signal.aborted) throw cancelled(METHOD);
   const call = open();
-  // A cancelled call reports it as an error event, also after nobody iterates any more.
+  // A cancelled call emits an error event, even when nobody iterates any more.
   call.on('error', () => {});
   const cancel = () => call.cancel();
   signal.addEventListener('abort', cancel);

@@ -13,19 +13,19 @@ interface Meaning {
 
 const RATE_LIMITED: Meaning = {
   code: 'DV_DICT_RATE_LIMITED',
-  text: "DICT's limit for this operation is used up. Wait for its bucket to refill (see ListPolicies).",
+  text: "DICT's limit for this operation is used up. Wait until its token bucket refills (see ListPolicies).",
 };
 const NOT_FOUND: Meaning = {
   code: 'DV_DICT_NOT_FOUND',
-  text: 'DICT has nothing under this id or CID (any more).',
+  text: 'DICT has nothing (any more) with this id or CID.',
 };
 const FORBIDDEN: Meaning = {
   code: 'DV_DICT_FORBIDDEN',
-  text: 'DICT or the Bridge refuses this participant. Check PARTICIPANT_ISPB and which participants the Bridge may act for.',
+  text: 'DICT or the Bridge refuses this participant. Check PARTICIPANT_ISPB, and for which participants the Bridge may act.',
 };
 const BAD_REQUEST: Meaning = {
   code: 'DV_DICT_BAD_REQUEST',
-  text: 'DICT refused the request as invalid. Look the problem type up in the DICT API, section "Tratamento de erros".',
+  text: 'DICT refused the request as invalid. Look up the problem type in the DICT API, section "Tratamento de erros".',
 };
 const GONE: Meaning = {
   code: 'DV_DICT_GONE',
@@ -41,15 +41,15 @@ const TIMEOUT: Meaning = {
 };
 const UNIMPLEMENTED: Meaning = {
   code: 'DV_BRIDGE_UNIMPLEMENTED',
-  text: 'The Bridge does not offer this method. Bring it up to proto/bridge.proto.',
+  text: 'The Bridge does not implement this method. Upgrade the Bridge to the current proto/bridge.proto.',
 };
 const CANCELLED: Meaning = {
   code: 'DV_BRIDGE_CANCELLED',
-  text: 'The call was cancelled before its answer came.',
+  text: 'The call was cancelled before the answer arrived.',
 };
 const INTERNAL: Meaning = {
   code: 'DV_DICT_INTERNAL',
-  text: 'DICT or the Bridge failed inside. If it goes on, open a ticket with the correlation id.',
+  text: 'DICT or the Bridge had an internal error. If it continues, open a ticket with the correlation id.',
 };
 
 const MEANINGS: Readonly<Record<number, Meaning>> = {
@@ -67,8 +67,8 @@ const MEANINGS: Readonly<Record<number, Meaning>> = {
   [status.CANCELLED]: CANCELLED,
 };
 
-// The status message may quote what was sent (DICT's violations do), so it is never passed on: of an error that is
-// not DICT's answer only the system's error code or OpenSSL's verdict on a certificate is.
+// The status message may quote the request (DICT's violations do), so it is never passed on. From an error that is
+// not DICT's answer only the system's error code, or OpenSSL's verdict on a certificate, is passed on.
 const CONNECTION_ERROR =
   /\b(?:ECONN(?:REFUSED|RESET|ABORTED)|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|EPIPE|(?:Hostname\/IP does not match |unable to [a-z ]*|self-signed )?certificate(?:'s altnames| has expired| is not yet valid)?)/;
 const PROBLEM_TYPE_FORMAT = /^[A-Za-z]{1,60}$/;
@@ -76,8 +76,8 @@ const RETRY_AFTER_FORMAT = /^[0-9]{1,6}$/;
 const CORRELATION_ID_FORMAT = /^[0-9A-Za-z-]{1,64}$/;
 
 /**
- * A failed gRPC call as DvError: class and code by status, retryAt from the trailer retry-after (seconds from now),
- * the problem type in the text too, DICT's correlation id kept.
+ * A failed gRPC call as a DvError. The status determines class and code; retryAt comes from the trailer retry-after
+ * (seconds from now). The text contains the problem type, and DICT's correlation id is kept.
  */
 export function bridgeError(method: BridgeMethod, error: ServiceError): DvError {
   const meaning = MEANINGS[error.code] ?? INTERNAL;
@@ -92,24 +92,24 @@ export function bridgeError(method: BridgeMethod, error: ServiceError): DvError 
   });
 }
 
-/** DV_BRIDGE_TIMEOUT of a download whose next chunk does not come. */
+/** DV_BRIDGE_TIMEOUT of a download whose next chunk does not arrive. */
 export function idleTimeout(method: BridgeMethod): DvError {
   return of(method, TIMEOUT);
 }
 
-/** DV_BRIDGE_CANCELLED of a call that is not even begun. */
+/** DV_BRIDGE_CANCELLED of a call that was not started. */
 export function cancelled(method: BridgeMethod): DvError {
   return of(method, CANCELLED);
 }
 
 /**
- * DV_BRIDGE_NONSENSE: an answer that cannot be. `problems` name fields and rules, never values; `correlationId` is the
- * answer's, if it has one.
+ * DV_BRIDGE_NONSENSE: an answer that cannot be right. `problems` name fields and rules, never values. `correlationId`
+ * is that of the answer, if it has one.
  */
 export function nonsense(method: BridgeMethod, problems: string[], correlationId?: unknown): DvError {
   return new DvError(
     'DV_BRIDGE_NONSENSE',
-    `${method}: the Bridge gave an answer that cannot be right (${problems.join('; ')}). Nothing of it was used; check the Bridge against proto/bridge.proto.`,
+    `${method}: the Bridge gave an answer that cannot be right (${problems.join('; ')}). Nothing of it was used. Check the Bridge against proto/bridge.proto.`,
     typeof correlationId === 'string' && CORRELATION_ID_FORMAT.test(correlationId) ? { correlationId } : {},
   );
 }

@@ -2,7 +2,7 @@ import type { Pool } from 'pg';
 import type { Bridge } from '../bridge/index.ts';
 import type { Settings } from '../settings.ts';
 
-/** What activities work with. */
+/** What activities receive to work with. */
 export interface Services {
   pool: Pool;
   bridge: Bridge;

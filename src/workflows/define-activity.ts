@@ -17,10 +17,10 @@ import { verificationInput } from './verification/input.ts';
 import { verificationScheduleContext } from './verification-schedule/context.ts';
 import { verificationScheduleInput } from './verification-schedule/input.ts';
 
-/** Declares an activity of a reconciliation with the outcomes it may have; a machine must say where each leads. */
+/** Declares an activity of a reconciliation with its possible outcomes; a machine must say where each leads. */
 export const reconciliationActivity = activitiesOver(reconciliationInput, reconciliationContext);
 
-/** The same for an activity that runs inside a round: without its number it must not do anything. */
+/** The same for an activity that runs inside a round: it must do nothing if the round's number is missing. */
 export const roundActivity = activitiesOver(reconciliationInput, roundContext);
 
 /** Declares the first activity of a verification, which writes the context that the others need. */
@@ -38,7 +38,7 @@ export const verificationScheduleActivity = activitiesOver(
 /** Declares an activity of an undo. */
 export const undoActivity = activitiesOver(undoInput, undoContext);
 
-/** Declares an activity that several machines use: its input is what they have in common. */
+/** Declares an activity that several machines use. Its input is what these machines have in common. */
 export const sharedActivity = activitiesOver(
   reconciliationInput.partial({ keyType: true }),
   verificationContext.pick({ toScan: true }).partial(),
@@ -60,7 +60,7 @@ function read<T>(schema: z.ZodType<T>, what: string, stored: Json): T {
   const fields = parsed.error.issues.map(({ path }) => path.join('.')).join(', ');
   throw new DvError(
     'DV_UNEXPECTED',
-    `The stored ${what} of this run cannot be read (${fields}), so the step did nothing. Please report it.`,
+    `The stored ${what} of this run cannot be read (${fields}), so the step did nothing. Please report this error.`,
     { class: 'not_retryable' },
   );
 }

@@ -1,10 +1,10 @@
 import { CID_BYTES } from '../entry/cid.ts';
 import { VSync } from '../vsync/vsync.ts';
 
-/** How many buckets a CID set is cut into: a CID's bucket is its first 12 bits. */
+/** The number of buckets of a CID set. A CID's bucket is its first 12 bits. */
 export const BUCKETS = 4096;
 
-/** Count and XOR of the CIDs of each bucket. Plain data: it crosses threads as it is. */
+/** Count and XOR of the CIDs of each bucket. Plain data, which can be passed between threads. */
 export interface BucketTable {
   /** CIDs per bucket. Signed, so that deltas may be added in any order. */
   counts: Int32Array<ArrayBuffer>;
@@ -22,14 +22,14 @@ export function bucketOf(cid: Uint8Array): number {
   return (cid[0]! << 4) | (cid[1]! >> 4);
 }
 
-/** Adds a count (negative when CIDs left) and the XOR of what came and left to one bucket. */
+/** Adds to one bucket a count (negative when CIDs were removed) and the XOR of the CIDs added and removed. */
 export function addToBucket(table: BucketTable, bucket: number, count: number, xor: Uint8Array): void {
   table.counts[bucket]! += count;
   const at = bucket * CID_BYTES;
   for (let i = 0; i < CID_BYTES; i++) table.xors[at + i]! ^= xor[i]!;
 }
 
-/** How many CIDs the table was made of. */
+/** The number of CIDs in the table. */
 export function cidCount(table: BucketTable): number {
   return table.counts.reduce((sum, count) => sum + count, 0);
 }
@@ -43,8 +43,8 @@ export function vsyncOf(table: BucketTable): VSync {
 }
 
 /**
- * The buckets whose count or XOR differ, ascending. The others hold the same CIDs, unless different CIDs XOR to the
- * same 256 bits, the chance the VSync itself rests on.
+ * The buckets whose count or XOR differ, ascending. The others contain the same CIDs, unless different CIDs XOR to the
+ * same 256 bits; the VSync itself depends on the same chance.
  */
 export function differingBuckets(a: BucketTable, b: BucketTable): number[] {
   const differing: number[] = [];
@@ -61,8 +61,8 @@ function sameXor(a: BucketTable, b: BucketTable, bucket: number): boolean {
 }
 
 /**
- * The fewest divergences a comparison can find, from the counts alone: so a hopeless repair is refused before
- * 100 million rows are written. A CID that is twice in the file adds one to it, until the comparison has told.
+ * The smallest number of divergences that a comparison can find, from the counts alone. So a hopeless repair is refused
+ * before 100 million rows are written. A CID that is twice in the file adds one to it; only the comparison finds that.
  */
 export function minimumDivergence(scan: { buckets: BucketTable }, local: BucketTable): number {
   const counts = scan.buckets.counts;

@@ -2,12 +2,12 @@ import { DvError } from '../../errors/dv-error.ts';
 import { CID_BYTES } from '../entry/cid.ts';
 import { compareAt } from './sort.ts';
 
-/** Walks through batches of CIDs (32 bytes each), awaiting only between batches. */
+/** Reads batches of CIDs (32 bytes each) one CID at a time, and awaits only between batches. */
 export class CidCursor {
   batch: Buffer = Buffer.alloc(0);
-  /** Offset of the present CID in `batch`. */
+  /** Offset of the current CID in `batch`. */
   at = 0;
-  /** No CID is left. */
+  /** Whether no CID is left. */
   done = false;
   readonly #source: AsyncIterator<Buffer, unknown, undefined>;
   readonly #last = Buffer.alloc(CID_BYTES);
@@ -17,14 +17,14 @@ export class CidCursor {
     this.#source = source[Symbol.asyncIterator]();
   }
 
-  /** Whether `load` is due. */
+  /** Whether `load` must be called. */
   get spent(): boolean {
     return this.at === this.batch.length && !this.done;
   }
 
   /**
-   * Fetches batches until there is a CID or no more. DV_CID_LIST_UNORDERED when the source is not strictly ascending:
-   * a merge of such a list would report false divergences, and these end in removals.
+   * Fetches batches until there is a CID or the source ends. DV_CID_LIST_UNORDERED when the source is not strictly
+   * ascending: merging such a list would find false divergences, and the repair of these removes keys.
    */
   async load(): Promise<void> {
     while (this.spent) {
@@ -47,7 +47,7 @@ export class CidCursor {
       if (this.#started && compareAt(previous, previousAt, batch, at) >= 0) {
         throw new DvError(
           'DV_CID_LIST_UNORDERED',
-          'A list of CIDs to compare is not in ascending order. Nothing was concluded from it: report this as a defect.',
+          'A list of CIDs to compare is not in ascending order. Nothing was concluded from it. Please report this error.',
         );
       }
       this.#started = true;

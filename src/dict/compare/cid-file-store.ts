@@ -1,22 +1,24 @@
 import { mkdir, open, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
-/** Where a run keeps its temporary files; the folder goes with the run. */
+/** The folder of a run's temporary files; it is removed when the run ends. */
 export function runFolder(tempDir: string, runId: string): string {
   return join(tempDir, runId);
 }
 
-/** Where a downloaded CID file lies, named by its row in dict.cid_files. */
+/** The path of a downloaded CID file, which is named by its row in dict.cid_files. */
 export function cidFilePath(tempDir: string, runId: string, fileRow: string): string {
   return join(runFolder(tempDir, runId), `${fileRow}.cids`);
 }
 
-/** Removes all temporary files of a run; it may have none. */
+/** Removes all temporary files of a run, if there are any. */
 export async function removeRunFolder(tempDir: string, runId: string): Promise<void> {
   await rm(runFolder(tempDir, runId), { recursive: true, force: true });
 }
 
-/** How much of a CID file is here already; 0 when nothing is, as on another machine than the one that began it. */
+/**
+ * How many bytes of a CID file are on this machine; 0 if there is no file, as after the run moved to another machine.
+ */
 export async function downloadedBytes(path: string): Promise<number> {
   try {
     return (await stat(path)).size;
@@ -27,8 +29,9 @@ export async function downloadedBytes(path: string): Promise<number> {
 }
 
 /**
- * Appends a stream to a CID file until the stream ends, `maxBytes` have come or `maxMs` have passed; synced to disk, so
- * that what a later step counts on is there after a crash. Returns the bytes appended and whether the stream ended.
+ * Appends a stream to a CID file until the stream ends, `maxBytes` have arrived or `maxMs` have passed. The file is
+ * synced to disk, so that after a crash it contains all that a later step relies on. Returns the bytes appended and
+ * whether the stream ended.
  */
 export async function appendStream(
   path: string,

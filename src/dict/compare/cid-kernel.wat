@@ -1,15 +1,15 @@
 ;; The inner loop of the comparison: reads lines of a CID file, 16 hex digits at a time. src/dict/compare/cid-kernel.ts
-;; uses it and says what it is for. After a change here: npm run build:kernel
+;; uses it and describes its purpose. After a change here: npm run build:kernel
 ;;
-;; Where things lie in the memory, in bytes (cid-kernel.ts has the same numbers):
+;; Offsets in the memory, in bytes (cid-kernel.ts has the same numbers):
 ;;        0  for each of 4096 buckets the XOR of its CIDs, 32 bytes
 ;;   131072  for each bucket the count of its CIDs, 4 bytes
-;;   147456  for each bucket a byte: 1 when its lines are wanted, 0 when they are only passed over
+;;   147456  for each bucket a byte: 1 when its lines are wanted, 0 when they are only skipped
 ;;   151552  the text, then the CIDs that are kept
 (module
   (import "js" "memory" (memory 3 65536 shared))
 
-  ;; What each of 16 hex digits of either case stands for: 0 to 15; of any other character, 16 or more.
+  ;; The values of 16 hex digits in upper or lower case: 0 to 15; 16 or more for any other character.
   (func $values_of (param $digits v128) (result v128)
     (i8x16.min_u
       ;; '0' to '9' become 246 to 255, then 240 to 249, then 0 to 9. All others are less than 240 before the last step.
@@ -18,14 +18,14 @@
           (i8x16.add (local.get $digits) (i8x16.splat (i32.const 0xc6)))
           (i8x16.splat (i32.const 6)))
         (i8x16.splat (i32.const 0xf0)))
-      ;; 'A' to 'F' of either case become 0 to 5, then 10 to 15. What is below 'A' wraps, and ends as 202 or more.
+      ;; 'A' to 'F' in either case become 0 to 5, then 10 to 15. Characters below 'A' wrap, and become 202 or more.
       (i8x16.add_sat_u
         (i8x16.sub
           (v128.and (local.get $digits) (i8x16.splat (i32.const 0xdf)))
           (i8x16.splat (i32.const 0x41)))
         (i8x16.splat (i32.const 10)))))
 
-  ;; Two values a byte, the first (lower in the memory) in its higher half: 8 bytes, in two bytes each.
+  ;; Combines two values into a byte, the first (lower in the memory) as its higher half: 8 bytes, in two bytes each.
   (func $bytes_of (param $values v128) (result v128)
     (v128.and
       (v128.or
@@ -40,7 +40,7 @@
       (i32.mul (i32.eq (i32.load16_u offset=64 align=1 (local.get $at)) (i32.const 0x0a0d)) (i32.const 66))))
 
   ;; Reads the lines that begin in [$at, $end), up to the first that is not a CID. Writes each wanted CID to $out, and
-  ;; moves $out by $step: 32 keeps them all, 0 keeps none. Answers where it stopped, and the end of the CIDs it kept.
+  ;; moves $out by $step: 32 keeps them all, 0 keeps none. Returns where it stopped, and the end of the CIDs it kept.
   (func (export "run") (param $at i32) (param $end i32) (param $out i32) (param $step i32) (result i32 i32)
     (local $length i32)
     (local $bucket i32)
@@ -66,7 +66,7 @@
             (local.set $values1 (call $values_of (v128.load offset=16 align=1 (local.get $at))))
             (local.set $values2 (call $values_of (v128.load offset=32 align=1 (local.get $at))))
             (local.set $values3 (call $values_of (v128.load offset=48 align=1 (local.get $at))))
-            ;; Leaves when one of the 64 is not a digit: then one of its four higher bits is set.
+            ;; Stops when one of the 64 is not a digit: then one of its four higher bits is set.
             (br_if $stop
               (v128.any_true
                 (v128.and

@@ -9,11 +9,17 @@ const LF = 0x0a;
 
 export interface CidLinesOptions {
   signal?: AbortSignal | undefined;
-  /** The bytes just read; reused once what it answers resolves. Meanwhile their lines are read, and the next bytes. */
+  /**
+   * Receives the bytes just read; they are overwritten after its promise resolves. Meanwhile their lines and the next
+   * bytes are read.
+   */
   onBytes?: (bytes: Buffer) => Promise<void>;
-  /** Buckets whose CIDs are shown; of other lines nothing is read but where they end. Default: all are read, none shown. */
+  /**
+   * Buckets whose CIDs are passed to onCids; of other lines only the end is read. Default: all lines are read, no CID
+   * is passed on.
+   */
   wanted?: readonly number[];
-  /** The wanted CIDs, 32 bytes each, in the file's order; reused afterwards. Awaited. */
+  /** Receives the wanted CIDs, 32 bytes each, in the file's order. It is awaited; then the buffer is overwritten. */
   onCids?: (cids: Buffer) => Promise<void>;
   /** Bytes read at a time; default 1 MiB. */
   chunkBytes?: number;
@@ -21,31 +27,37 @@ export interface CidLinesOptions {
 
 export interface CidLines {
   bytes: number;
-  /** Of all lines read, up to a bad one. */
+  /** Count and XOR for each bucket, of all lines before the first bad one. */
   buckets: BucketTable;
-  /** Number (from 1) of the first line that is no CID; lines from there on were not read. */
+  /** Number (from 1) of the first line that is not a CID; this line and those after it were not read. */
   badLine: number | undefined;
 }
 
-/** An error of the file system in a `DvError`: DV_FILE_UNREADABLE, with the system's code and never the path. */
+/** An error of the file system as a `DvError`: DV_FILE_UNREADABLE, with the system's code but never the path. */
 export function fileUnreadable(cause: unknown): DvError {
   const code = cause instanceof Error && 'code' in cause ? ` (${String(cause.code)})` : '';
-  return new DvError('DV_FILE_UNREADABLE', `The CID file cannot be read${code}. Have it downloaded again.`, {
-    cause,
-  });
+  return new DvError(
+    'DV_FILE_UNREADABLE',
+    `The CID file cannot be read${code}. It must be downloaded again.`,
+    {
+      cause,
+    },
+  );
 }
 
 /**
- * Reads a CID file (64 hex digits of either case a line; LF or CRLF; the last line may lack it; no order) in constant
- * memory. A bad line is reported in the result, not thrown: whether the file is BACEN's at all (Bytes, Sha256) is to be
- * judged first. DV_FILE_UNREADABLE; the signal's reason when aborted.
+ * Reads a CID file in constant memory. Each line has 64 hex digits in upper or lower case and ends in LF or CRLF; the
+ * last line end may be missing, and the lines may be in any order. A bad line is reported in the result and not thrown,
+ * because the caller must first check whether this is BACEN's file at all (Bytes, Sha256). Throws DV_FILE_UNREADABLE,
+ * or the signal's reason when aborted.
  */
 export async function readCidLines(path: string, options: CidLinesOptions = {}): Promise<CidLines> {
   const handle = await open(path, 'r').catch((cause: unknown) => {
     throw fileUnreadable(cause);
   });
   try {
-    // Two areas: while the lines of one are read, the next chunk comes into the other, behind room for a line begun.
+    // There are two areas. While the lines of one are read, the next chunk is read into the other, after space for an
+    // unfinished line.
     const chunkBytes = options.chunkBytes ?? CHUNK_BYTES;
     const areaBytes = LONGEST_LINE + chunkBytes;
     const kernel = new CidKernel(2 * areaBytes, options.wanted);
@@ -70,9 +82,9 @@ export async function readCidLines(path: string, options: CidLinesOptions = {}):
       shown = showing;
       if (!isLast) reading = readChunk(next);
       if (!isBad) {
-        // The line end that a file may lack; not behind a CR, which would become one.
+        // Adds a line end that the file may lack, but not after a CR, which would become a line end.
         if (isLast) text[end] = text[end - 1] === CR ? 0 : LF;
-        // A line that may not be wholly there yet is left to the next chunk.
+        // A line that may be incomplete is left for the next chunk.
         const linesEnd = isLast ? end : end - LONGEST_LINE + 1;
         const { at, cids } = kernel.read(start - rest, linesEnd);
         await options.onCids?.(cids);
@@ -87,12 +99,12 @@ export async function readCidLines(path: string, options: CidLinesOptions = {}):
       area = next;
     }
   } finally {
-    // Waits for a read that is still under way.
+    // Waits for a read that is still in progress.
     await handle.close();
   }
 }
 
-/** Reads on; the bytes read. */
+/** Reads the next chunk; returns the number of bytes read. */
 function readOn(handle: FileHandle, text: Buffer, at: number, chunkBytes: number): Promise<number> {
   const reading = handle.read(text, at, chunkBytes).then(
     ({ bytesRead }) => bytesRead,
@@ -100,7 +112,7 @@ function readOn(handle: FileHandle, text: Buffer, at: number, chunkBytes: number
       throw fileUnreadable(cause);
     },
   );
-  // Where something else fails first, nobody waits for it any more.
+  // If something else fails first, nobody awaits this promise.
   reading.catch(() => undefined);
   return reading;
 }

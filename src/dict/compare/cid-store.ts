@@ -4,23 +4,25 @@ import { join } from 'node:path';
 import { DvError } from '../../errors/dv-error.ts';
 import { CID_BYTES } from '../entry/cid.ts';
 
-/** Bytes a write, fewer when there are so many partitions that their buffers would grow with the file. */
+/** Bytes written at a time; fewer with many partitions, so that their buffers do not grow with the file. */
 const WRITE_BYTES = 1 << 16;
 const BUFFERED_BYTES = 1 << 22;
 
-/** Where a partition lies among all CIDs to be stored, and how many bytes it gets: known before the first comes. */
+/**
+ * The position of a partition among all CIDs to be stored, and its size in bytes; both are known before the first CID.
+ */
 export interface Partition {
   from: number;
   bytes: number;
 }
 
-/** A place for CIDs (raw 32 bytes), partition by partition. */
+/** Stores CIDs (raw 32 bytes) by partition. */
 export interface CidStore {
   /** Takes a copy of the CID at `source[at]`. */
   append(partition: number, source: Buffer, at: number): void;
-  /** To be awaited now and then, and after the last `append`. */
+  /** Must be awaited regularly, and after the last `append`. */
   flush(isLast: boolean): Promise<void>;
-  /** The partition's CIDs in order of arrival, good until the next call. */
+  /** The partition's CIDs in the order they were appended; valid until the next call. */
   read(partition: number): Promise<Buffer>;
   close(): Promise<void>;
 }
@@ -41,9 +43,9 @@ export function memoryStore(bytes: number): CidStore {
 }
 
 /**
- * A store in one temporary file in `tempDir` (made when missing), in memory of a few MiB besides the partition being
- * read, however many there are. The file is removed from its folder as soon as it is open, so nothing stays behind
- * whatever becomes of the process. DV_TEMP_FILE_FAILED when the file system refuses.
+ * A store in one temporary file in `tempDir` (created if missing). It needs memory of a few MiB and of the partition
+ * being read, with any number of CIDs. The file is removed from its folder as soon as it is open, so nothing is left
+ * behind even if the process crashes. DV_TEMP_FILE_FAILED when the file system refuses.
  */
 export async function tempFileStore(tempDir: string, partitions: readonly Partition[]): Promise<CidStore> {
   const handle = await failing(openUnlinked(tempDir));
@@ -114,7 +116,7 @@ async function writeWhole(handle: FileHandle, bytes: Buffer, position: number): 
 async function readWhole(handle: FileHandle, bytes: Buffer, position: number): Promise<void> {
   for (let at = 0; at < bytes.length;) {
     const { bytesRead } = await handle.read(bytes, at, bytes.length - at, position + at);
-    if (bytesRead === 0) throw new Error('The temporary file is shorter than what was written to it.');
+    if (bytesRead === 0) throw new Error('The temporary file is shorter than the data written to it.');
     at += bytesRead;
   }
 }
@@ -126,7 +128,7 @@ async function failing<T>(work: Promise<T>): Promise<T> {
     const code = cause instanceof Error && 'code' in cause ? ` (${String(cause.code)})` : '';
     throw new DvError(
       'DV_TEMP_FILE_FAILED',
-      `The comparison's temporary file cannot be used${code}. Check the temporary folder's rights and free space.`,
+      `The comparison's temporary file cannot be used${code}. Check the permissions and the free space of the temporary folder.`,
       { cause },
     );
   }

@@ -5,22 +5,23 @@ import { DivergenceBatch, type DivergenceSink } from './divergence-batch.ts';
 import { listFileCids, type ScannedFile } from './file-cids.ts';
 import { compareAt } from './sort.ts';
 
-/** The local CIDs of one participant and key type. Both answers must come from one snapshot of the key base. */
+/** The local CIDs of one participant and key type. Both methods must read the same snapshot of the key base. */
 export interface LocalCids {
   buckets(): Promise<BucketTable>;
   /**
-   * All CIDs of those buckets (ascending), strictly ascending by bytes. A yielded buffer holds one CID or several,
-   * 32 bytes each, and stays as it is until the next is asked for. Called once, and only if there are buckets to list.
+   * All CIDs of those buckets (ascending), strictly ascending by bytes. A yielded buffer contains one CID or several,
+   * 32 bytes each, and is not changed until the next one is requested. Called once, and only if there are buckets to
+   * list.
    */
   list(buckets: number[]): AsyncIterable<Buffer>;
 }
 
 export interface CompareOptions {
-  /** Folder for the temporary file, needed when the differing buckets hold more CIDs than `partitionLimit`. */
+  /** Folder for the temporary file, needed when the differing buckets contain more CIDs than `partitionLimit`. */
   tempDir: string;
   /** CIDs of the file sorted in memory at a time; default 131,072. */
   partitionLimit?: number;
-  /** Divergences a call of the sink; default 1,000. */
+  /** Divergences for each call of the sink; default 1,000. */
   batchSize?: number;
   signal?: AbortSignal | undefined;
 }
@@ -28,7 +29,7 @@ export interface CompareOptions {
 export interface Comparison {
   dictOnly: number;
   localOnly: number;
-  /** Repetitions in the file, left out of everything else here. */
+  /** Repetitions in the file. The other counts, VSyncs and the hash leave them out. */
   duplicates: number;
   fileCids: number;
   localCids: number;
@@ -39,14 +40,14 @@ export interface Comparison {
 }
 
 /**
- * Finds the CIDs that only the file (DICT) or only the local base has, and hands them to the sink in ascending
- * order. Only buckets whose count or XOR differ are listed. Memory is constant: it grows neither with the sets nor
- * with their difference.
+ * Finds the CIDs that only the file (DICT) or only the local base has, and passes them to the sink in ascending order.
+ * Only buckets whose count or XOR differ are listed. Memory is constant: it grows neither with the sets nor with their
+ * difference.
  *
- * A CID that is in the file twice: with every bucket alike in count and XOR, the file's CIDs of odd multiplicity
- * must be the local set (else distinct CIDs would XOR to zero, the chance the VSync itself rests on), and any
- * repetition on top makes the file's count larger. So a bucket with repetitions always differs and is listed; sorting
- * puts them side by side, all but one are dropped and counted, and what is left is compared as sets.
+ * A CID may be in the file twice. If a bucket has the same count and XOR on both sides, the CIDs with odd multiplicity
+ * in the file must be the local set (otherwise distinct CIDs would XOR to zero, a chance that the VSync itself depends
+ * on), and each further repetition makes the file's count larger. So a bucket with repetitions always differs and is
+ * listed. Sorting puts repetitions side by side; all but one are dropped and counted, and the rest is compared as sets.
  *
  * Errors: DV_FILE_CHANGED, DV_FILE_UNREADABLE, DV_TEMP_FILE_FAILED, the sink's, the local side's, the signal's reason.
  */

@@ -16,7 +16,7 @@ export interface Divergence {
   cid: Buffer;
 }
 
-/** Takes divergences in ascending CID order; awaited before the comparison goes on. May keep what it gets. */
+/** Receives divergences in ascending CID order, and may keep them. It is awaited before the comparison continues. */
 export type DivergenceSink = (batch: Divergence[]) => Promise<void>;
 
 /** Collects divergences into batches for the sink, counts them, and hashes the set. */
@@ -51,7 +51,7 @@ export class DivergenceBatch {
     else this.localOnly++;
   }
 
-  /** Writes the line to be hashed: by bytes, as strings would be most of the comparison's garbage. */
+  /** Writes the line to be hashed. It writes bytes, because strings would be most of the comparison's garbage. */
   #line(to: number, side: DivergenceSide, source: Buffer, at: number): void {
     const lines = this.#lines;
     lines[to++] = side === 'DICT_ONLY' ? D : L;
@@ -63,7 +63,7 @@ export class DivergenceBatch {
     lines[to] = LF;
   }
 
-  /** Hands the batch to the sink, if there is anything in it. */
+  /** Passes the batch to the sink, if it is not empty. */
   async flush(): Promise<void> {
     const batch = this.#batch;
     if (batch.length === 0) return;
@@ -73,7 +73,10 @@ export class DivergenceBatch {
     await this.#sink(batch);
   }
 
-  /** SHA-256, lower-case hex, over the lines "D <cid>\n" (in DICT only) and "L <cid>\n" in CID order. Ends it. */
+  /**
+   * SHA-256, lower-case hex, over the lines "D <cid>\n" (in DICT only) and "L <cid>\n" in CID order. May be called
+   * once.
+   */
   setHash(): string {
     return this.#hash.digest('hex');
   }

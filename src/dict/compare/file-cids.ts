@@ -6,7 +6,7 @@ import { readCidLines } from './cid-lines.ts';
 import type { CidFileScan } from './scan.ts';
 import { CidSorter } from './sort.ts';
 
-/** A CID file and what one pass over it told. */
+/** A CID file and the result of one pass over it. */
 export interface ScannedFile {
   path: string;
   scan: CidFileScan;
@@ -15,18 +15,19 @@ export interface ScannedFile {
 export interface FileCidsOptions {
   /** Folder for the temporary file. */
   tempDir: string;
-  /** CIDs sorted in memory at a time (76 bytes each); if the listed buckets hold more, all go through a file. */
+  /** CIDs sorted in memory at a time (76 bytes each); if the listed buckets contain more, all go through a file. */
   partitionLimit: number;
   signal?: AbortSignal | undefined;
-  /** Hears of each repetition of a CID; the buffer is good during the call only. */
+  /** Receives each repetition of a CID; the buffer is valid only during the call. */
   onDuplicate: (cid: Buffer) => void;
 }
 
 /**
- * The file's CIDs in those buckets (ascending), in ascending order and once each, in batches of 32 bytes a CID; a
- * batch is good until the next is asked for. Memory does not grow with the file: the scan knows every bucket's
- * count, so neighbouring buckets form partitions that fit, and each CID goes straight to its partition's place.
- * DV_FILE_CHANGED when the file is no longer the one scanned; DV_FILE_UNREADABLE, DV_TEMP_FILE_FAILED.
+ * The file's CIDs in those buckets (ascending), in ascending order and without repetitions, in batches of 32 bytes for
+ * each CID. A batch is valid until the next one is requested. Memory does not grow with the file: the scan knows the
+ * count of every bucket, so neighbouring buckets form partitions that fit in memory, and each CID is written directly
+ * to the place of its partition. DV_FILE_CHANGED when the file is no longer the one that was scanned;
+ * DV_FILE_UNREADABLE, DV_TEMP_FILE_FAILED.
  */
 export async function* listFileCids(
   file: ScannedFile,
@@ -67,7 +68,7 @@ function plan(scan: CidFileScan, buckets: readonly number[], limit: number) {
   return { partitions, partitionOf };
 }
 
-/** Second pass over the file: every CID of a listed bucket into its partition's place. */
+/** Second pass over the file: writes every CID of a listed bucket to the place of its partition. */
 async function fill(
   store: CidStore,
   { path, scan }: ScannedFile,
@@ -78,21 +79,21 @@ async function fill(
   const left = scan.buckets.counts.slice();
   const read = await readCidLines(path, {
     signal,
-    // Less, and waiting for a chunk takes longer than passing over its lines.
+    // With smaller chunks, waiting for a chunk takes longer than skipping its lines.
     chunkBytes: 1 << 22,
     wanted,
     onCids: async (cids) => {
       for (let at = 0; at < cids.length; at += CID_BYTES) {
         const bucket = (cids[at]! << 4) | (cids[at + 1]! >> 4);
-        // More than the scan counted would run into the next partition's place, and beyond the last.
+        // More CIDs than the scan counted would overwrite the next partition, or lie beyond the last one.
         if (left[bucket]!-- === 0) throw fileChanged();
         store.append(partitionOf[bucket]!, cids, at);
       }
       await store.flush(false);
     },
   });
-  // What the scan saw and this pass did not, by bucket: nothing. That is as good as hashing the whole file again, of
-  // which only these CIDs are used, and takes a third of the time.
+  // In the wanted buckets this pass must see exactly what the scan saw. This check is as good as hashing the whole file
+  // again, because only these CIDs are used, and takes a third of the time.
   const differ = new Set(differingBuckets(read.buckets, scan.buckets));
   if (read.badLine !== undefined || wanted.some((bucket) => differ.has(bucket))) throw fileChanged();
   await store.flush(true);
@@ -101,6 +102,6 @@ async function fill(
 function fileChanged(): DvError {
   return new DvError(
     'DV_FILE_CHANGED',
-    'The CID file changed while it was being compared. Nothing of it was used: have it downloaded again.',
+    'The CID file changed while it was being compared. Nothing of it was used; it must be downloaded again.',
   );
 }

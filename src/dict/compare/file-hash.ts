@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
 import type { MessagePort } from 'node:worker_threads';
 
-/** The SHA-256 of what it is shown. */
+/** Computes the SHA-256 of the bytes passed to it. */
 export interface FileHash {
   /** Resolves when the bytes may be overwritten. */
   update(bytes: Uint8Array): Promise<void>;
-  /** Lower-case hex. Ends it. */
+  /** Lower-case hex. May be called once, at the end. */
   digest(): Promise<string>;
 }
 
@@ -20,7 +20,7 @@ export function hashHere(): FileHash {
   };
 }
 
-/** Hashes in the thread that serves the port's other end; the bytes must lie in shared memory. */
+/** Hashes in the thread that serves the other end of the port. The bytes must be in shared memory. */
 export function hashThere(port: MessagePort): FileHash {
   const waiting: ((answer: string) => void)[] = [];
   port.on('message', (answer: string) => waiting.shift()?.(answer));
@@ -37,7 +37,7 @@ export function hashThere(port: MessagePort): FileHash {
   };
 }
 
-/** Serves the hashThere of the port's other end, one file. */
+/** Serves hashThere at the other end of the port, for one file. */
 export function serveHash(port: MessagePort): void {
   const hash = createHash('sha256');
   port.on('message', (bytes: Uint8Array | undefined) => {

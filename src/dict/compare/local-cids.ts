@@ -4,18 +4,19 @@ import type { LocalCids } from './compare.ts';
 import { CID_BYTES } from '../entry/cid.ts';
 import type { KeyType } from '../entry/key-type.ts';
 
-/** CIDs of one range fetched at a time, whatever the number of entries: 640 kB. */
+/** CIDs of one range fetched at a time, with any number of entries: 640 kB. */
 const PAGE = 20_000;
-/** CIDs of several small ranges fetched at a time, about: 4 MB. */
+/** Approximate number of CIDs of several small ranges fetched at a time: 4 MB. */
 const ASKED = 131_072;
-/** Of so many at most: even if their counts are wrong, it is 40 MB. */
+/** Maximum number of ranges fetched at a time: even if their counts are wrong, they are at most 40 MB. */
 const MOST_RANGES = 64;
 
 /**
  * The local side of a comparison: buckets and CIDs of one participant and key type, read in one REPEATABLE READ
- * snapshot that lasts as long as `work`. It is taken, and the buckets are read, at once: `work` may scan the file
- * meanwhile. To be called when the file is there. Whether the snapshot is of before the scan or after matters not: the
- * round's own is of before the file was asked for, and whatever changed since is judged as in flight.
+ * snapshot that lasts as long as `work`. The snapshot is taken and the buckets are read immediately, so that `work` can
+ * scan the file meanwhile. Call it when the file is available. It does not matter whether this snapshot is older or
+ * newer than the scan: the round's own snapshot was taken before the file was requested, and all that changed since
+ * then is judged as in flight.
  */
 export async function withLocalCids<T>(
   pool: Pool,
@@ -27,7 +28,7 @@ export async function withLocalCids<T>(
   try {
     await client.query('begin isolation level repeatable read read only');
     const reading = readBuckets(client, participant, keyType);
-    // Should `work` fail first, nobody waits for them.
+    // If `work` fails first, nobody awaits the buckets.
     reading.catch(() => undefined);
     const result = await work({
       buckets: () => reading,
@@ -40,7 +41,7 @@ export async function withLocalCids<T>(
     client.release();
     return result;
   } catch (error) {
-    // Destroyed, not returned: a listing may be broken off in the middle.
+    // The connection is destroyed and not returned to the pool, because a listing may have been interrupted.
     client.release(true);
     throw error;
   }
@@ -70,7 +71,7 @@ async function* listCids(
 ): AsyncGenerator<Buffer, void, undefined> {
   let left = all;
   while (left.length > 0) {
-    const asked = left.slice(0, rangesAtOnce(left));
+    const asked = left.slice(0, rangesPerQuery(left));
     const { rows } = await client.query<{ page: Buffer | null }>(
       `select (select string_agg(cid, ''::bytea order by cid) from (
          select cid from dict.entries
@@ -95,7 +96,7 @@ interface Range {
   count: number;
 }
 
-/** The buckets' CIDs, neighbouring buckets as one range. */
+/** The CIDs of the buckets as ranges; neighbouring buckets form one range. */
 function ranges(buckets: readonly number[], { counts }: BucketTable): Range[] {
   const found: Range[] = [];
   for (const [i, bucket] of buckets.entries()) {
@@ -110,8 +111,11 @@ function ranges(buckets: readonly number[], { counts }: BucketTable): Range[] {
   return found;
 }
 
-/** How many ranges to ask for at once, as most of a listing's time is round trips; one of several pages is the last. */
-function rangesAtOnce(left: readonly Range[]): number {
+/**
+ * How many ranges to fetch in one query, because round trips are most of a listing's time. A range that needs several
+ * pages is the last one of its query.
+ */
+function rangesPerQuery(left: readonly Range[]): number {
   let asked = 0;
   const last = left.findIndex(({ count }) => {
     asked += Math.max(count, ASKED / MOST_RANGES);
@@ -120,14 +124,17 @@ function rangesAtOnce(left: readonly Range[]): number {
   return last < 0 ? left.length : last + 1;
 }
 
-/** What of the ranges is above this. */
+/** The part of the ranges that is above the bound. */
 function beyond(left: readonly Range[], bound: Buffer): Range[] {
   return left
     .filter(({ upper }) => bound.compare(upper) < 0)
     .map((range) => (bound.compare(range.lower) > 0 ? { ...range, lower: bound } : range));
 }
 
-/** Below every CID of the bucket and above every one before: its 12 bits alone; after the last, 33 bytes of ones. */
+/**
+ * Below every CID of the bucket and above every CID before it: only its 12 bits; after the last bucket, 33 bytes of
+ * ones.
+ */
 function lowerBound(bucket: number): Buffer {
   return bucket === BUCKETS
     ? Buffer.alloc(CID_BYTES + 1, 0xff)

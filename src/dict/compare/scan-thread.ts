@@ -3,27 +3,27 @@ import { DvError, type ErrorClass, type ErrorCode } from '../../errors/dv-error.
 import { startThread } from '../../worker-thread.ts';
 import type { CidFileScan, ExpectedFile, ScanOptions, ScanProgress } from './scan.ts';
 
-/** What the thread that scans is started with. */
+/** What the scanning thread is started with. */
 export interface ScanRequest {
   path: string;
   expected: ExpectedFile | undefined;
-  /** To the thread that hashes. */
+  /** The port to the thread that hashes. */
   hash: MessagePort;
 }
 
 /** What a thread is started with. */
 export type ScanThread = ({ kind: 'scan' } & ScanRequest) | { kind: 'hash'; port: MessagePort };
 
-/** What the scanning thread says: progress as often as it likes, then one of the others. */
+/** What the scanning thread posts: progress any number of times, then one of the others. */
 export type ScanAnswer =
   | { kind: 'progress'; progress: ScanProgress }
   | { kind: 'scan'; scan: CidFileScan }
   | { kind: 'refused'; code: ErrorCode; message: string; class: ErrorClass };
 
 /**
- * scanCidFile in threads of its own, so that the event loop stays free: one reads the file and its lines, one takes the
- * SHA-256 meanwhile, which is most of the time. Same answer and errors; besides, DV_SCAN_THREAD_DIED. The signal ends
- * the threads.
+ * scanCidFile in threads of its own, so that the event loop stays free. One thread reads the file and its lines; the
+ * other computes the SHA-256 simultaneously, which takes most of the time. Same result and errors, and also
+ * DV_SCAN_THREAD_DIED. The signal ends the threads.
  */
 export async function scanCidFileInThread(
   path: string,
@@ -35,7 +35,7 @@ export async function scanCidFileInThread(
   const { promise, resolve, reject } = Promise.withResolvers<CidFileScan>();
   const died = (cause?: unknown) =>
     reject(
-      new DvError('DV_SCAN_THREAD_DIED', 'A thread that reads the CID file ended unexpectedly. Try again.', {
+      new DvError('DV_SCAN_THREAD_DIED', 'A thread that reads the CID file ended unexpectedly. Retry.', {
         cause,
       }),
     );

@@ -12,13 +12,16 @@ async function scan({ path, expected, hash }: ScanRequest): Promise<void> {
   try {
     post({ kind: 'scan', scan: await scanCidFile(path, expected, { onProgress }, hashThere(hash)) });
   } catch (error) {
-    // A class does not cross threads; what no DvError explains ends the thread as it is, through its 'error' event.
+    // Classes cannot be passed between threads. An error that is not a DvError ends the thread with its 'error' event.
     if (!(error instanceof DvError)) throw error;
     post({ kind: 'refused', code: error.code, message: error.message, class: error.class });
   }
 }
 
-/** Entry of the two threads that scanCidFileInThread starts: one scans the file, the other hashes what the one reads. */
+/**
+ * Entry point of the two threads that scanCidFileInThread starts: one scans the file, the other hashes the bytes it
+ * reads.
+ */
 const thread = workerData as ScanThread;
 if (thread.kind === 'scan') void scan(thread);
 else serveHash(thread.port);

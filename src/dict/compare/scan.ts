@@ -4,7 +4,7 @@ import { cidCount, type BucketTable } from './buckets.ts';
 import { fileUnreadable, readCidLines } from './cid-lines.ts';
 import { hashHere, type FileHash } from './file-hash.ts';
 
-/** What getCidSetFile says of the file (schema CidSetFile): Bytes and Sha256 (64 hex digits of either case). */
+/** What getCidSetFile says about the file (schema CidSetFile): Bytes and Sha256 (64 hex digits in either case). */
 export interface ExpectedFile {
   bytes: number;
   sha256: string;
@@ -17,11 +17,11 @@ export interface ScanProgress {
 
 export interface ScanOptions {
   signal?: AbortSignal | undefined;
-  /** About once a megabyte. */
+  /** Called about once for each megabyte. */
   onProgress?: ((progress: ScanProgress) => void) | undefined;
 }
 
-/** One pass over a CID file. Plain data: it crosses threads as it is. */
+/** The result of one pass over a CID file. Plain data, which can be passed between threads. */
 export interface CidFileScan {
   bytes: number;
   /** Lower-case hex. */
@@ -32,10 +32,10 @@ export interface CidFileScan {
 }
 
 /**
- * Reads the file once and answers its size, SHA-256, and count and XOR per bucket. Legal: an empty file, upper case,
- * CRLF, a missing last line end, any order, a CID more than once (the comparison finds those). The whole file is
- * refused with DV_FILE_BYTES_WRONG or DV_FILE_SHA256_WRONG before any line is judged, then DV_FILE_LINE_INVALID;
- * DV_FILE_UNREADABLE when it can't be read.
+ * Reads the file once and returns its size, its SHA-256, and count and XOR for each bucket. These are allowed: an empty
+ * file, upper case, CRLF, a missing last line end, any order, a CID more than once (the comparison finds those). The
+ * whole file is refused with DV_FILE_BYTES_WRONG or DV_FILE_SHA256_WRONG before any line is judged, then with
+ * DV_FILE_LINE_INVALID. DV_FILE_UNREADABLE when it cannot be read.
  */
 export async function scanCidFile(
   path: string,
@@ -62,14 +62,14 @@ export async function scanCidFile(
     if (expected.sha256.toLowerCase() !== sha256) {
       throw new DvError(
         'DV_FILE_SHA256_WRONG',
-        "The CID file's SHA-256 is not the one DICT announced. Nothing of it was used: download it again.",
+        "The CID file's SHA-256 is not the one that DICT announced. Nothing of it was used. Download it again.",
       );
     }
   }
   if (read.badLine !== undefined) {
     throw new DvError(
       'DV_FILE_LINE_INVALID',
-      `Line ${read.badLine} of the CID file is not a CID of 64 hexadecimal digits. Nothing of the file was used: request a new one.`,
+      `Line ${read.badLine} of the CID file is not a CID of 64 hexadecimal digits. Nothing of the file was used. Request a new one.`,
     );
   }
   const { buckets } = read;
@@ -80,6 +80,6 @@ function refuseBytes(expected: number, actual: number): void {
   if (expected === actual) return;
   throw new DvError(
     'DV_FILE_BYTES_WRONG',
-    `The CID file has ${actual} bytes where DICT announced ${expected}. Nothing of it was used: download it again.`,
+    `The CID file has ${actual} bytes, but DICT announced ${expected}. Nothing of it was used. Download it again.`,
   );
 }

@@ -10,10 +10,11 @@ export function compareAt(a: Uint8Array, aAt: number, b: Uint8Array, bAt: number
 }
 
 /**
- * A sorter for up to `capacity` CIDs at a time, 44 bytes of working memory each.
+ * A sorter for up to `capacity` CIDs at a time, with 44 bytes of working memory for each.
  *
- * Sorts plain numbers natively, no object per CID: its first 32 bits (fewer above 2 million CIDs) and its index fit
- * together in a double's 53 bits. Ties of those 32 bits are rare and put right by a pass of insertion.
+ * It sorts plain numbers natively, without an object for each CID: the CID's first 32 bits (fewer above 2 million CIDs)
+ * and its index together fit into the 53 bits of a double. CIDs with the same 32 bits are rare; an insertion sort puts
+ * them into order.
  */
 export class CidSorter {
   readonly #keys: Float64Array;
@@ -27,8 +28,8 @@ export class CidSorter {
   }
 
   /**
-   * The CIDs in `source` (32 bytes each) in ascending order and once each, good until the next call. Every repetition
-   * is told to `onDuplicate`.
+   * The CIDs in `source` (32 bytes each) in ascending order and without repetitions, valid until the next call. Every
+   * repetition is passed to `onDuplicate`.
    */
   sortUnique(source: Buffer, onDuplicate: (cid: Buffer) => void): Buffer {
     const offsets = this.#order(source);

@@ -29,10 +29,10 @@ function keyProblem(entry: Entry): string | undefined {
   if (key.length > KEY_MAX_LENGTH) return `key: longer than ${KEY_MAX_LENGTH} characters`;
   switch (keyType) {
     case 'CPF':
-      if (!isCpf(key)) return 'key: a CPF has 11 digits and right check digits';
+      if (!isCpf(key)) return 'key: a CPF has 11 digits and correct check digits';
       return key === entry.taxIdNumber ? undefined : "key: a CPF key is its owner's tax id number";
     case 'CNPJ':
-      if (!isCnpj(key)) return 'key: a CNPJ has 14 digits and right check digits';
+      if (!isCnpj(key)) return 'key: a CNPJ has 14 digits and correct check digits';
       return key === entry.taxIdNumber ? undefined : "key: a CNPJ key is its owner's tax id number";
     case 'PHONE':
       return PHONE.test(key) ? undefined : 'key: a phone is + and 2 to 15 digits, the first not 0 (E.164)';
@@ -48,13 +48,13 @@ function keyProblem(entry: Entry): string | undefined {
 function ownerProblems(entry: Entry): string[] {
   const problems: string[] = [];
   if (entry.ownerType === 'NATURAL_PERSON') {
-    if (!CPF_FORMAT.test(entry.taxIdNumber)) problems.push('taxIdNumber: a natural person has 11 digits');
+    if (!CPF_FORMAT.test(entry.taxIdNumber)) problems.push("taxIdNumber: a natural person's has 11 digits");
     if (!NATURAL_NAME.test(entry.name)) {
       problems.push("name: a natural person's has 1 to 150 Latin letters (NFC), spaces, ' or -");
     }
-    if (entry.tradeName !== null) problems.push('tradeName: a natural person has none');
+    if (entry.tradeName !== null) problems.push('tradeName: must be null for a natural person');
   } else if (entry.ownerType === 'LEGAL_PERSON') {
-    if (!CNPJ_FORMAT.test(entry.taxIdNumber)) problems.push('taxIdNumber: a legal person has 14 digits');
+    if (!CNPJ_FORMAT.test(entry.taxIdNumber)) problems.push("taxIdNumber: a legal person's has 14 digits");
     if (!LEGAL_NAME.test(entry.name)) problems.push('name: 1 to 150 printable Latin-1 characters (NFC)');
     if (entry.tradeName !== null && !TRADE_NAME.test(entry.tradeName)) {
       problems.push('tradeName: null, or 1 to 100 printable Latin-1 characters (NFC)');
@@ -65,7 +65,7 @@ function ownerProblems(entry: Entry): string[] {
   return problems;
 }
 
-/** A date-time with its offset (RFC 3339) of a day that exists; hours to seconds are bound by the pattern. */
+/** Whether the text is a date-time with an offset (RFC 3339) whose day exists; the pattern limits hours to seconds. */
 export function isDateTime(value: string): boolean {
   const [, year, month, day] = DATE_TIME.exec(value) ?? [];
   if (day === undefined) return false;
@@ -74,11 +74,11 @@ export function isDateTime(value: string): boolean {
 }
 
 /**
- * What BACEN would refuse in the entry: one text a problem, "field: reason", never a value; empty when valid.
- * For input only (import, seeding): what DICT itself holds is taken as it is and its CID computed, never judged
- * here. A name in NFD is refused because BACEN's patterns allow precomposed letters only. The request id may be a
- * UUID of any version (see isUuid); check digits are asked of CPF and CNPJ keys, of an owner's tax id only its length
- * (BACEN's own example owner has wrong ones).
+ * What BACEN would refuse in the entry: one text for each problem, "field: reason", never a value. Empty when the entry
+ * is valid. Only for input (import, seeding): an entry that DICT itself has is taken as it is, its CID is computed and
+ * it is never checked here. A name in NFD is refused because BACEN's patterns allow precomposed letters only. The
+ * request id may be a UUID of any version (see isUuid). Check digits are required in CPF and CNPJ keys; an owner's tax
+ * id needs only the right length (BACEN's own example owner has wrong check digits).
  */
 export function entryProblems(entry: Entry): string[] {
   const problems: string[] = [];
@@ -98,7 +98,7 @@ export function entryProblems(entry: Entry): string[] {
   return problems;
 }
 
-/** DV_ENTRY_INVALID with every problem of `entryProblems`, if there is any. */
+/** Throws DV_ENTRY_INVALID with every problem that `entryProblems` finds, if there is any. */
 export function validateEntry(entry: Entry): void {
   const problems = entryProblems(entry);
   if (problems.length === 0) return;

@@ -1,8 +1,8 @@
 import type { KeyType } from './key-type.ts';
 
 /**
- * One entry (vínculo): a key with its account and owner, in one flat row as the key base holds it. Strings are
- * byte-exact as registered at DICT: never trim, fold or normalise them, the CID hangs on every byte.
+ * One entry (vínculo): a key with its account and owner, flat, as the key base stores it. Strings are byte-exact as
+ * registered at DICT. Never trim, fold or normalise them: the CID depends on every byte.
  */
 export interface Entry {
   /** ISPB, 8 digits, of the account's participant. */

@@ -1,6 +1,9 @@
 import { DvError } from '../../errors/dv-error.ts';
 
-/** BACEN's key types (DICT API 2.6.1, schema KeyType). New values may come: text at the borders, known here. */
+/**
+ * BACEN's key types (DICT API 2.6.1, schema KeyType). New values may be added, so they arrive as text and are checked
+ * here.
+ */
 export const KEY_TYPES = ['CPF', 'CNPJ', 'PHONE', 'EMAIL', 'EVP'] as const;
 
 export type KeyType = (typeof KEY_TYPES)[number];

@@ -1,4 +1,4 @@
-/** Receita Federal's check digit: modulus 11 over weights that end in 2; a rest below 2 gives 0. */
+/** Receita Federal's check digit: modulus 11 with weights that end in 2; a remainder below 2 gives 0. */
 function checkDigit(digits: string, largestWeight: number): number {
   let sum = 0;
   let weight = 2;

@@ -7,20 +7,20 @@ import { VSync } from '../vsync/vsync.ts';
 const PAGE = 200;
 
 export interface EventLog {
-  /** In DICT's order, each once. */
+  /** In DICT's order, without repetitions. */
   events: CidSetEvent[];
-  /** DICT's VSync after the last event; absent when there was none. */
+  /** DICT's VSync after the last event; absent if there are no events. */
   vsyncEnd?: string | undefined;
-  /** Whether the pages' SyncVerifiers link up from the first event to the last: nothing is missing in between. */
+  /** Whether the SyncVerifiers of the pages link up from the first event to the last, so that no event is missing. */
   unbroken: boolean;
-  /** Whether `maxPages` ended the reading before the log did. */
+  /** Whether reading stopped at `maxPages` before the end of the log. */
   truncated: boolean;
 }
 
 /**
  * Reads DICT's event log of one participant and key type from `from` on (both ends inclusive), page by page. Pages
- * overlap by their last timestamp, so repeats are dropped on (type, CID, timestamp); a whole page at one timestamp is
- * stepped over, and the chain of SyncVerifiers then tells whether anything was lost.
+ * overlap at their last timestamp, so repetitions of (type, CID, timestamp) are dropped. If a whole page has one
+ * timestamp, the next page begins after it; the chain of SyncVerifiers then shows whether an event was lost.
  */
 export async function readEventLog(
   bridge: Bridge,
@@ -42,7 +42,7 @@ export async function readEventLog(
     const first = page.events[0];
     const last = page.events.at(-1);
     if (first === undefined || last === undefined || page.syncVerifierStart === undefined) {
-      // The page before said there were more: they share its timestamp, behind the 200 that can be had of it.
+      // The previous page announced more events. They have its timestamp, of which only the first 200 can be read.
       unbroken &&= pages === 0;
       break;
     }
@@ -65,7 +65,7 @@ export async function readEventLog(
   return { events, vsyncEnd, unbroken, truncated: false };
 }
 
-/** Whether a page goes on where the one before ended: at an event known from it, or right after its last. */
+/** Whether a page continues where the previous one ended: at an event known from it, or right after its last. */
 function linksUp(
   first: CidSetEvent,
   vsyncStart: VSync,
@@ -86,7 +86,7 @@ function aMillisecondAfter(timestamp: string): string {
   return new Date(new Date(timestamp).getTime() + 1).toISOString();
 }
 
-/** What the log says of each CID it names: its last event wins (A → B → A). */
+/** The last event of each CID in the log, which is the one that counts (A → B → A). */
 export function lastEvents(events: readonly CidSetEvent[]): Map<string, CidSetEvent> {
   return new Map(events.map((event) => [event.cid, event]));
 }

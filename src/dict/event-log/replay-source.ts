@@ -4,7 +4,7 @@ import type { Db } from '../vsync/vsync-store.ts';
 import type { KeyType } from '../entry/key-type.ts';
 import type { LocalChange } from './replay.ts';
 
-/** The last time DICT said OK: both sides were equal, and the local one is known by its snapshot. */
+/** The last OK from DICT: both sides were equal then, and the snapshot identifies the local state. */
 export interface ConfirmedSync {
   askedAt: Date;
   snapshot: string;
@@ -29,14 +29,14 @@ export async function lastConfirmed(
 export interface LocalReplay {
   vsync: string;
   changes: LocalChange[];
-  /** Those of the asked CIDs that the base holds, in hex. */
+  /** Those of the CIDs asked for that the key base contains, in hex. */
   held: Set<string>;
 }
 
 /**
- * The local half of a replay, in one REPEATABLE READ snapshot: the VSync, each CID that came or went since `confirmed`
- * (whether it was there then: a row of that version, present or logged, which the confirmed snapshot saw), and which
- * of `asked` are here.
+ * The local half of a replay, in one REPEATABLE READ snapshot: the VSync, each CID that was added or removed since
+ * `confirmed`, and which of `asked` are in the key base. A CID was there at `confirmed` if the confirmed snapshot saw a
+ * row with it, whether the row is still present or in the log.
  */
 export async function readLocalReplay(
   pool: Pool,
@@ -75,7 +75,7 @@ export async function readLocalReplay(
   }
 }
 
-// xmin of the snapshot bounds the index range; what it did see of it is left out row by row.
+// xmin of the snapshot limits the index range; rows in it that the snapshot did see are excluded one by one.
 const LOCAL_CHANGES = `
   with touched as (
     select cid from dict.entries

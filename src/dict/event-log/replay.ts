@@ -4,7 +4,10 @@ import type { Divergence } from '../compare/divergence-batch.ts';
 import { parseCid } from '../entry/cid.ts';
 import { VSync } from '../vsync/vsync.ts';
 
-/** A CID that the local base gained or lost since the confirmed snapshot, and whether it held it then and holds it now. */
+/**
+ * A CID that the local base gained or lost since the confirmed snapshot, and whether it was there then and is there
+ * now.
+ */
 export interface LocalChange {
   cid: Buffer;
   then: boolean;
@@ -12,9 +15,9 @@ export interface LocalChange {
 }
 
 /**
- * What differs, told by replaying both logs from a moment when both sides were proved equal: a CID that DICT's log
- * names is in DICT if its last event says ADDED; any other is there if it was then. `held`: those of the CIDs named by
- * DICT's log that the base holds (hex). Ascending by CID.
+ * Finds the divergences by replaying both logs from a time when both sides were proved equal. A CID in DICT's log is in
+ * DICT if its last event is ADDED; any other CID is in DICT if it was there at that time. `held`: those CIDs of DICT's
+ * log that the key base contains (hex). Ascending by CID.
  */
 export function replayLogs(
   events: readonly CidSetEvent[],

@@ -4,14 +4,15 @@ import type { KeyEvent } from './key-event.ts';
 import type { Db } from '../vsync/vsync-store.ts';
 
 /**
- * What became of an event. OLDER: its key has a newer one already. REFUSED: recorded with its reason in dict.key_events.
- * DUPLICATE: its source and id were there before.
+ * The outcome of an event. OLDER: a newer event of its key was already applied. REFUSED: recorded with its reason in
+ * dict.key_events. DUPLICATE: an event with its source and id was already received.
  */
 export type KeyEventOutcome = 'APPLIED' | 'OLDER' | 'REFUSED' | 'DUPLICATE';
 
-/** Applies events in one transaction; the outcomes come in their order. */
+/** Applies events in one transaction; the outcomes are in the order of the events. */
 export async function applyKeyEvents(db: Db, events: readonly KeyEvent[]): Promise<KeyEventOutcome[]> {
-  // By key, those of one key in their order: two workers, or a worker and a repair, wait for each other in one direction.
+  // Sorted by key, with the events of one key in their order, so that two workers, or a worker and a repair, cannot
+  // deadlock.
   const places = events.map((_, place) => place).sort((a, b) => compare(events[a]!, events[b]!) || a - b);
   const { rows } = await db.query<{ outcome: KeyEventOutcome }>(
     `select dict.apply_key_event(event) as outcome from jsonb_array_elements($1::jsonb) with ordinality e (event, place)
@@ -41,11 +42,11 @@ export async function refuseConnected(db: Db, participants: readonly string[]): 
   if (connected === undefined) return;
   throw new DvError(
     'DV_KEY_EVENTS_CONNECTED',
-    `The keys of participant ${connected.participant} come from its own tables already (\`dict-vsync connect list\`). Disconnect them, or unset KEY_EVENTS_URL.`,
+    `The keys of participant ${connected.participant} already come from its own tables (\`dict-vsync connect list\`). Disconnect these, or unset KEY_EVENTS_URL.`,
   );
 }
 
-/** Forgets received events older than `days`; tells how many. */
+/** Deletes received events older than `days`; returns how many. */
 export async function forgetKeyEvents(db: Db, days: number, batch = 10_000): Promise<number> {
   let forgotten = 0;
   for (;;) {

@@ -5,7 +5,7 @@ import type { Db } from '../vsync/vsync-store.ts';
 /** A participant's own key tables that feed the key base (docs/guides/connected-tables.md). */
 export interface ConnectedSource {
   name: string;
-  /** Whom it feeds; null: everyone. */
+  /** The participants that it feeds; null: all. */
   participants: string[] | null;
   view: string;
   applyFunction: string;
@@ -13,9 +13,9 @@ export interface ConnectedSource {
   connectedAt: Date;
   /** Null: not loaded yet. */
   loadedAt: Date | null;
-  /** Keys that cannot be used. */
+  /** Number of keys that cannot be used. */
   rejects: number;
-  /** Keys to be looked at again. */
+  /** Number of keys to be read again. */
   queued: number;
 }
 
@@ -32,13 +32,13 @@ export async function readSources(db: Db): Promise<ConnectedSource[]> {
   return rows;
 }
 
-/** A key that a source has and the key base cannot use; empty fields where the mapping names none. */
+/** A key that a source has and the key base cannot use; fields that the mapping does not name are empty. */
 export interface FeedReject {
   source: string;
   participant: string;
   keyType: string;
   key: string;
-  /** A code such as REQUEST_ID_MISSING, or the SQLSTATE of what the mapping raised. */
+  /** A code such as REQUEST_ID_MISSING, or the SQLSTATE that the mapping raised. */
   reason: string;
   since: Date;
 }
@@ -53,29 +53,31 @@ export async function readRejects(db: Db, source: string | null, limit: number):
   return rows;
 }
 
-/** Makes the key base equal to what a source shows; tells how many keys differed. DV_SOURCE_UNKNOWN, DV_SOURCE_FAILED. */
+/**
+ * Makes the key base equal to what a source shows; returns how many keys differed. DV_SOURCE_UNKNOWN, DV_SOURCE_FAILED.
+ */
 export async function loadSource(db: Db, name: string): Promise<number> {
   const { rows } = await db.query<{ fed: number }>('select dict.load_source($1)::float8 as fed', [name]);
   return one(rows).fed;
 }
 
-/** Takes a source's triggers away and forgets it; the key base stays. DV_SOURCE_UNKNOWN. */
+/** Removes a source and its triggers; the key base stays. DV_SOURCE_UNKNOWN. */
 export async function disconnectSource(db: Db, name: string): Promise<void> {
   await db.query('select dict.disconnect_source($1)', [name]);
 }
 
-/** Looks again at the queued keys of all sources until few are left; tells how many were looked at. */
+/** Reads the queued keys of all sources again until only few are left; returns how many were read. */
 export async function processFeedQueue(db: Db, batch = 1000): Promise<number> {
-  let settled = 0;
+  let processed = 0;
   for (;;) {
     const { rows } = await db.query<{ n: number }>('select dict.process_feed_queue($1) as n', [batch]);
     const n = one(rows).n;
-    settled += n;
-    if (n < batch) return settled;
+    processed += n;
+    if (n < batch) return processed;
   }
 }
 
-/** Whether a VSync lacks keys that the participant's own tables have. */
+/** Whether a VSync may be missing keys that the participant's own tables have. */
 export async function isIncomplete(db: Db, participant: string, keyType: KeyType): Promise<boolean> {
   const { rows } = await db.query<{ incomplete: boolean }>('select dict.incomplete($1, $2) as incomplete', [
     participant,

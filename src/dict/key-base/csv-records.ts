@@ -2,10 +2,10 @@ import { pipeline, type Readable } from 'node:stream';
 import { CsvError, parse } from 'csv-parse';
 import { DvError } from '../../errors/dv-error.ts';
 
-/** Longer records are refused: a quote that never closes would swallow the rest of the file into memory. */
+/** Longer records are refused, because a quote that never closes would read the rest of the file into memory. */
 const MAX_RECORD_BYTES = 65_536;
 
-/** One line below the header: its values by column. `value` answers "" for a column the file does not have. */
+/** One line below the header: its values by column. `value` returns "" for a column that the file does not have. */
 export interface CsvRecord<Column extends string> {
   /** Number of the line in the file (of the last one, if a quoted value spans several); the header is line 1. */
   line: number;
@@ -37,7 +37,7 @@ export async function* readCsvRecords<Column extends string>(
     skip_empty_lines: true,
     max_record_size: MAX_RECORD_BYTES,
   });
-  // An error on the way destroys the parser with it, and so ends the loop below; leaving the loop ends the stream.
+  // An error in the pipeline destroys the parser too, and so ends the loop below; leaving the loop ends the stream.
   pipeline(stream, decodeUtf8, parser, () => undefined);
   let positions: Map<string, number> | undefined;
   try {
@@ -56,7 +56,7 @@ export async function* readCsvRecords<Column extends string>(
   if (positions === undefined) readHeader([], columns, optional);
 }
 
-/** Strict, because a Latin-1 file read as UTF-8 would give names, and so CIDs, that nobody registered. */
+/** Strict: a Latin-1 file that is read as UTF-8 would give wrong names, and so wrong CIDs. */
 async function* decodeUtf8(source: AsyncIterable<Buffer | string>): AsyncGenerator<string, void, undefined> {
   const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
   try {
@@ -82,7 +82,7 @@ function readHeader<Column extends string>(
   if (missing.length + unknown.length + repeated.length === 0) {
     return new Map(header.map((name, index) => [name, index]));
   }
-  // A first line that is damaged, or missing, may hold a person's data: only what looks like a column's name is quoted.
+  // A damaged or missing first line may contain personal data, so only what looks like a column's name is quoted.
   const quoted = (names: readonly string[]) =>
     names
       .map((name) => (/^[a-z_]{1,40}$/.test(name) ? name : `column ${header.indexOf(name) + 1}`))
@@ -104,10 +104,10 @@ function readHeader<Column extends string>(
 function syntaxError(error: CsvError): DvError {
   const line = typeof error['lines'] === 'number' ? error['lines'] : 0;
   if (error.code === 'CSV_RECORD_INCONSISTENT_FIELDS_LENGTH') {
-    return lineInvalid(line, ['it has not as many values as there are columns']);
+    return lineInvalid(line, ['it does not have exactly one value for each column']);
   }
   if (error.code === 'CSV_MAX_RECORD_SIZE') {
     return lineInvalid(line, [`longer than ${MAX_RECORD_BYTES} bytes (is a quote not closed?)`]);
   }
-  return lineInvalid(line, ['its quotes are not well placed']);
+  return lineInvalid(line, ['its quotes are misplaced']);
 }

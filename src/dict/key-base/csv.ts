@@ -7,7 +7,7 @@ import { entryProblems } from '../entry/entry-validation.ts';
 import type { KeyType } from '../entry/key-type.ts';
 import { isUuid } from '../entry/uuid.ts';
 
-/** The columns of the key base's CSV; docs/guides/csv-import.md says what is in them. */
+/** The columns of the key base's CSV; docs/guides/csv-import.md describes their contents. */
 export const ENTRY_CSV_COLUMNS = [
   'participant',
   'key_type',
@@ -23,7 +23,7 @@ export const ENTRY_CSV_COLUMNS = [
   'opening_date',
 ] as const;
 
-/** The columns of the CSV that `cid` reads: its flags' names. */
+/** The columns of the CSV that the command `cid` reads; they have the names of its flags. */
 export const CID_CSV_COLUMNS = [
   'request_id',
   'key_type',
@@ -38,7 +38,7 @@ export const CID_CSV_COLUMNS = [
 ] as const;
 
 export interface EntriesCsvOptions {
-  /** ISPB for lines without one; the column may then be missing. */
+  /** ISPB for lines without one; the participant column may then be missing. */
   defaultParticipant?: string;
 }
 
@@ -86,7 +86,7 @@ function toEntry({ value }: EntryRecord, defaultParticipant: string): Entry {
     branch: value('branch') || null,
     accountNumber: value('account_number'),
     accountType: value('account_type'),
-    // BACEN (schema BrazilianAccount): with the hour unknown, the day begins in Brasília's time.
+    // BACEN (schema BrazilianAccount): if the hour is unknown, the day begins in Brasília's time.
     openingDate: DATE_ONLY.test(openingDate) ? `${openingDate}T00:00:00-03:00` : openingDate || null,
   };
 }
@@ -96,8 +96,8 @@ function ownerTypeOf(taxIdNumber: string): Entry['ownerType'] {
 }
 
 /**
- * What CIDs are to be computed of, from a CSV with CID_CSV_COLUMNS. Only what the computation needs is checked: a UUID
- * and some key type. Errors as readEntriesCsv.
+ * The inputs of CIDs to be computed, from a CSV with CID_CSV_COLUMNS. Checks only what the computation needs: that the
+ * request id is a UUID and that there is a key type. Errors as in readEntriesCsv.
  */
 export async function* readCidInputCsv(
   stream: Readable,
@@ -138,7 +138,7 @@ const FIELDS: Record<(typeof ENTRY_CSV_COLUMNS)[number], keyof Entry> = {
   opening_date: 'openingDate',
 };
 
-/** How csv-stringify writes entries as the key base's CSV; readEntriesCsv gives the same entries back. */
+/** How csv-stringify writes entries as the key base's CSV; readEntriesCsv reads the same entries from it. */
 export const ENTRY_CSV_FORMAT: Options = {
   header: true,
   columns: ENTRY_CSV_COLUMNS.map((header) => ({ key: FIELDS[header], header })),

@@ -2,10 +2,10 @@ import { one } from '../../errors/rows.ts';
 import type { KeyType } from '../entry/key-type.ts';
 import type { Db } from '../vsync/vsync-store.ts';
 
-/** Why a divergence is HELD, as dict.divergences says it. */
-export const HELD_WHY = 'a person has undone a change of this key and not released it';
+/** Why a divergence is HELD, as dict.divergences shows it. */
+export const HELD_WHY = 'a person has undone a change of this key and has not released the key';
 
-/** Those of the keys that are held. Asked once their entries are locked, it sees what an undo has just committed. */
+/** Those of the keys that are held. Called after their entries are locked, it sees what an undo has just committed. */
 export async function heldKeys(
   db: Db,
   participant: string,
@@ -20,7 +20,7 @@ export async function heldKeys(
   return new Set(rows.map(({ key }) => key));
 }
 
-/** Holds keys that an undo has put back; one that is held already stays so. */
+/** Marks keys that an undo has put back as held; keys that are already held do not change. */
 export async function holdKeys(tx: Db, undoRunId: string, keys: readonly string[]): Promise<void> {
   await tx.query(
     `insert into dict.held_keys (participant, key_type, key, undo_run_id, by_whom, reason, held_at)
@@ -32,8 +32,9 @@ export async function holdKeys(tx: Db, undoRunId: string, keys: readonly string[
 }
 
 /**
- * Decides as HELD what a round found of held keys: each CID that the key has or ever had here, so DICT's too, which the
- * undo took away. A CID of DICT's that was never here names its key only when it is fetched: applying looks again.
+ * Decides as HELD the divergences of held keys: each CID that the key has or ever had in the base, and so also DICT's
+ * CID that the undo removed. A CID of DICT that was never in the base shows its key only when it is fetched; applying
+ * then checks again.
  */
 export async function judgeHeld(tx: Db, runId: string, round: number): Promise<number> {
   const { rowCount } = await tx.query(
@@ -46,7 +47,7 @@ export async function judgeHeld(tx: Db, runId: string, round: number): Promise<n
        union
        select l.cid, l.key from held join dict.cid_history l using (participant, key_type, key)
        union
-       -- What of the log is not folded yet has no index by key: read once, not once a key.
+       -- The part of the log that is not folded yet has no index by key, so it is read once and not once for each key.
        select c.cid, c.key from dict.cid_changes c
        where c.cid is not null and ((c.participant, c.key_type, c.key) in (select participant, key_type, key from held)) is true)
      update dict.divergences d set decision = 'HELD', key = k.key, why = $3, decided_at = workflow.now()
@@ -57,7 +58,7 @@ export async function judgeHeld(tx: Db, runId: string, round: number): Promise<n
   return rowCount ?? 0;
 }
 
-/** A key that no reconciliation touches until it is released. Personal data: for the screen of the person who asks. */
+/** A key that no reconciliation touches until it is released. Personal data: show it only to the person who asks. */
 export interface HeldKey {
   participant: string;
   keyType: KeyType;
@@ -68,7 +69,7 @@ export interface HeldKey {
   heldAt: Date;
 }
 
-/** The keys held now, oldest first, at most `limit`, and how many there are in all. */
+/** The keys that are held now, oldest first, at most `limit`, and their total number. */
 export async function listHeldKeys(
   db: Db,
   filter: { participant: string | undefined; keyTypes: readonly KeyType[] | undefined; limit: number },

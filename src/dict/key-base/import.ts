@@ -7,17 +7,17 @@ import { DvError } from '../../errors/dv-error.ts';
 import { maybeOne } from '../../errors/rows.ts';
 import type { Entry } from '../entry/entry.ts';
 
-/** An entry to import; `line` is its number in the file it is from, else its place among the entries. */
+/** An entry to import; `line` is its line in the file, or else its position among the entries. */
 export type ImportedEntry = Entry & { line?: number };
 
 export interface ImportResult {
   /** Entries read. */
   read: number;
-  /** Rows inserted or changed; the others were there already, with the same content. */
+  /** Rows inserted or changed; the others were already there with the same content. */
   changed: number;
 }
 
-// Reused by nobody else: dropped with the transaction.
+// A temporary table of this transaction, which drops it at its end.
 const STAGE = `
   create temporary table imported (line bigint, participant text, key_type text, key text, request_id uuid, owner_type text,
     tax_id_number text, name text, trade_name text, branch text, account_number text, account_type text,
@@ -28,7 +28,7 @@ const COPY = 'copy imported from stdin (format text)';
 const COLUMNS = `participant, key_type, key, request_id, owner_type, tax_id_number, name, trade_name, branch,
   account_number, account_type, opening_date`;
 
-// In key order, so that two imports, or an import and a repair, wait for each other in one direction only.
+// In key order, so that two imports, or an import and a repair, cannot deadlock.
 const UPSERT = `
   insert into dict.entries as e (${COLUMNS}, changed_why)
   select ${COLUMNS}, 'imported' from imported order by participant, key_type, key
@@ -43,15 +43,15 @@ const UPSERT = `
         (excluded.request_id, excluded.owner_type, excluded.tax_id_number, excluded.name, excluded.trade_name,
          excluded.branch, excluded.account_number, excluded.account_type, excluded.opening_date, true)`;
 
-// The upsert itself would not notice all of them: it skips rows that change nothing.
+// The upsert would not detect all of them: it skips rows that change nothing.
 const TWICE = `
   select min(line) as first, max(line) as again
   from imported group by participant, key_type, key having count(*) > 1 order by again limit 1`;
 
 /**
- * Loads entries into the key base by COPY, as an upsert: keys that are not among them stay. All or nothing: whatever
- * `entries` throws leaves the base as it was, and so does a key given twice (DV_KEY_TWICE, naming both lines).
- * `onProgress` hears how many were read, every 10,000.
+ * Loads entries into the key base by COPY, as an upsert: keys that are not among them stay. All or nothing: an error
+ * thrown by `entries` leaves the base as it was, and so does a key given twice (DV_KEY_TWICE, which names both lines).
+ * `onProgress` receives the number of entries read, once for every 10,000.
  */
 export async function importEntries(
   pool: Pool,
@@ -87,7 +87,7 @@ async function refuseKeysGivenTwice(tx: Transaction): Promise<void> {
   if (twice === undefined) return;
   throw new DvError(
     'DV_KEY_TWICE',
-    `Line ${twice.again} gives the key of line ${twice.first} again. Keep one of them and give the whole file again.`,
+    `Line ${twice.again} has the same key as line ${twice.first}. Keep one of them and import the whole file again.`,
   );
 }
 

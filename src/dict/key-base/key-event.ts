@@ -4,7 +4,7 @@ import type { Entry } from '../entry/entry.ts';
 import { isIspb } from '../entry/ispb.ts';
 import { isKeyType } from '../entry/key-type.ts';
 
-/** What a core system publishes of its keys: CloudEvents types (schemas/key.*.json). */
+/** The events that a core system publishes about its keys: CloudEvents types (schemas/key.*.json). */
 export const KEY_EVENT_TYPES = ['key.created', 'key.updated', 'key.deleted'] as const;
 
 export type KeyEventType = (typeof KEY_EVENT_TYPES)[number];
@@ -14,16 +14,16 @@ export interface KeyEvent {
   source: string;
   id: string;
   type: KeyEventType;
-  /** RFC 3339; null only where `reason` refuses it. */
+  /** RFC 3339; null only if `reason` refuses it. */
   time: string | null;
-  /** Orders events of one time; compares as text. */
+  /** Orders events with the same time; compares as text. */
   sequence: string | null;
   participant: string;
   keyType: string;
   key: string;
-  /** The whole entry; null for key.deleted, and where `reason` refuses the event. */
+  /** The whole entry; null for key.deleted, and if `reason` refuses the event. */
   entry: Entry | null;
-  /** Why it cannot be used: codes, comma-separated, never values. */
+  /** Why the event cannot be used: codes, comma-separated, never values. */
   reason: string | null;
 }
 
@@ -33,9 +33,9 @@ const OPTIONAL = ['tradeName', 'branch', 'openingDate'] as const;
 const TEXTS = ['requestId', 'ownerType', 'taxIdNumber', 'name', 'accountNumber', 'accountType'] as const;
 
 /**
- * Reads a message as a key event: CloudEvents 1.0, structured JSON. An event that names itself and cannot be used comes
- * back with a `reason`. Undefined for a type that is none of ours. DV_KEY_EVENT_UNREADABLE for what is no CloudEvent: it
- * has no name under which it could be recorded.
+ * Reads a message as a key event: CloudEvents 1.0, structured JSON. An event that has a source and an id but cannot be
+ * used is returned with a `reason`. Returns undefined for a type that is not a key event's. DV_KEY_EVENT_UNREADABLE for
+ * a message that is not a CloudEvent: it has no source and id under which it could be recorded.
  */
 export function readKeyEvent(payload: Buffer): KeyEvent | undefined {
   const { source, id, type, time, sequence, data } = envelopeOf(payload);
@@ -55,7 +55,7 @@ export function readKeyEvent(payload: Buffer): KeyEvent | undefined {
     id,
     type,
     time: timed ? time : null,
-    // Digits compare as text once they are of one length.
+    // Numbers are padded to the same length, so that they compare as text.
     sequence: isText(sequence) ? sequence.replace(/^\d{1,20}$/, (digits) => digits.padStart(20, '0')) : null,
     participant,
     keyType,
@@ -81,7 +81,7 @@ function envelopeOf(payload: Buffer): Record<string, unknown> & { source: string
 function unreadable(): DvError {
   return new DvError(
     'DV_KEY_EVENT_UNREADABLE',
-    'The message is no CloudEvent 1.0 in JSON with specversion, id, source and type (docs/guides/key-events.md).',
+    'The message is not a CloudEvent 1.0 in JSON with specversion, id, source and type (docs/guides/key-events.md).',
   );
 }
 
@@ -90,7 +90,7 @@ function isObject(value: unknown): value is Record<string, unknown> {
 }
 
 function isName(value: unknown): value is string {
-  // No control characters: Postgres takes no NUL.
+  // No control characters, because Postgres does not store NUL.
   return typeof value === 'string' && value.length <= NAME_MAX_LENGTH && /^\P{Cc}+$/u.test(value);
 }
 
@@ -98,12 +98,12 @@ function isOurs(type: string): type is KeyEventType {
   return (KEY_EVENT_TYPES as readonly string[]).includes(type);
 }
 
-/** A string that Postgres can hold. */
+/** Whether it is a string that Postgres can store. */
 function isText(value: unknown): value is string {
   return typeof value === 'string' && value !== '' && !value.includes('\0') && value.isWellFormed();
 }
 
-/** The content as an entry, byte-exact; what is missing or no text as '', which no field may be. */
+/** The content as an entry, byte-exact. Values that are missing or not text become '', which is valid for no field. */
 function entryOf(content: Record<string, unknown>): Entry {
   const text = (field: string) => (isText(content[field]) ? content[field] : '');
   const fields = (names: readonly string[]) => Object.fromEntries(names.map((name) => [name, text(name)]));
@@ -115,7 +115,7 @@ function isAbsent(value: unknown): boolean {
   return value === undefined || value === null;
 }
 
-/** What is wrong with the name of a key, as entryProblems says it. */
+/** What is wrong with the identity of a key, in the words of entryProblems. */
 function keyProblems({ participant, keyType, key }: Entry): string[] {
   return [
     ...(isIspb(participant) ? [] : ['participant: an ISPB has 8 digits']),

@@ -39,9 +39,9 @@ const PAGE_SQL = `
   order by round, cid`;
 
 /**
- * The divergences of a reconciliation (of one round, else of all) as CSV, in pages, in constant memory: UTF-8 with a
- * BOM (Excel takes a file without one for another encoding), commas, double quotes, LF. A value that a spreadsheet
- * would take for a formula, and one that begins with an apostrophe, has an apostrophe put before it.
+ * The divergences of a reconciliation (of one round, or of all) as CSV, in pages and in constant memory: UTF-8 with a
+ * BOM (Excel assumes another encoding without it), commas, double quotes, LF. A value that a spreadsheet would read as
+ * a formula, and one that begins with an apostrophe, gets an apostrophe in front.
  */
 export async function* divergencesCsv(
   db: Db,
@@ -77,8 +77,9 @@ function cells(row: DivergenceDetail): string[] {
 }
 
 /**
- * OWASP "CSV Injection": what begins so is a formula to some spreadsheet, its wide forms included. csv-stringify's own
- * `escape_formulas` leaves values alone that begin with an apostrophe or LF; a reader then cannot take the apostrophe off.
+ * OWASP "CSV Injection": some spreadsheets read a value that begins like this as a formula; the wide forms are
+ * included. csv-stringify's own `escape_formulas` does not change values that begin with an apostrophe or LF, so a
+ * reader could not remove the apostrophe reliably.
  */
 function harmless(value: string): string {
   return /^['=+\-@\t\r\n＝＋－＠]/.test(value) ? `'${value}` : value;

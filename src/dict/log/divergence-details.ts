@@ -1,7 +1,7 @@
 import type { Entry } from '../entry/entry.ts';
 import type { Side } from '../repair/repair-lookup.ts';
 
-/** A divergence with what is known of it without asking DICT. */
+/** A divergence with what is known about it without asking DICT. */
 export interface DivergenceDetail {
   round: number;
   cid: Buffer;
@@ -13,19 +13,19 @@ export interface DivergenceDetail {
   key: string | null;
   /** "" for an entry without one; null: not known before DICT is asked. */
   branch: string | null;
-  /** When the CID came to the local base; null: it was never there. */
+  /** When the local base received the CID; null: it never had it. */
   cameAt: Date | null;
-  /** The entry before the repair; while undecided, the local entry as it is now. */
+  /** The entry before the repair; while nothing is decided, the current local entry. */
   before: Partial<Entry> | null;
-  /** The entry after the repair; where nothing was applied, what DICT last said, if it was asked. */
+  /** The entry after the repair; if nothing was applied, DICT's last answer, if there is one. */
   after: Partial<Entry> | null;
 }
 
 /**
- * SQL for a DivergenceDetail of each row of `divergences`, a FROM item of dict.divergences' columns; column names as
- * in the interface, in snake case. Where a key comes from, in this order: the decision, DICT's answer (`finding`),
- * the entry that has the CID, the CID log. LATERAL with a limit makes each row an index lookup whatever the planner
- * believes of tables it has no statistics of yet; joins made it compare all with all.
+ * SQL for a DivergenceDetail of each row of `divergences`, a FROM item with the columns of dict.divergences. The column
+ * names are those of the interface, in snake case. The key is taken from the first of these that has it: the decision,
+ * DICT's answer (`finding`), the entry that has the CID, the CID log. LATERAL with a limit makes each row an index
+ * lookup, even while the planner has no statistics of the tables yet; joins made it compare every row with every row.
  */
 export const detailsOf = (divergences: string): string => `
   select d.round, d.cid, d.side, d.decision, d.why, n.key_type,
@@ -46,11 +46,12 @@ export const detailsOf = (divergences: string): string => `
     select x as entry, x.key, x.branch, x.since from dict.entries x
     where x.participant = n.participant and x.key_type = n.key_type and x.cid = d.cid and x.removed_at is null
     limit 1) e on true
-  -- A CID may come back: of a local one the stay that ended since the snapshot counts, of DICT's one that ended before.
+  -- A CID may have been removed and added again. For a local CID the stay that ended since the snapshot counts, for one
+  -- of DICT's the stay that ended before.
   left join lateral (
     select c.key, c.came_at, pg_visible_in_snapshot(c.left_xid, r.snapshot) = (d.side = 'DICT_ONLY') as fits
     from dict.cid_log c
-    -- Not "=", so that no index but the CID's can be thought of.
+    -- Not "=", so that the planner can use only the index on the CID.
     where c.cid = d.cid and c.participant is not distinct from n.participant and c.key_type is not distinct from n.key_type
     order by 3 desc, case d.side when 'DICT_ONLY' then -c.id else c.id end limit 1) l on true
   -- The key's local row, with another CID or removed.

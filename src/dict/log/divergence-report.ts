@@ -8,34 +8,34 @@ import type { Db } from '../vsync/vsync-store.ts';
 
 const LOOKUPS = BACEN_POLICIES.getEntryByCid;
 
-/** CIDs of a group, and those of them that nothing was decided about yet. */
+/** The number of CIDs in a group, and how many of them are not decided yet. */
 interface Counted {
   cids: number;
   pending: number;
 }
 
-/** Counts by kind. Each divergent CID is of one kind: dictOnly + localOnly + changedCids = cids. */
+/** Counts by kind. Each divergent CID has one kind: dictOnly + localOnly + changedCids = cids. */
 export interface KindCounts extends Counted {
-  /** CIDs in DICT only whose key no local-only CID has, as far as is known. */
+  /** CIDs in DICT only, without a local-only CID of the same key, as far as is known. */
   dictOnly: number;
-  /** Of these, the ones whose key is not known before DICT is asked: some may turn out to be changes. */
+  /** Those of dictOnly whose key is not known before DICT is asked; some may turn out to be changes. */
   unknownKeys: number;
-  /** CIDs local only whose key no CID in DICT only has, as far as is known. */
+  /** Local-only CIDs, without a CID of the same key in DICT only, as far as is known. */
   localOnly: number;
-  /** Keys in both with other values, both halves known; and their CIDs, two a key. */
+  /** Keys that both sides have with different values, if both CIDs are known; and their CIDs, two for each key. */
   changedKeys: number;
   changedCids: number;
 }
 
-/** What the repair would do with what is pending (Manual §9). */
+/** What the repair would do with the pending divergences (Manual §9). */
 export interface RepairPlan {
-  /** Local keys removed softly at the most: some may turn out to be halves of changed keys. */
+  /** Maximum number of local keys that would be soft-deleted; some may turn out to be halves of changed keys. */
   remove: number;
-  /** Keys known to be corrected. */
+  /** Keys that are known to need a correction. */
   correct: number;
-  /** Further entries fetched from DICT, to be added or corrected. */
+  /** Other entries fetched from DICT, to be added or corrected. */
   fetch: number;
-  /** Lookups (getEntryByCid) at the most, and how long DICT's bucket as it is now makes them last. */
+  /** Maximum number of lookups (getEntryByCid), and the seconds they take with the tokens that DICT's limit has now. */
   lookups: number;
   seconds: number;
 }
@@ -46,36 +46,39 @@ export interface SampledDivergence extends Omit<DivergenceDetail, 'cid' | 'round
   kind: Side | 'CHANGED';
 }
 
-/** The aggregates of a report: no personal data. */
+/** The totals of a report, without personal data. */
 export interface DivergenceSummary {
   round: number;
   comparedAt: Date;
-  /** How the round found what differs, and why so. */
+  /** How the round found the divergences, and why it used this method. */
   foundBy: 'EVENT_LOG' | 'FILE' | null;
   foundByReason: string | null;
-  /** SHA-256 of the frozen set: what a person approves. */
+  /** SHA-256 of the frozen set, which a person approves. */
   setHash: string;
-  /** Divergent CIDs of all rounds together, each once: what the threshold looks at. */
+  /** Divergent CIDs of all rounds together, each counted once; compared with the threshold. */
   foundInAllRounds: number;
-  /** More than this ask a person; null before the round was judged. */
+  /** With more CIDs than this a person must approve; null before the round was judged. */
   threshold: number | null;
   kinds: KindCounts;
   plan: RepairPlan;
 }
 
-/** What the person who approves is told about one comparison of a reconciliation. */
+/** What the person who approves is shown about one comparison of a reconciliation. */
 export interface DivergenceReport extends DivergenceSummary {
   runId: string;
   participant: string;
   keyType: KeyType;
   decisions: { side: Side; decision: string; cids: number }[];
-  /** By the day the CID came to the local base (Brasília's, YYYY-MM-DD; null: it was never there), oldest first. */
+  /** By the day when the local base received the CID (Brasília's, YYYY-MM-DD; null: it never had it), oldest first. */
   days: (Counted & { day: string | null })[];
   /** By branch ("" without one; null: not known before DICT is asked). */
   branches: (Counted & { branch: string | null })[];
   /** The ten largest groups of one day and branch. */
   largestGroups: (Counted & { day: string | null; branch: string | null })[];
-  /** Twenty, the kinds in turn, each by ascending CID: as good as random (a CID is a hash), and the same each time. */
+  /**
+   * Twenty, of each kind in turn by ascending CID. A CID is a hash, so they are as good as random, and the same each
+   * time.
+   */
   sample: SampledDivergence[];
 }
 
@@ -87,7 +90,7 @@ const grouped = (columns: string, order: string, limit = '') => `
      select ${columns}, count(*) as cids, count(*) filter (where decision = 'PENDING') as pending
      from marked group by ${columns} order by ${order} ${limit}) g)`;
 
-// One statement: all of it stands on one snapshot.
+// One statement, so that all of it reads one snapshot.
 const REPORT = `
   with round as materialized (
     select n.participant, n.key_type, o.* from dict.rounds o join dict.reconciliations n using (run_id)
@@ -96,7 +99,7 @@ const REPORT = `
   detail as materialized (
     select cid, side, decision, key, branch, (came_at at time zone 'America/Sao_Paulo')::date as day
     from (${detailsOf('(select d.* from dict.divergences d where (d.run_id, d.round) = (select run_id, round from round))')}) x),
-  -- A window, not a join with itself: right after a comparison nothing tells the planner how many rows these are.
+  -- A window and not a self-join: right after a comparison the planner does not know how many rows these are.
   paired as materialized (
     select detail.*, key is not null and min(side) over same_key <> max(side) over same_key as changed,
       key is not null and decision = 'PENDING' and bool_or(side = 'DICT_ONLY' and decision = 'PENDING') over same_key
@@ -137,8 +140,9 @@ type ReportRow = Omit<DivergenceReport, 'runId' | 'plan' | 'sample'> & {
 };
 
 /**
- * The report on a comparison of a reconciliation: of `round`, else of its last one. Aggregated in Postgres: about a
- * second for 100,000 divergences. DV_REPORT_MISSING when there is no such comparison, or it has not ended.
+ * The report on a comparison of a reconciliation: of `round`, or else of its last one. It is aggregated in Postgres and
+ * takes about a second for 100,000 divergences. DV_REPORT_MISSING when there is no such comparison, or it has not
+ * ended.
  */
 export async function readDivergenceReport(db: Db, runId: string, round?: number): Promise<DivergenceReport> {
   const { rows } = await db.query<ReportRow>(REPORT, [runId, round ?? null]);
@@ -152,14 +156,14 @@ export async function readDivergenceReport(db: Db, runId: string, round?: number
   };
 }
 
-/** The last comparison in numbers, without any key: what the notification says of it. */
+/** The last comparison in numbers, without any key, as the notification contains it. */
 export async function readDivergenceSummary(db: Db, runId: string): Promise<DivergenceSummary> {
   const { round, comparedAt, foundBy, foundByReason, setHash, foundInAllRounds, threshold, kinds, plan } =
     await readDivergenceReport(db, runId);
   return { round, comparedAt, foundBy, foundByReason, setHash, foundInAllRounds, threshold, kinds, plan };
 }
 
-/** Whether a run has a comparison that ended: of `round`, or any. */
+/** Whether a run has a finished comparison: of `round`, or of any round. */
 export async function hasComparison(db: Db, runId: string, round?: number): Promise<boolean> {
   const { rowCount } = await db.query(
     `select from dict.rounds where run_id = $1 and compared_at is not null and round = coalesce($2, round) limit 1`,
@@ -174,11 +178,11 @@ export function reportMissing(runId: string, round: number | undefined): DvError
     round === undefined ? 'no comparison that has ended' : `no comparison ${round} that has ended`;
   return new DvError(
     'DV_REPORT_MISSING',
-    `Run ${runId} has ${which}. Only reconciliations have some; \`dict-vsync describe\` shows them.`,
+    `Run ${runId} has ${which}. Only reconciliations have comparisons; \`dict-vsync describe\` shows them.`,
   );
 }
 
-/** Notes the threshold that a round was judged by, for the person who asks why it waits. */
+/** Records the threshold that a round was judged by, to explain why the run waits for approval. */
 export async function noteThreshold(tx: Db, runId: string, round: number, threshold: number): Promise<void> {
   await tx.query('update dict.rounds set approval_threshold = $3 where run_id = $1 and round = $2', [
     runId,
@@ -187,13 +191,13 @@ export async function noteThreshold(tx: Db, runId: string, round: number, thresh
   ]);
 }
 
-/** How long DICT's limits make the lookups last, from what its bucket holds now. */
+/** How long the lookups take within DICT's limits, given the tokens that are available now. */
 async function estimate(
   db: Db,
   participant: string,
   { remove, correct, fetch }: ReportRow['plan'],
 ): Promise<Pick<RepairPlan, 'lookups' | 'seconds'>> {
-  // A correction saves its other half's lookup.
+  // A correction needs no lookup for its other half.
   const lookups = remove + correct + fetch;
   const { rows } = await db.query<{ available: number; refill: number; period: number }>(
     `select least(capacity, tokens + refill_tokens
@@ -202,7 +206,7 @@ async function estimate(
      from dict.rate_limits where participant = $1 and policy = $2`,
     [participant, LOOKUPS.name],
   );
-  // A participant that has not called DICT yet has no bucket: it will begin with a full one.
+  // A participant that has not called DICT yet has no token bucket here; it will begin with a full one.
   const bucket = maybeOne(rows) ?? {
     available: LOOKUPS.capacity,
     refill: LOOKUPS.refillTokens,

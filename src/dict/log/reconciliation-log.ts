@@ -5,7 +5,7 @@ import { DvError } from '../../errors/dv-error.ts';
 import type { KeyType } from '../entry/key-type.ts';
 import type { Db } from '../vsync/vsync-store.ts';
 
-/** Opens the auditor's row of a reconciliation, if it isn't open yet. */
+/** Opens the auditor's row of a reconciliation, if it is not open yet. */
 export async function openReconciliation(
   db: Db,
   runId: string,
@@ -21,8 +21,8 @@ export async function openReconciliation(
 }
 
 /**
- * Begins a round: keeps the snapshot that tells later what changed since (before the file is asked for). What changed
- * within `marginSeconds` before it counts as changed since, too.
+ * Begins a round: saves the snapshot that later shows what has changed since (before the CID file is requested).
+ * Changes within `marginSeconds` before the snapshot count as changed since, too.
  */
 export async function openRound(db: Db, runId: string, marginSeconds: number): Promise<number> {
   const { rows } = await db.query<{ round: number }>(
@@ -37,7 +37,10 @@ export async function openRound(db: Db, runId: string, marginSeconds: number): P
   return round;
 }
 
-/** Notes that a CID file is about to be asked for, and answers the row's id and how many this round was given before. */
+/**
+ * Records that a CID file is about to be requested. Returns the row's id and how many files this round has already
+ * received.
+ */
 export async function intendCidFile(
   db: Db,
   runId: string,
@@ -52,7 +55,7 @@ export async function intendCidFile(
   return one(rows);
 }
 
-/** Writes down what DICT says of a CID file. */
+/** Records DICT's answer about a CID file. */
 export async function noteCidFile(
   db: Db,
   id: string,
@@ -70,17 +73,17 @@ export async function noteCidFile(
   );
 }
 
-/** Writes down why a CID file was refused. */
+/** Records why a CID file was refused. */
 export async function refuseCidFile(db: Db, id: string, code: ErrorCode): Promise<void> {
   await db.query('update dict.cid_files set refused_code = $2 where id = $1', [id, code]);
 }
 
-/** Forgets what an earlier, broken-off comparison of this round found. */
+/** Deletes what an earlier, interrupted comparison of this round found. */
 export async function clearDivergences(db: Db, runId: string, round: number): Promise<void> {
   await db.query('delete from dict.divergences where run_id = $1 and round = $2', [runId, round]);
 }
 
-/** Writes a batch of what a comparison finds. */
+/** Writes a batch of divergences that a comparison found. */
 export async function addDivergences(
   db: Db,
   runId: string,
@@ -106,7 +109,7 @@ export interface RoundFindings {
 }
 
 /**
- * Writes down what a round found. DV_COMPARISON_DISTURBED (retryable) when another attempt wrote divergences into it
+ * Records what a round found. DV_COMPARISON_DISTURBED (retryable) when another attempt wrote divergences into the round
  * meanwhile.
  */
 export async function recordFindings(
@@ -137,30 +140,32 @@ export async function recordFindings(
   if (written !== found.dictOnly + found.localOnly) {
     throw new DvError(
       'DV_COMPARISON_DISTURBED',
-      'Another attempt wrote into this comparison. It is made anew.',
+      'Another attempt wrote into this comparison. The comparison is made again.',
     );
   }
   if (written >= MANY) await tx.query('select dict.analyze_divergences()');
 }
 
 /**
- * Divergences of a round that the planner must hear of: its statistics know earlier runs only, so it takes these for a
- * handful: to judge and report 8,000 then took more than a minute.
+ * From this number of divergences in a round the table is analyzed. The planner's statistics know only earlier runs, so
+ * it expects very few rows; judging and reporting 8,000 of them then took more than a minute.
  */
 const MANY = 1000;
 
-/** What is left of a round's set once it is judged: what would be applied, and what a person must know. */
+/** The set of a round after it was judged: what would be applied, and the numbers that decide about approval. */
 export interface FrozenSet {
-  /** Divergent CIDs of all rounds together, each counted once, without held keys: what the approval threshold looks at. */
+  /**
+   * Divergent CIDs of all rounds together, each counted once, without held keys; compared with the approval threshold.
+   */
   found: number;
-  /** Those of this round still to be decided. */
+  /** CIDs of this round that are still to be decided. */
   pending: number;
-  /** Of these, the ones nobody approved in an earlier round. */
+  /** Those of `pending` that nobody approved in an earlier round. */
   unapproved: number;
   setHash: string;
 }
 
-/** Freezes a judged round: from here on its set may only lose items. The hash is that of what is left. */
+/** Freezes a judged round: from now on its set can only become smaller. The hash is that of the remaining set. */
 export async function freezeRound(tx: Db, runId: string, round: number): Promise<FrozenSet> {
   const setHash = await hashPending(tx, runId, round);
   const { rows } = await tx.query<Omit<FrozenSet, 'setHash'>>(
@@ -177,7 +182,7 @@ export async function freezeRound(tx: Db, runId: string, round: number): Promise
   return { ...one(rows), setHash };
 }
 
-/** SHA-256 over "D|L <cid>\n" of the undecided divergences in CID order, read in pages: the set may be large. */
+/** SHA-256 over "D|L <cid>\n" of the undecided divergences in CID order, read in pages because the set may be large. */
 async function hashPending(tx: Db, runId: string, round: number): Promise<string> {
   const hash = createHash('sha256');
   let after: Buffer = Buffer.alloc(0);
@@ -195,7 +200,7 @@ async function hashPending(tx: Db, runId: string, round: number): Promise<string
   }
 }
 
-/** Notes who approved the round's set, and why. */
+/** Records who approved the round's set, and why. */
 export async function approveRound(
   tx: Db,
   runId: string,
@@ -212,7 +217,7 @@ export async function approveRound(
   );
 }
 
-/** What a reconciliation found and did, as its log row, its notifications and the CLI say it. */
+/** What a reconciliation found and did, as its log row, its notifications and the CLI show it. */
 export interface ReconciliationSummary {
   participant: string;
   keyType: KeyType;
@@ -231,7 +236,7 @@ export interface ReconciliationSummary {
   /** Registered at DICT by a person's decision (Manual §3.3). */
   keysRegistered: number;
   keysInFlight: number;
-  /** Keys that the last round left alone because a person holds them. */
+  /** Keys that the last round left alone because they are held. */
   keysHeld: number;
   /** CIDs that DICT kept failing on in the last round; dict.divergences has their correlation ids. */
   quarantined: number;
@@ -239,7 +244,7 @@ export interface ReconciliationSummary {
   setHash: string | null;
 }
 
-/** The summary of a reconciliation; undefined before it opened. */
+/** The summary of a reconciliation; undefined before it was opened. */
 export async function readReconciliation(db: Db, runId: string): Promise<ReconciliationSummary | undefined> {
   const { rows } = await db.query<{ summary: ReconciliationSummary | null }>(
     'select dict.reconciliation_summary($1) as summary',
@@ -254,7 +259,7 @@ export interface QuarantinedCid {
   correlationId: string | null;
 }
 
-/** The first CIDs that the last round put aside. */
+/** The first CIDs that the last round quarantined. */
 export async function readQuarantined(db: Db, runId: string, limit: number): Promise<QuarantinedCid[]> {
   const { rows } = await db.query<QuarantinedCid>(
     `select encode(cid, 'hex') as cid, correlation_id as "correlationId" from dict.divergences
@@ -265,12 +270,12 @@ export async function readQuarantined(db: Db, runId: string, limit: number): Pro
   return rows;
 }
 
-/** Counts what is known so far into the log row: each CID once, however many rounds found it. */
+/** Updates the counts in the log row with what is known so far: each CID once, even if several rounds found it. */
 export async function countReconciliation(tx: Db, runId: string): Promise<void> {
   await tx.query('select dict.count_reconciliation($1)', [runId]);
 }
 
-/** Ends the log row with its outcome, the VSync as it is now, and the reason of a failure. */
+/** Closes the log row with its outcome, the current VSync, and the reason of a failure. */
 export async function closeReconciliation(
   tx: Db,
   runId: string,

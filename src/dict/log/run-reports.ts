@@ -10,7 +10,7 @@ export interface SentVSyncReport {
   /** Null: not answered yet. */
   result: 'OK' | 'NOK' | 'ERROR' | null;
   errorCode: string | null;
-  /** DICT's, to quote in a support ticket. */
+  /** DICT's correlation id, to quote in a support ticket. */
   correlationId: string | null;
 }
 
@@ -25,7 +25,7 @@ export async function readSentVSyncs(db: Db, runId: string): Promise<SentVSyncRe
   return rows;
 }
 
-/** One comparison of a reconciliation; counts and hash are null before it ends. */
+/** One comparison of a reconciliation; counts and hash are null until it has ended. */
 export interface RoundReport {
   round: number;
   snapshotAt: Date;
@@ -33,9 +33,9 @@ export interface RoundReport {
   fileCids: number | null;
   dictOnlyCids: number | null;
   localOnlyCids: number | null;
-  /** Local-only keys of it that a person marked to be registered at DICT. */
+  /** Local-only keys of this comparison that a person marked to be registered at DICT. */
   toRegister: number;
-  /** SHA-256 of the frozen set: what a person approves. */
+  /** SHA-256 of the frozen set, which a person approves. */
   setHash: string | null;
   approvedBy: string | null;
   approvedWhy: string | null;

@@ -1,15 +1,15 @@
 import type { Pool } from 'pg';
 import { one } from '../../errors/rows.ts';
 
-/** How many days what is closed is kept; 0: for ever. */
+/** How many days closed runs and audit records are kept; 0: for ever. */
 export interface RetentionAges {
   /** Runs of the engine with their history and signals, and ticks of schedules. */
   runDays: number;
-  /** Proofs of synchronism, reconciliations and their divergences: what an auditor asks for. */
+  /** Proofs of synchronism, reconciliations and their divergences, which auditors ask for. */
   auditDays: number;
 }
 
-/** Rows removed, or that would be. */
+/** Number of rows that were removed, or would be. */
 export interface Expired {
   runs: number;
   reconciliations: number;
@@ -22,8 +22,8 @@ const AGE = `$1 * interval '1 day'`;
 
 /**
  * Removes what is older than its age, in short transactions of up to 100 runs or 1,000 rows, until nothing is left or
- * `limitMs` have passed; returns the number of rows. Safe from several workers at once, and beside all other work.
- * CIDs are never removed: a participant keeps every one it ever had (Manual Operacional do DICT, §9).
+ * `limitMs` have passed. Returns the number of rows. Several workers may run it simultaneously with all other work.
+ * CIDs are never removed: a participant keeps every CID it ever had (Manual Operacional do DICT, §9).
  */
 export async function removeExpired(
   pool: Pool,

@@ -18,12 +18,15 @@ const {
   createEntry,
 } = BACEN_POLICIES;
 
-/** Our own pace for getCidSetFile: half a refill at once and half a period's worth a period, so never above DICT's 10 a minute. */
+/**
+ * Our own limit for getCidSetFile: half a refill as the capacity and half as the refill, so it never exceeds DICT's 10
+ * a minute.
+ */
 const FILE_POLL = 'FILE_POLL';
 
 /**
- * Gives a participant its buckets: those DICT tells of (ListPolicies), else BACEN's published numbers. A Bridge
- * without ListPolicies, or one that fails now, is no error.
+ * Creates the token buckets of a participant from DICT's answer (ListPolicies), or else from BACEN's published numbers.
+ * A Bridge without ListPolicies, or one that fails now, does not cause an error.
  */
 export async function seedRateLimits(
   db: Db,
@@ -32,11 +35,11 @@ export async function seedRateLimits(
   call: CallOptions,
 ): Promise<void> {
   let policies = PUBLISHED;
-  let told = false;
+  let fromDict = false;
   try {
     const known = new Set(PUBLISHED.map(({ name }) => name));
     const listed = (await bridge.listPolicies({ participant }, call)).filter(({ name }) => known.has(name));
-    if (listed.length > 0) [policies, told] = [listed, true];
+    if (listed.length > 0) [policies, fromDict] = [listed, true];
   } catch (error) {
     if (!(error instanceof DvError)) throw error;
   }
@@ -57,15 +60,15 @@ export async function seedRateLimits(
       refillTokens,
       refillPeriodSec,
       availableTokens,
-      told,
+      fromDict,
     ]);
   }
 }
 
 /**
- * A Bridge that keeps to the participant's buckets, shared by all workers: each call takes its token first, in a
- * transaction of its own; without one it fails with DV_DICT_RATE_LIMITED and the time to try again. A 429 empties the
- * local bucket.
+ * A Bridge that respects the participant's token buckets, which all workers share. Each call first takes its token, in
+ * a transaction of its own; without one it fails with DV_DICT_RATE_LIMITED and the time of the next attempt. A 429
+ * empties the local token bucket.
  */
 export function limitedBridge(bridge: Bridge, db: Db): Bridge {
   const limited = async <T>(
@@ -93,7 +96,7 @@ export function limitedBridge(bridge: Bridge, db: Db): Bridge {
       limited(request.participant, [FILE_POLL, getCidSetFile.name], async () =>
         bridge.getCidSetFile(request, call),
       ),
-    // The file itself comes from its Url: no bucket.
+    // The file itself comes from its Url, which has no rate limit.
     downloadCidSetFile: async function* (request, call) {
       try {
         yield* bridge.downloadCidSetFile(request, call);
@@ -125,15 +128,15 @@ async function takeToken(db: Db, participant: string, policy: string): Promise<v
   if (!taken) {
     throw new DvError(
       'DV_DICT_RATE_LIMITED',
-      `The bucket ${policy} is empty; the call waits for DICT's refill.`,
+      `The token bucket ${policy} is empty; the call waits for DICT's refill.`,
       { retryAt: retryAt ?? undefined },
     );
   }
 }
 
 /**
- * What a call failed with; the Bridge counted its retryAt from this machine's clock, the engine goes by the database's.
- * A 429 empties the bucket that was asked.
+ * The error of a failed call. The Bridge's client computed its retryAt with this machine's clock, but the engine uses
+ * the database's. A 429 empties the token bucket of the call.
  */
 async function inEnginesTime(
   db: Db,

@@ -2,13 +2,13 @@ import { DvError } from '../../errors/dv-error.ts';
 import { impossible, one } from '../../errors/rows.ts';
 import type { Db } from '../vsync/vsync-store.ts';
 
-/** What a repair wants of a key: this entry, or (null) that it is removed. */
+/** What a repair wants for a key: this entry, or null if the key is to be removed. */
 export interface IntendedWrite {
   key: string;
   entry: unknown;
 }
 
-/** The source that feeds a participant, if its own tables are connected: then repairs are written there. */
+/** The source that feeds a participant if its own tables are connected; repairs are then written to these tables. */
 export async function sourceOf(tx: Db, participant: string): Promise<string | undefined> {
   const { rows } = await tx.query<{ source: string | null }>('select dict.source_of($1) as source', [
     participant,
@@ -17,9 +17,9 @@ export async function sourceOf(tx: Db, participant: string): Promise<string | un
 }
 
 /**
- * Writes a repair to the participant's own tables, in the caller's transaction, and sees to it that the feed brought
- * back exactly what was intended: each key with its CID, or removed. The keys' rows in dict.entries must be locked.
- * Errors: DV_SOURCE_FAILED (the apply function raised one), DV_SOURCE_DISAGREES (what came back is another thing),
+ * Writes a repair to the participant's own tables, in the caller's transaction, and checks that the feed brought back
+ * exactly what was intended: each key with its CID, or removed. The keys' rows in dict.entries must be locked. Errors:
+ * DV_SOURCE_FAILED (the apply function raised an error), DV_SOURCE_DISAGREES (the feed brought back something else),
  * DV_SOURCE_BUSY (retryable: the bank changed one of the keys meanwhile).
  */
 export async function writeToSource(
@@ -38,7 +38,7 @@ export async function writeToSource(
   if (missed > 0) {
     throw new DvError(
       'DV_SOURCE_BUSY',
-      `The bank changed ${missed} keys while they were being repaired. Nothing of this chunk was repaired; it is tried again.`,
+      `The bank changed ${missed} keys while they were being repaired. Nothing of this chunk was repaired; the step will be retried.`,
     );
   }
   if (disagreeing > 0) {
@@ -46,10 +46,10 @@ export async function writeToSource(
     throw new DvError(
       'DV_SOURCE_DISAGREES',
       `After the repair, ${disagreeing} of ${writes.length} keys read back from source ${source} are not what DICT has${rejected}. ` +
-        'Nothing of this chunk was repaired; mend the apply function or the view, then retry the run.',
+        'Nothing of this chunk was repaired. Correct the apply function or the view, then retry the run.',
     );
   }
-  // Not counted is not none.
+  // A missing count must not pass as 0.
   if (missed !== 0 || disagreeing !== 0)
     throw impossible('dict.apply_to_source did not count what it wrote.');
 }

@@ -2,13 +2,13 @@ import type { CidSetEvent } from '../../bridge/index.ts';
 import type { Db } from '../vsync/vsync-store.ts';
 
 /**
- * Judges the undecided divergences of a round: what a local change or an event of DICT's log explains is IN_FLIGHT
- * and left alone. Explained means:
- * - locally: the entry of the CID came, or the CID left, by a transaction the round's snapshot does not see, or within
- *   the margin before it;
- * - at DICT: its log names the CID from the margin before the snapshot on (`events`).
- * The key is noted where the base knows or knew the CID, so that both CIDs of one changed key count as one. A key that is
- * only known once DICT is asked is looked at again when it is applied. Returns how many CIDs are in flight.
+ * Judges the undecided divergences of a round: those that a local change or an event of DICT's log explains become
+ * IN_FLIGHT and are left alone. Explained means:
+ * - locally: the CID was added or removed by a transaction that the round's snapshot does not see, or within the margin
+ *   before the snapshot;
+ * - at DICT: its log names the CID after the margin before the snapshot (`events`).
+ * The key is recorded if the base knows or knew the CID, so that both CIDs of one changed key count as one. A key that
+ * is known only after DICT is asked is judged again when it is applied. Returns how many CIDs are in flight.
  */
 export async function judgeRound(
   tx: Db,
@@ -16,9 +16,9 @@ export async function judgeRound(
   round: number,
   events: readonly CidSetEvent[],
 ): Promise<number> {
-  // LATERAL with LIMIT: on tables not analysed yet a join on (participant, key type, CID) was planned by the key's index,
-  // which reads them whole for every divergence. For the same reason the events are a hashed subplan and the row is
-  // found by where it stands.
+  // LATERAL with LIMIT: while the tables have no statistics, the planner chose the key's index for a join on
+  // (participant, key type, CID), and read it completely for every divergence. For the same reason the events are a
+  // hashed subplan, and the row is found by its ctid.
   const { rowCount } = await tx.query(
     `update dict.divergences d set decision = 'IN_FLIGHT', decided_at = workflow.now(), key = j.key,
        why = case when j.at_dict then 'DICT changed it since the snapshot' else 'it changed locally since the snapshot' end

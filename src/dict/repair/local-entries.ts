@@ -3,9 +3,9 @@ import type { Entry } from '../entry/entry.ts';
 import type { KeyType } from '../entry/key-type.ts';
 import type { Db } from '../vsync/vsync-store.ts';
 
-// The local entries that a repair decides about: how they are locked and read, inserted, updated and removed.
+// How a repair locks, reads, inserts, updates and removes the local entries that it decides about.
 
-/** A local entry, locked. */
+/** A local entry whose row is locked. */
 export interface LocalRow {
   key: string;
   cid: string;
@@ -14,7 +14,7 @@ export interface LocalRow {
   content: unknown;
 }
 
-// Locks in key order: two repairs, or a repair and a writer of many keys, then do not wait for each other in a ring.
+// Locks in key order, so that two repairs, or a repair and a writer of many keys, cannot deadlock.
 const lockWhere = (condition: string) => `
   select e.key, encode(e.cid, 'hex') as cid, e.removed_at is null as present,
     not dict.in_flight(e.changed_xid, e.since, e.changed_why, r) and not dict.feed_missed(e.participant, e.key_type, e.key) as "notInFlight", dict.entry_json(e) as content
@@ -25,18 +25,18 @@ const lockWhere = (condition: string) => `
 export const LOCK_BY_KEY = lockWhere('e.key = any ($5)');
 export const LOCK_BY_CID = lockWhere('e.cid = any ($5) and e.removed_at is null');
 
-/** Keys that are gone from the base altogether, but went only after the snapshot. */
+/** Keys without a row in the base, whose CID was removed after the snapshot. */
 export const LEFT_SINCE = `
   select distinct l.key from dict.cid_log l, dict.rounds r
   where r.run_id = $1 and r.round = $2 and l.participant = $3 and l.key_type = $4 and l.key = any ($5)
     and dict.in_flight(l.left_xid, l.left_at, l.left_why, r)`;
 
-/** Whose the CIDs were that are present no more. */
+/** The keys of CIDs that are no longer present. */
 export const KEYS_OF_CIDS = `
   select distinct encode(cid, 'hex') as cid, key from dict.cid_log
   where participant = $1 and key_type = $2 and cid = any ($3)`;
 
-/** An entry as it is after a write. */
+/** An entry after a write. */
 export interface Written {
   key: string;
   content: unknown;
@@ -46,14 +46,14 @@ export function contentByKey(rows: readonly Written[]): Map<string, unknown> {
   return new Map(rows.map(({ key, content }) => [key, content]));
 }
 
-/** The entries as rows for SQL: names of columns, and only those. */
+/** The entries as rows for SQL, with exactly these columns. */
 const ROWS = `jsonb_to_recordset($1::jsonb) as x ("participant" text, "keyType" text, "key" text, "requestId" uuid,
   "ownerType" text, "taxIdNumber" text, "name" text, "tradeName" text, "branch" text, "accountNumber" text,
   "accountType" text, "openingDate" timestamptz)`;
 
 /**
- * Inserts entries whose key the base doesn't know; answers those inserted. In the tables of a connected source, the key
- * is kept for us meanwhile by a row that is removed.
+ * Inserts entries whose key is not in the base; returns those inserted. For a connected source a row that is marked as
+ * removed reserves the key until the source's tables are written.
  */
 export async function insertEntries(tx: Db, entries: readonly Entry[]): Promise<Written[]> {
   if (entries.length === 0) return [];
@@ -76,7 +76,7 @@ export async function insertEntries(tx: Db, entries: readonly Entry[]): Promise<
   );
 }
 
-/** Writes entries to the tables of a connected source; answers them as the feed brought them back. */
+/** Writes entries to the tables of a connected source; returns them as the feed brought them back. */
 async function writeEntriesToSource(
   tx: Db,
   source: string,
@@ -95,7 +95,7 @@ async function writeEntriesToSource(
   return rows;
 }
 
-/** Overwrites locked entries with what is given; a softly removed one comes back. */
+/** Overwrites locked entries; a soft-deleted one becomes present again. */
 export async function updateEntries(tx: Db, entries: readonly Entry[], why: string): Promise<Written[]> {
   if (entries.length === 0) return [];
   const source = await sourceOf(tx, entries[0]!.participant);
@@ -112,7 +112,7 @@ export async function updateEntries(tx: Db, entries: readonly Entry[], why: stri
   return rows;
 }
 
-/** Removes locked entries softly: their content is kept. */
+/** Soft-deletes locked entries: their content is kept. */
 export async function removeEntries(
   tx: Db,
   participant: string,

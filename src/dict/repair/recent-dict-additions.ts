@@ -7,11 +7,14 @@ import type { KeyType } from '../entry/key-type.ts';
 import { FAILS_ON_IT, lookUpOne } from './repair-lookup.ts';
 import type { Db } from '../vsync/vsync-store.ts';
 
-/** What came to DICT since a round's snapshot and is not local: a local CID of such a key is its other half, not a key that DICT lacks. */
+/**
+ * CIDs and keys added at DICT since a round's snapshot that are not local. A local CID of such a key is the other half
+ * of a change, not a key that DICT lacks.
+ */
 export interface RecentDictAdditions {
   cids: ReadonlySet<string>;
   keys: ReadonlySet<string>;
-  /** Whether there may be more of them: then any local CID may be such a half. */
+  /** Whether there may be more of them; then any local CID may be such a half. */
   unsure: boolean;
 }
 
@@ -22,8 +25,8 @@ const PAGES = 10;
 
 /**
  * Reads DICT's event log again before anything is removed ("404: superseded, read the events again"): the CIDs that
- * came since the round's snapshot, or within its margin, and whose keys they are. Unsure when a CID of the round was
- * superseded and the log does not say so yet, when the log has gaps, or when DICT fails on a CID that came.
+ * were added since the round's snapshot, or within its margin, and their keys. `unsure` when a CID of the round was
+ * superseded and the log does not show it yet, when the log has gaps, or when DICT fails on a CID that was added.
  */
 export async function readRecentDictAdditions(
   db: Db,
@@ -49,7 +52,7 @@ export async function readRecentDictAdditions(
   try {
     log = await readEventLog(bridge, { participant, keyType, from: since, maxPages: PAGES }, call);
   } catch (error) {
-    // A Bridge without the event log.
+    // This Bridge does not offer the event log.
     if (!(error instanceof DvError) || error.class !== 'not_retryable') throw error;
     return { cids: new Set(), keys: new Set(), unsure: superseded.length > 0 };
   }
@@ -77,7 +80,7 @@ export async function readRecentDictAdditions(
   return { cids: new Set(added), keys, unsure };
 }
 
-/** Those of the CIDs that the base doesn't hold. */
+/** Those of the CIDs that the base does not contain. */
 async function notHere(
   db: Db,
   participant: string,

@@ -12,14 +12,14 @@ import {
 } from './repair-lookup.ts';
 import type { Db } from '../vsync/vsync-store.ts';
 
-/** Registrations under way at once: each is a write at DICT. */
+/** Simultaneous registrations; each is a write at DICT. */
 const CONCURRENCY = 8;
 
 /**
- * Registers at DICT (createEntry, reason RECONCILIATION) the local-only keys that a person marked for it, of those DICT
- * has just called absent (Manual Operacional do DICT §3.3). Idempotent by the entry's own RequestId, so that a repeat
- * after a crash does no harm; each answer is written down as it comes. A key that is held or in flight is not
- * registered and not removed. DICT's refusal (400) makes the finding REFUSED with DICT's problem type.
+ * Registers at DICT (createEntry, reason RECONCILIATION) the local-only keys that a person marked for it, if DICT has
+ * just answered that they are absent (Manual Operacional do DICT §3.3). The entry's own RequestId makes it idempotent,
+ * so repeating it after a crash does no harm. Each answer is recorded as it arrives. A key that is held or in flight is
+ * not registered and not removed. DICT's refusal (400) makes the finding REFUSED with DICT's problem type.
  */
 export async function registerPlanned(
   db: Db,
@@ -83,7 +83,7 @@ export async function registerPlanned(
   return { findings, failed: lookups.failed + failures.length, brokenOffBy };
 }
 
-/** The local entries of these CIDs, by CID, that are settled and not held: the same look as before a removal. */
+/** The local entries of these CIDs, by CID, that are not in flight and not held: the same check as before a removal. */
 async function registrable(
   db: Db,
   { runId, round, participant, keyType }: Parameters<typeof registerPlanned>[2],
@@ -106,7 +106,10 @@ async function registrable(
   );
 }
 
-/** A plan outlives the round it was made in: a late approval compares anew, and the decision stands. */
+/**
+ * Copies the plans of earlier rounds into this one: after a late approval the run compares again, and the decision
+ * still counts.
+ */
 export async function keepPlans(tx: Db, runId: string, round: number): Promise<void> {
   await tx.query(
     `update dict.divergences d set plan = p.plan, plan_by = p.plan_by, plan_why = p.plan_why, key = p.key

@@ -12,34 +12,37 @@ export type Side = 'DICT_ONLY' | 'LOCAL_ONLY';
 export interface PendingDivergence {
   cid: Buffer;
   side: Side;
-  /** What DICT said of it a moment ago, in an attempt that did not get to apply it. */
+  /** DICT's recent answer about it, from an attempt that could not apply it. */
   finding: StoredFinding | null;
-  /** How often DICT failed on it so far. */
+  /** How often DICT has failed on it. */
   failures: number;
-  /** What a person wants done instead of the policy's default. */
+  /** What a person wants done with it instead of the policy's default. */
   plan: 'REGISTER' | null;
 }
 
-/** What DICT says of a divergent CID, just now. */
+/** DICT's current answer about a divergent CID. */
 export type Finding = { cid: Buffer; side: Side; correlationId: string | null } & (
   | { says: 'ENTRY'; entry: Entry }
-  /** `keep`: a person wants it registered, which this attempt could not try. */
+  /** `keep`: a person wants it registered, but this attempt could not try to. */
   | { says: 'ABSENT'; keep?: true }
-  /** Absent, and registered from the local entry since. */
+  /** Was absent, and has been registered from the local entry. */
   | { says: 'REGISTERED' }
-  /** DICT's answer cannot be applied; `why` is kept with the divergence, and `key`, when the answer named one. */
+  /**
+   * DICT's answer cannot be applied. `why` is recorded with the divergence, and so is `key` if the answer named one.
+   */
   | { says: 'REFUSED'; why: string; key?: string }
-  /** DICT kept failing on this CID: put aside, with the correlation id for the support ticket. */
+  /** DICT kept failing on this CID, so it is quarantined, with the correlation id for the support ticket. */
   | { says: 'QUARANTINED' }
 );
 
-/** A finding as dict.divergences keeps it: the CID and side are the row's own. */
+/** A finding as dict.divergences stores it; CID and side are columns of the row. */
 type StoredFinding = Finding extends infer F ? (F extends Finding ? Omit<F, 'cid' | 'side'> : never) : never;
 
 /**
- * The next divergences of a round that nothing was decided about, of one side: DICT's until all of them are decided.
- * Only then a local CID that DICT doesn't have is known to be no half of a correction; else the key would be removed
- * before it is corrected, as when the lookups break off in between. And a correction saves its other half's lookup.
+ * The next undecided divergences of a round, of one side only: the CIDs in DICT first, until all of them are decided.
+ * Only then it is certain that a local CID that DICT does not have is not half of a correction. Otherwise the key could
+ * be removed before it is corrected, for example when the lookups stop in between. A correction also saves the lookup
+ * of its other half.
  */
 export async function pendingDivergences(
   db: Db,
@@ -59,36 +62,38 @@ export async function pendingDivergences(
   return rows;
 }
 
-/** How long what DICT said may be applied: a crash's restart must fit in, a customer's second thought hardly. */
+/**
+ * How long DICT's answer may be applied: long enough for a restart after a crash, too short for a customer to change
+ * the key again.
+ */
 const FINDING_FRESH_SECONDS = 60;
 
-/** Failures (500) on one CID, in as many steps, before it is put aside. */
+/** Failures (500) on one CID, each in another step, before it is quarantined. */
 export const FAILURES = 3;
 
-/** What DICT, or the Bridge, may do for one CID for ever while the others are fine. */
+/** Errors that DICT or the Bridge may return for one CID for ever while all other CIDs work. */
 export const FAILS_ON_IT = new Set(['DV_DICT_INTERNAL', 'DV_BRIDGE_NONSENSE']);
 
-/** Findings written at a time: what a crash may cost again. */
+/** Findings recorded at a time; after a crash at most this number of lookups is repeated. */
 const FLUSH = 25;
 
-/** Lookups under way at once: enough to hide the network, few enough for the Bridge. */
+/** Simultaneous lookups: enough to hide the network's latency, few enough for the Bridge. */
 const CONCURRENCY = 16;
 
 export interface Lookups {
   findings: Finding[];
   /** CIDs that DICT failed on, to be asked about again. */
   failed: number;
-  /** What ended the asking early, if anything did. */
+  /** The error that stopped the lookups early, if there is one. */
   brokenOffBy: unknown;
 }
 
 /**
- * Asks DICT (getEntryByCid) about each CID, several at once. What it says is written down as it comes, outside any
- * transaction, so that a crash loses none of it. A CID that DICT fails on (500, or an answer that
- * cannot be) is asked about again in a later step,
- * and QUARANTINED at the third; an error that may pass (or a fired signal) ends the asking early. Where DICT answered
- * nothing at all it is asked about another CID: failing on that too it is down, DV_DICT_INTERNAL (retryable), and the
- * failures are not the CIDs'.
+ * Asks DICT (getEntryByCid) about each CID, several simultaneously. The answers are recorded as they arrive, outside
+ * any transaction, so that a crash loses none of them. A CID that DICT fails on (500, or an answer that cannot be
+ * right) is asked about again in a later step, and is QUARANTINED at the third failure. An error that may pass (or a
+ * fired signal) stops the lookups early. If DICT answered none of them, it is asked about another CID; if it fails on
+ * that too, DICT is down: DV_DICT_INTERNAL (retryable), and the failures do not count against the CIDs.
  */
 export async function lookUp(
   db: Db,
@@ -132,8 +137,8 @@ export async function lookUp(
   };
   await Promise.all(Array.from({ length: Math.min(CONCURRENCY, divergences.length) }, worker));
   await flush();
-  const inVain = failures.length + findings.filter(({ says }) => says === 'QUARANTINED').length;
-  if (inVain > 0 && inVain === failures.length + findings.length) {
+  const unanswered = failures.length + findings.filter(({ says }) => says === 'QUARANTINED').length;
+  if (unanswered > 0 && unanswered === failures.length + findings.length) {
     if (brokenOffBy !== undefined) throw brokenOffBy;
     await expectAnswerToAnother(db, bridge, round, call);
   }
@@ -142,8 +147,8 @@ export async function lookUp(
 }
 
 /**
- * Expects DICT to answer, be it 404, about a CID that is no divergence: a local one, else one that nobody has.
- * DV_DICT_INTERNAL (retryable) when it fails on that too.
+ * Expects DICT to answer, even with 404, about a CID that is not a divergence: a local CID, or else a random one.
+ * DV_DICT_INTERNAL (retryable) when DICT fails on that too.
  */
 async function expectAnswerToAnother(
   db: Db,
@@ -151,7 +156,7 @@ async function expectAnswerToAnother(
   { runId, round, participant, keyType }: Parameters<typeof lookUp>[2],
   call: CallOptions,
 ): Promise<void> {
-  // Some, not all: it must not be a scan where everything differs.
+  // Limited to 1000 rows, so that it does not scan the whole table when everything differs.
   const { rows } = await db.query<{ cid: Buffer }>(
     `select e.cid from (select cid from dict.entries
        where participant = $3 and key_type = $4 and removed_at is null limit 1000) e
@@ -164,13 +169,13 @@ async function expectAnswerToAnother(
     await lookUpOne(bridge, participant, keyType, { cid, side: 'LOCAL_ONLY' }, call);
   } catch (error) {
     if (!(error instanceof DvError) || !FAILS_ON_IT.has(error.code)) throw error;
-    throw new DvError('DV_DICT_INTERNAL', 'DICT fails on every lookup. They are tried again.', {
+    throw new DvError('DV_DICT_INTERNAL', 'DICT fails on every lookup. The lookups will be retried.', {
       correlationId: error.correlationId,
     });
   }
 }
 
-/** Writes down what DICT said, so that a crash loses none of it. */
+/** Records DICT's answers, so that a crash loses none of them. */
 export async function keepFindings(
   db: Db,
   { runId, round }: { runId: string; round: number },
@@ -190,7 +195,7 @@ export async function keepFindings(
   );
 }
 
-/** Counts that DICT failed (500) on these CIDs. */
+/** Counts DICT's failures (500) on these CIDs. */
 export async function keepFailures(
   db: Db,
   { runId, round }: { runId: string; round: number },
@@ -205,7 +210,7 @@ export async function keepFailures(
   );
 }
 
-/** Asks DICT about one CID. Errors of the Bridge, but not its 404, are thrown. */
+/** Asks DICT about one CID. Errors of the Bridge are thrown, except its 404. */
 export async function lookUpOne(
   bridge: Bridge,
   participant: string,
@@ -219,15 +224,15 @@ export async function lookUpOne(
       call,
     );
     const base = { cid, side, correlationId };
-    // Applied only if it is what was asked for: DICT's word for a CID is the CID itself.
+    // Applied only if it is what was asked for: the entry must give the CID.
     if (!computeCid(entry).equals(cid)) {
-      return { ...base, says: 'REFUSED', why: 'the entry DICT sent has another CID', key: entry.key };
+      return { ...base, says: 'REFUSED', why: 'the entry from DICT has another CID', key: entry.key };
     }
     if (entry.participant !== participant || entry.keyType !== keyType) {
       return {
         ...base,
         says: 'REFUSED',
-        why: 'the entry DICT sent belongs to another participant or key type',
+        why: 'the entry from DICT belongs to another participant or key type',
       };
     }
     return { ...base, says: 'ENTRY', entry };

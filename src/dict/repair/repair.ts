@@ -17,21 +17,21 @@ import type { Finding } from './repair-lookup.ts';
 import type { Db } from '../vsync/vsync-store.ts';
 
 /**
- * The repair policy, Manual Operacional do DICT §9. Both CIDs of one changed key are decided as one change, and what is
- * left alone the next comparison finds again.
+ * The repair policy, Manual Operacional do DICT §9. Both CIDs of one changed key are decided as one change. The next
+ * comparison finds again what was left alone.
  *
  * | found                        | done                                                              |
  * | ---------------------------- | ----------------------------------------------------------------- |
- * | in DICT, not local           | ADDED exactly as DICT has it, from what was fetched this moment   |
- * | in both, with other values   | CORRECTED likewise; both its CIDs are decided as one change       |
- * | local, not in DICT           | REMOVED (softly), once DICT said 404 for the CID                  |
- * | the same, and a person says  | REGISTERED at DICT after that 404 (Manual §3.3), the local entry  |
- * | that it is held rightly      | untouched; never an EVP. REFUSED when DICT refuses: left alone    |
+ * | in DICT, not local           | ADDED exactly as DICT has it, from the entry just fetched         |
+ * | in both, with other values   | CORRECTED to the entry just fetched; both CIDs are one change     |
+ * | local, not in DICT           | REMOVED (soft-deleted), after DICT answered 404 for the CID       |
+ * | the same, but a person says  | REGISTERED at DICT after that 404 (Manual §3.3), the local entry  |
+ * | that the key is right        | unchanged; never an EVP. REFUSED when DICT refuses: left alone    |
  * | changed since the snapshot   | IN_FLIGHT: left alone                                             |
  * | undone by a person           | HELD: left alone until a person releases the key                  |
- * | DICT has changed its mind    | SUPERSEDED: left alone, the next comparison tells; so is the      |
- * |                              | other half of a key that came to DICT since the snapshot          |
- * | DICT's answer cannot be      | REFUSED: left alone, and so is the local half of the key it names |
+ * | DICT has changed meanwhile   | SUPERSEDED: left alone, the next comparison decides; so is the    |
+ * |                              | other half of a key that DICT received since the snapshot         |
+ * | DICT's answer is impossible  | REFUSED: left alone, and so is the local half of the key it names |
  * | DICT keeps failing on a CID  | QUARANTINED: left alone, with DICT's correlation id               |
  */
 export type Decision =
@@ -56,7 +56,7 @@ interface Decided {
   correlationId?: string | null;
 }
 
-/** One key changed by a repair, as Core-Dict hears of it. REGISTERED: at DICT; before and after are the local entry. */
+/** One key changed by a repair, as it is published. REGISTERED: at DICT; before and after are the local entry. */
 export interface AppliedChange {
   decision: 'ADDED' | 'CORRECTED' | 'REMOVED' | 'REGISTERED';
   key: string;
@@ -65,9 +65,9 @@ export interface AppliedChange {
 }
 
 /**
- * Decides and applies what DICT said about some divergences of a round, in the caller's transaction: locks the keys,
- * looks again, leaves alone what changed since the round's snapshot, or whose key came to DICT since (`recentAdditions`).
- * Returns the changes made.
+ * Decides about some divergences of a round from DICT's answers and applies the decisions, in the caller's transaction.
+ * Locks the keys, checks them again, and leaves alone those that changed since the round's snapshot or that DICT
+ * received since then (`recentAdditions`). Returns the changes made.
  */
 export async function applyFindings(
   tx: Db,
@@ -78,7 +78,7 @@ export async function applyFindings(
   const ofSide = (asked: Finding['side']) => findings.filter(({ side }) => side === asked);
   const dict = await decideDictOnly(tx, round, ofSide('DICT_ONLY'));
   await record(tx, round, dict);
-  // Those whose key was corrected in this very transaction are decided already.
+  // A local CID whose key was corrected in this transaction is already decided.
   const done = new Set(dict.map(({ cid }) => cid));
   const local = await decideLocalOnly(
     tx,
@@ -100,7 +100,7 @@ export async function applyFindings(
 
 type Round = Parameters<typeof applyFindings>[1];
 
-/** Keys that DICT has, with an entry that was refused. */
+/** Keys for which DICT's entry was refused. */
 const REFUSED_KEYS = `
   select key from dict.divergences
   where run_id = $1 and round = $2 and side = 'DICT_ONLY' and decision = 'REFUSED' and key = any ($3)`;
@@ -144,7 +144,7 @@ async function decideDictOnly(tx: Db, round: Round, findings: readonly Finding[]
   const written = contentByKey(await updateEntries(tx, corrections, reason(round)));
   for (const { key } of additions) {
     const { finding } = fetched.get(key)!;
-    // Somebody added the key between our look and our insert.
+    // Somebody added the key between our check and our insert.
     if (!added.has(key)) decided.push(inFlight(finding, key, undefined));
     else decided.push({ ...base(finding), decision: 'ADDED', key, after: added.get(key) });
   }
@@ -153,7 +153,7 @@ async function decideDictOnly(tx: Db, round: Round, findings: readonly Finding[]
     const row = local.get(entry.key)!;
     const change = { key: entry.key, after: written.get(entry.key) };
     if (!row.present) {
-      // Soft-removed before the snapshot: for Core-Dict the key is new.
+      // Soft-deleted before the snapshot: for Core-Dict the key is new.
       decided.push({ ...base(finding), ...change, decision: 'ADDED' });
       continue;
     }
@@ -187,7 +187,7 @@ async function decideLocalOnly(
     rows.map(({ key }) => key),
   ]);
   const refusedKeys = new Set(refused.rows.map(({ key }) => key));
-  // A CID that is present no more may be gone by an undo, which holds its key.
+  // A CID that is no longer present may have been removed by an undo; its key is held.
   const keys = [...rows.map(({ key }) => key), ...lastKeys.values()];
   const held = await heldKeys(tx, participant, keyType, keys);
 
@@ -203,15 +203,15 @@ async function decideLocalOnly(
     } else if (row === undefined || !row.notInFlight) {
       decided.push(inFlight(finding, key, row));
     } else if (finding.says === 'ABSENT' && finding.keep === true) {
-      const why = 'it was to be registered at DICT and could not be at that moment';
+      const why = 'it was marked to be registered at DICT, which was not possible at that moment';
       decided.push({ ...base(finding), decision: 'SUPERSEDED', why, key: row.key, before: row.content });
     } else if (refusedKeys.has(row.key)) {
       const why = 'DICT has this key, with an entry that was refused';
       decided.push({ ...base(finding), decision: 'REFUSED', why, key: row.key, before: row.content });
     } else if (recentAdditions.unsure || recentAdditions.cids.has(cid) || recentAdditions.keys.has(row.key)) {
       const why = recentAdditions.unsure
-        ? 'DICT changed a key meanwhile, perhaps this one: the next comparison tells'
-        : 'DICT has this key, with an entry that came since the snapshot: the next comparison tells';
+        ? 'DICT changed a key meanwhile, perhaps this one: the next comparison decides'
+        : 'DICT has this key, with an entry newer than the snapshot: the next comparison decides';
       decided.push({ ...base(finding), decision: 'SUPERSEDED', why, key: row.key, before: row.content });
     } else {
       removals.push(row.key);
@@ -245,7 +245,7 @@ function leftHeld(finding: Finding, key: string, row: LocalRow | undefined): Dec
   return { ...base(finding), decision: 'HELD', why: HELD_WHY, key, before: row?.content };
 }
 
-/** The local entry is shown as it is now: `why` tells when it is no longer the one that was registered. */
+/** before and after are the current local entry; `why` says so when it is no longer the one that was registered. */
 function registered(finding: Finding, key: string | undefined, row: LocalRow | undefined): Decided {
   const content = { before: row?.content, after: row?.content };
   return {

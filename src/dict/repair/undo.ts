@@ -14,20 +14,20 @@ export interface Undo {
   keyType: KeyType;
 }
 
-/** What became of one key that the reconciliation had changed, as Core-Dict hears of it. */
+/** The result of an undo for one key that the reconciliation had changed, as it is published. */
 export interface UndoneKey {
   key: string;
-  /** What the reconciliation had done to it last. */
+  /** The last change that the reconciliation made to it. */
   decision: 'ADDED' | 'CORRECTED' | 'REMOVED';
-  /** NEWER: left alone, because something newer than the reconciliation has touched it; `why` says what. */
+  /** NEWER: left alone, because something newer than the reconciliation has changed it; `why` says what. */
   result: 'UNDONE' | 'NEWER';
   why: string | null;
-  /** The entry as the undo found it, null: none; and as it left it. */
+  /** The entry before and after the undo; null if there is no entry. */
   before: unknown;
   after: unknown;
 }
 
-/** Changes of a run by key: what the key was before the run's first change of it, and what its last one left. */
+/** What a run changed, by key: the entry before the run's first change, and after its last change. */
 interface Changed {
   key: string;
   decision: UndoneKey['decision'];
@@ -37,8 +37,8 @@ interface Changed {
   xid: string | null;
 }
 
-// An undo goes through the keys in their order, so its own last one tells where it is; what an earlier, broken-off
-// undo of the run came to is done.
+// An undo processes the keys in order, so its own last key shows where it is. Keys that an earlier, interrupted undo of
+// the run processed are done.
 const NEXT = `
   select k.key, last.decision, first.before as original, last.after as left, last.decided_xid::text as xid
   from (
@@ -66,7 +66,7 @@ interface Present {
   content: unknown;
 }
 
-// Locked in key order, as repairs do.
+// Locked in key order, as repairs lock.
 const LOCK = `
   select e.key, encode(e.cid, 'hex') as cid, e.removed_at is null as present, e.changed_xid::text as xid,
     e.changed_why like 'reconciliation %' as "byReconciliation", dict.entry_json(e) as content
@@ -74,10 +74,10 @@ const LOCK = `
   order by e.key for update of e`;
 
 /**
- * Undoes the next keys (at most `limit`, in their order) that a reconciliation has changed, in the caller's
- * transaction: locks them, looks whether anything newer has touched them, puts back what was before, holds those put
- * back, and records what became of each. Empty: nothing is left. A key that the run changed twice gets what it was
- * before the first change.
+ * Undoes the next keys (at most `limit`, in order) that a reconciliation has changed, in the caller's transaction.
+ * Locks them, checks whether anything newer has changed them, puts back the entries from before, marks the keys that
+ * were put back as held, and records the result for each. Returns an empty list when nothing is left. A key that the
+ * run changed twice gets the entry from before the first change.
  */
 export async function undoChanges(tx: Db, undo: Undo, limit: number): Promise<UndoneKey[]> {
   const { undoRunId, runId, participant, keyType } = undo;
@@ -113,11 +113,12 @@ export async function undoChanges(tx: Db, undo: Undo, limit: number): Promise<Un
   return undone;
 }
 
-/** Why the key is not what the reconciliation left, or null: it is. */
+/** Why the key is no longer as the reconciliation left it; null if it is. */
 function newer({ left, xid }: Changed, row: Present | undefined): string | null {
-  if (row === undefined) return 'the key is gone from the base altogether';
+  if (row === undefined) return 'the key is no longer in the base at all';
   const asLeft = left === null ? !row.present : row.present && row.cid === left.cid;
-  // What changed it last must be the reconciliation's own transaction: a key may have come back to the same content.
+  // The reconciliation's own transaction must have been the last to change it: another may have restored the same
+  // content.
   if (asLeft && row.xid === xid) return null;
   return row.byReconciliation ? 'a later reconciliation has changed it' : 'it has changed since';
 }
@@ -139,7 +140,7 @@ async function record(tx: Db, undo: Undo, undone: readonly UndoneKey[]): Promise
   );
 }
 
-/** What an undo was asked for and did. */
+/** What an undo was asked to do and what it did. */
 export interface UndoSummary {
   participant: string;
   keyType: KeyType;
@@ -147,16 +148,16 @@ export interface UndoSummary {
   undoneRun: string;
   by: string;
   reason: string | null;
-  /** How its run ended; null as long as it is open. */
+  /** How its run ended; null while it is open. */
   outcome: 'COMPLETED' | 'FAILED' | 'POISONED' | 'CANCELLED' | 'TERMINATED' | null;
   keysUndone: number;
-  /** Keys left alone, because something newer has touched them. */
+  /** Keys left alone, because something newer has changed them. */
   keysLeft: number;
   askedAt: Date;
   endedAt: Date | null;
 }
 
-/** The summary of an undo run; undefined when the run is none. */
+/** The summary of an undo run; undefined when the run is not an undo. */
 export async function readUndo(db: Db, undoRunId: string): Promise<UndoSummary | undefined> {
   const { rows } = await db.query<{
     summary: (Omit<UndoSummary, 'askedAt' | 'endedAt'> & { askedAt: string; endedAt: string | null }) | null;
@@ -170,13 +171,13 @@ export async function readUndo(db: Db, undoRunId: string): Promise<UndoSummary |
   };
 }
 
-/** Ends the row of an undo that came to all keys; dict.undo_closed() ends those that did not. */
+/** Closes the row of an undo that processed all keys; dict.undo_closed() closes the others. */
 export async function closeUndo(tx: Db, undoRunId: string): Promise<UndoSummary> {
   await tx.query(
     `update dict.undos set ended_at = workflow.now(), outcome = 'COMPLETED' where undo_run_id = $1`,
     [undoRunId],
   );
   const summary = await readUndo(tx, undoRunId);
-  if (summary === undefined) throw impossible('An undo ends that was never opened.');
+  if (summary === undefined) throw impossible('An undo that was never opened has ended.');
   return summary;
 }

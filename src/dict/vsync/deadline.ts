@@ -1,11 +1,11 @@
 import type { KeyType } from '../entry/key-type.ts';
 import type { Db } from './vsync-store.ts';
 
-/** Until when the next OK of a configured participant and key type must come. */
+/** The time by which the next OK of a configured participant and key type must arrive. */
 export interface Deadline {
   participant: string;
   keyType: KeyType;
-  /** Null: there never was one; then it counts from when the participant was configured. */
+  /** Null if there was never an OK; then the deadline counts from when the participant was configured. */
   lastOkAt: Date | null;
   deadlineAt: Date;
   missed: boolean;
@@ -24,20 +24,20 @@ export async function readDeadlines(db: Db): Promise<Deadline[]> {
   return rows;
 }
 
-/** Those that are missed. */
+/** The deadlines that are missed. */
 export async function readMissedDeadlines(db: Db): Promise<Deadline[]> {
   const { rows } = await db.query<Deadline>(`${READ} where missed order by participant, key_type`);
   return rows;
 }
 
-/** Keeps SYNC_DEADLINE_HOURS where the views find it. */
+/** Stores SYNC_DEADLINE_HOURS in the database, where the views read it. */
 export async function configureDeadline(db: Db, hours: number): Promise<void> {
   await db.query('update dict.sync_deadline set hours = $1', [hours]);
 }
 
 /**
  * Raises `sync.deadline_missed` for each configured participant and key type without an OK within `hours` (Manual de
- * Tempos do Pix: 36), once a breach, however many workers ask. Returns what it raised.
+ * Tempos do Pix: 36). It raises each breach once, even if several workers check. Returns what it raised.
  */
 export async function checkDeadlines(
   db: Db,

@@ -15,8 +15,8 @@ export interface SentVSync {
 
 /**
  * Reads the VSync from the local base and sends it to DICT (createSyncVerification). The row of
- * dict.sync_verifications is written before the call; completeSyncVerification ends it within the caller's
- * transaction. Each call reads the VSync anew. Errors of the Bridge are noted in the row and thrown on.
+ * dict.sync_verifications is written before the call; completeSyncVerification completes it within the caller's
+ * transaction. Each call reads the VSync again. Errors of the Bridge are recorded in the row and rethrown.
  */
 export async function sendVSync(
   db: Db,

@@ -10,7 +10,7 @@ export interface KeptVSync {
   vsync: string;
 }
 
-/** Reads the kept VSync of a participant and key type: about a millisecond at any number of keys. */
+/** Reads the kept VSync of a participant and key type. Takes about a millisecond with any number of keys. */
 export async function readVSync(db: Db, participant: string, keyType: KeyType): Promise<KeptVSync> {
   const { rows } = await db.query<{ entries: string; vsync: string }>(
     'select entries, vsync from dict.vsync($1, $2)',
@@ -22,11 +22,14 @@ export async function readVSync(db: Db, participant: string, keyType: KeyType): 
 
 export interface Recalculation extends KeptVSync {
   keptVsync: string;
-  /** How many buckets were wrong and are mended; 0 as long as every change went through the triggers. */
+  /** Number of buckets that were wrong and have been repaired; 0 if every change went through the triggers. */
   repairedBuckets: number;
 }
 
-/** Computes a VSync from the entries in one snapshot, and mends the kept one (Manual §9: the proof comes from the local base). */
+/**
+ * Computes a VSync from the entries in one snapshot, and repairs the kept one (Manual §9: the proof comes from the
+ * local base).
+ */
 export async function recalculateVSync(
   db: Db,
   participant: string,
@@ -47,7 +50,7 @@ export async function recalculateVSync(
   };
 }
 
-/** The key types among those given whose last full scan is older than `maxAgeHours`, or never was. */
+/** Those of the given key types that were never fully scanned, or not within `maxAgeHours`. */
 export async function typesToScan(
   db: Db,
   participant: string,
@@ -67,7 +70,7 @@ export async function typesToScan(
 /** How often a worker folds, in ms. */
 export const FOLD_EVERY_MS = 2000;
 
-/** Folds the deltas that writers appended into their buckets until none is left, or another is folding; tells how many. */
+/** Folds all deltas into their buckets, until no delta is left or another worker is folding. Returns how many. */
 export async function foldDeltas(db: Db, batch = 20_000): Promise<number> {
   let folded = 0;
   for (;;) {
@@ -78,7 +81,9 @@ export async function foldDeltas(db: Db, batch = 20_000): Promise<number> {
   }
 }
 
-/** Writes down which participants this installation serves, for the SQL functions that say "all configured". */
+/**
+ * Stores which participants this installation serves, for the SQL functions that work on all configured participants.
+ */
 export async function configureParticipants(db: Db, participants: readonly string[]): Promise<void> {
   await db.query(
     `with gone as (delete from dict.participants where participant <> all ($1::text[]))

@@ -1,9 +1,12 @@
 import { z } from 'zod';
 import { signal } from '../stored.ts';
 
-/** What a reconciliation remembers between its steps. Before its first round and after an early failure there is no `round`. */
+/**
+ * What a reconciliation remembers between its steps. `round` is absent before the first round and after an early
+ * failure.
+ */
 export const reconciliationContext = z.looseObject({
-  /** The comparison it is at, from 1. */
+  /** The number of the current comparison, from 1. */
   round: z.int().min(1).optional(),
   /** How often DICT said NOK after a repair. */
   noks: z.int().min(0).optional(),
@@ -11,11 +14,11 @@ export const reconciliationContext = z.looseObject({
   reads: z.int().min(0).optional(),
   /** Why the round compares with the CID file and not with the event log. */
   foundByReason: z.string().optional(),
-  /** Whether a round of this run was found by the event log already. */
+  /** Whether the event log was already used to find the divergences of a round of this run. */
   replayed: z.boolean().optional(),
   /** The round in which no CID file could be used. A person's retry begins another round. */
   withoutFile: z.int().min(1).optional(),
-  /** Whether it ends with CIDs put aside. */
+  /** Whether the run ends with quarantined CIDs. */
   quarantined: z.boolean().optional(),
   /** The CID file of the round; its size and SHA-256 are known when it is available. */
   file: z

@@ -4,10 +4,10 @@ import type { TaskActivities } from '../../../tasks/index.ts';
 const MINUTE = 60_000;
 
 /**
- * One participant, one key type: makes the local base what DICT has, and proves it.
+ * Makes the local base of one participant and key type equal to DICT, and proves it.
  *
  *   open → snapshot → replay event logs ──────────────────────────┐
- *            ↑            │ does not tell                         ↓
+ *            ↑            │ cannot decide                         ↓
  *            │            └→ request file → poll → download → compare → judge ─┬─ within the threshold ──→ apply
  *            │                  ↑____ unusable: another ____________│          ├─ above: ask → approval ────↑ │
  *            ├───────────────── approval came late ────────────────────────────┘                            │
@@ -35,7 +35,7 @@ export const reconciliation = machineOver<TaskActivities>()({
       task: 'bridge_request_reconciliation',
       on: { requested: 'poll_file', unusable: 'log_failure', anew: 'snapshot', failure: 'log_failure' },
     },
-    // 1, 2, 4 … 60 s: five key types at once stay within getCidSetFile's 10 a minute and its bucket of 50.
+    // 1, 2, 4 … 60 s: five key types simultaneously stay within getCidSetFile's 10 a minute and its token bucket of 50.
     poll_file: {
       kind: 'poll',
       task: 'bridge_get_reconciliation_status',

@@ -1,4 +1,4 @@
 import { z } from 'zod';
 
-/** An undo remembers nothing between its steps: its last row in dict.undone is where it goes on. */
+/** An undo remembers nothing between its steps: it continues after its last row in dict.undone. */
 export const undoContext = z.looseObject({});

@@ -2,8 +2,8 @@ import { machineOver } from '../../engine/index.ts';
 import type { TaskActivities } from '../../../tasks/index.ts';
 
 /**
- * One closed reconciliation: puts back what it changed, key by key, where nothing newer has touched the key, and holds
- * those keys until a person releases them. Started by dict.start_undo.
+ * Puts back what one closed reconciliation changed, key by key, where nothing newer has touched the key. These keys are
+ * held until a person releases them. dict.start_undo starts it.
  *
  *   undo ⟲ chunk by chunk ─→ publish ─→ undone
  */

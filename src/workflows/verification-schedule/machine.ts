@@ -1,7 +1,7 @@
 import { machineOver, signalRun, startRunIn, type Transaction } from '../../engine/index.ts';
 import type { TaskActivities } from '../../../tasks/index.ts';
 
-/** The nightly habit of one participant: waits for ticks, starts a verification each, renews itself after 30. */
+/** The nightly schedule of one participant: each tick starts a verification. The run is replaced after 30 of them. */
 export const verificationSchedule = machineOver<TaskActivities>()({
   name: 'verification_schedule',
   version: 1,
@@ -13,7 +13,7 @@ export const verificationSchedule = machineOver<TaskActivities>()({
   },
 });
 
-/** The schedule's run of a participant, started if there is none. */
+/** The run of a participant's schedule. Started if there is no such run. */
 export async function openSchedule(tx: Transaction, participant: string): Promise<string> {
   return startRunIn(
     tx,
@@ -24,7 +24,9 @@ export async function openSchedule(tx: Transaction, participant: string): Promis
   );
 }
 
-/** What the crontab's task `verification_schedule` does with a tick: tells each participant's schedule. */
+/**
+ * What the crontab's task `verification_schedule` does at a tick: it signals the tick to each participant's schedule.
+ */
 export function tickVerificationSchedules(participants: readonly string[]) {
   return async (tx: Transaction, tick: Date): Promise<void> => {
     for (const participant of participants) {

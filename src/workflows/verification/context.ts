@@ -10,23 +10,23 @@ const verifiedKeyType: z.ZodType<VerifiedKeyType> = z.looseObject({
   code: z.string().optional(),
 });
 
-/** What a verification remembers between its steps. Its first step writes all that is required. */
+/** What a verification remembers between its steps. Its first step writes all required fields. */
 export const verificationContext = z.looseObject({
   /** Still to be recalculated from the entries before anything is sent. */
   toScan: z.array(keyType),
   /** Still to be sent to DICT. */
   todo: z.array(keyType),
-  /** Put aside: DICT or the Bridge kept failing. */
+  /** Skipped in this verification, because DICT or the Bridge kept failing. */
   skipped: z.array(keyType),
-  /** What DICT said of each key type, as far as it was asked. */
+  /** DICT's answer for each key type that was sent. */
   results: z.partialRecord(keyType, verifiedKeyType),
-  /** NOKs in a row of the types still in `todo`. */
+  /** Consecutive NOKs of the key types still in `todo`. */
   noks: z.partialRecord(keyType, z.int().min(0)).optional(),
-  /** Key types whose reconciliation was started already. */
+  /** Key types whose reconciliation has been started. */
   spawned: z.array(keyType).optional(),
 });
 
 export type VerificationResults = z.output<typeof verificationContext>['results'];
 
-/** Fresh reads of the local VSync that DICT must call NOK, a few seconds apart, before a NOK is believed. */
+/** A NOK counts only after this number of consecutive fresh reads of the VSync, a few seconds apart, were NOK. */
 export const NOKS_BELIEVED = 3;

@@ -4,8 +4,8 @@ import type { TaskActivities } from '../../../tasks/index.ts';
 const MINUTE = 60_000;
 
 /**
- * One participant, all five key types or those asked for: proves synchronism, spawns a reconciliation for each type
- * that is NOK. A type that cannot be verified does not stop the others.
+ * Proves that one participant is in sync, for all five key types or those asked for. Spawns a reconciliation for each
+ * type that is NOK. A type that cannot be verified does not stop the others.
  *
  *   read ─→ (scan) ─→ verify ⟲ type by type ─→ log ─→ spawn reconciliations ─→ publish summary
  */

@@ -42,7 +42,7 @@ describe('a legal CID file is read', () => {
     expect(rows).toEqual([
       { file_cids: '100', file_duplicates: '1', dict_only_cids: String(dictOnly + changed) },
     ]);
-    const warning = lines().find(({ msg }) => msg === 'the CID file repeats CIDs; each counts once');
+    const warning = lines().find(({ msg }) => msg === 'the CID file repeats CIDs; each CID counts once');
     expect(warning).toMatchObject({ level: 40, duplicates: 1, runId: run, keyType: 'CPF' });
   });
 });

@@ -92,7 +92,7 @@ describe('undo', () => {
     expect(results.get(cameBack)).toMatchObject({ result: 'NEWER', why: 'it has changed since' });
     expect(results.get(deleted)).toMatchObject({
       result: 'NEWER',
-      why: 'the key is gone from the base altogether',
+      why: 'the key is no longer in the base at all',
     });
     const base = await localBase(system.pool);
     expect(base.get(updated)?.name).toBe('Zuleica Quintanilha');

@@ -65,17 +65,12 @@ describe('import, when something is wrong', () => {
       'DV_CSV_LINE_INVALID',
       'participant: ',
     ],
-    [
-      'a key given twice',
-      csv([one, two, three, two]),
-      'DV_KEY_TWICE',
-      'Line 5 gives the key of line 3 again',
-    ],
+    ['a key given twice', csv([one, two, three, two]), 'DV_KEY_TWICE', 'Line 5 has the same key as line 3'],
     [
       'a key given twice, otherwise',
       csv([one, { ...one, branch: '1' }]),
       'DV_KEY_TWICE',
-      'Line 3 gives the key of line 2',
+      'Line 3 has the same key as line 2',
     ],
   ])('%s: nothing is imported', async (_what, content, code, sentence) => {
     const refused = await importing(content, ['--json']);

@@ -1,4 +1,4 @@
--- The key types asked for, sorted and each once; null means all five. DV_KEY_TYPE_UNKNOWN.
+-- The key types asked for, sorted and without duplicates; null means all five. DV_KEY_TYPE_UNKNOWN.
 create or replace function dict.check_key_types(asked text[]) returns text[]
 language plpgsql immutable as $$
 begin

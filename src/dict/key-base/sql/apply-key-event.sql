@@ -8,9 +8,9 @@ begin
     participant text, "keyType" text, key text, entry jsonb, reason text);
   refused := coalesce(e.reason, case
     when not exists (select from dict.participants p where p.participant = e.participant) then 'PARTICIPANT_NOT_SERVED'
-    -- Its own tables say what its keys are.
+    -- The participant's own tables are the source of its keys.
     when dict.source_of(e.participant) is not null then 'PARTICIPANT_CONNECTED'
-    -- It would make each later event of its key an older one.
+    -- Such a time would make every later event of the key an older one.
     when e."time" > workflow.now() + interval '10 minutes' then 'TIME_AHEAD' end);
 
   insert into dict.key_events (source, id, type, participant, key_type, key, event_time, outcome, reason, received_at)
@@ -23,21 +23,22 @@ begin
     return 'REFUSED';
   end if;
 
-  -- By time, then by sequence where both have one; of what these don't tell apart, in the order of arrival.
+  -- Ordered by time, then by sequence if both events have one; otherwise in the order in which they are received.
   insert into dict.key_event_order as o (participant, key_type, key, event_time, sequence, source, id)
   values (e.participant, e."keyType", e.key, e."time", e.sequence, e.source, e.id)
   on conflict (participant, key_type, key) do update set
     event_time = excluded.event_time, sequence = excluded.sequence, source = excluded.source, id = excluded.id
   where (excluded.event_time > o.event_time
       or excluded.event_time = o.event_time and coalesce(excluded.sequence collate "C" >= o.sequence collate "C", true))
-    -- Once retention has forgotten the event, a replayed topic still is none of our news.
+    -- Even after retention has deleted the event, a replayed topic must not apply it again.
     and (o.source, o.id) <> (excluded.source, excluded.id);
   if not found then
     update dict.key_events k set outcome = 'OLDER' where (k.source, k.id) = (e.source, e.id);
     return 'OLDER';
   end if;
 
-  -- What changed says so by its reason: a customer's change, which is in flight to a repair also shortly after.
+  -- The reason of the change is the event's type. It is a customer's change, so it stays in flight for the margin after
+  -- it.
   if e.type = 'key.deleted' then
     update dict.entries n set removed_at = workflow.now(), changed_why = e.type
     where (n.participant, n.key_type, n.key) = (e.participant, e."keyType", e.key) and n.removed_at is null;
@@ -62,4 +63,4 @@ begin
   return 'APPLIED';
 end $$;
 comment on function dict.apply_key_event(jsonb) is
-  'Applies one key event, which the program has validated: {source, id, type, time, sequence, participant, keyType, key, entry, reason}; a reason refuses it. Returns APPLIED, OLDER, REFUSED or DUPLICATE; in the caller''s transaction.';
+  'Applies one key event, which the program has validated: {source, id, type, time, sequence, participant, keyType, key, entry, reason}. An event with a reason is refused. Returns APPLIED, OLDER, REFUSED or DUPLICATE. Runs in the caller''s transaction.';

@@ -24,10 +24,10 @@ begin
       raise;
     end if;
     perform workflow.raise_error('DV_SOURCE_FAILED', format(
-      'The apply function of source %s failed with SQLSTATE %s. Nothing of this chunk was repaired; mend the function, then retry the run.', s.name, sqlstate));
+      'The apply function of source %s failed with SQLSTATE %s. Nothing of this chunk was repaired. Correct the function, then retry the run.', s.name, sqlstate));
   end;
 
-  -- Whoever changed one of these rows while we waited for it must not lose the change.
+  -- A change that somebody made to one of these rows while we waited for its lock must not be lost.
   select count(*) filter (where dict.feed_missed(of_participant, of_key_type, x.key)),
     count(*) filter (where (e.key is not null) <> (x.entry is not null) or e.cid <> dict.cid((x.entry ->> 'requestId')::uuid,
       of_key_type, x.key, x.entry ->> 'taxIdNumber', x.entry ->> 'name', x.entry ->> 'tradeName', of_participant,
@@ -39,4 +39,4 @@ begin
   left join dict.feed_rejects r on r.source = s.name and (r.participant, r.key_type, r.key) = (of_participant, of_key_type, x.key);
 end $$;
 comment on function dict.apply_to_source(text, text, text, text, jsonb) is
-  'Writes repairs ([{key, entry}]; entry null: remove) through a source''s apply function, with the caller''s rights, and reads the keys back: how many changed meanwhile, how many are not what was intended, and a reject''s reason. Errors: DV_SOURCE_UNKNOWN, DV_SOURCE_FAILED.';
+  'Writes repairs ([{key, entry}]; entry null: remove) through a source''s apply function, with the caller''s rights, and reads the keys back. Returns how many changed meanwhile, how many are not as intended, and the reason of a reject. Errors: DV_SOURCE_UNKNOWN, DV_SOURCE_FAILED.';

@@ -13,19 +13,19 @@ begin
     perform workflow.raise_error('DV_SOURCE_INVALID', 'A source needs a view that shows its keys, and a function that writes repairs.');
   end if;
   if connect_source.name is null or connect_source.name !~ '^[a-z][a-z0-9_]{0,29}$' then
-    perform workflow.raise_error('DV_SOURCE_INVALID', 'A source''s name has 1 to 30 lower-case letters, digits and underscores, a letter first.');
+    perform workflow.raise_error('DV_SOURCE_INVALID', 'A source''s name has 1 to 30 lower-case letters, digits and underscores, and begins with a letter.');
   end if;
   perform dict.check_participant(p) from unnest(participants) p;
   select string_agg(c, ', ') into missing from unnest(columns) c
   where not exists (select from pg_attribute a where a.attrelid = source_view and a.attname = c and not a.attisdropped);
   if missing is not null then
-    perform workflow.raise_error('DV_SOURCE_INVALID', format('The view lacks the columns %s. It needs those of dict.entries up to opening_date.', missing));
+    perform workflow.raise_error('DV_SOURCE_INVALID', format('The view does not have the columns %s. It needs those of dict.entries up to opening_date.', missing));
   end if;
   if (select oidvectortypes(p.proargtypes) from pg_proc p where p.oid = apply_function) <> 'text, jsonb, jsonb' then
-    perform workflow.raise_error('DV_SOURCE_INVALID', 'The apply function takes (action text, entry jsonb, before jsonb).');
+    perform workflow.raise_error('DV_SOURCE_INVALID', 'The apply function must take (action text, entry jsonb, before jsonb).');
   end if;
   if exists (select from dict.feed_sources f where f.name = connect_source.name) then
-    perform workflow.raise_error('DV_SOURCE_INVALID', 'A source of this name is connected. Disconnect it first.');
+    perform workflow.raise_error('DV_SOURCE_INVALID', 'A source with this name is already connected. Disconnect it first.');
   end if;
   if exists (select from dict.feed_sources f
       where f.participants is null or connect_source.participants is null or f.participants && connect_source.participants) then
@@ -56,7 +56,7 @@ begin
       left join %1$s v on v.key = w.key and v.participant::text = w.participant and v.key_type::text = w.key_type
       window same_key as (partition by w.participant, w.key_type, w.key)) f
     where f.nth = 1$q$, s.source_view, at);
-  -- In one pass and without locks; what differs is then read again, key by key, under its lock.
+  -- One pass without locks; the keys that differ are then read again, one by one, each under its lock.
   s.differing_query := format($q$
     select array_agg(n.ref) from (
       select d.ref, (row_number() over () - 1) / 50000 as chunk from (
@@ -81,10 +81,10 @@ begin
     execute s.unnamed_query using '-', '-', '-';
   exception when others then
     perform workflow.raise_error('DV_SOURCE_INVALID', format(
-      'The view cannot be read as a mapping (SQLSTATE %s). Its columns must be text, or be castable to it, and key must compare with text.', sqlstate));
+      'The view cannot be read as a mapping (SQLSTATE %s). Its columns must be text or castable to text, and key must be comparable with text.', sqlstate));
   end;
   insert into dict.feed_sources (name, participants, source_view, apply_function, read_query, differing_query, unnamed_query)
   values (s.name, s.participants, s.source_view, s.apply_function, s.read_query, s.differing_query, s.unnamed_query);
 end $$;
 comment on function dict.connect_source(text, regclass, regprocedure, text[]) is
-  'Connects the participants'' own key tables: a view with the columns of dict.entries, one row a key, and a function (action text, entry jsonb, before jsonb) that writes repairs to the tables. participants: whom it feeds, null: everyone. Errors: DV_SOURCE_INVALID, DV_ISPB_INVALID.';
+  'Connects the participants'' own key tables: a view with the columns of dict.entries, one row for each key, and a function (action text, entry jsonb, before jsonb) that writes repairs to the tables. participants: those that it feeds, null: all. Errors: DV_SOURCE_INVALID, DV_ISPB_INVALID.';

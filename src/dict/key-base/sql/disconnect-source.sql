@@ -4,7 +4,7 @@ declare
   s dict.feed_sources := dict.known_source(name);
   t record;
 begin
-  -- By the triggers themselves: a table may have been renamed, or dropped.
+  -- Finds the triggers by their function, because a table may have been renamed or dropped.
   for t in
     select g.tgname, g.tgrelid::regclass as feeding from pg_trigger g
     where g.tgfoid = 'dict.feed_changed'::regproc and g.tgparentid = 0
@@ -15,4 +15,4 @@ begin
   delete from dict.feed_sources f where f.name = s.name;
 end $$;
 comment on function dict.disconnect_source(text) is
-  'Takes a source''s triggers away and forgets it. dict.entries stays as it is, and repairs are written there from now on. Errors: DV_SOURCE_UNKNOWN.';
+  'Removes a source and its triggers. dict.entries stays as it is, and repairs are written there from now on. Errors: DV_SOURCE_UNKNOWN.';

@@ -1,5 +1,6 @@
--- What a DELETE on dict.entries changes in the VSyncs and in the log of CIDs. It runs as the owner: who may write keys need not be
--- able to write those tables.
+-- Records a DELETE on dict.entries in the VSyncs and in the log of CIDs. Runs as the owner, because a role that may
+-- write
+-- keys need not be able to write those tables.
 create or replace function dict.entries_deleted() returns trigger
 language plpgsql security definer as $$
 begin

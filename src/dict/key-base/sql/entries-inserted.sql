@@ -1,4 +1,4 @@
--- All three run as the owner: who may write keys need not be able to write these tables.
+-- All three run as the owner, because a role that may write keys need not be able to write these tables.
 create or replace function dict.entries_inserted() returns trigger
 language plpgsql security definer as $$
 begin

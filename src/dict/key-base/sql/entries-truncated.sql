@@ -1,8 +1,9 @@
--- What a TRUNCATE of dict.entries changes in the VSyncs and in the log of CIDs. It runs as the owner, as dict.entries_deleted does.
+-- Records a TRUNCATE of dict.entries in the VSyncs and in the log of CIDs. Runs as the owner, as dict.entries_deleted
+-- does.
 create or replace function dict.entries_truncated() returns trigger
 language plpgsql security definer as $$
 begin
-  -- TRUNCATE has no transition table, but BEFORE it the rows are still there, and it holds the table's exclusive lock.
+  -- TRUNCATE has no transition table, but a BEFORE trigger still sees the rows, and the table is locked exclusively.
   insert into dict.vsync_deltas (participant, key_type, bucket, count_change, xor)
   select participant, key_type, dict.bucket(cid), -count(*), bit_xor(dict.bits(cid))
   from dict.entries where removed_at is null group by 1, 2, 3;

@@ -1,11 +1,13 @@
--- What an UPDATE on dict.entries changes in the VSyncs and in the log of CIDs. It runs as the owner, as dict.entries_deleted does.
+-- Records an UPDATE on dict.entries in the VSyncs and in the log of CIDs. Runs as the owner, as dict.entries_deleted
+-- does.
 create or replace function dict.entries_updated() returns trigger
 language plpgsql security definer as $$
 declare
   before text;
 begin
-  -- One row that keeps its key. Of several rows it writes nothing; where it writes nothing the rest finds nothing to write
-  -- either.
+  -- A short path for one row that keeps its key. It inserts nothing for several rows. If it inserts nothing for one
+  -- row,
+  -- the rest of the function inserts nothing either.
   insert into dict.cid_changes (participant, key_type, key, cid, request_id, came_at, came_xid, left_at, left_why, new_cid)
   select o.participant, o.key_type, o.key, l.cid, o.request_id, o.since, o.came_xid,
     greatest(o.since, case when n.removed_at is null then n.since else clock_timestamp() end),
@@ -19,8 +21,9 @@ begin
     return null;
   end if;
 
-  -- The session plans the joins below once, for as many rows as its first statement changed: by nested loops a million rows
-  -- would then take hours. An error puts the setting back as well, with all else.
+  -- The session plans the joins below once, for the number of rows that its first statement changed; with nested loops
+  -- a
+  -- million rows would then take hours. If an error occurs, its rollback restores this setting too.
   before := current_setting('enable_nestloop');
   perform set_config('enable_nestloop', 'off', true);
 
@@ -32,8 +35,8 @@ begin
   group by 1, 2, 3
   having sum(change) <> 0 or bit_xor(dict.bits(cid)) <> repeat('0', 256)::bit(256);
 
-  -- A CID left when no new row of the statement holds it for the same key.
-  -- It leaves the moment its successor comes.
+  -- A CID was removed if no new row of the statement has it for the same key.
+  -- Its end is the moment when its successor was added.
   insert into dict.cid_history (participant, key_type, key, cid, request_id, came_at, came_xid, left_at, left_why)
   select o.participant, o.key_type, o.key, o.cid, o.request_id, o.since, o.came_xid,
     greatest(o.since, coalesce(case when n.removed_at is null then n.since end, clock_timestamp())),

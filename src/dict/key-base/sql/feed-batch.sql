@@ -1,4 +1,5 @@
--- Feeds these keys of a connected table to dict.entries in one pass. It runs as the owner and is called by dict.feed_keys only.
+-- Feeds these keys of a connected table to dict.entries in one pass. Runs as the owner and is called only by
+-- dict.feed_keys.
 create or replace function dict.feed_batch(s dict.feed_sources, refs dict.key_ref[]) returns void
 language plpgsql as $$
 declare
@@ -9,8 +10,9 @@ declare
   ref dict.key_ref;
   shown boolean;
 begin
-  -- Lock first, then look: the next statement sees all that committed before the lock was had. A key that another
-  -- transaction holds is not waited for; it is looked at again (dict.process_feed_queue).
+  -- Locks first and reads then: the next statement sees all that committed before the lock was taken. It does not wait
+  -- for
+  -- a key that another transaction has locked; such a key is read again later (dict.process_feed_queue).
   with asked as (select distinct u.* from unnest(refs) u where dict.is_named(u)),
   known as materialized (
     select e.participant, e.key_type, e.key from asked a join dict.entries e using (participant, key_type, key)),
@@ -53,7 +55,7 @@ begin
     select r.participant, r.key_type, r.key from unnest(rows) r
     where r.found and r.reason is null and not exists (
       select from dict.entries k where (k.participant, k.key_type, k.key) = (r.participant, r.key_type, r.key))
-    -- Not an anti-join: the planner knows the size of neither side, and would take the product of both.
+    -- Not an anti-join: the planner knows the size of neither side, and would join every row with every row.
     except table inserted) n;
 
   update dict.entries e set removed_at = workflow.now(), changed_why = why

@@ -1,4 +1,5 @@
--- No writer of the bank fails or waits because of the feed: what it cannot do at once it leaves to dict.process_feed_queue.
+-- No writer of the bank fails or waits because of the feed: what cannot be done immediately is left to
+-- dict.process_feed_queue.
 create or replace function dict.feed_changed() returns trigger
 language plpgsql security definer set timezone = 'UTC' set datestyle = 'ISO, YMD' set lock_timeout = '1ms' as $$
 declare
@@ -20,7 +21,7 @@ begin
       when 'DELETE' then replace(tg_argv[1], 'changed_rows', 'old_rows')
       else tg_argv[1] end into refs;
   exception when others then
-    -- It is not known which keys changed: all are looked at.
+    -- It is not known which keys changed, so all keys are read again.
     perform dict.note_broken(s.name, sqlstate);
     insert into dict.feed_queue (source, missed) values (s.name, true);
     return null;

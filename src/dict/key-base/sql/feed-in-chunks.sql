@@ -1,4 +1,4 @@
--- Chunks bound the memory of one statement, and a chunk touches each VSync bucket at most once.
+-- Chunks limit the memory of one statement, and a chunk touches each VSync bucket at most once.
 create or replace function dict.feed_in_chunks(s dict.feed_sources, refs dict.key_ref[]) returns text
 language plpgsql as $$
 declare

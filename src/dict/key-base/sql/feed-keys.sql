@@ -1,5 +1,5 @@
--- Feeds keys, one by one where it must be. Null when done; else the SQLSTATE of a mapping that is broken as a whole
--- (class 42: a table, column, function or right is missing), and nothing is fed.
+-- Feeds keys, one by one if necessary. Returns null when done. If the mapping is broken as a whole (class 42: a table,
+-- column, function or right is missing), returns the SQLSTATE and feeds nothing.
 create or replace function dict.feed_keys(s dict.feed_sources, refs dict.key_ref[]) returns text
 language plpgsql as $$
 declare
@@ -19,7 +19,7 @@ begin
     return state;
   end if;
   if cardinality(refs) > 1 then
-    -- Of many keys that are held, each would cost a millisecond: the settling has the time.
+    -- Each locked key would cost a millisecond here. dict.process_feed_queue has the time for many of them.
     if cardinality(refs) > 100 and dict.is_passing(state) then
       perform dict.queue_keys(s.name, refs, true);
       return null;
@@ -28,7 +28,7 @@ begin
   end if;
   if not dict.is_passing(state) then
     begin
-      -- What cannot be read is in no VSync.
+      -- A key that cannot be read must not be in any VSync.
       update dict.entries e set removed_at = workflow.now()
       where (e.participant, e.key_type, e.key) = (refs[1].participant, refs[1].key_type, refs[1].key) and e.removed_at is null;
       perform dict.note_reject(s.name, refs[1], state);

@@ -9,12 +9,12 @@ declare
   how text;
 begin
   if not exists (select from pg_class c where c.oid = feeding and c.relkind in ('r', 'p')) then
-    perform workflow.raise_error('DV_SOURCE_INVALID', 'Only a table can feed: name the tables that the view reads.');
+    perform workflow.raise_error('DV_SOURCE_INVALID', 'Only a table can feed. Name the tables that the view reads.');
   end if;
   if not exists (
       select from pg_proc p join pg_class c on c.oid = feeding
       where p.oid = keys_function and p.pronargs = 1 and p.proargtypes[0] = c.reltype and p.prorettype = 'dict.key_ref'::regtype) then
-    perform workflow.raise_error('DV_SOURCE_INVALID', format('The keys function takes a row of %s and returns setof dict.key_ref.', feeding));
+    perform workflow.raise_error('DV_SOURCE_INVALID', format('The keys function must take a row of %s and return setof dict.key_ref.', feeding));
   end if;
   if columns is not null then
     select array_agg(a.attname::text order by a.attnum) into key_columns
@@ -23,9 +23,9 @@ begin
     if key_columns is null or exists (
         select from unnest(columns) c
         where not exists (select from pg_attribute a where a.attrelid = feeding and a.attname = c and a.attnum > 0 and not a.attisdropped)) then
-      perform workflow.raise_error('DV_SOURCE_INVALID', format('Columns can be named for a table with a primary key, and must be its own; look at %s.', feeding));
+      perform workflow.raise_error('DV_SOURCE_INVALID', format('Columns can be named only for a table with a primary key, and must be columns of this table. Check %s.', feeding));
     end if;
-    -- With the key, so that two rows that change places are seen.
+    -- The primary key is included, so that two rows that exchange their values are noticed.
     select format('row(%s)::text', string_agg(distinct '%1$I.' || replace(quote_ident(c), '%', '%%'), ', ')) into image
     from unnest(key_columns || columns) c;
   end if;
@@ -52,4 +52,4 @@ begin
   where f.name = s.name;
 end $$;
 comment on function dict.feed_table(text, regclass, regprocedure, text[]) is
-  'Lets a table feed a source: keys_function(row) returns the keys a row touches (setof dict.key_ref). columns: an update feeds only if one of these changed (default: any; needs a primary key). Waits for the table''s writers once. Errors: DV_SOURCE_UNKNOWN, DV_SOURCE_INVALID.';
+  'Lets a table feed a source: keys_function(row) returns the keys that a row affects (setof dict.key_ref). columns: an update feeds only if one of these changed (default: any column; needs a primary key). Waits once for the table''s writers. Errors: DV_SOURCE_UNKNOWN, DV_SOURCE_INVALID.';

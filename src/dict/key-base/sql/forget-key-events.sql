@@ -8,4 +8,4 @@ language sql security definer as $$
   select count(*)::integer from old
 $$;
 comment on function dict.forget_key_events(double precision, integer) is
-  'Forgets received key events older than so many days, at most `most`; returns how many. What is newest of each key stays in dict.key_event_order.';
+  'Deletes received key events older than `days`, at most `most`; returns how many. The newest event of each key stays in dict.key_event_order.';

@@ -6,7 +6,7 @@ declare
 begin
   select * into s from dict.feed_sources where name = of_name;
   if not found then
-    perform workflow.raise_error('DV_SOURCE_UNKNOWN', 'No source of this name is connected. `dict-vsync connect list` shows them.');
+    perform workflow.raise_error('DV_SOURCE_UNKNOWN', 'No source with this name is connected. `dict-vsync connect list` shows the sources.');
   end if;
   return s;
 end $$;

@@ -12,10 +12,10 @@ begin
     if dict.is_passing(sqlstate) then
       raise;
     end if;
-    perform workflow.raise_error('DV_SOURCE_FAILED', format('The mapping of source %s failed with SQLSTATE %s. Mend it, then load again.', s.name, sqlstate));
+    perform workflow.raise_error('DV_SOURCE_FAILED', format('The mapping of source %s failed with SQLSTATE %s. Correct it, then load again.', s.name, sqlstate));
   end;
   update dict.feed_sources f set loaded_at = workflow.now() where f.name = s.name;
   return fed;
 end $$;
 comment on function dict.load_source(text) is
-  'Makes dict.entries equal to what a source''s view shows, in one transaction, beside its writers; to be repeated at will. Returns how many keys differed (those that cannot be used among them). Errors: DV_SOURCE_UNKNOWN, DV_SOURCE_FAILED.';
+  'Makes dict.entries equal to what a source''s view shows, in one transaction, while its writers continue. It may be repeated at any time. Returns how many keys differed, including those that cannot be used. Errors: DV_SOURCE_UNKNOWN, DV_SOURCE_FAILED.';

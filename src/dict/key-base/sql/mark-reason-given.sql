@@ -1,8 +1,9 @@
--- A BEFORE UPDATE OF changed_why trigger: it marks that the statement gives a reason, for dict.touch_entry.
+-- A BEFORE UPDATE OF changed_why trigger: marks for dict.touch_entry that the statement gives a reason.
 create or replace function dict.mark_reason_given() returns trigger
 language plpgsql as $$
 begin
-  -- Tells touch_entry, which fires next (triggers go by name), a reason said again from one merely left over.
+  -- touch_entry fires next (triggers fire in the order of their names). The mark distinguishes a reason that was given
+  -- again from an old one.
   new.changed_xid := null;
   return new;
 end $$;

@@ -6,6 +6,6 @@ begin
     perform dict.note_reject(of_source, ('', '', ''), state);
   end if;
 exception when others then
-  -- Another writer is noting the same.
+  -- Another writer records the same.
   null;
 end $$;

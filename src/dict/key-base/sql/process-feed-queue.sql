@@ -6,9 +6,9 @@ declare
   due dict.feed_queue[];
   refs dict.key_ref[];
   state text;
-  settled integer := 0;
+  processed integer := 0;
 begin
-  -- One at a time: two would look at the same keys.
+  -- Only one runs at a time: two would read the same keys.
   if not pg_try_advisory_xact_lock(hashtext('dict-vsync feed queue')) then
     return 0;
   end if;
@@ -23,7 +23,7 @@ begin
       select coalesce(array_agg((q.*)::dict.feed_queue), '{}') into due from (
         select * from dict.feed_queue q
         where q.source = s.name and (q.look_again_after <= pg_snapshot_xmin(pg_current_snapshot())
-          -- Not reached by this cluster: it came with a dump, and all that ran beside it then has ended.
+          -- Not reached by this cluster: it came with a dump, and all transactions of that time have ended.
           or q.look_again_after > pg_snapshot_xmax(pg_current_snapshot()))
           and q.id <> all (array(select f.id from unnest(fresh) f))
         order by q.look_again_after limit most) q;
@@ -36,9 +36,9 @@ begin
         select distinct (q.participant, q.key_type, q.key)::dict.key_ref from (
           select f.* from unnest(fresh) f where f.missed union all select d.* from unnest(due) d) q
         where coalesce(q.participant, q.key_type, q.key) is not null);
-      -- What is looked at again is committed.
+      -- The rows that are read again are committed.
       s.several_tables := false;
-      -- Few at a time: a key that is held keeps only these from being fed together.
+      -- Small chunks: a locked key keeps only its own chunk from being fed in one pass.
       for i in 1 .. cardinality(refs) by 100 loop
         state := dict.feed_keys(s, refs[i:i + 99]);
         if state is not null then
@@ -46,13 +46,13 @@ begin
         end if;
       end loop;
       delete from dict.feed_queue where id = any (array(select d.id from unnest(due) d));
-      settled := settled + cardinality(fresh) + cardinality(due);
+      processed := processed + cardinality(fresh) + cardinality(due);
     exception when others then
-      -- The queue stays as it was, for when the mapping is mended.
+      -- The queue does not change; it is processed after the mapping is corrected.
       perform dict.note_broken(s.name, sqlstate);
     end;
   end loop;
-  return settled;
+  return processed;
 end $$;
 comment on function dict.process_feed_queue(integer) is
-  'Looks again at up to `most` queued keys of each source; returns how many. Called by workers all the time; safe at any moment.';
+  'Reads up to `most` queued keys of each source again; returns how many. Workers call it all the time; it is safe at any moment.';

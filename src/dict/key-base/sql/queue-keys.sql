@@ -1,4 +1,4 @@
--- Queues keys of a source, to be looked at again by dict.process_feed_queue.
+-- Queues keys of a source, which dict.process_feed_queue reads again.
 create or replace function dict.queue_keys(of_source text, refs dict.key_ref[], were_missed boolean) returns void
 language sql as $$
   insert into dict.feed_queue (source, participant, key_type, key, missed)

@@ -7,4 +7,4 @@ begin
     raise exception using errcode = state, message = 'the mapping is broken';
   end if;
 end $$;
-comment on function dict.refeed(text, dict.key_ref[]) is 'Reads keys of a source again, whatever its triggers saw.';
+comment on function dict.refeed(text, dict.key_ref[]) is 'Reads keys of a source again, whether its triggers saw a change or not.';

@@ -6,7 +6,7 @@ declare
   released bigint;
 begin
   if coalesce(btrim(by_whom), '') = '' then
-    perform workflow.raise_error('DV_DECISION_UNSIGNED', 'Say who releases the keys: it is kept for the auditor.');
+    perform workflow.raise_error('DV_DECISION_UNSIGNED', 'Say who releases the keys. It is recorded for the auditor.');
   end if;
   if num_nonnulls(release_keys.participant, key_types, release_keys.key, undo_run) = 0 then
     perform workflow.raise_error('DV_RELEASE_UNNAMED', 'Say which keys to release: by participant, key type, key or undo run.');
@@ -20,4 +20,4 @@ begin
   return released;
 end $$;
 comment on function dict.release_keys(text, text, text[], text, uuid) is
-  'Releases held keys, so that the next reconciliation repairs them; returns how many. All that is named must hold; one thing must be named. Errors: DV_DECISION_UNSIGNED, DV_RELEASE_UNNAMED, DV_KEY_TYPE_UNKNOWN.';
+  'Releases held keys, so that the next reconciliation repairs them; returns how many. A key must match all parameters given, and at least one must be given. Errors: DV_DECISION_UNSIGNED, DV_RELEASE_UNNAMED, DV_KEY_TYPE_UNKNOWN.';

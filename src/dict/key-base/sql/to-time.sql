@@ -1,4 +1,4 @@
--- A text as a time; null when it is none.
+-- A text as a time; null if it is not a time.
 create or replace function dict.to_time(value text) returns timestamptz
 language plpgsql stable as $$
 begin

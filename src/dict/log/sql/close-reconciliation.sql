@@ -7,4 +7,4 @@ language sql as $$
   where r.run_id = run and o.run_id = run
 $$;
 comment on function dict.close_reconciliation(uuid, text, text) is
-  'Ends the log row of a reconciliation with its counts and the VSync as it is now.';
+  'Closes the log row of a reconciliation with its counts and the current VSync.';

@@ -19,4 +19,4 @@ language sql as $$
   where r.run_id = run
 $$;
 comment on function dict.count_reconciliation(uuid) is
-  'Counts what is known so far into the log row of a reconciliation: each CID once, however many rounds found it.';
+  'Updates the counts in the log row of a reconciliation with what is known so far: each CID once, even if several rounds found it.';

@@ -3,7 +3,7 @@ language sql stable as $$
   select r.run_id from dict.reconciliations r
   where r.ended_at < workflow.now() - older_than
     and not exists (select from workflow.runs w where w.id = r.run_id and w.closed_at is null)
-    -- What is being undone, and keys that are held because of it, still need it.
+    -- An open undo still needs the reconciliation, and so do keys that are held because of an undo.
     and not exists (
       select from dict.undos u
       where u.run_id = r.run_id and (u.ended_at is null or u.ended_at >= workflow.now() - older_than

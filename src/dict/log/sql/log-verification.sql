@@ -14,4 +14,4 @@ language sql as $$
   returning outcome
 $$;
 comment on function dict.log_verification(uuid, jsonb, timestamptz) is
-  'Writes the log row of a verification: {key type: {result, …}}. Returns its outcome: IN_SYNC, OUT_OF_SYNC or INCOMPLETE.';
+  'Writes the log row of a verification from {key type: {result, …}}. Returns its outcome: IN_SYNC, OUT_OF_SYNC or INCOMPLETE.';

@@ -5,7 +5,7 @@ declare
   asked jsonb;
 begin
   select * into scope from dict.reconciliations where run_id = new.id;
-  -- What the machine ends by itself has ended its row and told Core-Dict in steps of its own.
+  -- A run that reaches a terminal state has closed its row and published its result in steps of its own.
   if not found or scope.ended_at is not null and new.status not in ('CANCELLED', 'TERMINATED', 'POISONED') then
     return null;
   end if;
@@ -18,4 +18,4 @@ begin
   return null;
 end $$;
 comment on function dict.reconciliation_closed() is
-  'Ends the log row of a reconciliation that was cancelled, terminated or poisoned, or failed while saving its log, in the transaction that closed the run.';
+  'Closes the log row of a reconciliation that was cancelled, terminated or poisoned, or that failed while saving its log, in the transaction that closed the run.';

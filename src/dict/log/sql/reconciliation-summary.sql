@@ -10,4 +10,4 @@ language sql stable as $$
   from dict.reconciliations r where run_id = run
 $$;
 comment on function dict.reconciliation_summary(uuid) is
-  'A reconciliation as messages to Core-Dict and the CLI show it; null before it opened.';
+  'A reconciliation as messages to Core-Dict and the CLI show it; null before it was opened.';

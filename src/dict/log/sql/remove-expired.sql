@@ -5,7 +5,7 @@ declare
   removed integer := 0;
   more integer;
 begin
-  -- From the leaves: a reconciliation may have a million rows, and each call stays small.
+  -- Child rows first: a reconciliation may have a million of them, and each call must stay small.
   delete from dict.divergences where (run_id, round, cid) in (
     select run_id, round, cid from dict.divergences where run_id = any (gone) limit most for update skip locked);
   get diagnostics removed = row_count;
@@ -41,4 +41,4 @@ begin
   return removed;
 end $$;
 comment on function dict.remove_expired(interval, integer) is
-  'Removes up to so many rows of verifications, reconciliations and their divergences of this age, in one short transaction; returns how many. Call it until it returns 0. CIDs are never removed (Manual §9).';
+  'Removes up to `most` rows of verifications, reconciliations and their divergences of this age, in one short transaction. Returns how many. Call it until it returns 0. CIDs are never removed (Manual §9).';

@@ -5,9 +5,9 @@ language sql security definer as $$
   values (of_participant, of_policy, of_capacity, of_refill, of_period, least(available, of_capacity), workflow.now())
   on conflict (participant, policy) do update set
     capacity = excluded.capacity, refill_tokens = excluded.refill_tokens, refill_period = excluded.refill_period,
-    -- What DICT says it has left may include calls of ours still under way: never more than we think.
+    -- DICT's number may not include our own calls in progress, so it never raises ours.
     tokens = least(r.tokens, excluded.tokens)
   where overwrite
 $$;
 comment on function dict.seed_rate_limit(text, text, integer, integer, interval, integer, boolean) is
-  'Makes a bucket, or with `overwrite` brings a known one up to what DICT says of it.';
+  'Creates a token bucket, or with `overwrite` updates an existing one to what DICT says.';

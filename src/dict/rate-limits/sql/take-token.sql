@@ -8,7 +8,7 @@ declare
 begin
   select * into r from dict.rate_limits where participant = of_participant and policy = of_policy for update;
   if not found then
-    -- A policy nobody told us about is not limited by us.
+    -- A policy that is not in the table is not limited here.
     taken := true;
     return;
   end if;
@@ -30,4 +30,4 @@ begin
   where participant = of_participant and policy = of_policy;
 end $$;
 comment on function dict.take_token(text, text) is
-  'Takes a token of a bucket, or says when there will be one. Called in a transaction of its own before each call; tokens are not given back.';
+  'Takes a token from a token bucket, or returns when there will be one. Called in a transaction of its own before each call; tokens are not given back.';

@@ -3,4 +3,4 @@ language sql security definer as $$
   select dict.decide_reconciliation(run, 'approve', by_whom, reason, set_hash)
 $$;
 comment on function dict.approve_reconciliation(uuid, text, text, text) is
-  'Approves the frozen set a reconciliation waits with (set_hash: refuse if it is another one). Errors: DV_RUN_NOT_FOUND, DV_RUN_NOT_WAITING, DV_SET_MISMATCH, DV_DECISION_UNSIGNED.';
+  'Approves the frozen set with which a reconciliation waits (set_hash: refuse if the set has another hash). Errors: DV_RUN_NOT_FOUND, DV_RUN_NOT_WAITING, DV_SET_MISMATCH, DV_DECISION_UNSIGNED.';

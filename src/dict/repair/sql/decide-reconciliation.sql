@@ -1,23 +1,24 @@
--- Approves or rejects the frozen set that a reconciliation waits with: sends the signal and keeps who decided and why.
+-- Approves or rejects the frozen set with which a reconciliation waits: sends the signal and records who decided and
+-- why.
 create or replace function dict.decide_reconciliation(run uuid, signal text, by_whom text, reason text, set_hash text) returns void
 language plpgsql security definer as $$
 declare
   frozen text;
 begin
   if coalesce(btrim(by_whom), '') = '' or coalesce(btrim(reason), '') = '' then
-    perform workflow.raise_error('DV_DECISION_UNSIGNED', 'Say who decides and why: both are kept for the auditor.');
+    perform workflow.raise_error('DV_DECISION_UNSIGNED', 'Say who decides and why. Both are recorded for the auditor.');
   end if;
-  -- The lock first, so that the wait and its set stay what is looked at here.
+  -- Locks the run first, so that the wait and its set do not change during these checks.
   perform from workflow.runs where id = run for update;
   if not found then
     perform workflow.raise_error('DV_RUN_NOT_FOUND', format('There is no run %s.', run));
   end if;
   if not workflow.waits_for(run, signal) then
-    perform workflow.raise_error('DV_RUN_NOT_WAITING', format('Run %s does not wait for an approval. `dict-vsync describe` shows what it does.', run));
+    perform workflow.raise_error('DV_RUN_NOT_WAITING', format('Run %s does not wait for an approval. `dict-vsync describe` shows its state.', run));
   end if;
   select r.set_hash into frozen from dict.rounds r where r.run_id = run order by round desc limit 1;
   if set_hash is not null and lower(set_hash) is distinct from frozen then
-    perform workflow.raise_error('DV_SET_MISMATCH', format('The frozen set of run %s is %s, not the one named. Look at it again before deciding.', run, frozen));
+    perform workflow.raise_error('DV_SET_MISMATCH', format('The frozen set of run %s is %s, not the one named. Look at the new set before you decide.', run, frozen));
   end if;
   perform workflow.signal(run, signal, jsonb_build_object('setHash', frozen), by_whom, reason);
 end $$;

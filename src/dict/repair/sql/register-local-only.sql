@@ -6,19 +6,19 @@ declare
   marked text[];
 begin
   if coalesce(btrim(by_whom), '') = '' or coalesce(btrim(reason), '') = '' then
-    perform workflow.raise_error('DV_DECISION_UNSIGNED', 'Say who decides and why: both are kept for the auditor.');
+    perform workflow.raise_error('DV_DECISION_UNSIGNED', 'Say who decides and why. Both are recorded for the auditor.');
   end if;
-  -- The lock first, as in dict.decide_reconciliation.
+  -- Locks the run first, as in dict.decide_reconciliation.
   perform from workflow.runs where id = run for update;
   if not found then
     perform workflow.raise_error('DV_RUN_NOT_FOUND', format('There is no run %s.', run));
   end if;
   if not workflow.waits_for(run, 'approve') then
-    perform workflow.raise_error('DV_RUN_NOT_WAITING', format('Run %s does not wait for an approval. `dict-vsync describe` shows what it does.', run));
+    perform workflow.raise_error('DV_RUN_NOT_WAITING', format('Run %s does not wait for an approval. `dict-vsync describe` shows its state.', run));
   end if;
   select * into strict scope from dict.reconciliations where run_id = run;
   if scope.key_type = 'EVP' then
-    perform workflow.raise_error('DV_REGISTER_EVP', 'DICT makes an EVP''s key itself: one that only the local base has cannot be registered, only removed.');
+    perform workflow.raise_error('DV_REGISTER_EVP', 'DICT generates the key of an EVP itself. An EVP that only the local base has cannot be registered, only removed.');
   end if;
   select max(round) into last_round from dict.rounds where run_id = run;
 
@@ -31,9 +31,9 @@ begin
     returning d.key)
   select coalesce(array_agg(key), '{}') into marked from named;
   if cardinality(marked) = 0 or not coalesce(keys, marked) <@ marked then
-    perform workflow.raise_error('DV_KEY_NOT_IN_SET', format('Not all of these keys are in the frozen set of run %s as keys that only the local base has. Nothing was marked.', run));
+    perform workflow.raise_error('DV_KEY_NOT_IN_SET', format('Not all of these keys are in the frozen set of run %s as local-only keys. Nothing was marked.', run));
   end if;
   return cardinality(marked);
 end $$;
 comment on function dict.register_local_only(uuid, text[], text, text) is
-  'While a reconciliation waits for approval: marks local-only keys of its frozen set (null: all of them) to be registered at DICT instead of removed, once it is approved; returns how many. Errors: DV_RUN_NOT_FOUND, DV_RUN_NOT_WAITING, DV_REGISTER_EVP, DV_KEY_NOT_IN_SET, DV_DECISION_UNSIGNED.';
+  'While a reconciliation waits for approval: marks local-only keys of its frozen set (null: all of them) to be registered at DICT instead of removed, after the approval. Returns how many. Errors: DV_RUN_NOT_FOUND, DV_RUN_NOT_WAITING, DV_REGISTER_EVP, DV_KEY_NOT_IN_SET, DV_DECISION_UNSIGNED.';

@@ -3,4 +3,4 @@ language sql security definer as $$
   select dict.decide_reconciliation(run, 'reject', by_whom, reason, set_hash)
 $$;
 comment on function dict.reject_reconciliation(uuid, text, text, text) is
-  'Rejects the frozen set a reconciliation waits with: nothing is applied and the run ends REJECTED. Errors: as dict.approve_reconciliation.';
+  'Rejects the frozen set with which a reconciliation waits: nothing is applied and the run ends REJECTED. Errors: as dict.approve_reconciliation.';

@@ -12,7 +12,7 @@ begin
     perform workflow.raise_error('DV_RUN_NOT_RECONCILIATION', format('Run %s is of machine %s. Only what a reconciliation changed can be undone.', run, r.machine));
   end if;
   if r.closed_at is null then
-    perform workflow.raise_error('DV_RUN_OPEN', format('Run %s is still open. Wait for its end or cancel it, then undo it.', run));
+    perform workflow.raise_error('DV_RUN_OPEN', format('Run %s is still open. Wait until it ends or cancel it, then undo it.', run));
   end if;
   select id into undo from workflow.runs where workflow_key = 'undo:' || run and closed_at is null;
   if found then
@@ -22,9 +22,9 @@ begin
                  where d.run_id = run and d.decision in ('ADDED', 'CORRECTED', 'REMOVED')
                    and not exists (select from dict.undone u where u.run_id = run and u.key = d.key)) then
     if exists (select from dict.undos u where u.run_id = run) then
-      perform workflow.raise_error('DV_ALREADY_UNDONE', format('Run %s is undone already: dict.undone tells what came of each key.', run));
+      perform workflow.raise_error('DV_ALREADY_UNDONE', format('Run %s is already undone. dict.undone shows the result for each key.', run));
     end if;
-    perform workflow.raise_error('DV_NOTHING_TO_UNDO', format('Run %s has changed no key: there is nothing to undo.', run));
+    perform workflow.raise_error('DV_NOTHING_TO_UNDO', format('Run %s has not changed any key, so there is nothing to undo.', run));
   end if;
   undo := workflow.start_run('undo', 'undo:' || run,
     jsonb_build_object('run', run, 'participant', r.input -> 'participant', 'keyType', r.input -> 'keyType'),
@@ -34,4 +34,4 @@ begin
   return undo;
 end $$;
 comment on function dict.start_undo(uuid, text, text) is
-  'Starts the undo of a closed reconciliation and returns its run id, that of the open one where there is one. In the caller''s transaction. Errors: DV_RUN_NOT_FOUND, DV_RUN_NOT_RECONCILIATION, DV_RUN_OPEN, DV_ALREADY_UNDONE, DV_NOTHING_TO_UNDO, DV_MACHINE_UNKNOWN.';
+  'Starts the undo of a closed reconciliation and returns its run id; if such a run is open, its id. Runs in the caller''s transaction. Errors: DV_RUN_NOT_FOUND, DV_RUN_NOT_RECONCILIATION, DV_RUN_OPEN, DV_ALREADY_UNDONE, DV_NOTHING_TO_UNDO, DV_MACHINE_UNKNOWN.';

@@ -8,11 +8,11 @@ begin
     return null;
   end if;
   if new.closed_at is null then
-    -- Opened again by workflow.retry.
+    -- workflow.retry has opened the run again.
     update dict.undos set ended_at = null, outcome = null where undo_run_id = new.id;
     return null;
   end if;
-  -- Where its last step ended it, that step has published undo.done as well.
+  -- If the run's last step closed the row, that step has published undo.done as well.
   if u.ended_at is null then
     update dict.undos set ended_at = new.closed_at, outcome = new.status where undo_run_id = new.id;
     perform dict.publish_undo_done(new.id, case when new.status in ('FAILED', 'POISONED') then new.error ->> 'code' end);
@@ -20,4 +20,4 @@ begin
   return null;
 end $$;
 comment on function dict.undo_closed() is
-  'Ends the row of an undo that was cancelled, terminated or poisoned, or that failed, and tells Core-Dict, in the transaction that closed the run; opens it with a retry.';
+  'For an undo that was cancelled, terminated or poisoned, or that failed: closes its row and publishes undo.done, in the transaction that closed the run. Opens the row again when the run is retried.';

@@ -6,7 +6,7 @@ declare
   allowed double precision := coalesce(check_deadlines.hours, (select d.hours from dict.sync_deadline d));
   r record;
 begin
-  -- In one order for all callers: each message locks its counter.
+  -- All callers use the same order, because each message locks its counter.
   for r in
     select d.*, s.last_result, s.open_reconciliation, d.counted_from + allowed * interval '1 hour' as due
     from dict.deadlines d join dict.sync_status s using (participant, key_type)
@@ -15,7 +15,7 @@ begin
         where a.participant = d.participant and a.key_type = d.key_type and a.counted_from = d.counted_from)
     order by d.participant, d.key_type
   loop
-    -- Of several callers at once one inserts; the others wait for it, and then have nothing to tell.
+    -- If several callers run simultaneously, one inserts; the others wait for it and then have nothing to publish.
     insert into dict.deadline_alerts (participant, key_type, counted_from, hours, raised_at)
     values (r.participant, r.key_type, r.counted_from, allowed, workflow.now())
     on conflict do nothing;
@@ -37,4 +37,4 @@ begin
   end loop;
 end $$;
 comment on function dict.check_deadlines(double precision) is
-  'Raises sync.deadline_missed, once a breach, for each configured participant and key type without an OK within so many hours (null: dict.sync_deadline); returns what it raised. Called by workers every minute; safe at any moment, by several at once.';
+  'Raises sync.deadline_missed, once for each breach, for each configured participant and key type without an OK within the given hours (null: dict.sync_deadline). Returns what it raised. Workers call it every minute; it is safe at any moment and from several callers simultaneously.';

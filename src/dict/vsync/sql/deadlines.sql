@@ -12,4 +12,4 @@ left join lateral (
 cross join lateral (select coalesce(ok.answered_at, p.configured_at) as counted_from) c
 left join dict.deadline_alerts a on (a.participant, a.key_type, a.counted_from) = (p.participant, t.key_type, c.counted_from);
 comment on view dict.deadlines is
-  'Per configured participant and key type: until when the next OK must come (counted from the last one, or from when the participant was configured), whether that was missed, and when the alert was raised.';
+  'For each configured participant and key type: the time by which the next OK must arrive (counted from the last OK, or from when the participant was configured), whether it was missed, and when the alert was raised.';

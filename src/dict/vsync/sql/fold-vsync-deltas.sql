@@ -3,7 +3,7 @@ language plpgsql security definer as $$
 declare
   folded integer;
 begin
-  -- One at a time: two would lock the same buckets in different orders.
+  -- Only one runs at a time: two would lock the same buckets in different orders.
   if not pg_try_advisory_xact_lock(hashtext('dict-vsync fold')) then
     return 0;
   end if;
@@ -37,4 +37,4 @@ begin
   return folded;
 end $$;
 comment on function dict.fold_vsync_deltas(integer) is
-  'Folds up to `most` deltas, and as many changes of one key, into their buckets and the log; returns how many. Called by workers all the time; safe at any moment.';
+  'Folds up to `most` deltas, and as many changes of single keys, into their buckets and the log. Returns how many. Workers call it all the time; it is safe at any moment.';

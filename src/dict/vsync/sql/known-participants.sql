@@ -1,5 +1,6 @@
 create or replace view dict.known_participants as
--- The buckets are 20,480 rows a participant: stepping from one to the next through the primary key reads one each.
+-- The buckets are 20,480 rows for each participant. Stepping through the primary key reads one row for each
+-- participant.
 with recursive with_keys (participant) as (
   select min(participant) from dict.vsync_buckets
   union all
@@ -12,4 +13,4 @@ union
 select participant from dict.vsync_deltas
 union
 select participant from dict.cid_changes;
-comment on view dict.known_participants is 'The configured participants, and those that ever had keys here.';
+comment on view dict.known_participants is 'The configured participants, and those that ever had keys in the key base.';

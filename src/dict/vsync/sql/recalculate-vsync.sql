@@ -2,10 +2,11 @@ create or replace function dict.recalculate_vsync(of_participant text, of_key_ty
   out entries bigint, out vsync text, out kept_vsync text, out repaired_buckets integer)
 language plpgsql security definer as $$
 begin
-  -- Two at once would both append the difference, and so undo each other.
+  -- Two simultaneous calls would both append the difference, and so cancel each other.
   perform pg_advisory_xact_lock(hashtext('dict-vsync recalculate'), hashtext(of_participant || of_key_type));
-  -- One statement is one snapshot of the entries, the buckets and the deltas. The difference is appended, never
-  -- written over: what commits meanwhile appends its own.
+  -- One statement is one snapshot of the entries, the buckets and the deltas. The difference is appended and the
+  -- buckets
+  -- are not overwritten, because transactions that commit meanwhile append their own deltas.
   with scanned as (
     select dict.bucket(cid) as bucket, count(*) as count, bit_xor(dict.bits(cid)) as xor
     from dict.entries e
@@ -18,7 +19,7 @@ begin
       coalesce(s.xor, repeat('0', 256)::bit(256)) # coalesce(k.xor, repeat('0', 256)::bit(256)) as xor,
       s.count as scanned_count, s.xor as scanned_xor, k.xor as kept_xor
     from scanned s full join kept k using (bucket)),
-  mended as (
+  repaired as (
     insert into dict.vsync_deltas (participant, key_type, bucket, count_change, xor)
     select of_participant, of_key_type, c.bucket, c.count_change, c.xor from compared c
     where c.count_change <> 0 or c.xor <> repeat('0', 256)::bit(256)
@@ -26,7 +27,7 @@ begin
   select coalesce(sum(scanned_count), 0),
     dict.hex(coalesce(bit_xor(scanned_xor), repeat('0', 256)::bit(256))),
     dict.hex(coalesce(bit_xor(kept_xor), repeat('0', 256)::bit(256))),
-    (select count(*) from mended)
+    (select count(*) from repaired)
   into recalculate_vsync.entries, recalculate_vsync.vsync, recalculate_vsync.kept_vsync, recalculate_vsync.repaired_buckets
   from compared;
 
@@ -36,4 +37,4 @@ begin
     scanned_at = excluded.scanned_at, entries = excluded.entries, repaired_buckets = excluded.repaired_buckets;
 end $$;
 comment on function dict.recalculate_vsync(text, text) is
-  'Computes a VSync from the entries in one snapshot and mends the kept one by appending the difference. kept_vsync is what it was before; repaired_buckets tells how many buckets were wrong.';
+  'Computes a VSync from the entries in one snapshot and repairs the kept one by appending the difference. kept_vsync is its value before the repair; repaired_buckets is the number of buckets that were wrong.';

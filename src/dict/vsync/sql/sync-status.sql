@@ -18,4 +18,4 @@ left join lateral (
   where w.workflow_key = dict.reconciliation_key(p.participant, t.key_type) and w.closed_at is null) r on true
 left join dict.deadlines d on (d.participant, d.key_type) = (p.participant, t.key_type);
 comment on view dict.sync_status is
-  'Per participant and key type: DICT''s last answer, the last OK and its age, the open reconciliation; for configured participants the deadline of the next OK (the regulator allows 36 hours) and whether it was missed.';
+  'For each participant and key type: DICT''s last answer, the last OK and its age, and the open reconciliation. For configured participants also the deadline of the next OK (the regulator allows 36 hours) and whether it was missed.';

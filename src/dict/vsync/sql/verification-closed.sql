@@ -3,14 +3,14 @@ language plpgsql security definer as $$
 declare
   found_out jsonb;
 begin
-  -- What the machine ends by itself it has logged and told in steps of its own. Nothing here may fail: it would keep the
-  -- run from ending.
+  -- A run that reaches a terminal state has logged and published its result in steps of its own. Nothing here may fail,
+  -- because an error would keep the run from closing.
   if exists (select from workflow.states s where (s.machine, s.version, s.state) = (new.machine, new.machine_version, new.state)
              and s.kind = 'terminal')
      or new.input ->> 'participant' is null or jsonb_typeof(new.input -> 'keyTypes') is distinct from 'array' then
     return null;
   end if;
-  -- What it knows; a key type that it did not come to is not known to be in sync.
+  -- The results so far. A key type that was not reached is not known to be in sync.
   select coalesce(jsonb_object_agg(t, coalesce(new.context -> 'results' -> t, jsonb_build_object('result', 'ERROR', 'code',
       case when new.status in ('CANCELLED', 'TERMINATED') then 'DV_RUN_CANCELLED'
            else coalesce(new.error ->> 'code', 'DV_UNEXPECTED') end))), '{}')
@@ -20,4 +20,4 @@ begin
   return null;
 end $$;
 comment on function dict.verification_closed() is
-  'Logs a verification that was cancelled, terminated or poisoned, or that failed before its summary, and tells Core-Dict what it knows, in the transaction that closed the run.';
+  'For a verification that was cancelled, terminated or poisoned, or that failed before its summary: logs it and publishes its results so far, in the transaction that closed the run.';

@@ -7,4 +7,4 @@ create or replace view dict.vsync_parts as
   union all
   select participant, key_type, dict.bucket(new_cid), 1, dict.bits(new_cid)::bit(256) from dict.cid_changes where new_cid is not null;
 comment on view dict.vsync_parts is
-  'Buckets, and the deltas and changes not yet folded: one statement over it is one snapshot of all.';
+  'The buckets, and the deltas and changes that are not folded yet. One statement on this view sees one snapshot of them all.';

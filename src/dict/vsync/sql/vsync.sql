@@ -4,4 +4,4 @@ language sql stable security definer as $$
   from dict.vsync_parts where participant = of_participant and key_type = of_key_type
 $$;
 comment on function dict.vsync(text, text) is
-  'The VSync of a participant and key type (64 hex digits; the empty set is 64 zeros) and how many entries it covers. About a millisecond at any number of keys.';
+  'The VSync of a participant and key type (64 hex digits; the empty set is 64 zeros) and how many entries it covers. Takes about a millisecond with any number of keys.';

@@ -6,4 +6,4 @@ cross join unnest(dict.key_types()) as t (key_type)
 cross join lateral dict.vsync(p.participant, t.key_type) v
 left join dict.vsync_scans s on s.participant = p.participant and s.key_type = t.key_type;
 comment on view dict.vsyncs is
-  'The five VSyncs of each participant, the number of entries, their last full scan, and whether they lack keys of a connected table.';
+  'The five VSyncs of each participant, the number of entries, the last full scan, and whether keys of a connected table are missing.';

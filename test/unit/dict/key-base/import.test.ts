@@ -139,7 +139,7 @@ test('a key given twice is refused with both places, even when one of them chang
   const twice = [entries[3]!, entries[4]!, { ...entries[3]!, name: 'João Renomeado' }];
   const failing = importEntries(database.pool, twice);
   await expect(failing).rejects.toMatchObject({ code: 'DV_KEY_TWICE' });
-  await expect(failing).rejects.toThrow('Line 3 gives the key of line 1 again');
+  await expect(failing).rejects.toThrow('Line 3 has the same key as line 1');
   expect(await stored(database.pool)).toEqual(before);
 });
 

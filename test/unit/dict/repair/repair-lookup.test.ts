@@ -148,7 +148,7 @@ test('what DICT says becomes a finding: the entry, 404, or why it cannot be used
 
   const asEvp = await lookUp(database.pool, bridge, { ...scope, keyType: 'EVP' }, [otherType!], CALL);
   expect(asEvp.findings).toMatchObject([
-    { says: 'REFUSED', why: 'the entry DICT sent belongs to another participant or key type' },
+    { says: 'REFUSED', why: 'the entry from DICT belongs to another participant or key type' },
   ]);
 });
 

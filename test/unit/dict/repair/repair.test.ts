@@ -159,7 +159,7 @@ test('an entry with another CID than asked for is refused, and its key is not re
   const byKey = new Map((await divergences()).map((row) => [`${row.key} ${row.side}`, row]));
   expect(byKey.get(`${entry.key} DICT_ONLY`)).toMatchObject({
     decision: 'REFUSED',
-    why: 'the entry DICT sent has another CID',
+    why: 'the entry from DICT has another CID',
     after: null,
   });
   const local = byKey.get(`${entry.key} LOCAL_ONLY`);
