@@ -2,7 +2,7 @@ import { roundActivity } from '../src/workflows/define-activity.ts';
 import { NO_RECENT_ADDITIONS, readRecentDictAdditions } from '../src/dict/repair/recent-dict-additions.ts';
 import { lookUp, pendingDivergences } from '../src/dict/repair/repair-lookup.ts';
 import { registerPlanned } from '../src/dict/repair/registration.ts';
-import { applyFindings } from '../src/dict/repair/repair.ts';
+import { applyFindings } from '../src/dict/repair/repair-policy.ts';
 import { publishChanges } from '../src/notify/index.ts';
 
 /** CIDs looked up and applied in a step. Each step is a transaction of its own; none of them runs long. */

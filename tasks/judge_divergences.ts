@@ -2,6 +2,7 @@ import { roundActivity } from '../src/workflows/define-activity.ts';
 import type { CidSetEvent } from '../src/bridge/index.ts';
 import { readEventLog } from '../src/dict/event-log/event-log.ts';
 import { judgeHeld } from '../src/dict/key-base/held-keys.ts';
+import { needsApproval } from '../src/dict/log/approval-threshold.ts';
 import { noteThreshold } from '../src/dict/log/divergence-report.ts';
 import { judgeRound } from '../src/dict/repair/in-flight.ts';
 import { freezeRound } from '../src/dict/log/reconciliation-log.ts';
@@ -41,9 +42,13 @@ export default roundActivity<'nothing' | 'apply' | 'ask'>(
       await keepPlans(tx, run.id, round);
       const frozen = await freezeRound(tx, run.id, round);
       await noteThreshold(tx, run.id, round, settings.MANUAL_APPROVAL_THRESHOLD);
-      const needsApproval = frozen.found > settings.MANUAL_APPROVAL_THRESHOLD && frozen.unapproved > 0;
       log.info({ held, inFlight, ...frozen }, 'judged the divergences');
-      const outcome = frozen.pending === 0 ? 'nothing' : needsApproval ? 'ask' : 'apply';
+      const outcome =
+        frozen.pending === 0
+          ? 'nothing'
+          : needsApproval(frozen, settings.MANUAL_APPROVAL_THRESHOLD)
+            ? 'ask'
+            : 'apply';
       return { outcome, detail: { round, held, inFlight, eventLog, ...frozen } };
     };
   },

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 // Not from 'commander': beside the peers' packages that is another version.
 import { Command } from '../../src/cli/program.ts';
-import { thisMachine } from './machine.ts';
+import { thisMachine } from './hardware.ts';
 import type { BenchDatabase } from './postgres.ts';
 import { printReport, type Report } from './report.ts';
 import type { Row } from './rows.ts';

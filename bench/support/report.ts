@@ -1,5 +1,5 @@
 import { fields, formatCount, table } from '../../src/cli/output/format.ts';
-import type { Machine } from './machine.ts';
+import type { Machine } from './hardware.ts';
 import type { Row, Unit } from './rows.ts';
 
 /** A benchmark's JSON document. */

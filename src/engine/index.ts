@@ -36,7 +36,7 @@ export {
   startRunIn,
   startRuns,
 } from './runs.ts';
-export { CATCH_UP_MS, fireDueTicks, registerSchedules, type TickHandler } from './schedule.ts';
+export { CATCH_UP_MS, fireDueTicks, registerSchedules, type TickHandler } from './cron-schedule.ts';
 export { storeMachines } from './store-machines.ts';
 export { inTransaction } from './transaction.ts';
 export { typedActivity, type StoredJson, type TypedActivity, type TypedStep } from './typed-activity.ts';

@@ -17,7 +17,7 @@ import { keepRunning } from './keep-running.ts';
 import { startHeartbeat } from './heartbeat.ts';
 import { BEAT_MS, POLL_MS, QUERY_TIMEOUT_MS, SILENCE_MS, SWEEP_MS } from './lease.ts';
 import { followClaims, type RecoveryOptions, sweep } from './recovery.ts';
-import { fireDueTicks, registerSchedules, type TickHandler } from './schedule.ts';
+import { fireDueTicks, registerSchedules, type TickHandler } from './cron-schedule.ts';
 import { storeMachines } from './store-machines.ts';
 
 export interface WorkerOptions<S> extends Omit<ExecutorOptions<S>, 'workerId' | 'pool'>, RecoveryOptions {

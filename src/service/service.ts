@@ -8,7 +8,7 @@ import { cutConnections } from '../database/pool.ts';
 import { processFeedQueue } from '../dict/key-base/connected-tables.ts';
 import { checkDeadlines, configureDeadline } from '../dict/vsync/deadline.ts';
 import { limitedBridge, seedRateLimits } from '../dict/rate-limits/rate-limits.ts';
-import { removeExpired, type RetentionAges } from '../dict/log/run-retention.ts';
+import { removeExpired, type RetentionAges } from '../dict/log/retention.ts';
 import { configureParticipants, FOLD_EVERY_MS, foldDeltas } from '../dict/vsync/vsync-store.ts';
 import {
   type AttemptReport,

@@ -145,7 +145,7 @@ const COVERED: Record<string, Record<string, readonly [file: string, ...names: s
       ],
     ],
     '404 for a listed CID: superseded, the events are read again': [
-      ['test/unit/dict/repair/repair.test.ts', 'DICT no longer has the CID: superseded'],
+      ['test/unit/dict/repair/repair-policy.test.ts', 'DICT no longer has the CID: superseded'],
       [
         'test/unit/dict/repair/recent-dict-additions.test.ts',
         'is not removed when its DICT half is superseded',
@@ -169,13 +169,13 @@ const COVERED: Record<string, Record<string, readonly [file: string, ...names: s
   'who is right, and what is corrected': {
     'in DICT, not local: added exactly as DICT has it, its CID recomputed': [
       [
-        'test/unit/dict/repair/repair.test.ts',
+        'test/unit/dict/repair/repair-policy.test.ts',
         'in DICT, not local: added exactly as DICT has it',
         'an entry with another CID than asked for is refused',
       ],
     ],
     'local, not in DICT: removed': [
-      ['test/unit/dict/repair/repair.test.ts', 'local, not in DICT: removed softly'],
+      ['test/unit/dict/repair/repair-policy.test.ts', 'local, not in DICT: removed softly'],
     ],
     'the exception of §3.3: registered at DICT by a person’s decision, never an EVP': [
       ['test/system/undo/register.test.ts', 'is registered at DICT as it is here', 'for an EVP'],
@@ -185,7 +185,7 @@ const COVERED: Record<string, Record<string, readonly [file: string, ...names: s
       ['test/system/deadline/deadline.test.ts', 'an OK is good for 36 hours, to the second'],
     ],
     'in both with other values: two divergences, one change': [
-      ['test/unit/dict/repair/repair.test.ts', 'corrected, both CIDs decided as one change'],
+      ['test/unit/dict/repair/repair-policy.test.ts', 'corrected, both CIDs decided as one change'],
     ],
     'after correcting, the VSync is computed again from the local base; still NOK means start over': [
       ['test/system/e2e/rounds.test.ts', 'once, for something new in DICT', 'always, though nothing differs'],

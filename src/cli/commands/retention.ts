@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { countExpired, removeExpired } from '../../dict/log/run-retention.ts';
+import { countExpired, removeExpired } from '../../dict/log/retention.ts';
 import { printAnswer } from '../output/print.ts';
 import { command, type CommonOptions } from '../command-options.ts';
 import { withDatabase } from '../with-database.ts';

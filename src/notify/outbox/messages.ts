@@ -1,7 +1,7 @@
 import type { DivergenceSummary } from '../../dict/log/divergence-report.ts';
 import type { KeyType } from '../../dict/entry/key-type.ts';
 import type { QuarantinedCid, ReconciliationSummary } from '../../dict/log/reconciliation-log.ts';
-import type { AppliedChange } from '../../dict/repair/repair.ts';
+import type { AppliedChange } from '../../dict/repair/repair-policy.ts';
 import type { UndoneKey, UndoSummary } from '../../dict/repair/undo.ts';
 
 /** What a verification found for one key type. */

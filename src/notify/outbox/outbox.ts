@@ -1,7 +1,7 @@
 import { one } from '../../errors/rows.ts';
 import type { Transaction } from '../../engine/index.ts';
 import type { KeyType } from '../../dict/entry/key-type.ts';
-import type { AppliedChange } from '../../dict/repair/repair.ts';
+import type { AppliedChange } from '../../dict/repair/repair-policy.ts';
 import type { UndoneKey } from '../../dict/repair/undo.ts';
 import type { Message } from './messages.ts';
 import { toPages } from './paging.ts';

@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, readdir, rm, utimes } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
-import { countExpired, removeExpired } from '../../../src/dict/log/run-retention.ts';
+import { countExpired, removeExpired } from '../../../src/dict/log/retention.ts';
 import { startRun, storeMachines } from '../../../src/engine/index.ts';
 import { machines } from '../../../src/workflows/index.ts';
 import { removeLeftFiles } from '../../../src/service/temp-files.ts';
@@ -115,7 +115,7 @@ describe('closed runs', () => {
     for (let n = 0; n < 7; n += 1) await closedRun(`run ${n}`);
     await pass(91);
     const removed = await Promise.all(
-      [1, 2, 3].map(async () => query(`select workflow.remove_expired('90 days', 2) as n`)),
+      [1, 2, 3].map(async () => query(`select workflow.remove_expired_runs('90 days', 2) as n`)),
     );
     for (const [row] of removed) expect((row as { n: number }).n).toBeLessThanOrEqual(2);
     const rest = 7 - removed.reduce((sum, [row]) => sum + (row as { n: number }).n, 0);
@@ -183,7 +183,7 @@ describe('what an auditor asks for', () => {
     });
     await query(`update dict.held_keys set released_at = workflow.now(), released_by = 'Ana'`);
     expect(await countExpired(database.pool, years)).toMatchObject({ reconciliations: 2, divergences: 4 });
-    expect(await query(`select dict.remove_expired('730 days', 3) as n`)).toEqual([{ n: 3 }]);
+    expect(await query(`select dict.remove_expired_audit('730 days', 3) as n`)).toEqual([{ n: 3 }]);
     expect(await count('dict.reconciliations')).toBe(3);
     await removeExpired(database.pool, years);
     expect(await query('select key_type from dict.reconciliations')).toEqual([{ key_type: 'EVP' }]);

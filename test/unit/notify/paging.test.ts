@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import fc from 'fast-check';
 import { beforeEach, describe, expect, test } from 'vitest';
-import type { AppliedChange } from '../../../src/dict/repair/repair.ts';
+import type { AppliedChange } from '../../../src/dict/repair/repair-policy.ts';
 import { inTransaction } from '../../../src/engine/index.ts';
 import { postgresTransport, publishChanges, readPublished, relayOutbox } from '../../../src/notify/index.ts';
 import { BODY_BYTES, PAGE_CHANGES, toPages } from '../../../src/notify/outbox/paging.ts';

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { Entry } from '../../../../src/dict/entry/entry.ts';
 import { useTestDatabase } from '../../../support/database.ts';
 import { ISPB, insert, keys, stored } from '../entry/entries.ts';
-import { KEY_TYPE, beginRound, hex } from '../repair/repair-support.ts';
+import { KEY_TYPE, beginRound, hex } from './repair-support.ts';
 
 const database = useTestDatabase();
 const [entry, second, third] = keys(KEY_TYPE, 3) as [Entry, Entry, Entry];

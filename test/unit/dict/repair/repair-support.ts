@@ -19,7 +19,7 @@ import {
   pendingDivergences,
   type Finding,
 } from '../../../../src/dict/repair/repair-lookup.ts';
-import { applyFindings, type AppliedChange } from '../../../../src/dict/repair/repair.ts';
+import { applyFindings, type AppliedChange } from '../../../../src/dict/repair/repair-policy.ts';
 import { inTransaction } from '../../../../src/engine/index.ts';
 import type { SimulatedDict } from '../../../../src/simulator/index.ts';
 import { CALL, bridgeWithDict } from '../../bridge/support.ts';

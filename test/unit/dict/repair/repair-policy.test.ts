@@ -6,7 +6,7 @@ import {
   countReconciliation,
   readReconciliation,
 } from '../../../../src/dict/log/reconciliation-log.ts';
-import { applyFindings } from '../../../../src/dict/repair/repair.ts';
+import { applyFindings } from '../../../../src/dict/repair/repair-policy.ts';
 import { readVSync } from '../../../../src/dict/vsync/vsync-store.ts';
 import { inTransaction } from '../../../../src/engine/index.ts';
 import { damage } from '../../../../src/simulator/index.ts';

@@ -1,4 +1,4 @@
-create or replace function dict.remove_expired(older_than interval, most integer default 1000) returns integer
+create or replace function dict.remove_expired_audit(older_than interval, most integer default 1000) returns integer
 language plpgsql security definer as $$
 declare
   gone uuid[] := array(select dict.expired_reconciliations(older_than) limit most);
@@ -40,5 +40,5 @@ begin
   end if;
   return removed;
 end $$;
-comment on function dict.remove_expired(interval, integer) is
+comment on function dict.remove_expired_audit(interval, integer) is
   'Removes up to `most` rows of verifications, reconciliations and their divergences of this age, in one short transaction. Returns how many. Call it until it returns 0. CIDs are never removed (Manual §9).';

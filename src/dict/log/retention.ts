@@ -32,8 +32,8 @@ export async function removeExpired(
 ): Promise<number> {
   const until = performance.now() + limitMs;
   const kinds: [number, string][] = [
-    [ages.runDays, `select workflow.remove_expired(${AGE}) as removed`],
-    [ages.auditDays, `select dict.remove_expired(${AGE}) as removed`],
+    [ages.runDays, `select workflow.remove_expired_runs(${AGE}) as removed`],
+    [ages.auditDays, `select dict.remove_expired_audit(${AGE}) as removed`],
   ];
   let total = 0;
   for (const [days, sql] of kinds) {

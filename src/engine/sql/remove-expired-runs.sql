@@ -1,4 +1,4 @@
-create or replace function workflow.remove_expired(older_than interval, most integer default 100) returns integer
+create or replace function workflow.remove_expired_runs(older_than interval, most integer default 100) returns integer
 language plpgsql security definer as $$
 declare
   graphile text := (select value from workflow.settings where name = 'graphile_worker_schema');
@@ -25,5 +25,5 @@ begin
        limit $1))', graphile) into more using most;
   return removed + more;
 end $$;
-comment on function workflow.remove_expired(interval, integer) is
+comment on function workflow.remove_expired_runs(interval, integer) is
   'Removes up to so many closed runs of this age (with history and signals) and so many ticks of schedules, in one short transaction; returns how many rows. Call it until it returns 0.';
