@@ -46,8 +46,8 @@ export function connectionError(error: unknown, url: string): DvError {
 /** Host, port and name of a database for a message, without user, password and parameters. */
 export function describeDatabase(url: string): string {
   const parsed = URL.parse(url);
-  // An "@" after the host means that a password contains a "/" that was not encoded. What looks like the database's name
-  // is then the rest of the password.
+  // An "@" after the host means that a password contains a "/" that was not encoded. What looks like the database's
+  // name is then the rest of the password.
   if (parsed === null || parsed.pathname.includes('@')) return 'the given URL';
   const host = parsed.host === '' ? (parsed.searchParams.get('host') ?? 'localhost') : parsed.host;
   return `${host}${parsed.pathname}`;

@@ -9,7 +9,8 @@ export interface PoolOptions {
   applicationName?: string;
   /**
    * Server-side limits, in ms: a statement that runs longer, or waits longer for a lock, is cancelled. Default: the
-   * limits of the role or the server. They are set once per session, so not for connections through a transaction pooler.
+   * limits of the role or the server. They are set once per session, so not for connections through a transaction
+   * pooler.
    */
   limits?: { statementMs: number; lockMs: number };
   /** A query without an answer after this time fails, and its connection is closed. Default: no limit. */
@@ -47,7 +48,8 @@ export function createPool(url: string, options: PoolOptions = {}): pg.Pool {
     sockets.set(pool, open);
     const { onError } = options;
     pool.on('error', (error) => onError?.(error));
-    // While a connection is in use, its loss makes the running query fail. Without a listener the process would end too.
+    // While a connection is in use, its loss makes the running query fail. Without a listener the process would end
+    // too.
     pool.on('connect', (client) => client.on('error', () => undefined));
     return pool;
   } catch (error) {

@@ -41,8 +41,8 @@ export async function findBinaries(): Promise<PostgresBinaries> {
 
 /**
  * The user that Postgres runs as if we are root, because it refuses to run as root: the owner of the data if they exist
- * already, otherwise an unprivileged user that every system has. Undefined if we are not root: Postgres then runs as our
- * own user.
+ * already, otherwise an unprivileged user that every system has. Undefined if we are not root: Postgres then runs as
+ * our own user.
  */
 export async function serverAccount(dataDirectory: string): Promise<Account | undefined> {
   if (process.getuid?.() !== 0) return undefined;

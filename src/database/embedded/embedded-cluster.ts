@@ -128,8 +128,8 @@ async function initialise(cluster: Cluster, passwordFile: string): Promise<void>
 /** Starts the server on a free port without waiting until it is ready. */
 export async function launchServer(cluster: Cluster): Promise<ChildProcess> {
   const { directory, settings } = cluster;
-  // A server that was killed leaves this file behind. Another program may have its process id by now, and Postgres would
-  // take that program for a running server.
+  // A server that was killed leaves this file behind. Another program may have its process id by now, and Postgres
+  // would take that program for a running server.
   await rm(join(dataOf(directory), 'postmaster.pid'), { force: true });
   const { postgres } = await reachable(cluster);
   const port = await freePort();
@@ -147,8 +147,9 @@ export async function launchServer(cluster: Cluster): Promise<ChildProcess> {
 }
 
 /**
- * Starts a program of Postgres detached, with its output in the log. If we are root on Linux, the program gets its files
- * as open descriptors and reaches them through /proc/self/fd, so that it need not enter the directories above them.
+ * Starts a program of Postgres detached, with its output in the log. If we are root on Linux, the program gets its
+ * files as open descriptors and reaches them through /proc/self/fd, so that it need not enter the directories above
+ * them.
  */
 async function run(
   { directory, account }: Cluster,

@@ -4,9 +4,9 @@ import { DatabaseSync } from 'node:sqlite';
 const SQLITE_BUSY = 5;
 
 /**
- * A lock between processes. The kernel releases it when its process dies, also by kill -9. Node has no file locks of its
- * own, but SQLite has: a read transaction is a shared lock, and an exclusive transaction is an exclusive lock. The file
- * stays empty.
+ * A lock between processes. The kernel releases it when its process dies, also by kill -9. Node has no file locks of
+ * its own, but SQLite has: a read transaction is a shared lock, and an exclusive transaction is an exclusive lock. The
+ * file stays empty.
  */
 export class FileLock {
   readonly #database: DatabaseSync;

@@ -68,9 +68,9 @@ async function appliedNumber(client: pg.Client): Promise<number> {
 }
 
 /**
- * Creates the functions that the migrations' tables and triggers name and that the database does not have yet: a default
- * or a trigger can only be created if its function exists. Existing functions stay unchanged until `applyFunctions`. Runs
- * in the caller's transaction.
+ * Creates the functions that the migrations' tables and triggers name and that the database does not have yet: a
+ * default or a trigger can only be created if its function exists. Existing functions stay unchanged until
+ * `applyFunctions`. Runs in the caller's transaction.
  */
 export async function createFunctionsForTables(
   client: pg.Client,
@@ -110,7 +110,9 @@ export async function applyFunctions(client: pg.Client, { number, definitions }:
   );
 }
 
-/** First the functions whose body is text, then those with a parsed body and the views, each after all that it names. */
+/**
+ * First the functions whose body is text, then those with a parsed body and the views, each after all that it names.
+ */
 export function inOrder(definitions: readonly Definition[]): Definition[] {
   const early = ({ kind, text }: Definition) => kind === 'function' && /\bas \$\$/.test(text);
   const ordered = definitions.filter(early);
@@ -142,8 +144,8 @@ export async function missingFunctions(client: pg.Client, { definitions }: Funct
 /**
  * One rule for all functions, whoever's rights they run with: they find names only in these schemas, and last in the
  * session's temporary schema. If that schema is not named, it is searched first, and a temporary domain could take the
- * place of a type. Parsed bodies are excluded: they are already bound to what they name, and a search_path would prevent
- * inlining.
+ * place of a type. Parsed bodies are excluded: they are already bound to what they name, and a search_path would
+ * prevent inlining.
  */
 const PATHS = `
   do $$
@@ -160,8 +162,8 @@ const PATHS = `
   end $$`;
 
 /**
- * Only the owner may call functions that run with the owner's rights or that change something, until they are granted to
- * other roles. The two functions named last are excluded because the views call them with the reader's rights.
+ * Only the owner may call functions that run with the owner's rights or that change something, until they are granted
+ * to other roles. The two functions named last are excluded because the views call them with the reader's rights.
  */
 const RIGHTS = `
   do $$

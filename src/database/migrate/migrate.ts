@@ -43,10 +43,10 @@ export interface MigrateResult {
 }
 
 /**
- * Brings a database up to date: first Graphile Worker's own migrations, then in one transaction our migrations, functions
- * and views, then the setting in which the SQL functions find the schema of Graphile Worker. Processes that call it
- * simultaneously wait for each other, and all succeed. If there is nothing to do, it writes nothing and needs no right
- * to write.
+ * Brings a database up to date: first Graphile Worker's own migrations, then in one transaction our migrations,
+ * functions and views, then the setting in which the SQL functions find the schema of Graphile Worker. Processes that
+ * call it simultaneously wait for each other, and all succeed. If there is nothing to do, it writes nothing and needs
+ * no right to write.
  * Errors: DV_DATABASE_UNREACHABLE, DV_DATABASE_URL_INVALID, DV_DATABASE_FORBIDDEN, DV_POSTGRES_TOO_OLD,
  * DV_DATABASE_NOT_UTF8, DV_DATABASE_NEWER, DV_MIGRATION_EDITED, DV_MIGRATION_ORDER, DV_MIGRATION_FAILED.
  */
@@ -158,7 +158,8 @@ async function migrateGraphileWorker(
   signal: AbortSignal | undefined,
 ): Promise<void> {
   const exitCode = process.exitCode;
-  // Graphile Worker's own pool has no error listener while it ends. A connection that breaks then would end the process.
+  // Graphile Worker's own pool has no error listener while it ends. A connection that breaks then would end the
+  // process.
   const pgPool = createPool(connectionString, { max: 1, applicationName: 'dict-vsync migrate' });
   const cut = () => {
     cutConnections(pgPool);
