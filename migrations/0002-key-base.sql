@@ -110,7 +110,7 @@ create table dict.cid_changes (
 -- The only index. For each divergence we look up whether its CID was ever here.
 create index cid_changes_cid on dict.cid_changes (cid) where cid is not null;
 comment on table dict.cid_changes is
-  'What statements that changed a single key did: the old CID (null if there was none) and the new CID (null if there is none). Writers only append. dict.fold_vsync_deltas folds the rows; until then they are part of dict.vsync_parts and dict.cid_log.';
+  'What statements that changed a single key did: the old CID (null if the key did not exist) and the new CID (null if the key was removed). Writers only append. dict.fold_vsync_deltas folds the rows; until then they are part of dict.vsync_parts and dict.cid_log.';
 
 -- VSyncs: appended deltas, folded into buckets ------------------------------------------------------------------------
 
