@@ -66,7 +66,9 @@ function loggedError(error: unknown): unknown {
   };
 }
 
-/** A log call without a message makes pino use the error's message. This prevents that for errors that are not ours. */
+/**
+ * Without a message in the call pino logs the error's message. Errors that are not our own are logged with their name.
+ */
 function withoutForeignText(this: Logger, args: Parameters<LogFn>, log: LogFn): void {
   const first: unknown = args[0];
   const error = first instanceof Error ? first : (first as { err?: unknown } | undefined)?.err;

@@ -40,7 +40,7 @@ export async function isUpToDate(client: pg.Client, files: readonly MigrationFil
 
 /**
  * Applies the migrations that are not applied yet, with their records, in the caller's transaction on this connection.
- * Returns their names. The caller must create the schemas before and must prevent that two callers run simultaneously.
+ * Returns their names. The caller must create the schemas before and ensure that nobody else migrates simultaneously.
  * Errors: DV_DATABASE_NEWER, DV_MIGRATION_EDITED, DV_MIGRATION_ORDER, and those of Postgres.
  */
 export async function applyOurMigrations(

@@ -63,7 +63,7 @@ begin
   if target is null then
     update workflow.runs set
       attempt = 0, polls = polls + 1, wake_at = wake, claimed_by = null, claimed_at = null,
-      -- A loop that makes progress gets a new hour for waits that DICT asks for (see fail_step).
+      -- A loop that makes progress gets a new hour of rate-limited waits without using up attempts (see fail_step).
       entered_at = case when s.kind = 'loop' then n else entered_at end
     where id = r.id returning * into r;
   else

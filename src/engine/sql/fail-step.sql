@@ -17,7 +17,7 @@ begin
   select * into s from workflow.states
   where machine = r.machine and version = r.machine_version and state = r.state;
 
-  -- DICT asking us to wait is not a failure. For at most one hour in a state it uses up no attempt.
+  -- Being asked to wait (rate_limited) is not a failure. For at most one hour in a state it uses up no attempt.
   if class = 'rate_limited' and n < r.entered_at + interval '1 hour' then
     uses_attempt := false;
     pause := greatest(coalesce(retry_at - n, s.max_interval), '10 milliseconds') * (1 + random() * 0.1);

@@ -15,7 +15,7 @@ begin
     limit most for update skip locked);
   get diagnostics more = row_count;
   removed := removed + more;
-  -- Our jobs that Graphile Worker gave up and that have no key any more. They do no harm, but Graphile Worker never
+  -- Our jobs that Graphile Worker gave up and that no longer have a key. They do no harm, but Graphile Worker never
   -- removes them.
   execute format(
     'select count(*)::integer from %I.complete_jobs(array(
