@@ -1,5 +1,5 @@
 -- The workflow engine's tables: machines, runs, history, signals, workers, schedules. It knows nothing of Pix.
--- A run is a row; its next step is a Graphile Worker job in the same database; its past is append-only.
+-- A run is a row. Its next step is a Graphile Worker job in the same database. Its history is append-only.
 -- The functions are in src/engine/sql, one file each.
 
 create table workflow.settings (
@@ -7,19 +7,21 @@ create table workflow.settings (
   value text not null
 );
 comment on table workflow.settings is
-  'What the SQL side must know of the installation: graphile_worker_schema, the schema of Graphile Worker.';
+  'What the SQL functions must know about the installation: graphile_worker_schema, the schema of Graphile Worker.';
 insert into workflow.settings values ('graphile_worker_schema', 'graphile_worker');
 
 -- Time ----------------------------------------------------------------------------------------------------------------
+
 
 create table workflow.clock (
   one_row   boolean primary key default true check (one_row),
   offset_by interval not null default '0'
 );
-comment on table workflow.clock is 'How far workflow.now() stands from the real clock. 0 outside tests.';
+comment on table workflow.clock is 'How far workflow.now() differs from the real clock. 0 outside tests.';
 insert into workflow.clock default values;
 
 -- Machines ------------------------------------------------------------------------------------------------------------
+
 
 create table workflow.machines (
   name              text not null,
@@ -30,7 +32,7 @@ create table workflow.machines (
   primary key (name, version)
 );
 comment on table workflow.machines is
-  'Each machine in each version that a run ever began with. Written when the program starts; a changed machine is a new version.';
+  'Each machine in each version that a program has started with. Written when the program starts; a changed machine is a new version.';
 
 create table workflow.states (
   machine          text not null,
@@ -38,22 +40,22 @@ create table workflow.states (
   state            text not null,
   kind             text not null check (kind in ('activity', 'loop', 'poll', 'wait', 'spawn', 'terminal')),
   task             text,
-  -- Retry policy: attempt n+1 comes initial_interval × backoff^(n-1), at most max_interval, after attempt n failed.
+  -- Retry policy: attempt n+1 begins initial_interval × backoff^(n-1), at most max_interval, after attempt n failed.
   max_attempts     integer not null default 5 check (max_attempts > 0),
   initial_interval interval not null default '1 second',
   backoff          double precision not null default 2 check (backoff >= 1),
   max_interval     interval not null default '30 seconds',
   start_to_close   interval not null default '5 minutes',
-  -- Polling: the n-th repetition comes poll_initial × poll_backoff^n, at most poll_max, later.
+  -- Polling: the delay before the n-th repetition is poll_initial × poll_backoff^n, at most poll_max.
   poll_initial     interval,
   poll_backoff     double precision check (poll_backoff >= 1),
   poll_max         interval,
-  -- From entering a poll or wait state to its outcome `timeout`. Null: no limit.
+  -- The time from entering a poll or wait state to its outcome `timeout`. Null: no limit.
   deadline         interval,
-  -- A wait state: the signals it takes (each is an outcome), and whether the end of all children is one.
+  -- A wait state: the signals that it accepts (each is an outcome), and whether the end of all children is an outcome.
   signals          text[] not null default '{}',
   awaits_children  boolean not null default false,
-  -- A terminal state: the status the run closes with.
+  -- A terminal state: the status with which the run closes.
   closes_as        text,
   primary key (machine, version, state),
   foreign key (machine, version) references workflow.machines (name, version) on delete cascade,
@@ -79,11 +81,12 @@ create table workflow.transitions (
   foreign key (machine, version, next_state) references workflow.states (machine, version, state) on delete cascade
 );
 comment on table workflow.transitions is
-  'Where each outcome of a state leads. The outcome `failure` is taken when the attempts are used up or an error is not retryable; a state without it fails the run.';
+  'Where each outcome of a state leads. The outcome `failure` is taken when the attempts are used up or an error is not retryable. If the state has no such outcome, the run closes FAILED.';
 
 -- Runs ----------------------------------------------------------------------------------------------------------------
 
--- Its rows change every few seconds: autovacuum takes dead ones away by the thousand, not by the fifth of the table.
+
+-- Its rows change every few seconds, so autovacuum must run much earlier than its default, 20% of the table.
 create table workflow.runs (
   id                  uuid primary key default workflow.uuidv7(),
   machine             text not null,
@@ -122,18 +125,19 @@ create table workflow.runs (
   check ((closed_at is null) = (status in ('PENDING', 'RUNNING', 'WAITING'))),
   check (closed_at is null or (claimed_by is null and wake_at is null))
 ) with (
-  -- A step writes no indexed column of its run while the same worker goes on: with room on its page no index is touched.
+  -- As long as the same worker continues a run, its steps write no indexed column. With room on the page such an update
+  -- touches no index.
   fillfactor = 50,
   autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 500, autovacuum_analyze_scale_factor = 0.05);
-comment on table workflow.runs is 'One run of a machine. See workflow.runs_view for reading.';
-comment on column workflow.runs.workflow_key is 'What the run is about; unique among open runs, so that starting twice is starting once.';
-comment on column workflow.runs.version is 'The fencing token: each claim raises it, and a step''s commit must still find it.';
+comment on table workflow.runs is 'One row per run of a machine. People read workflow.runs_view instead.';
+comment on column workflow.runs.workflow_key is 'What the run is about. Unique among open runs, so that starting a run twice starts only one.';
+comment on column workflow.runs.version is 'The fencing token: each claim raises it, and a step can commit only if it is unchanged.';
 comment on column workflow.runs.wake_at is
-  'When the next step is due, in workflow.now()''s time; of a step under way: when it, or one it followed at once, was. Null: nothing but a signal or a child moves the run, or it is closed.';
-comment on column workflow.runs.failed_state is 'The state whose failure leads or led the run to its end; workflow.retry goes back there.';
+  'When the next step is due, in workflow.now()''s time. While a step is running: when it was due, or when an earlier step was due that it followed immediately. Null: only a signal or a child''s end advances the run, or the run is closed.';
+comment on column workflow.runs.failed_state is 'The state whose failure leads or led the run to its end. workflow.retry returns the run to this state.';
 comment on column workflow.runs.awaits is
-  'Runs that were open already under the key of a child that this run asked for: waited for as its children are, but not its own: its close policy and its cancellation leave them alone.';
-comment on column workflow.runs.awaited_by is 'The other end: runs whose child this one is taken for.';
+  'Runs that were already open under the key of a child that this run asked for. The run waits for them as for its children, but does not own them: its close policy and its cancellation do not affect them.';
+comment on column workflow.runs.awaited_by is 'The reverse of awaits: the runs that wait for this run as for a child.';
 
 create unique index runs_open_key on workflow.runs (workflow_key) where closed_at is null;
 create index runs_key on workflow.runs (workflow_key, id);
@@ -161,7 +165,7 @@ create table workflow.history (
   detail     jsonb
 ) with (autovacuum_vacuum_insert_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.05);
 comment on table workflow.history is
-  'What happened to a run, append-only: STARTED when an attempt is claimed, COMPLETED, FAILED, RELEASED (handed over by a stopping worker) or ABANDONED (its worker died) when it ends.';
+  'What happened to a run, append-only. An attempt is STARTED when it is claimed. It ends as COMPLETED, FAILED, RELEASED (the worker gave it back without using up an attempt) or ABANDONED (its worker died).';
 create index history_run on workflow.history (run_id, id);
 
 create table workflow.signals (
@@ -174,12 +178,13 @@ create table workflow.signals (
   sent_at     timestamptz not null,
   consumed_at timestamptz
 );
-comment on table workflow.signals is 'What people and schedules told a run: approve, reject, tick.';
+comment on table workflow.signals is 'The signals that people, schedules and other runs sent to a run: approve, reject, tick.';
 create index signals_pending on workflow.signals (run_id, id) where consumed_at is null;
--- A removed run takes its signals along.
+-- For removing the signals of a run that is removed.
 create index signals_run on workflow.signals (run_id);
 
 -- Workers and schedules -----------------------------------------------------------------------------------------------
+
 
 create table workflow.workers (
   id           text primary key,
@@ -188,13 +193,13 @@ create table workflow.workers (
   heartbeat_at timestamptz not null default clock_timestamp(),
   stopped_at   timestamptz
 ) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 200);
-comment on table workflow.workers is 'Worker processes and their heartbeats, in real time (never the tests'' clock).';
+comment on table workflow.workers is 'Worker processes and their heartbeats, in real time, never in the tests'' time.';
 
 create table workflow.schedules (
   name      text primary key,
   last_tick timestamptz not null
 );
-comment on table workflow.schedules is 'The last tick of each crontab line that was decided: one run a tick, however many workers.';
+comment on table workflow.schedules is 'The last tick of each crontab line that was decided, so that each tick starts one run however many workers there are.';
 
 create table workflow.schedule_ticks (
   schedule   text not null references workflow.schedules (name) on delete cascade,
@@ -203,13 +208,14 @@ create table workflow.schedule_ticks (
   decided_at timestamptz not null,
   primary key (schedule, tick)
 );
-comment on table workflow.schedule_ticks is 'What became of each tick: FIRED, or SKIPPED because a newer one was due or it was too old.';
+comment on table workflow.schedule_ticks is 'What was decided about each tick: FIRED, or SKIPPED because a newer tick was due or the tick was too old.';
 
--- Guards: no statement, ours or a person's, breaks a machine ----------------------------------------------------------
+-- Guards: no statement, neither ours nor a person's, can break a machine ----------------------------------------------
+
 
 create trigger guard_new_run before insert on workflow.runs
   for each row execute function workflow.guard_run();
--- A claim changes nothing that the guard looks at.
+-- Not for claims: they change nothing that the guard checks.
 create trigger guard_run before update on workflow.runs
   for each row
   when (old.closed_at is not null

@@ -1,7 +1,8 @@
--- The key base: entries with their CIDs, the VSyncs kept beside them, and the two feeds: connected tables and key events.
--- The functions are in src/dict/*/sql, one file each; the two here define stored values, and so change by migration only.
+-- The key base: entries with their CIDs, their VSyncs, and the two feeds: connected tables and key events.
+-- The functions are in src/dict/*/sql, one file each. The two functions here define stored values, so they change only
+-- by a migration.
 
--- pgcrypto may be installed already, in any schema: one wrapper names that. IMMUTABLE, so that it is inlined.
+-- pgcrypto may be installed already, in any schema. Only this wrapper names that schema. IMMUTABLE lets it be inlined.
 create extension if not exists pgcrypto with schema dict;
 do $$
 begin
@@ -11,9 +12,10 @@ begin
     (select n.nspname from pg_extension e join pg_namespace n on n.oid = e.extnamespace where e.extname = 'pgcrypto'));
 end $$;
 
--- text::bytea is immutable where convert_to() is not; the database is UTF8 (checked before migrating), and doubling
--- the backslashes is what byteain undoes. A body that Postgres has parsed: it knows then that the generated column
--- entries.cid needs both, and pg_dump writes them in that order. Plain expressions, so that the column inlines them.
+-- text::bytea is used because it is immutable and convert_to() is not. The database is UTF8 (checked before migrating).
+-- The backslashes are doubled because the cast halves them. The bodies are parsed SQL, so Postgres knows that the
+-- generated column entries.cid depends on both functions, and pg_dump writes them first. They are plain expressions, so
+-- that the column inlines them.
 create function dict.cid(request_id uuid, key_type text, key text, tax_id_number text, name text, trade_name text,
   participant text, branch text, account_number text, account_type text) returns bytea
 language sql immutable parallel safe
@@ -29,11 +31,12 @@ comment on function dict.cid(uuid, text, text, text, text, text, text, text, tex
 
 -- Entries -------------------------------------------------------------------------------------------------------------
 
+
 create table dict.participants (
   participant   text primary key check (participant ~ '^[0-9]{8}$'),
   configured_at timestamptz not null default clock_timestamp()
 );
-comment on table dict.participants is 'The participants this installation serves (PARTICIPANT_ISPB), as its last worker was configured.';
+comment on table dict.participants is 'The participants that this installation serves, as PARTICIPANT_ISPB of the worker that started last says.';
 
 create table dict.entries (
   participant    text not null check (participant ~ '^[0-9]{8}$'),
@@ -58,17 +61,17 @@ create table dict.entries (
   primary key (participant, key_type, key)
 );
 comment on table dict.entries is
-  'The key base: one row a key, byte-exact as registered at DICT. Removing a key sets removed_at (soft); such rows are in no VSync.';
-comment on column dict.entries.since is 'When its CID came (a change of what is no part of the CID leaves it).';
-comment on column dict.entries.changed_why is 'Why the row last changed, where the writer said so; kept with the CID that left.';
+  'The key base: one row per key, byte-exact as registered at DICT. Removing a key only sets removed_at. Such rows are in no VSync.';
+comment on column dict.entries.since is 'When the entry got its current CID. A change of fields outside the CID does not change it.';
+comment on column dict.entries.changed_why is 'Why the row last changed, if the writer gave a reason. Kept in the log with the CID that was replaced or removed.';
 comment on column dict.entries.changed_xid is
-  'The transaction that last changed the row: compared with a kept snapshot it tells what changed since, which clock times cannot (now() is before commit).';
+  'The transaction that last changed the row. Compared with a stored snapshot it shows what changed since. Clock times cannot show this, because now() is earlier than the commit.';
 comment on column dict.entries.came_xid is
-  'The transaction that brought its CID (a change of what is no part of the CID leaves it): tells whether a snapshot saw the CID here.';
+  'The transaction that gave the entry its current CID. It shows whether a snapshot saw the CID here. A change of fields outside the CID does not change it.';
 
 -- Lists the CIDs of a bucket range in order (a bucket is a prefix), and finds the entry of a CID.
 create index entries_cid on dict.entries (participant, key_type, cid) where removed_at is null;
--- What changed since a snapshot is found by its transaction; the values only grow, so this costs a writer little.
+-- Finds what changed since a snapshot. The values only grow, so the index costs a writer little.
 create index entries_changed on dict.entries (changed_xid);
 
 create table dict.cid_history (
@@ -84,7 +87,7 @@ create table dict.cid_history (
   left_xid     xid8 not null default pg_current_xact_id(),
   id           bigint generated always as identity primary key
 );
-comment on table dict.cid_history is 'The folded part of dict.cid_log, which reads it together with what is not folded yet.';
+comment on table dict.cid_history is 'The folded part of the log of CIDs that were replaced or removed. dict.cid_log reads it together with the part that is not folded yet.';
 create index cid_history_cid on dict.cid_history (cid);
 create index cid_history_key on dict.cid_history (participant, key_type, key);
 create index cid_history_left on dict.cid_history (left_xid);
@@ -101,17 +104,18 @@ create table dict.cid_changes (
   left_at     timestamptz,
   left_why    text,
   left_xid    xid8 not null default pg_current_xact_id(),
-  -- One sequence for both parts of the log: of one key, what left later has the higher number.
+  -- One sequence for both parts of the log: of two CIDs of a key, the one replaced later has the higher number.
   id          bigint not null default nextval('dict.cid_history_id_seq')
 ) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_insert_threshold = -1);
--- The only index: whether a CID was ever here is asked of each divergence.
+-- The only index. For each divergence we look up whether its CID was ever here.
 create index cid_changes_cid on dict.cid_changes (cid) where cid is not null;
 comment on table dict.cid_changes is
-  'What statements that changed one key did: the CID that left (null when none did) and the CID that came (likewise). Only ever appended to by writers. Folded by dict.fold_vsync_deltas; till then part of dict.vsync_parts and dict.cid_log.';
+  'What statements that changed a single key did: the old CID (null if the key did not exist) and the new CID (null if the key was removed). Writers only append. dict.fold_vsync_deltas folds the rows; until then they are part of dict.vsync_parts and dict.cid_log.';
 
 -- VSyncs: appended deltas, folded into buckets ------------------------------------------------------------------------
 
--- Rows that live for seconds: autovacuum takes dead ones away by the thousand.
+
+-- The rows live only for seconds, so autovacuum runs by their number and not by a share of the table.
 create table dict.vsync_deltas (
   participant  text not null,
   key_type     text not null,
@@ -120,7 +124,7 @@ create table dict.vsync_deltas (
   xor          bit(256) not null
 ) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_insert_threshold = -1);
 comment on table dict.vsync_deltas is
-  'What statements changed, a row a touched bucket. Only ever appended to by writers: nothing to wait for, nothing to deadlock with. Folded by dict.fold_vsync_deltas.';
+  'What statements changed in the VSyncs, one row per changed bucket. Writers only append, so they never wait for each other and never deadlock. Folded by dict.fold_vsync_deltas.';
 
 create table dict.vsync_buckets (
   participant text not null,
@@ -131,7 +135,7 @@ create table dict.vsync_buckets (
   primary key (participant, key_type, bucket)
 ) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 1000);
 comment on table dict.vsync_buckets is
-  'Count and XOR of the CIDs by their first 12 bits. A VSync is the XOR of these and of dict.vsync_deltas in one snapshot.';
+  'Count and XOR of the CIDs by their first 12 bits. A VSync is the XOR of these rows, dict.vsync_deltas and dict.cid_changes, read in one snapshot.';
 
 create table dict.vsync_scans (
   participant      text not null,
@@ -142,9 +146,10 @@ create table dict.vsync_scans (
   primary key (participant, key_type)
 );
 comment on table dict.vsync_scans is
-  'The last full recomputation of each VSync from its entries; repaired_buckets > 0 means the kept one was wrong (a disabled trigger, a restore, logical replication).';
+  'The last full recomputation of each VSync from its entries. repaired_buckets > 0: the stored VSync was wrong (because of a disabled trigger, a restore or logical replication).';
 
--- Triggers: what every writer of entries leaves behind ----------------------------------------------------------------
+-- Triggers: every change of entries, whoever makes it, is recorded ----------------------------------------------------
+
 
 create trigger reason_given before update of changed_why on dict.entries
   for each row execute function dict.mark_reason_given();
@@ -159,12 +164,13 @@ create trigger entries_deleted after delete on dict.entries
 create trigger entries_truncated before truncate on dict.entries
   for each statement execute function dict.entries_truncated();
 
--- Connected tables: the key base is fed from the participant's own, and repairs are written to them -------------------
+-- Connected tables: they feed the key base, and repairs are written to them -------------------------------------------
+
 
 create type dict.key_ref as (participant text, key_type text, key text);
-comment on type dict.key_ref is 'Names a key: what a mapping''s functions answer.';
+comment on type dict.key_ref is 'Names a key. A mapping''s keys functions return this type.';
 
--- A key as the mapping's view shows it: found or not, and why it cannot be used (reason), if so.
+-- A key as the mapping's view shows it: whether it was found, and if it cannot be used the reason.
 create type dict.fed_row as (
   participant text, key_type text, key text, found boolean, reason text, request_id text, owner_type text,
   tax_id_number text, name text, trade_name text, branch text, account_number text, account_type text,
@@ -183,10 +189,10 @@ create table dict.feed_sources (
   loaded_at      timestamptz
 );
 comment on table dict.feed_sources is
-  'The participants'' own key tables that feed dict.entries (docs/guides/connected-tables.md): the view that shows them, the function that writes repairs, and the queries made of the view.';
-comment on column dict.feed_sources.participants is 'Whom it feeds; null: everyone.';
+  'The participants'' own key tables that feed dict.entries (docs/guides/connected-tables.md): the view that shows them, the function that writes repairs, and the queries generated from the view.';
+comment on column dict.feed_sources.participants is 'The participants that it feeds. Null: all participants.';
 comment on column dict.feed_sources.several_tables is
-  'Two transactions can then change one key without meeting in any row: what they fed is looked at again once both have ended.';
+  'Whether a key spans several tables. Two transactions can then change one key without locking the same row, so its keys are read again once both have ended.';
 
 create table dict.feed_tables (
   source        text not null references dict.feed_sources on delete cascade,
@@ -196,7 +202,7 @@ create table dict.feed_tables (
   primary key (source, table_name)
 );
 comment on table dict.feed_tables is
-  'The tables whose changes feed: by triggers dict_vsync_<source>_insert, _update, _delete and _truncate.';
+  'The tables whose changes feed the key base, by the triggers dict_vsync_<source>_insert, _update, _delete and _truncate.';
 
 create table dict.feed_rejects (
   source      text not null references dict.feed_sources on delete cascade,
@@ -208,7 +214,7 @@ create table dict.feed_rejects (
   primary key (source, participant, key_type, key)
 );
 comment on table dict.feed_rejects is
-  'Keys of a source that cannot be used and are in no VSync: the reason as a code, or the SQLSTATE of what the mapping raised; values are never kept. Goes when the key becomes usable. Without participant, key type and key: the mapping as a whole.';
+  'Keys of a source that cannot be used and are in no VSync. The reason is a code, or the SQLSTATE of the mapping''s error; values are never stored. A row is removed when its key becomes usable. A row with empty participant, key type and key stands for the mapping as a whole.';
 
 create table dict.feed_queue (
   id           bigint generated always as identity primary key,
@@ -220,13 +226,14 @@ create table dict.feed_queue (
   look_again_after xid8
 ) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000);
 comment on table dict.feed_queue is
-  'Keys to look at again: those another transaction held while they changed (missed), and those of a source of several tables. No key: all of the source. Only ever appended to by writers. Worked off by dict.process_feed_queue.';
+  'Keys to read again: those that another transaction had locked while they changed (missed), and those of a source of several tables. A row without a key stands for all keys of the source. Writers only append. Processed by dict.process_feed_queue.';
 comment on column dict.feed_queue.look_again_after is
-  'Set when first seen: once every transaction before this id has ended, nothing that ran beside the change can be unseen any more.';
+  'Set when the row is first processed. Once every transaction before this id has ended, everything that ran simultaneously with the change is visible.';
 create index feed_queue_missed on dict.feed_queue (participant, key_type, key) where missed and look_again_after is null;
 create index feed_queue_due on dict.feed_queue (look_again_after);
 
--- Key events: what a participant's core system publishes of its keys (Pulsar) -----------------------------------------
+-- Key events: what a participant's core system publishes about its keys (Pulsar) --------------------------------------
+
 
 create table dict.key_events (
   source      text not null,
@@ -243,7 +250,7 @@ create table dict.key_events (
   check ((reason is not null) = (outcome = 'REFUSED'))
 );
 comment on table dict.key_events is
-  'The key events received, by CloudEvents source and id, so that each counts once: APPLIED, OLDER than what was applied to its key, or REFUSED with a reason in codes, never values. Falls to retention (KEY_EVENTS_RETENTION_DAYS).';
+  'The key events received, by CloudEvents source and id, so that each counts once: APPLIED, OLDER than the newest event applied to its key, or REFUSED with a reason in codes, never values. Removed by retention (KEY_EVENTS_RETENTION_DAYS).';
 create index key_events_received on dict.key_events (received_at);
 create index key_events_refused on dict.key_events (participant, key_type) where outcome = 'REFUSED';
 
@@ -258,4 +265,4 @@ create table dict.key_event_order (
   primary key (participant, key_type, key)
 );
 comment on table dict.key_event_order is
-  'The newest event of each key: an older one that comes later is told by it, however much later. Its row is also what two workers with events of one key wait for.';
+  'The newest event of each key. It shows that an event is older, however late the event is received. Two workers with events of the same key also wait for each other by locking its row.';

@@ -1,7 +1,9 @@
--- Synchronism with DICT: verifications, reconciliations and what they found and changed, undos, deadlines, DICT's limits.
+-- Synchronism with DICT: verifications, reconciliations with what they found and changed, undos, deadlines and DICT's
+-- rate limits.
 -- The functions are in src/dict/*/sql, one file each.
 
 -- Verifications -------------------------------------------------------------------------------------------------------
+
 
 create table dict.verifications (
   run_id      uuid primary key,
@@ -13,7 +15,7 @@ create table dict.verifications (
   results     jsonb not null
 );
 comment on table dict.verifications is
-  'One row a verification: per key type OK, NOK or ERROR with the VSync sent. INCOMPLETE: a type could not be verified.';
+  'One row per verification: for each key type OK, NOK or ERROR, with the VSync sent. INCOMPLETE: a key type could not be verified.';
 create index verifications_latest on dict.verifications (participant, started_at desc);
 
 create table dict.sync_verifications (
@@ -33,15 +35,16 @@ create table dict.sync_verifications (
   error_code     text
 );
 comment on table dict.sync_verifications is
-  'One row each time a VSync is sent to DICT, written before the call (the intent) and completed by its answer. The auditor''s proof of synchronism.';
-comment on column dict.sync_verifications.snapshot is 'Of the statement that read the VSync: what an OK proves, and where a replay of the logs may begin.';
+  'One row each time a VSync is sent to DICT, written before the call (the intent) and completed with DICT''s answer. The auditor''s proof of synchronism.';
+comment on column dict.sync_verifications.snapshot is 'The snapshot of the statement that read the VSync. An OK proves synchronism in this snapshot, and a replay of the event logs may begin here.';
 create index sync_verifications_run on dict.sync_verifications (run_id);
 create index sync_verifications_latest on dict.sync_verifications (participant, key_type, asked_at desc);
--- The last OK, also where there are thousands of NOKs after it.
+-- Finds the last OK quickly, even if thousands of NOKs follow it.
 create index sync_verifications_ok on dict.sync_verifications (participant, key_type, answered_at desc) where result = 'OK';
 create index sync_verifications_asked on dict.sync_verifications (asked_at);
 
 -- Reconciliations -----------------------------------------------------------------------------------------------------
+
 
 create table dict.reconciliations (
   run_id          uuid primary key,
@@ -71,8 +74,8 @@ create table dict.reconciliations (
   pages_published      integer not null default 0,
   changes_published    bigint not null default 0
 );
-comment on table dict.reconciliations is 'One row a reconciliation: what it found and did. The auditor''s page.';
-comment on column dict.reconciliations.keys_held is 'Keys that its last round left alone because a person holds them.';
+comment on table dict.reconciliations is 'One row per reconciliation: what it found and what it did, for auditors.';
+comment on column dict.reconciliations.keys_held is 'The number of held keys that its last round left alone.';
 create index reconciliations_latest on dict.reconciliations (participant, key_type, started_at desc);
 create index reconciliations_ended on dict.reconciliations (ended_at);
 
@@ -97,13 +100,13 @@ create table dict.rounds (
   primary key (run_id, round)
 );
 comment on table dict.rounds is
-  'One comparison of a reconciliation: the snapshot kept before its file was asked for, and the frozen set it found.';
-comment on column dict.rounds.margin_starts_at is 'The snapshot''s time less IN_FLIGHT_MARGIN_SECONDS: what changed later is in flight, though the snapshot sees it.';
-comment on column dict.rounds.found_by is 'How the round found what differs: by replaying both event logs since the last OK, or by DICT''s CID file; found_by_reason says why.';
+  'One row per round of a reconciliation: the snapshot, taken before the CID file was requested, and the frozen set that the comparison found.';
+comment on column dict.rounds.margin_starts_at is 'The snapshot''s time minus IN_FLIGHT_MARGIN_SECONDS. What changed after this time is in flight, even if the snapshot sees it.';
+comment on column dict.rounds.found_by is 'How the round found what differs: by replaying both event logs since the last OK, or by comparing with DICT''s CID file. found_by_reason says why.';
 comment on column dict.rounds.set_hash is
-  'SHA-256 over the lines "D|L <cid>\n" in ascending CID order: what a person approves.';
+  'SHA-256 over the lines "D|L <cid>\n" in ascending CID order. This is the set that a person approves.';
 comment on column dict.rounds.approval_threshold is
-  'MANUAL_APPROVAL_THRESHOLD of the worker that judged the round: more divergent CIDs than this, over all rounds, ask a person.';
+  'MANUAL_APPROVAL_THRESHOLD of the worker that judged the round. More divergent CIDs than this, over all rounds, need a person''s approval.';
 
 create table dict.cid_files (
   id            uuid primary key default workflow.uuidv7(),
@@ -118,7 +121,7 @@ create table dict.cid_files (
   refused_code  text
 );
 comment on table dict.cid_files is
-  'Each CID file asked for; the row is the intent, written before the call. DICT gives 40 a day and takes no idempotency key: a crash in the call may cost one more.';
+  'Each CID file that was requested. The row is the intent, written before the call. DICT gives 40 files a day and accepts no idempotency key, so a crash during the call may cost one more.';
 create index cid_files_run on dict.cid_files (run_id);
 
 create table dict.divergences (
@@ -134,7 +137,8 @@ create table dict.divergences (
   after          jsonb,
   decided_at     timestamptz,
   correlation_id text,
-  -- What DICT said of the CID, kept as it comes so that a crash loses none of it; and how often it failed to say.
+  -- What DICT said about the CID, stored as soon as it is received so that a crash loses nothing; and how often DICT
+  -- failed to answer.
   finding        jsonb,
   found_at       timestamptz,
   failures       integer not null default 0,
@@ -146,17 +150,18 @@ create table dict.divergences (
   check ((plan is null) = (plan_by is null) and (plan is null) = (plan_why is null))
 );
 comment on table dict.divergences is
-  'One row a CID that only one side has: what was decided, with the entry before and after. Both CIDs of a corrected key have a row.';
+  'One row per CID that only one side has: what was decided, with the entry before and after. A corrected key has two rows, one for each CID.';
 comment on column dict.divergences.decided_xid is
-  'The transaction that decided it and changed the key: as long as the entry''s changed_xid is that one, nothing newer has touched the key.';
+  'The transaction that decided it and changed the key. As long as the entry''s changed_xid is the same, nothing newer has changed the key.';
 comment on column dict.divergences.plan is
-  'REGISTER: a person wants this local-only key registered at DICT instead of removed (Manual §3.3); plan_by and plan_why say who and why.';
+  'REGISTER: a person wants this key, which only we have, to be registered at DICT instead of removed (Manual §3.3). plan_by and plan_why say who and why.';
 create index divergences_pending on dict.divergences (run_id, round, side, cid) where decision = 'PENDING';
--- The changes of a run in order of their keys: an undo goes through them so.
+-- The changes of a run in the order of their keys, in which an undo processes them.
 create index divergences_changed on dict.divergences (run_id, key, decided_xid)
   where decision in ('ADDED', 'CORRECTED', 'REMOVED');
 
 -- Undo ----------------------------------------------------------------------------------------------------------------
+
 
 create table dict.undos (
   undo_run_id uuid primary key,
@@ -173,9 +178,9 @@ create table dict.undos (
   changes_published bigint not null default 0,
   outcome     text check (outcome in ('COMPLETED', 'FAILED', 'POISONED', 'CANCELLED', 'TERMINATED'))
 );
-comment on table dict.undos is 'One row an undo: the reconciliation it puts back, who asked for it, and how many keys it put back and left alone.';
+comment on table dict.undos is 'One row per undo: the reconciliation that it undoes, who asked for it, how many keys it put back and how many it left alone.';
 comment on column dict.undos.outcome is
-  'How its run ended; null as long as it is open. Anything but COMPLETED: keys may be left that it did not come to, which another undo does.';
+  'How its run ended; null while it is open. If it is not COMPLETED, some keys may not have been processed; start another undo for them.';
 create index undos_run on dict.undos (run_id);
 
 create table dict.undone (
@@ -193,7 +198,7 @@ create table dict.undone (
   primary key (undo_run_id, key)
 );
 comment on table dict.undone is
-  'One row a key that an undo came to: the decision it undid, its entry before and after; NEWER: left alone, because something newer has touched it.';
+  'One row per key that an undo processed: the decision that it undid, and the entry before and after. NEWER: the key was left alone, because something newer has changed it.';
 create index undone_run on dict.undone (run_id, key);
 
 create table dict.held_keys (
@@ -210,18 +215,19 @@ create table dict.held_keys (
   check ((released_at is null) = (released_by is null))
 );
 comment on table dict.held_keys is
-  'Keys that no reconciliation touches since a person undid one there, until a person releases them (released_at).';
+  'Keys that an undo put back. No reconciliation touches them until a person releases them (released_at).';
 create unique index held_keys_held on dict.held_keys (participant, key_type, key) where released_at is null;
 create index held_keys_undo on dict.held_keys (undo_run_id) where released_at is null;
 
 -- The regulator's deadline --------------------------------------------------------------------------------------------
+
 
 create table dict.sync_deadline (
   one_row boolean primary key default true check (one_row),
   hours   double precision not null default 36 check (hours > 0)
 );
 comment on table dict.sync_deadline is
-  'How far apart two OKs of a participant and key type may be: SYNC_DEADLINE_HOURS, as the last worker was configured (Manual de Tempos do Pix: 36 hours).';
+  'The longest time allowed between two OKs of a participant and key type: SYNC_DEADLINE_HOURS of the worker that started last (Manual de Tempos do Pix: 36 hours).';
 insert into dict.sync_deadline default values;
 
 create table dict.deadline_alerts (
@@ -233,9 +239,10 @@ create table dict.deadline_alerts (
   primary key (participant, key_type, counted_from)
 );
 comment on table dict.deadline_alerts is
-  'Each time the deadline was missed, once: counted_from is the last OK (or when the participant was configured), so that a later OK, missed again, is another alert.';
+  'One row each time that the deadline was missed. counted_from is the last OK, or the time when the participant was configured. After a later OK, missing the deadline again is another alert.';
 
--- DICT's token buckets, as this installation knows them: shared by all its workers ------------------------------------
+-- DICT's token buckets as this installation knows them, shared by all its workers -------------------------------------
+
 
 create table dict.rate_limits (
   participant    text not null,
@@ -249,10 +256,11 @@ create table dict.rate_limits (
   primary key (participant, policy)
 ) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 500);
 comment on table dict.rate_limits is
-  'DICT''s token buckets (DICT API 2.6.1, "Limitação de requisições"), per participant and policy. Seeded from ListPolicies where the Bridge offers it. FILE_POLL is our own: getCidSetFile''s pace for all key types together.';
-comment on column dict.rate_limits.blocked_until is 'Until when DICT asked us to stay away (Retry-After).';
+  'DICT''s token buckets (DICT API 2.6.1, "Limitação de requisições"), per participant and policy. Initialized from ListPolicies if the Bridge offers it. FILE_POLL is our own: the rate of getCidSetFile calls for all key types together.';
+comment on column dict.rate_limits.blocked_until is 'Until when DICT asked us not to send requests (Retry-After).';
 
--- However a run ends, its row here ends with it -----------------------------------------------------------------------
+-- When a run ends, however it ends, its row here is completed ---------------------------------------------------------
+
 
 create trigger verification_closed after update of closed_at on workflow.runs
   for each row when (new.machine = 'verification' and old.closed_at is null and new.closed_at is not null)

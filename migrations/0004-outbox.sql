@@ -1,4 +1,4 @@
--- The outbox: messages to Core-Dict, by streams (one a participant and key type).
+-- The outbox: messages to Core-Dict in streams, one stream per participant and key type.
 -- The functions are in src/notify/outbox/sql, one file each.
 
 create table dict.outbox_sequences (
@@ -7,7 +7,7 @@ create table dict.outbox_sequences (
   last        bigint not null,
   primary key (participant, key_type)
 ) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 500);
-comment on table dict.outbox_sequences is 'The last sequence number given per participant and key type.';
+comment on table dict.outbox_sequences is 'The last sequence number used, per participant and key type.';
 
 create table dict.outbox (
   id           uuid primary key default workflow.uuidv7(),
@@ -22,15 +22,15 @@ create table dict.outbox (
   attempts     integer not null default 0,
   last_error   text,
   correlation_id text,
-  -- How often the way refused it for good, and since when it is put aside for that.
+  -- How often the transport refused the message for good, and since when the message is dead.
   refusals     integer not null default 0,
   dead_at      timestamptz,
   unique (participant, key_type, sequence)
 ) with (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 500);
 comment on table dict.outbox is
-  'Messages to Core-Dict, written in the transaction that caused them; the id is stable, the sequence runs per participant and key type ("ALL" for a summary of several).';
+  'Messages to Core-Dict, written in the transaction that caused them. The id never changes. The sequence counts per participant and key type ("ALL" for a summary of several key types).';
 comment on column dict.outbox.dead_at is
-  'Put aside: the way out refused the message for good, several times. Its stream went on without it; dict.retry_outbox sends it again.';
+  'Since when the message is dead: the transport refused it for good, several times. Its stream continues without it. dict.retry_outbox sends it again.';
 create index outbox_waiting on dict.outbox (participant, key_type, sequence) where delivered_at is null and dead_at is null;
 create index outbox_dead on dict.outbox (participant, key_type, sequence) where dead_at is not null;
 -- For retention.
@@ -48,10 +48,10 @@ create table dict.notifications (
   unique (participant, key_type, sequence)
 );
 comment on table dict.notifications is
-  'What Core-Dict reads (the default way out): one row a message, in order of sequence per participant and key type; the payload is a CloudEvent (docs/guides/core-dict.md). Each is announced on the channel dict_vsync by NOTIFY with its id, participant, key type, sequence and type.';
+  'The messages that Core-Dict reads with the default transport: one row per message, in the order of sequence per participant and key type. The payload is a CloudEvent (docs/guides/core-dict.md). Each message is announced on the channel dict_vsync by NOTIFY with its id, participant, key type, sequence and type.';
 create index notifications_delivered on dict.notifications (delivered_at);
 
--- Apart from dict.outbox_sequences, whose rows publishing transactions lock.
+-- Not in dict.outbox_sequences, because publishing transactions lock the rows of that table.
 create table dict.outbox_backoffs (
   participant text not null,
   key_type    text not null,
@@ -62,4 +62,4 @@ create table dict.outbox_backoffs (
   primary key (participant, key_type)
 );
 comment on table dict.outbox_backoffs is
-  'Streams of messages whose way out failed last time, until it succeeds: how often in a row, since when, when it is tried again.';
+  'The streams whose last delivery failed, until one succeeds: how often in a row, since when, and when it is retried.';

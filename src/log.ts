@@ -2,8 +2,8 @@ import { pino, type DestinationStream, type LogFn, type Logger } from 'pino';
 import { DvError } from './errors/dv-error.ts';
 
 /**
- * Fields that hold personal data wherever they turn up in a log line (DOMAIN: keys, owners, accounts). Nothing of
- * ours logs them; this is the net below.
+ * Fields that contain personal data wherever they appear in a log line (DOMAIN: keys, owners, accounts). Our own code
+ * never logs them; redacting them is a second protection.
  */
 const PERSONAL = [
   'key',
@@ -22,7 +22,7 @@ const PERSONAL = [
 
 export interface LogOptions {
   level: string;
-  /** For a terminal: colours and one readable line each; else JSON. */
+  /** True for a terminal: one readable, coloured line per event. False: JSON. */
   pretty: boolean;
   /** Default: stderr, so that stdout stays for a command's answer. */
   destination?: DestinationStream;
@@ -43,15 +43,15 @@ export async function createLog({ level, pretty, destination }: LogOptions): Pro
     },
   };
   if (!pretty) return pino(options, out);
-  // In the same thread: pino's transports need a thread and a file that the single binary has not.
+  // In the same thread, because pino's transports need a thread and a file that the single executable does not have.
   const { prettyFactory } = await import('pino-pretty');
   const format = prettyFactory({ colorize: process.stderr.isTTY, ignore: 'service', singleLine: true });
   return pino(options, { write: (line) => out.write(format(line)) });
 }
 
 /**
- * An error as it is logged: only errors of ours with their text. Others, causes too, may quote data in theirs (as
- * Postgres does), their frames do not.
+ * An error as it is logged. Only our own errors are logged with their message. The messages of other errors and causes
+ * may quote data (those of Postgres do); their stack frames do not.
  */
 function loggedError(error: unknown): unknown {
   if (!(error instanceof Error)) return error;
@@ -66,7 +66,9 @@ function loggedError(error: unknown): unknown {
   };
 }
 
-/** Without a message pino takes the error's: not that of a foreign error. */
+/**
+ * Without a message in the call pino logs the error's message. Errors that are not our own are logged with their name.
+ */
 function withoutForeignText(this: Logger, args: Parameters<LogFn>, log: LogFn): void {
   const first: unknown = args[0];
   const error = first instanceof Error ? first : (first as { err?: unknown } | undefined)?.err;

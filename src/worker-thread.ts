@@ -3,9 +3,10 @@ import { Worker, type Transferable } from 'node:worker_threads';
 import { readAsset } from './assets.ts';
 
 /**
- * Starts a thread of ours. In a single executable threads cannot start from a URL, only from a text, which Node takes
- * for CommonJS: the asset `<name>.cjs`. Elsewhere from the file, asked for only then: in an executable it has no URL.
- * `transferList`: what of workerData goes over to it, such as ports.
+ * Starts one of our own threads. In a single executable a thread cannot start from a URL, only from text, which Node
+ * treats as CommonJS: the asset `<name>.cjs`. Otherwise it starts from `file`, which is called only then, because
+ * inside an executable the file has no URL.
+ * `transferList`: the objects in workerData, such as ports, that are transferred to the thread.
  */
 export function startThread(
   name: string,

@@ -4,10 +4,10 @@ import { DvError } from '../errors/dv-error.ts';
 export { isAway } from '../errors/database-away.ts';
 
 /**
- * Turns what node-postgres throws while connecting into a coded error that never holds the password. Input: the
- * error, and the database's URL.
+ * Turns an error that node-postgres throws while connecting into a coded error that never contains the password.
+ * Input: the error and the database's URL.
  * Output: DV_DATABASE_URL_INVALID, DV_DATABASE_FORBIDDEN (user, password or pg_hba.conf) or
- * DV_DATABASE_UNREACHABLE (everything else; retryable where it may pass by itself, see `isAway`).
+ * DV_DATABASE_UNREACHABLE (everything else; retryable if the cause may pass by itself, see `isAway`).
  */
 export function connectionError(error: unknown, url: string): DvError {
   const { code, message } = firstError(error);
@@ -32,7 +32,7 @@ export function connectionError(error: unknown, url: string): DvError {
     return new DvError(
       'DV_DATABASE_UNREACHABLE',
       `There is no such database at ${where}: create it, or correct the URL.`,
-      // Waiting creates no database.
+      // Waiting does not create the database.
       { class: 'not_retryable', cause: error },
     );
   }
@@ -43,10 +43,11 @@ export function connectionError(error: unknown, url: string): DvError {
   );
 }
 
-/** Host, port and name of a database for a message: no user, no password, no parameters. */
+/** Host, port and name of a database for a message, without user, password and parameters. */
 export function describeDatabase(url: string): string {
   const parsed = URL.parse(url);
-  // With an "@" behind the host, what looks like the database is the rest of a password with a "/" that was not encoded.
+  // An "@" after the host means that a password contains a "/" that was not encoded. What looks like the database's
+  // name is then the rest of the password.
   if (parsed === null || parsed.pathname.includes('@')) return 'the given URL';
   const host = parsed.host === '' ? (parsed.searchParams.get('host') ?? 'localhost') : parsed.host;
   return `${host}${parsed.pathname}`;

@@ -3,29 +3,30 @@ import pg from 'pg';
 import { connectionError } from './connection-error.ts';
 
 export interface PoolOptions {
-  /** Most connections at once. Default 10. */
+  /** The maximum number of connections. Default 10. */
   max?: number;
-  /** What pg_stat_activity shows. Default `dict-vsync`. */
+  /** The name shown in pg_stat_activity. Default `dict-vsync`. */
   applicationName?: string;
   /**
-   * Server-side limits, in ms: a statement that runs longer, or waits longer for a lock, is broken off. Default: as the
-   * role or the server says. Set once a session: not for connections through a transaction pooler.
+   * Server-side limits, in ms: a statement that runs longer, or waits longer for a lock, is cancelled. Default: the
+   * limits of the role or the server. They are set once per session, so not for connections through a transaction
+   * pooler.
    */
   limits?: { statementMs: number; lockMs: number };
-  /** An answer that takes longer is not waited for: the query fails and its connection goes. Default: no limit. */
+  /** A query without an answer after this time fails, and its connection is closed. Default: no limit. */
   queryTimeoutMs?: number;
-  /** Told of every connection that breaks while idle; the pool replaces it by itself. */
+  /** Called for each connection that breaks while idle. The pool replaces it by itself. */
   onError?: (error: Error) => void;
 }
 
-/** Before the first keepalive probe of a quiet connection; ten more follow, one a second. */
+/** The time before the first keepalive probe of a silent connection. Ten more follow, one per second. */
 const KEEP_ALIVE_MS = 10_000;
 const sockets = new WeakMap<pg.Pool, Set<Socket>>();
 
 /**
- * A pool of connections. TLS as the URL says (`sslmode`, `sslrootcert`, …). A connection that breaks while idle
- * does not end the process.
- * Errors: DV_DATABASE_URL_INVALID; it connects on first use only, see `assertReachable`.
+ * A pool of connections. The URL decides about TLS (`sslmode`, `sslrootcert`, …). A connection that breaks while idle
+ * does not end the process. The pool connects only on first use, see `assertReachable`.
+ * Errors: DV_DATABASE_URL_INVALID.
  */
 export function createPool(url: string, options: PoolOptions = {}): pg.Pool {
   const { limits } = options;
@@ -40,14 +41,15 @@ export function createPool(url: string, options: PoolOptions = {}): pg.Pool {
       keepAlive: true,
       keepAliveInitialDelayMillis: KEEP_ALIVE_MS,
       query_timeout: options.queryTimeoutMs,
-      // Not as start-up parameters: poolers in front of Postgres refuse those they don't know.
-      // oxlint-disable-next-line typescript/no-misused-promises -- it is awaited, which its type does not tell
+      // Not as start-up parameters, because poolers in front of Postgres refuse parameters that they don't know.
+      // oxlint-disable-next-line typescript/no-misused-promises -- it is awaited, though its type does not show it
       onConnect: async (client: pg.ClientBase) => pinSession(client, limits),
     });
     sockets.set(pool, open);
     const { onError } = options;
     pool.on('error', (error) => onError?.(error));
-    // In use, a lost connection shows in the query that meets it; without a listener it would end the process.
+    // While a connection is in use, its loss makes the running query fail. Without a listener the process would end
+    // too.
     pool.on('connect', (client) => client.on('error', () => undefined));
     return pool;
   } catch (error) {
@@ -56,17 +58,19 @@ export function createPool(url: string, options: PoolOptions = {}): pg.Pool {
 }
 
 /**
- * Cuts every connection of a pool made by `createPool`, whatever it waits for; the pool makes new ones when asked. For
- * connections that may be dead without either side knowing, or lead to a server that is no longer the right one.
+ * Cuts every connection of a pool made by `createPool`, whatever it waits for. The pool opens new ones when it needs
+ * them. For connections that may be dead without either side knowing it, or that lead to a server that is no longer the
+ * right one.
  */
 export function cutConnections(pool: pg.Pool): void {
   for (const socket of sockets.get(pool) ?? []) socket.destroy();
 }
 
 /**
- * Makes a session's settings ours, whatever the role, the database or the server says: names are found in pg_catalog only
- * (ours are written with their schema), and times come in the one form that node-postgres reads. Behind a pooler in
- * transaction mode a statement may meet a session without them: our SQL functions pin their path themselves.
+ * Gives a session our own settings, whatever the role, the database or the server says. Names are found only in
+ * pg_catalog (we write ours with their schema), and times have the one format that node-postgres reads. Behind a pooler
+ * in transaction mode a statement may run in a session without these settings, so our SQL functions also set their own
+ * search_path.
  */
 async function pinSession(client: pg.ClientBase, limits?: PoolOptions['limits']): Promise<void> {
   await client.query(
@@ -101,7 +105,7 @@ export async function assertReachable(url: string): Promise<void> {
   await client.end();
 }
 
-/** A connection of its own, which the caller ends, or `signal` cuts. Errors as `assertReachable`. */
+/** Opens a single connection, which the caller ends or `signal` cuts. The errors are those of `assertReachable`. */
 export async function connect(
   url: string,
   applicationName: string,
@@ -116,7 +120,7 @@ export async function connect(
       keepAlive: true,
       keepAliveInitialDelayMillis: KEEP_ALIVE_MS,
     });
-    // A lost connection shows in the query that meets it; without a listener it would end the process.
+    // A lost connection makes the running query fail. Without a listener the process would end too.
     client.on('error', () => undefined);
     await client.connect();
     await pinSession(client);

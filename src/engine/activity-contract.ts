@@ -2,13 +2,15 @@ import type { ClientBase } from 'pg';
 import type { Logger } from 'pino';
 import type { DvError, ErrorClass } from '../errors/dv-error.ts';
 
-/** A JSON object as runs keep it. */
+/** A JSON object as stored in a run. */
 export type Json = Record<string, unknown>;
 
-/** The client of a step's transaction: what is written through it commits with the transition or not at all. */
+/**
+ * The client of a step's transaction. What is written through it commits together with the transition or not at all.
+ */
 export type Transaction = ClientBase;
 
-/** One claimed attempt of a run's present state. */
+/** One claimed attempt of a run's current state. */
 export interface Step {
   run: {
     id: string;
@@ -25,22 +27,24 @@ export interface Step {
   task: string;
   /** 1 for the first attempt of this state. */
   attempt: number;
-  /** How often a poll state found `pending`, or a loop state `again`, before. */
+  /** How often this poll state returned `pending`, or this loop state `again`, before. */
   repetitions: number;
   /** When the run entered this state, in the engine's time. */
   enteredAt: Date;
-  /** Fires when the attempt's time is up, the run is cancelled or the worker stops: give up soon. */
+  /**
+   * Fires when the attempt's time is up, the run is cancelled or the worker stops. The activity should end soon then.
+   */
   signal: AbortSignal;
-  /** Bound to run, activity and attempt. */
+  /** A logger whose lines name the run, the activity and the attempt. */
   log: Logger;
   /**
-   * For what is written before the step ends: a short transaction of its own, refused (DV_FENCED) when the run was taken
-   * over or closed meanwhile. A worker that was frozen would else write over what another has done.
+   * For what is written before the step ends: a short separate transaction, refused (DV_FENCED) if the run was taken
+   * over or closed meanwhile. Otherwise a worker that was frozen could overwrite what another worker has done.
    */
   fenced: <T>(work: (tx: Transaction) => Promise<T>) => Promise<T>;
 }
 
-/** What an attempt failed with, as kept in the run and its history. */
+/** Why an attempt failed, as stored in the run and its history. */
 export interface StepError {
   code: string;
   class: ErrorClass;
@@ -49,7 +53,7 @@ export interface StepError {
   correlationId?: string | undefined;
 }
 
-/** An error as a step ends with it. */
+/** An error in the form in which a step ends with it. */
 export function stepErrorOf(error: DvError): StepError {
   return {
     code: error.code,
@@ -62,35 +66,38 @@ export function stepErrorOf(error: DvError): StepError {
 
 export interface Child {
   machine: string;
-  /** Its workflow key; a run open under that key is taken as the child that was asked for. */
+  /** Its workflow key. If a run is already open under that key, it serves as the child. */
   key: string;
   input: Json;
-  /** What becomes of it when the parent closes; default ABANDON. */
+  /** What happens to it when the parent closes. Default ABANDON. */
   policy?: 'ABANDON' | 'TERMINATE' | 'REQUEST_CANCEL' | undefined;
 }
 
-/** How a step ends: its outcome, and what is to be remembered or started with it. */
+/** How a step ends: its outcome, and what is stored or started with it. */
 export interface Result<O extends string = string, C = Json> {
   outcome: O;
-  /** Merged over the run's context (top-level keys). */
+  /** Merged into the run's context (top-level keys). */
   context?: Partial<C> | undefined;
-  /** Kept in the history row only. */
+  /** Stored only in the history row. */
   detail?: Json;
-  /** The reason of a failure that the machine itself decided, for a run that goes on to a FAILED end. */
+  /** The reason of a failure that the machine itself decided, for a run that continues to a FAILED end. */
   error?: StepError | undefined;
-  /** When the next step begins: the repetition after `pending` and `again`, instead of the state's own policy, or the next state's first. */
+  /**
+   * Delay before the next step: before the repetition after `pending` (instead of the poll policy) or `again`, or
+   * before the first step of the next state.
+   */
   wakeAfterMs?: number | undefined;
   children?: Child[];
-  /** With an outcome that leads to a CONTINUED end: the input of the run that takes over. */
+  /** With an outcome that leads to a CONTINUED end: the input of the successor. */
   continueAsNew?: Json;
 }
 
-/** An effect: runs in the step's transaction, which then commits the transition too. Repeated as a whole on a retry. */
+/** An effect runs in the step's transaction, which also commits the transition. A retry repeats it as a whole. */
 export type Effect<O extends string = string, C = Json> = (tx: Transaction) => Promise<Result<O, C>>;
 
 /**
- * An activity: does its work outside any transaction and returns a result, or an effect for the step's transaction.
- * Throws DvError; anything else counts as unexpected and retryable.
+ * An activity does its work outside any transaction and returns a result, or an effect for the step's transaction.
+ * It throws DvError. Any other error counts as unexpected and retryable.
  */
 export type Activity<O extends string, S> = (step: Step, services: S) => Promise<Result<O> | Effect<O>>;
 

@@ -2,7 +2,7 @@ import type { Logger } from 'pino';
 import { DvError } from '../errors/dv-error.ts';
 import { fromDatabase } from './database-errors.ts';
 
-/** Something a worker does again and again beside its steps; never twice at once. */
+/** Something that a worker repeats beside its steps. Two executions of one chore never overlap. */
 export interface Chore {
   name: string;
   everyMs: number;
@@ -12,27 +12,27 @@ export interface Chore {
 /** SQLSTATEs of a statement that waited too long for a lock, or ran too long. */
 const BROKEN_OFF = new Set(['55P03', '57014']);
 
-/** DV_CHORE_BLOCKED of a statement that Postgres broke off at its limit; undefined for any other error. */
+/** DV_CHORE_BLOCKED if Postgres cancelled a statement at its time limit; undefined for any other error. */
 export function asBlocked(error: unknown): DvError | undefined {
   const code = error instanceof Error ? (error as { code?: string }).code : undefined;
   if (code === undefined || !BROKEN_OFF.has(code)) return undefined;
   return new DvError(
     'DV_CHORE_BLOCKED',
-    `Postgres broke a statement off (SQLSTATE ${code}): it waited too long for a lock, or ran too long. It is tried ` +
-      'again; pg_stat_activity and pg_locks show who is in its way.',
+    `Postgres cancelled a statement (SQLSTATE ${code}): it waited too long for a lock, or ran too long. It is retried. ` +
+      'pg_stat_activity and pg_locks show which session blocks it.',
     { cause: error },
   );
 }
 
 /**
- * Starts the chores, each on a clock of its own; the returned function stops them and waits for those under way. One that
- * fails is said in the log with its code, and tried again.
+ * Starts the chores, each with its own timer. The returned function stops them and waits for those that are running. A
+ * chore that fails is logged with its code and retried.
  */
 export function startChores(chores: readonly Chore[], log: Logger): () => Promise<void> {
   let stopped = false;
   const loops = chores.map((chore) => {
     let timer: NodeJS.Timeout | undefined;
-    let under: Promise<void> = Promise.resolve();
+    let running: Promise<void> = Promise.resolve();
     const once = async () => {
       try {
         await chore.run();
@@ -44,7 +44,7 @@ export function startChores(chores: readonly Chore[], log: Logger): () => Promis
         } else {
           log.warn(
             { chore: chore.name, code: 'DV_UNEXPECTED', error: name },
-            'a chore failed; it is tried again',
+            'a chore failed; it is retried',
           );
         }
       }
@@ -52,13 +52,13 @@ export function startChores(chores: readonly Chore[], log: Logger): () => Promis
     };
     const schedule = () => {
       timer = setTimeout(() => {
-        under = once();
+        running = once();
       }, chore.everyMs);
     };
     schedule();
     return async () => {
       clearTimeout(timer);
-      await under;
+      await running;
     };
   });
   return async () => {

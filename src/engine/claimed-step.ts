@@ -2,7 +2,7 @@ import type { Logger } from 'pino';
 import { DvError } from '../errors/dv-error.ts';
 import { stepErrorOf, type Json, type Result, type Step, type StepError } from './activity-contract.ts';
 
-/** A claimed step as workflow.claim and workflow.complete_step answer it. */
+/** A claimed step as workflow.claim and workflow.complete_step return it. */
 export interface Claim {
   id: string;
   machine: string;
@@ -24,7 +24,7 @@ export interface Claim {
   startToCloseMs: number;
 }
 
-/** A step's end, as workflow.complete_many takes it. */
+/** A completed step in the form that workflow.complete_many expects. */
 export interface Completion {
   id: string;
   version: number;
@@ -52,7 +52,10 @@ export function timedOut(claim: Claim): DvError {
   return new DvError('DV_TIMEOUT', `${claim.task} did not end within ${claim.startToCloseMs / 1000} s.`);
 }
 
-/** `work`, or the signal's reason as soon as it fires: an activity that ignores its signal doesn't hold up the run. */
+/**
+ * Waits for `work`, but rejects as soon as the signal fires: an activity that ignores its signal must not block the
+ * run.
+ */
 export async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   const aborted = Promise.withResolvers<never>();
   const abort = () => {
@@ -71,14 +74,14 @@ export async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): P
 
 export function toStepError(error: unknown, claim: Claim, log: Logger): StepError {
   if (error instanceof DvError) return stepErrorOf(error);
-  // The message of an unknown error may quote data, its frames do not.
+  // The message of an unknown error may quote data. Its stack frames do not.
   const { name, stack } = error instanceof Error ? error : { name: typeof error, stack: '' };
   const frames = (stack ?? '').split('\n').filter((line) => line.startsWith('    at '));
   log.error({ error: name, frames }, 'unexpected error in an activity');
   return stepErrorOf(
     new DvError(
       'DV_UNEXPECTED',
-      `Unexpected ${name} in ${claim.task}. The worker's log has the place; please report it.`,
+      `Unexpected ${name} in ${claim.task}. The worker's log shows where it happened; please report it.`,
     ),
   );
 }

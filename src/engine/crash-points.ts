@@ -4,9 +4,10 @@ const [how, where, nth = '1'] = (process.env['DICT_VSYNC_CRASH_AT'] ?? '').split
 let left = Number(nth);
 
 /**
- * A place where the chaos tests (test/adversity/chaos) let this process die: one that the recovery must get over. With
- * DICT_VSYNC_CRASH_AT=kill:<name>[:<n>] the n-th arrival here ends the process by SIGKILL, with stop:<name> it freezes by
- * SIGSTOP; without it nothing happens. The tests find the names by this function's calls, and exercise every one.
+ * A place where the chaos tests (test/adversity/chaos) kill or freeze this process, and from which it must recover.
+ * With DICT_VSYNC_CRASH_AT=kill:<name>[:<n>] the n-th call with this name ends the process by SIGKILL. With stop:<name>
+ * it freezes the process by SIGSTOP. Without the variable nothing happens. The tests find the names in the calls of
+ * this function, and test every one.
  */
 export function crashPoint(name: string): void {
   if (name !== where) return;

@@ -5,13 +5,13 @@ import { crashPoint } from './crash-points.ts';
 import type { Schedule } from './crontab.ts';
 import { inTransaction } from './transaction.ts';
 
-/** What a schedule's tick does, in the transaction that decides the tick. */
+/** What a tick of a schedule does, in the transaction that decides the tick. */
 export type TickHandler = (tx: Transaction, tick: Date) => Promise<void>;
 
-/** A missed tick older than this is not made up for. */
+/** A missed tick that is older than this is skipped. */
 export const CATCH_UP_MS = 12 * 3_600_000;
 
-/** Registers schedules seen for the first time: their past ticks count as decided. */
+/** Registers new schedules. Their past ticks count as decided. */
 export async function registerSchedules(pool: Connections, schedules: readonly Schedule[]): Promise<void> {
   await pool.query(
     `insert into workflow.schedules (name, last_tick) select name, workflow.now() from unnest($1::text[]) name
@@ -21,8 +21,9 @@ export async function registerSchedules(pool: Connections, schedules: readonly S
 }
 
 /**
- * Decides the ticks that are due and fires the newest, if it is not too old; the others are recorded SKIPPED. However
- * many workers call this, a tick fires once: workflow.schedules decides. Returns the tick fired, if any.
+ * Decides the due ticks and fires the newest if it is not too old. The others are recorded as SKIPPED. A tick fires
+ * once, however many workers call this, because the row in workflow.schedules is locked. Returns the fired tick, if
+ * any.
  */
 export async function fireDueTicks(
   pool: Connections,

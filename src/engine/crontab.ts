@@ -4,11 +4,11 @@ import { DvError } from '../errors/dv-error.ts';
 
 /** One line of the crontab. */
 export interface Schedule {
-  /** Its name in workflow.schedules: the line's `?id=`, else its task. */
+  /** Its name in workflow.schedules: the line's `?id=`, or else its task. */
   name: string;
   task: string;
   timeZone: string;
-  /** Ticks after `after` and up to `until`, ascending, at most `limit` of the newest. */
+  /** The ticks after `after` and up to `until`, ascending; at most the `limit` newest. */
   ticks(after: Date, until: Date, limit: number): Date[];
 }
 
@@ -16,8 +16,9 @@ const DAY_MS = 86_400_000;
 
 /**
  * Reads a crontab: Graphile Worker's format (`m h dom mon dow task ?opts {payload}`) plus a line `CRON_TZ=<IANA zone>`
- * for the lines after it (default UTC). In a DST gap a tick moves to the next valid minute, in a fold it comes once.
- * Throws DV_CRONTAB_INVALID.
+ * for the lines after it (default UTC). When clocks are set forward, a tick in the gap moves to the next valid minute.
+ * When they are set back, a tick in the repeated hour fires once.
+ * Errors: DV_CRONTAB_INVALID.
  */
 export function readCrontab(text: string): Schedule[] {
   const schedules: Schedule[] = [];
@@ -45,9 +46,13 @@ function checkedZone(zone: string, line: number): string {
   try {
     return new Intl.DateTimeFormat('en', { timeZone: zone }).resolvedOptions().timeZone;
   } catch (cause) {
-    throw new DvError('DV_CRONTAB_INVALID', `Line ${line} of the crontab: "${zone}" is no IANA time zone.`, {
-      cause,
-    });
+    throw new DvError(
+      'DV_CRONTAB_INVALID',
+      `Line ${line} of the crontab: "${zone}" is not an IANA time zone.`,
+      {
+        cause,
+      },
+    );
   }
 }
 
@@ -64,9 +69,9 @@ function readLine(line: string, number: number, timeZone: string): Schedule {
       ticks: (after, until, limit) => ticksOf(cron, after, until, limit),
     };
   } catch (cause) {
-    // The parser was given one line, and counts it as the first.
+    // The parser received a single line and calls it line 1.
     const why = (cause instanceof Error ? cause.message : String(cause))
-      .replace(/^Could not process line .*/, 'write five fields for the time, and the task.')
+      .replace(/^Could not process line .*/, 'write five fields for the time, then the task.')
       .replace(/ (on|in) line 1( of crontab)?/, '');
     throw new DvError('DV_CRONTAB_INVALID', `Line ${number} of the crontab cannot be read: ${why}`, {
       cause,
@@ -75,7 +80,7 @@ function readLine(line: string, number: number, timeZone: string): Schedule {
 }
 
 function ticksOf(cron: Cron, after: Date, until: Date, limit: number): Date[] {
-  // A month back is enough: whatever is older is too old to run, and SKIPPED rows without end help nobody.
+  // A month is enough: older ticks are too old to fire, and endless SKIPPED rows are useless.
   let at = new Date(Math.max(after.getTime(), until.getTime() - 31 * DAY_MS));
   const found: Date[] = [];
   for (;;) {

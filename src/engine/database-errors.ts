@@ -12,15 +12,16 @@ function isPostgresError(error: unknown): error is PostgresError {
   return error instanceof Error && typeof (error as Partial<PostgresError>).code === 'string';
 }
 
-/** SQLSTATE of the errors that the SQL functions raise on purpose; DETAIL holds the code. */
+/** SQLSTATE of the errors that the SQL functions raise on purpose. DETAIL is the code. */
 const RAISED_ON_PURPOSE = 'DV000';
 const SQLSTATE = /^[0-9A-Z]{5}$/;
-/** Some of these have five letters too: EPIPE. */
+/** Some error codes of the operating system have five letters too: EPIPE. */
 const OF_THE_SYSTEM = /^E[A-Z_]+$/;
 
 /**
- * An error from Postgres as a DvError: the SQL functions' own with their code, lost connections as retryable
- * DV_DATABASE_UNREACHABLE, lost races as retryable DV_DATABASE. Never with the server's DETAIL, which quotes values. Others come back unchanged.
+ * Turns an error from Postgres into a DvError: errors of our SQL functions keep their code, lost connections become
+ * DV_DATABASE_UNREACHABLE, and other errors of the server DV_DATABASE; both are retryable. The server's DETAIL is never
+ * included, because it quotes values. All other errors are returned unchanged.
  */
 export function fromDatabase(error: unknown): unknown {
   if (error instanceof DvError) return error;
@@ -44,13 +45,13 @@ export function fromDatabase(error: unknown): unknown {
   return error;
 }
 
-/** What a SQL function refused. A newer database may have codes that this program does not know. */
+/** The error that a SQL function raised. A newer database may have codes that this program does not know. */
 function raisedOnPurpose(code: string, cause: PostgresError): DvError {
   if (isErrorCode(code)) return new DvError(code, cause.message, { cause });
   const named = /^DV_[A-Z_0-9]+$/.test(code) ? code : 'an error without a code';
   return new DvError(
     'DV_DATABASE_NEWER',
-    `${cause.message} (${named}, which this dict-vsync does not know: the database is of a newer one.)`,
+    `${cause.message} (${named}, which this dict-vsync does not know: a newer one has migrated the database.)`,
     { cause },
   );
 }
@@ -62,7 +63,7 @@ function howAway(code: string | undefined): string {
     : `The database cannot be used now (SQLSTATE ${code}).`;
 }
 
-/** Runs a query function and turns what Postgres throws into DvErrors. */
+/** Runs a function that queries Postgres, and turns its errors into DvErrors. */
 export async function translateDatabaseErrors<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();

@@ -26,29 +26,31 @@ export interface ExecutorOptions<S> {
   activities: Activities<S>;
   services: S;
   log: Logger;
-  /** Run fields (such as the participant) that each log line of a step shall carry. */
+  /** Fields of the run (such as the participant) that each log line of a step contains. */
   logFields?: ((run: Step['run']) => Json) | undefined;
   onAttempt?: ((report: AttemptReport) => void) | undefined;
 }
 
 const FAIL = 'select workflow.fail_step($1, $2, $3, $4, $5) as next';
-/** The database's absence is nobody's failure: it costs no attempt, for an hour at the most. */
+/** An unreachable database is not a failure of the step: for at most one hour it uses up no attempt. */
 const FAIL_BY_OUTAGE = `select workflow.fail_step($1, $2, $3, $4::jsonb ||
   jsonb_build_object('class', 'rate_limited', 'retryAt', workflow.now() + interval '2 seconds'), $5) as next`;
 const RELEASE = 'select workflow.release_step($1, $2, $3)';
 const HAND_OVER = 'select workflow.hand_over($1, $2, $3)';
 
-const stopping = () => new DvError('DV_WORKER_STOPPING', 'The worker stops; the step is handed over.');
+const stopping = () => new DvError('DV_WORKER_STOPPING', 'The worker is stopping; the step is handed over.');
 const cancelled = () => new DvError('DV_RUN_CANCELLED', 'The run was cancelled.');
 
-/** A run under way in this process. */
+/** A run that this process is working on. */
 interface Active {
   controller: AbortController;
-  /** Another job came for it meanwhile: what it brings may be newer than what the last claim saw. */
+  /** Another job for the run was received meanwhile. It may be about something that the last claim did not see. */
   again: boolean;
 }
 
-/** Does the steps of runs: claim, work, one transaction; on while the next step is ready at once. */
+/**
+ * Performs the steps of runs: claim, work, one transaction. Continues as long as the next step is ready immediately.
+ */
 export class Executor<S> {
   readonly #options: ExecutorOptions<S>;
   readonly #active = new Map<string, Active>();
@@ -75,12 +77,12 @@ export class Executor<S> {
     });
   }
 
-  /** Runs being worked on right now. */
+  /** The number of runs being worked on now. */
   get active(): number {
     return this.#active.size;
   }
 
-  /** The ids of those. */
+  /** The ids of the runs being worked on now. */
   runs(): string[] {
     return [...this.#active.keys()];
   }
@@ -90,22 +92,22 @@ export class Executor<S> {
     return this.#active.has(runId);
   }
 
-  /** From now on no further step is begun: what is ready goes back to the queue. */
+  /** From now on no step is begun: steps that are ready go back to the queue. */
   drain(): void {
     this.#stopping = true;
   }
 
-  /** Breaks off the attempts under way; each is handed over and burns no attempt. */
+  /** Aborts all running attempts. Each step is handed over and uses up no attempt. */
   abortAll(): void {
     for (const { controller } of this.#active.values()) controller.abort(stopping());
   }
 
-  /** Breaks off the attempt of a run that somebody cancelled. */
+  /** Aborts the attempt of a run that was cancelled. */
   abortCancelled(runId: string): void {
     this.#active.get(runId)?.controller.abort(cancelled());
   }
 
-  /** Takes a run as far as it goes now. Throws only when the database is lost: the job then is tried again. */
+  /** Advances a run as far as possible now. Throws only if the database is lost; the job is then retried. */
   async advance(runId: string): Promise<void> {
     const present = this.#active.get(runId);
     if (present !== undefined) {
@@ -134,17 +136,18 @@ export class Executor<S> {
     return this.#options.machines.some(({ name, version }) => name === machine && version >= machineVersion);
   }
 
-  /** Gives a step that this program cannot do to the workers that can: while versions change, several run side by side. */
+  /** Leaves a step that this program cannot do to other workers. During an upgrade workers of several versions run. */
   async #leaveToOthers(claim: Claim, log: Logger): Promise<void> {
     log.warn(
       { machine: claim.machine, machineVersion: claim.machineVersion },
-      'this program does not know the run; it is left to workers of another version',
+      'this program does not know this version of the machine; the step is left to workers of another version',
     );
-    // A known version without its activity: the job bears the activity's name, and this program takes none of those.
+    // If the version is known but the activity is not, releasing is enough: the job has the activity's name, and this
+    // program takes no jobs with that name.
     await this.#options.pool.query(this.#knows(claim) ? RELEASE : HAND_OVER, this.#fence(claim));
   }
 
-  /** Hands a claimed step back: no attempt is burnt. A claim that is no longer ours is left alone. */
+  /** Releases a claimed step without using up an attempt. Does nothing if the claim is no longer ours. */
   async release(claim: Pick<Claim, 'id' | 'version'>): Promise<void> {
     try {
       await this.#options.pool.query(RELEASE, this.#fence(claim));
@@ -215,7 +218,7 @@ export class Executor<S> {
         report('fenced');
         return null;
       }
-      // Broken off, an activity may throw whatever its own abort brings: the reason is what we broke it off for.
+      // An activity that was aborted may throw any error. The error to report is the reason for which we aborted it.
       const error = controller.signal.aborted
         ? (controller.signal.reason as DvError)
         : timeLimit.aborted
@@ -238,7 +241,9 @@ export class Executor<S> {
     );
   }
 
-  /** Together with others that end at the same moment, where workflow.complete_many takes it; else alone. */
+  /**
+   * Completes a step together with others that end at the same moment, or alone if workflow.complete_many leaves it.
+   */
   async #completeTogether(claim: Claim, result: Result): Promise<Claim | null> {
     const next = await this.#completions.ask({ id: claim.id, version: claim.version, result });
     if (next !== undefined) return next;

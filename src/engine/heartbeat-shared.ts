@@ -1,7 +1,7 @@
-/** What both threads see of each other, as places of a BigInt64Array: main's last sign of life, the last beat. */
+/** Indexes of a BigInt64Array that both threads share: the main thread's last sign of life, and the last beat. */
 export const SEEN = { main: 0, beat: 1 } as const;
 
-/** What the thread is started with. */
+/** The data with which the thread is started. */
 export interface HeartbeatRequest {
   connectionString: string | undefined;
   workerId: string;
@@ -10,16 +10,16 @@ export interface HeartbeatRequest {
   shared: SharedArrayBuffer;
 }
 
-/** A run claimed in a worker's name, as workflow.heartbeat answers. */
-export interface HeldClaim {
+/** A run claimed in a worker's name, as workflow.heartbeat returns it. */
+export interface OwnClaim {
   runId: string;
   version: number;
-  /** Somebody wants it cancelled. */
+  /** Whether its cancellation was requested. */
   cancel: boolean;
 }
 
-/** What the thread says: a beat got through, or the main thread does not run. */
-export type BeatMessage = { kind: 'beat'; claims: HeldClaim[] } | { kind: 'stuck' };
+/** What the thread reports: a beat succeeded, or the main thread hangs. */
+export type BeatMessage = { kind: 'beat'; claims: OwnClaim[] } | { kind: 'stuck' };
 
-/** What the thread is told: the pools' ids to beat with, or to end. */
+/** What the thread receives: the pools' ids to send with each beat, or the order to stop. */
 export type ThreadOrder = string[] | 'stop';

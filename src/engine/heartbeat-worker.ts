@@ -4,13 +4,13 @@ import pg from 'pg';
 import {
   type BeatMessage,
   type HeartbeatRequest,
-  type HeldClaim,
+  type OwnClaim,
   SEEN,
   type ThreadOrder,
 } from './heartbeat-shared.ts';
 import { BEAT_MS, BEAT_TIMEOUT_MS, STUCK_MS } from './lease.ts';
 
-/** Entry of the thread that startHeartbeat starts: beats on a connection of its own, as long as the main thread lives. */
+/** The thread that startHeartbeat starts: sends beats on its own connection as long as the main thread runs. */
 async function main(): Promise<void> {
   const { connectionString, workerId, shared } = workerData as HeartbeatRequest;
   const seen = new BigInt64Array(shared);
@@ -29,12 +29,12 @@ async function main(): Promise<void> {
     if (client === undefined) {
       const opened = await connect(connectionString);
       client = opened;
-      // Cut while idle: the next beat opens another at once, and costs no second try.
+      // If the connection was cut while idle, the next beat immediately opens another one and need not fail first.
       opened.once('end', () => {
         if (client === opened) client = undefined;
       });
     }
-    const { rows } = await client.query<HeldClaim>(
+    const { rows } = await client.query<OwnClaim>(
       'select run_id as "runId", run_version::float8 as version, cancel from workflow.heartbeat($1, $2)',
       [workerId, pools],
     );
@@ -52,7 +52,7 @@ async function main(): Promise<void> {
       try {
         await beat();
       } catch {
-        // Whatever it was, a new connection is the remedy; the main thread reports what it meets itself.
+        // Whatever failed, a new connection is the remedy. The main thread reports its own errors with the database.
         void client?.end().catch(() => undefined);
         client = undefined;
       }
@@ -71,7 +71,7 @@ async function connect(connectionString: string | undefined): Promise<pg.Client>
     query_timeout: BEAT_TIMEOUT_MS,
     keepAlive: true,
   });
-  // A lost connection shows in the beat that meets it.
+  // A lost connection makes the next beat fail.
   client.on('error', () => undefined);
   try {
     await client.connect();

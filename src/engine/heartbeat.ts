@@ -5,18 +5,18 @@ import { startThread } from '../worker-thread.ts';
 import {
   type BeatMessage,
   type HeartbeatRequest,
-  type HeldClaim,
+  type OwnClaim,
   SEEN,
   type ThreadOrder,
 } from './heartbeat-shared.ts';
 import { BEAT_MS, BEAT_TIMEOUT_MS, MAIN_TICK_MS, STUCK_MS } from './lease.ts';
 
 export interface Heartbeat {
-  /** Ids of Graphile Worker's pools, which jobs are locked with: told with the next beat. */
+  /** The ids of Graphile Worker's pools, with which jobs are locked. They are sent with the next beat. */
   setPools(pools: readonly string[]): void;
-  /** Beats at once, if it gets through. */
+  /** Sends a beat immediately. Never fails, even if the beat does. */
   beat(): Promise<void>;
-  /** When the last beat got through, in milliseconds of Date.now(). */
+  /** When the last beat succeeded, in milliseconds of Date.now(). */
   last(): number;
   stop(): Promise<void>;
 }
@@ -25,14 +25,14 @@ export interface HeartbeatOptions {
   pool: Pool;
   workerId: string;
   log: Logger;
-  /** Told of the runs claimed in this worker's name, with each beat. */
-  onBeat: (claims: readonly HeldClaim[]) => Promise<void>;
+  /** Called after each beat with the runs claimed in this worker's name. */
+  onBeat: (claims: readonly OwnClaim[]) => Promise<void>;
 }
 
 /**
- * Beats from a thread of its own, on a connection of its own: a busy event loop or an exhausted pool does not look
- * dead. One that hangs for 30 s does, and then its runs go to other workers. The first beat has got through when this
- * resolves.
+ * Sends heartbeats from a separate thread on a separate connection, so that a worker with a busy event loop or an
+ * exhausted pool does not look dead. A worker whose event loop hangs for 30 s counts as dead, and other workers take
+ * over its runs. The first beat has succeeded when this resolves.
  */
 export async function startHeartbeat(options: HeartbeatOptions): Promise<Heartbeat> {
   const { pool, workerId, log, onBeat } = options;
@@ -50,10 +50,10 @@ export async function startHeartbeat(options: HeartbeatOptions): Promise<Heartbe
   const ticking = setInterval(tick, MAIN_TICK_MS).unref();
 
   let handled: Promise<void> = Promise.resolve();
-  const hear = (message: BeatMessage) => {
+  const onMessage = (message: BeatMessage) => {
     if (message.kind === 'stuck') {
       log.error(
-        `the event loop hung for ${STUCK_MS / 1000} s; until it ran again this worker was counted as dead`,
+        `the event loop hung for ${STUCK_MS / 1000} s; until it ran again this worker counted as dead`,
       );
       return;
     }
@@ -62,7 +62,7 @@ export async function startHeartbeat(options: HeartbeatOptions): Promise<Heartbe
       .catch((error: unknown) => {
         log.warn(
           { error: error instanceof Error ? error.name : 'unknown' },
-          'a heartbeat was not followed up; the next one is',
+          'the answer to a heartbeat could not be processed; the next one will be',
         );
       });
   };
@@ -82,7 +82,7 @@ export async function startHeartbeat(options: HeartbeatOptions): Promise<Heartbe
       () => new URL('./heartbeat-worker.ts', import.meta.url),
       request,
     );
-    thread.on('message', hear);
+    thread.on('message', onMessage);
     thread.on('error', (error) => {
       log.error({ error: error instanceof Error ? error.name : 'unknown' }, 'the heartbeat thread failed');
     });
@@ -96,31 +96,31 @@ export async function startHeartbeat(options: HeartbeatOptions): Promise<Heartbe
   return {
     setPools: (now) => {
       pools = [...now];
-      if (thread !== undefined) tell(thread, pools);
+      if (thread !== undefined) send(thread, pools);
     },
-    // The thread's next beat says the same.
+    // If it fails, the thread's next beat follows soon.
     beat: async () => beat().catch(() => undefined),
     last: () => Number(Atomics.load(seen, SEEN.beat)),
     stop: async () => {
       stopped = true;
       clearInterval(ticking);
       clearTimeout(again);
-      if (thread !== undefined) await leave(thread);
+      if (thread !== undefined) await stopThread(thread);
       await handled;
     },
   };
 }
 
-function tell(thread: Worker, message: ThreadOrder): void {
+function send(thread: Worker, message: ThreadOrder): void {
   // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
   thread.postMessage(message);
 }
 
-/** Lets the beat under way end: one that arrives after its worker has left would bring it back to life. */
-async function leave(thread: Worker): Promise<void> {
+/** Waits for the running beat: if it arrived after its worker has stopped, the worker would look alive again. */
+async function stopThread(thread: Worker): Promise<void> {
   const gone = new Promise((resolve) => thread.once('exit', resolve));
   thread.ref();
-  tell(thread, 'stop');
+  send(thread, 'stop');
   const timer = setTimeout(() => void thread.terminate(), BEAT_TIMEOUT_MS);
   if (thread.threadId !== -1) await gone;
   clearTimeout(timer);

@@ -1,4 +1,4 @@
-// The engine's public face: what workflows, tasks, the domain and the CLI may use of it.
+// The engine's public API: what workflows, tasks, the domain and the CLI may use.
 export type {
   Activities,
   Activity,

@@ -3,28 +3,28 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { DvError } from '../errors/dv-error.ts';
 
-/** A runner of Graphile Worker that is there until it is stopped. */
+/** A runner of Graphile Worker that runs until it is stopped. */
 export interface KeptRunner {
   stop(): Promise<void>;
-  /** Settles when it has stopped; fails with DV_DATABASE_NEWER when it cannot be started again. */
+  /** Resolves when it has stopped. Rejects with DV_DATABASE_NEWER if it cannot be started again. */
   ended: Promise<void>;
 }
 
 export interface KeepOptions {
   start: () => Promise<Runner>;
-  /** Told each time a runner ended by itself, before the next one: what it held is to be given back. */
+  /** Called each time that a runner has ended by itself, before the next one starts: unlock the jobs that it had. */
   onEnd: () => Promise<void>;
   log: Logger;
-  /** Between two tries to start again. */
+  /** The time between two tries to start again. */
   pauseMs?: number;
 }
 
-/** Graphile Worker's sign that its tables were changed by a newer version in a way this one cannot work with. */
+/** Graphile Worker sets this exit code if a newer version has changed its tables in an incompatible manner. */
 const BREAKING = 57;
 
 /**
- * Starts a runner, and starts it again whenever it ends by itself: Graphile Worker gives up when it loses track of its
- * own state, as it may when Postgres goes away. The first start's error is the caller's.
+ * Starts a runner, and starts it again whenever it ends by itself: Graphile Worker gives up when its own state becomes
+ * inconsistent, for example while Postgres is unreachable. If the first start fails, the error is thrown.
  */
 export async function keepRunning(options: KeepOptions): Promise<KeptRunner> {
   const { log, pauseMs = 1000 } = options;
@@ -34,7 +34,7 @@ export async function keepRunning(options: KeepOptions): Promise<KeptRunner> {
   const startAgain = async (): Promise<void> => {
     while (!stopping.signal.aborted) {
       try {
-        // Said for the process by the runner that ended; ours goes on.
+        // The runner that ended has set the exit code of the process, but the process continues.
         if (process.exitCode === BREAKING) process.exitCode = undefined;
         await options.onEnd();
         runner = await options.start();
@@ -44,11 +44,11 @@ export async function keepRunning(options: KeepOptions): Promise<KeptRunner> {
           process.exitCode = undefined;
           throw new DvError(
             'DV_DATABASE_NEWER',
-            'Graphile Worker was migrated by a newer program, which this dict-vsync cannot work beside. Use that version.',
+            'Graphile Worker was migrated by a newer program, and this dict-vsync cannot work with its tables. Use the newer dict-vsync.',
             { cause: error },
           );
         }
-        log.warn({ error: nameOf(error) }, 'the queue cannot be worked on yet; it is tried again');
+        log.warn({ error: nameOf(error) }, 'the queue cannot be processed yet; this is retried');
         await delay(pauseMs, undefined, { signal: stopping.signal }).catch(() => undefined);
       }
     }
@@ -64,7 +64,7 @@ export async function keepRunning(options: KeepOptions): Promise<KeptRunner> {
       log.warn({ error: reason }, 'Graphile Worker ended by itself; it is started again');
       await startAgain();
     }
-    // Stopped between two runners: the one that came up meanwhile goes too.
+    // If `stop` was called between two runners, the one that has started meanwhile is stopped too.
     await runner.stop().catch(() => undefined);
     await runner.promise.catch(() => undefined);
   };
@@ -75,7 +75,7 @@ export async function keepRunning(options: KeepOptions): Promise<KeptRunner> {
     ended,
     stop: async () => {
       stopping.abort();
-      // It refuses when it has ended already, by itself.
+      // It rejects if it has already ended by itself.
       await runner.stop().catch(() => undefined);
       await ended.catch(() => undefined);
     },

@@ -1,7 +1,7 @@
 import { DvError } from '../errors/dv-error.ts';
 import type { Activity } from './activity-contract.ts';
 
-/** How often and how fast a failed attempt of a state is repeated. Defaults: 5 attempts, 1 s × 2, at most 30 s. */
+/** How often and how fast a failed attempt of a state is retried. Defaults: 5 attempts, 1 s × 2, at most 30 s. */
 export interface RetryPolicy {
   maxAttempts?: number;
   initialMs?: number;
@@ -9,14 +9,14 @@ export interface RetryPolicy {
   maxMs?: number;
 }
 
-/** How a poll state repeats until its activity answers something else than `pending`. */
+/** How a poll state repeats until its activity returns an outcome other than `pending`. */
 export interface PollPolicy {
   initialMs: number;
   backoff: number;
   maxMs: number;
 }
 
-// `never`, because an activity's services are of no interest here and parameters are contravariant.
+// `never`, because parameters are contravariant and an activity's services do not matter here.
 type OutcomeOf<A> = A extends Activity<infer O, never> ? O : never;
 
 interface Working<T extends string> {
@@ -39,7 +39,7 @@ type WorkingState<T extends string, O extends string, N extends string> =
 
 interface WaitState<N extends string> {
   kind: 'wait';
-  /** The signals it takes; each is an outcome. */
+  /** The signals that it accepts. Each is an outcome. */
   signals: readonly string[];
   /** Whether the end of all children is an outcome too (`children_closed`). */
   awaitsChildren?: boolean;
@@ -57,10 +57,10 @@ export type StateDefinition<A, N extends string> =
   | WaitState<N>
   | TerminalState;
 
-/** A machine as it is stored and run, whatever its activities' types. */
+/** A machine as it is stored and executed, without the types of its activities. */
 export interface Machine {
   name: string;
-  /** Raised with each change: open runs finish on the version they began with. */
+  /** Raised with each change. Open runs finish on the version with which they began. */
   version: number;
   initial: string;
   states: Record<string, StoredState>;
@@ -80,9 +80,10 @@ export interface StoredState {
 }
 
 /**
- * Declares a machine over a set of activities (their names and outcomes): a state or an outcome that does not exist,
- * and an outcome that leads nowhere, do not compile. What a wait state can end with the types don't know:
- * DV_MACHINE_INVALID when its edges are not exactly that.
+ * Declares a machine over a set of activities (their names and outcomes). A state or an outcome that does not exist,
+ * and an outcome that leads nowhere, do not compile. The types do not know the outcomes of a wait state: they are
+ * checked here.
+ * Errors: DV_MACHINE_INVALID if the edges of a wait state are not exactly its outcomes.
  */
 export function machineOver<A>() {
   return <const N extends string>(definition: {

@@ -1,16 +1,16 @@
 import type { Pool, QueryConfig } from 'pg';
 
-/** What the engine needs of a pool. */
+/** The part of a pool that the engine uses. */
 export type Connections = Pick<Pool, 'query' | 'connect'>;
 
 /**
- * A pool whose single statements are waited for only so long: a connection that went quiet (a black-holed network, a
- * firewall that forgot it) is then destroyed, and the statement fails as a lost connection does. Transactions
- * (`connect`) are left alone: who has one watches over it.
+ * A pool whose single statements have a time limit. A connection without an answer by then (a network that drops
+ * packets, a firewall that forgot the connection) is destroyed, and the statement fails like one whose connection was
+ * lost. The limit does not apply to transactions (`connect`): their callers set their own.
  */
 export function withQueryTimeout(pool: Pool, ms: number): Connections {
   const query = (text: string, values?: unknown[]) => {
-    // node-postgres takes it with a query; its types know it of a client only.
+    // node-postgres accepts query_timeout with a query, but its types allow it only for a client.
     const config: QueryConfig & { query_timeout: number } = {
       text,
       query_timeout: ms,

@@ -2,20 +2,20 @@ import type { Connections } from './query-timeout.ts';
 import type { Logger } from 'pino';
 import { crashPoint } from './crash-points.ts';
 import type { Executor } from './executor.ts';
-import type { HeldClaim } from './heartbeat-shared.ts';
+import type { OwnClaim } from './heartbeat-shared.ts';
 
 export interface RecoveryOptions {
   log: Logger;
-  /** Told of each thing this worker repaired: `abandoned`, `poisoned`, `without job`, … */
+  /** Called for each thing that this worker repaired: `abandoned`, `poisoned`, `without job`, … */
   onRecovered?: ((what: string) => void) | undefined;
 }
 
-/** What a worker does with each beat: hears of cancelled and closed runs, hands back claims it does not know of. */
+/** What a worker does after each beat: aborts cancelled and closed runs, and releases claims that it does not know. */
 export function followClaims<S>(
   pool: Connections,
   executor: Executor<S>,
   { log, onRecovered }: RecoveryOptions,
-): (claims: readonly HeldClaim[]) => Promise<void> {
+): (claims: readonly OwnClaim[]) => Promise<void> {
   let idleClaims = new Set<string>();
   return async (claims) => {
     const idle = new Set<string>();
@@ -24,8 +24,8 @@ export function followClaims<S>(
       if (executor.worksOn(runId)) {
         if (cancel) executor.abortCancelled(runId);
       } else if (idleClaims.has(claim)) {
-        // Claimed in our name, and nobody works on it: the answer to the claim got lost with its connection.
-        log.warn({ runId }, 'a claim got lost; the step is handed back');
+        // Claimed in our name, but nobody works on it: the answer to the claim was lost with its connection.
+        log.warn({ runId }, 'the answer to a claim was lost; the step is released');
         await executor.release({ id: runId, version });
         onRecovered?.('lost claim');
       } else {
@@ -33,26 +33,27 @@ export function followClaims<S>(
       }
     }
     idleClaims = idle;
-    // Closed under its step, as a child is that its parent terminates: the step's work is of no use any more.
-    const held = new Set(claims.map(({ runId }) => runId));
-    const unheld = executor.runs().filter((runId) => !held.has(runId));
-    if (unheld.length === 0) return;
+    // A run may close while its step is running, for example a child that its parent terminates. The work is then
+    // useless.
+    const claimed = new Set(claims.map(({ runId }) => runId));
+    const unclaimed = executor.runs().filter((runId) => !claimed.has(runId));
+    if (unclaimed.length === 0) return;
     const { rows } = await pool.query<{ id: string }>(
       'select id from workflow.runs where id = any ($1::uuid[]) and closed_at is not null',
-      [unheld],
+      [unclaimed],
     );
     for (const { id } of rows) executor.abortCancelled(id);
   };
 }
 
-/** Frees what silent workers held, and mends every open run that nothing would move; tells of each. */
+/** Releases the claims of silent workers, repairs each open run that nothing would advance, and reports each. */
 export async function sweep(pool: Connections, { log, onRecovered }: RecoveryOptions): Promise<void> {
   crashPoint('before-sweep');
   const { rows } = await pool.query<{ run_id: string; what: string }>('select * from workflow.sweep()');
   crashPoint('after-sweep');
   for (const { run_id: runId, what } of rows) {
     onRecovered?.(what);
-    if (what === 'poisoned') log.error({ runId }, 'put a run aside: three workers died in its step');
+    if (what === 'poisoned') log.error({ runId }, 'a run is poisoned: three workers died in the same step');
     else log.warn({ runId, mended: what }, 'recovered a run');
   }
 }

@@ -5,7 +5,7 @@ import { crashPoint } from './crash-points.ts';
 import { translateDatabaseErrors } from './database-errors.ts';
 import { StatementBatcher } from './statement-batcher.ts';
 
-/** The statuses of a run; those of CLOSED_STATUSES are its ends. */
+/** The statuses of a run. Those of CLOSED_STATUSES are final. */
 export const OPEN_STATUSES = ['PENDING', 'RUNNING', 'WAITING'] as const;
 export const CLOSED_STATUSES = [
   'COMPLETED',
@@ -67,7 +67,7 @@ const RUN_COLUMNS = `id, machine, machine_version as "machineVersion", workflow_
   created_at as "createdAt", updated_at as "updatedAt", closed_at as "closedAt",
   extract(epoch from duration)::float8 as seconds`;
 
-/** The id of the run with this id or workflow key; DV_RUN_NOT_FOUND. */
+/** The id of the run with this id or workflow key. Error: DV_RUN_NOT_FOUND. */
 export async function findRun(pool: Pool, name: string): Promise<string> {
   return translateDatabaseErrors(async () => {
     const { rows } = await pool.query<{ id: string }>('select workflow.find_run($1) as id', [name]);
@@ -102,7 +102,7 @@ export async function listRuns(
   return rows;
 }
 
-/** Runs put aside (POISONED) in the last 7 days that nobody has retried since, by machine. */
+/** The number of runs, by machine, that became POISONED in the last 7 days and were not retried since. */
 export async function countPoisoned(db: Pick<Pool, 'query'>): Promise<{ machine: string; count: number }[]> {
   const { rows } = await db.query<{ machine: string; count: number }>(
     `select machine, count(*)::integer as count from workflow.runs
@@ -111,7 +111,7 @@ export async function countPoisoned(db: Pick<Pool, 'query'>): Promise<{ machine:
   return rows;
 }
 
-/** A run's past, oldest first. */
+/** A run's history, oldest first. */
 export async function historyOf(pool: Pool, runId: string): Promise<HistoryEvent[]> {
   const { rows } = await pool.query<HistoryEvent>(
     `select event, state, attempt, outcome, next_state as "nextState", at, worker, error, detail
@@ -128,11 +128,11 @@ interface Start {
   by: string;
 }
 
-/** Starts under way on each pool. */
+/** The batcher of starts of each pool. */
 const starts = new WeakMap<object, StatementBatcher<Start & { id: string }, string>>();
 
 /**
- * Starts a run or returns the open one of that key. Starts of the same moment share a transaction; this one's is
+ * Starts a run, or returns the open one with that key. Starts at the same moment share a transaction, which is
  * committed when the promise resolves. Errors: DV_MACHINE_UNKNOWN.
  */
 export async function startRun(
@@ -147,7 +147,7 @@ export async function startRun(
   return id ?? startRunIn(pool, machine, workflowKey, input, startedBy);
 }
 
-/** The same in the caller's transaction: the run is there when that commits. */
+/** The same in the caller's transaction: the run exists once that commits. */
 export async function startRunIn(
   tx: Pick<Transaction, 'query'>,
   machine: string,
@@ -175,7 +175,7 @@ function batcherOf(pool: Pool): StatementBatcher<Start & { id: string }, string>
   return batcher;
 }
 
-/** Starts many runs in one statement, as `startRun` does one; their ids by workflow key. */
+/** Starts many runs in one statement, as `startRun` does for one. Returns their ids by workflow key. */
 export async function startRuns(
   db: Pick<Pool, 'query'>,
   runs: readonly { machine: string; key: string; input: Json }[],
@@ -190,7 +190,7 @@ export async function startRuns(
   });
 }
 
-/** Gives a run a signal; DV_RUN_NOT_FOUND, DV_RUN_CLOSED. */
+/** Sends a signal to a run. Errors: DV_RUN_NOT_FOUND, DV_RUN_CLOSED. */
 export async function signalRun(
   db: Pick<Pool, 'query'>,
   runId: string,
@@ -205,7 +205,7 @@ export async function signalRun(
   crashPoint('after-signal');
 }
 
-/** Cancels an open run; answers CANCELLED or CANCEL_REQUESTED (it ends with the step it is in). */
+/** Cancels an open run. Returns CANCELLED, or CANCEL_REQUESTED if it will end with its current step. */
 export async function cancelRun(
   pool: Pool,
   runId: string,
@@ -222,7 +222,7 @@ export async function cancelRun(
   });
 }
 
-/** Opens a failed run again; answers the state it goes on in. */
+/** Opens a failed run again. Returns the state in which it continues. */
 export async function retryRun(
   pool: Pool,
   runId: string,
@@ -239,7 +239,7 @@ export async function retryRun(
   });
 }
 
-/** Whether any worker of this database has given a sign of life within the lease (workflow.lease). */
+/** Whether any worker of this database has sent a heartbeat within the lease (workflow.lease). */
 export async function anyWorkerAlive(pool: Pool): Promise<boolean> {
   const { rows } = await pool.query<{ alive: boolean }>(
     'select exists (select from workflow.workers where workflow.is_alive(id)) as alive',

@@ -1,6 +1,6 @@
-/** How many round trips may be under way at once: while one waits for its commit another is computed. */
+/** How many round trips may run simultaneously: while one waits for its commit, another is computed. */
 const MAX_IN_FLIGHT = 3;
-/** What one statement takes at most, so that none runs long. */
+/** The maximum number of items per statement, which keeps each statement short. */
 const MAX_BATCH = 10;
 
 interface Asked<Q, A> {
@@ -9,16 +9,16 @@ interface Asked<Q, A> {
 }
 
 /**
- * Asks Postgres about many things in one statement: what is asked for at the same moment, or while other round trips
- * are under way, goes together. One alone goes at once.
+ * Sends several requests to Postgres in one statement: those made at the same moment, or while other round trips are
+ * running. A single request is sent immediately.
  *
- * `ask` answers by the questions' ids. Undefined is the answer to a question that it left out, and to all of a statement
- * that failed: each then asks for itself, so that nobody pays for another's mistake.
+ * `ask` returns the answers by the requests' ids. A request gets undefined if `ask` left it out, or if the whole
+ * statement failed. The caller then repeats its request alone, so that one bad request does not make others fail.
  */
 export class StatementBatcher<Q extends { id: string }, A> {
   readonly #ask: (questions: readonly Q[]) => Promise<ReadonlyMap<string, A>>;
   #waiting: Asked<Q, A>[] = [];
-  #underWay = 0;
+  #running = 0;
   #scheduled = false;
 
   constructor(ask: (questions: readonly Q[]) => Promise<ReadonlyMap<string, A>>) {
@@ -34,9 +34,9 @@ export class StatementBatcher<Q extends { id: string }, A> {
   }
 
   #schedule(): void {
-    if (this.#scheduled || this.#underWay === MAX_IN_FLIGHT || this.#waiting.length === 0) return;
+    if (this.#scheduled || this.#running === MAX_IN_FLIGHT || this.#waiting.length === 0) return;
     this.#scheduled = true;
-    // Whoever asks in this turn of the event loop still comes along.
+    // Requests made later in this turn of the event loop are included.
     setImmediate(() => {
       this.#scheduled = false;
       void this.#send();
@@ -45,15 +45,15 @@ export class StatementBatcher<Q extends { id: string }, A> {
 
   async #send(): Promise<void> {
     const batch = this.#waiting.splice(0, MAX_BATCH);
-    this.#underWay++;
+    this.#running++;
     this.#schedule();
     let answers: ReadonlyMap<string, A> = new Map();
     try {
       answers = await this.#ask(batch.map(({ question }) => question));
     } catch {
-      // Each asks for itself, and meets what failed.
+      // Each caller repeats its request alone, and sees the error if it happens again.
     }
-    this.#underWay--;
+    this.#running--;
     for (const { question, answer } of batch) answer(answers.get(question.id));
     this.#schedule();
   }

@@ -5,7 +5,7 @@ import type { Connections } from './query-timeout.ts';
 import type { Machine } from './machine.ts';
 import { inTransaction } from './transaction.ts';
 
-/** The fingerprint of a definition: equal for equal machines, whatever the order of their keys. */
+/** The fingerprint of a definition. It is the same for equal machines, whatever the order of their keys. */
 export function fingerprint(machine: Machine): string {
   return createHash('sha256')
     .update(JSON.stringify(machine, (_key, value: unknown) => (isObject(value) ? sorted(value) : value)))
@@ -21,8 +21,8 @@ function sorted(value: Record<string, unknown>): Record<string, unknown> {
 }
 
 /**
- * Stores the program's machines. A version that is stored already must be the same: DV_MACHINE_CHANGED otherwise,
- * because open runs rely on it. Safe from several processes at once.
+ * Stores the program's machines. Several processes may do so simultaneously.
+ * Errors: DV_MACHINE_CHANGED if a version is already stored with another definition, because open runs rely on it.
  */
 export async function storeMachines(pool: Connections, machines: readonly Machine[]): Promise<void> {
   await inTransaction(pool, async (tx) => {
@@ -38,7 +38,7 @@ export async function storeMachines(pool: Connections, machines: readonly Machin
       if (stored !== undefined) {
         throw new DvError(
           'DV_MACHINE_CHANGED',
-          `Machine ${machine.name} version ${machine.version} differs from the one stored. Give a changed machine a new version.`,
+          `Machine ${machine.name} version ${machine.version} differs from the one in the database. Give a changed machine a new version.`,
         );
       }
       await tx.query(

@@ -5,18 +5,20 @@ import { IDLE_TRANSACTION_MS, WAITING_TRANSACTION_MS } from './lease.ts';
 import type { Connections } from './query-timeout.ts';
 
 export interface TransactionOptions {
-  /** When it fires, or the rollback itself fails, the connection is destroyed; its server process is ended too. */
+  /** When it fires, the connection is destroyed and its server process is ended. */
   signal?: AbortSignal | undefined;
-  /** Waits for more than Postgres between two statements, such as a broker, and may do so for 45 s instead of 10. */
+  /**
+   * Set if the work also waits for others than Postgres, such as a broker. It may then be idle for 45 s instead of 10.
+   */
   waitsForOthers?: boolean;
 }
 
-/** Begins a transaction whose session Postgres ends when it is idle for so long. */
+/** Begins a transaction. Postgres ends its session when it is idle for this time. */
 const beginWith = (idleMs: number) => `begin; set local idle_in_transaction_session_timeout = ${idleMs}`;
 const BEGIN = beginWith(IDLE_TRANSACTION_MS);
 const BEGIN_WAITING = beginWith(WAITING_TRANSACTION_MS);
 
-/** Runs `work` in a transaction on a connection of its own: commits what it returns, rolls back what it throws. */
+/** Runs `work` in a transaction on a separate connection. Commits when it returns, rolls back when it throws. */
 export async function inTransaction<T>(
   pool: Connections,
   work: (tx: Transaction) => Promise<T>,
@@ -28,10 +30,10 @@ export async function inTransaction<T>(
   const destroy = () => {
     broken = new Error('aborted');
     client.release(broken);
-    // The server notices a lost client only when its statement ends, and keeps the locks until then.
+    // Otherwise the server notices the lost client only when its statement ends, and keeps the locks until then.
     if (backend !== undefined) {
       pool
-        // Only as long as it is in this very transaction: behind a pooler it may be another's by now.
+        // Only if it is still in this transaction: behind a pooler the process may serve another client by now.
         .query(
           'select pg_terminate_backend(pid) from pg_stat_activity where pid = $1 and xact_start = $2::timestamptz',
           [backend.pid, backend.began],
@@ -46,7 +48,8 @@ export async function inTransaction<T>(
     if (signal === undefined) {
       await client.query(begin);
     } else {
-      // In one round trip. Asked for inside the transaction: behind a pooler the client's own number is another's.
+      // One round trip, inside the transaction: behind a pooler the process id that the client knows belongs to another
+      // session.
       const answers = (await client.query(
         `${begin}; select pg_backend_pid() as pid, now()::text as began`,
       )) as unknown as QueryResult<{ pid: number; began: string }>[];

@@ -1,15 +1,15 @@
 import type { Activity, Effect, Json, Result, Step } from './activity-contract.ts';
 
-/** A stored object's fields without the unknown ones, which are kept but which nobody may read or write by accident. */
+/** The declared fields of a stored object. Unknown fields are kept, but code cannot read or write them by accident. */
 export type Declared<T> = { [K in keyof T as string extends K ? never : K]: T[K] };
 
-/** How a machine's stored JSON is read. Both throw a DvError that is not retryable when it is not what was declared. */
+/** How a machine's stored JSON is read. Both throw a DvError that is not retryable if the JSON is not as declared. */
 export interface StoredJson<I, C> {
   readInput: (stored: Json) => I;
   readContext: (stored: Json) => C;
 }
 
-/** A step whose run's input and context were read as what its machine declares. */
+/** A step with the run's input and context read as its machine declares them. */
 export interface TypedStep<I, C> extends Omit<Step, 'run'> {
   run: Omit<Step['run'], 'input' | 'context'>;
   input: Declared<I>;
@@ -22,8 +22,8 @@ export type TypedActivity<O extends string, S, I, C> = (
 ) => Promise<Result<O, Declared<C>> | Effect<O, Declared<C>>>;
 
 /**
- * An activity for the engine, made of one that is given typed input and context. Both are read before it begins: what
- * cannot be read fails the step and is never taken for empty.
+ * Turns an activity with typed input and context into an activity for the engine. Input and context are read before the
+ * activity begins. If they cannot be read, the step fails; they never count as empty.
  */
 export function typedActivity<O extends string, S, I extends Json, C extends Json>(
   { readInput, readContext }: StoredJson<I, C>,

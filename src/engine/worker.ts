@@ -22,42 +22,45 @@ import { storeMachines } from './store-machines.ts';
 
 export interface WorkerOptions<S> extends Omit<ExecutorOptions<S>, 'workerId' | 'pool'>, RecoveryOptions {
   pool: Pool;
-  /** Session connections (LISTEN, prepared statements) for Graphile Worker, where `pool` goes through a pooler. */
+  /** Session connections (LISTEN, prepared statements) for Graphile Worker, if `pool` connects through a pooler. */
   sessionPool?: Pool | undefined;
-  /** For the sweep and ticks: connections whose statements the server breaks off when they take too long. Default: `pool`. */
+  /**
+   * For the sweep and ticks: connections whose statements the server cancels if they take too long. Default: `pool`.
+   */
   chorePool?: Pool | undefined;
-  /** Told when no heartbeat has got through for so long that other workers take over: connections may be dead. */
+  /** Called when no heartbeat has succeeded for so long that other workers take over. The connections may be dead. */
   onSilence?: () => void;
-  /** How many runs at once. The pool needs twice as many connections and some. */
+  /** How many runs it works on simultaneously. The pool needs a few more than twice as many connections. */
   concurrency: number;
   graphileSchema: string;
   schedules: readonly Schedule[];
-  /** By the task named in the crontab. */
+  /** The handlers of ticks, by the task named in the crontab. */
   ticks: Record<string, TickHandler>;
   chores: readonly Chore[];
-  /** How long a stopping worker lets the steps under way end before it hands them over. Default 10 s. */
+  /** How long a stopping worker waits for its running steps before it hands them over. Default 10 s. */
   drainMs?: number;
 }
 
 export interface RunningWorker {
   id: string;
-  /** Drains: begins nothing new, lets steps end or hands them over, then leaves. */
+  /** Drains: begins nothing new, lets steps end or hands them over, then stops. */
   stop(): Promise<void>;
-  /** Settles when the worker has ended, whether asked or not. */
+  /** Resolves or rejects when the worker has ended, by `stop` or by itself. */
   ended: Promise<void>;
-  /** When the last heartbeat got through, in milliseconds of Date.now(). */
+  /** When the last heartbeat succeeded, in milliseconds of Date.now(). */
   lastHeartbeat(): number;
 }
 
-/** Between two tries of a tick that could not be decided. */
+/** The time between two tries to decide a tick. */
 const LATE_TICK_MS = 5000;
 /**
- * Jobs are fetched for all slots in one statement, and an idle worker asks once, not once a slot. When all slots are
- * busy it may have fetched jobs that another worker has a slot for: it gives those back after so long.
+ * Jobs are fetched for all slots in one statement, so an idle worker sends one query and not one per slot. When all
+ * slots are busy, the worker may have fetched jobs for which another worker has a free slot. It gives them back after
+ * this time.
  */
 const LOCAL_QUEUE_TTL_MS = 500;
 
-/** Starts a worker: stores the machines, registers the schedules, then works until stopped. */
+/** Starts a worker: stores the machines, registers the schedules, then works until it is stopped. */
 export async function startWorker<S>(options: WorkerOptions<S>): Promise<RunningWorker> {
   const { log } = options;
   const pool = withQueryTimeout(options.pool, QUERY_TIMEOUT_MS);
@@ -75,7 +78,7 @@ export async function startWorker<S>(options: WorkerOptions<S>): Promise<Running
     onBeat: followClaims(pool, executor, options),
   });
 
-  // What Graphile Worker locks jobs with: the id of its pool. It has another one when it was started again.
+  // Graphile Worker locks jobs with the id of its pool, which changes each time that it is started.
   const graphilePools: string[] = [];
   const events: WorkerEvents = new EventEmitter();
   events.on('pool:create', ({ workerPool }) => {
@@ -83,12 +86,15 @@ export async function startWorker<S>(options: WorkerOptions<S>): Promise<Running
     heartbeat.setPools(graphilePools);
   });
 
-  // Schedules whose ticks could not be decided: Graphile Worker would try its job again in hours at last.
+  // Schedules whose ticks could not be decided. Graphile Worker's own retries would soon be hours apart.
   const late = new Set<Schedule>();
   const fire = async (schedule: Schedule) => {
     const handler = options.ticks[schedule.task];
     if (handler === undefined) {
-      log.error({ schedule: schedule.name, task: schedule.task }, 'the crontab names a task that is none');
+      log.error(
+        { schedule: schedule.name, task: schedule.task },
+        'the crontab names a task that does not exist',
+      );
       return;
     }
     late.add(schedule);
@@ -112,7 +118,8 @@ export async function startWorker<S>(options: WorkerOptions<S>): Promise<Running
     };
   }
 
-  // Graphile Worker's cron knows UTC only, and its matcher no year: ours says "due?", workflow.schedules decides.
+  // Graphile Worker's cron knows only UTC, and its matcher no years. So our own matcher says whether a tick may be due,
+  // and workflow.schedules decides.
   const parsedCronItems = parseCronItems(
     options.schedules.map((schedule) => ({
       task: schedule.task,
@@ -140,7 +147,7 @@ export async function startWorker<S>(options: WorkerOptions<S>): Promise<Running
       parsedCronItems,
     });
   const begin = async () => {
-    // Ticks missed while no worker ran.
+    // Ticks that were missed while no worker ran.
     for (const schedule of options.schedules) {
       await fire(schedule).catch((error: unknown) => {
         const blocked = asBlocked(error);
@@ -152,7 +159,7 @@ export async function startWorker<S>(options: WorkerOptions<S>): Promise<Running
       log,
       start: startRunner,
       onEnd: async () => {
-        // What ended holds its jobs for hours otherwise.
+        // Otherwise the runner that ended would keep its jobs locked for hours.
         const gone = graphilePools.splice(0);
         await pool.query('select workflow.unlock_jobs($1)', [gone]);
       },
@@ -168,7 +175,9 @@ export async function startWorker<S>(options: WorkerOptions<S>): Promise<Running
     const since = Math.max(heartbeat.last(), saidAt);
     if (Date.now() - since <= SILENCE_MS) return;
     saidAt = Date.now();
-    log.warn(`no heartbeat has got through for ${SILENCE_MS / 1000} s; the connections are given up`);
+    log.warn(
+      `no heartbeat has succeeded for ${SILENCE_MS / 1000} s; all connections are closed and opened again`,
+    );
     options.onSilence?.();
   };
   const chores: Chore[] = [
@@ -188,7 +197,7 @@ export async function startWorker<S>(options: WorkerOptions<S>): Promise<Running
   await heartbeat.beat();
   log.info({ worker: id, concurrency: options.concurrency }, 'worker ready');
 
-  // Whatever ended the queue: a worker that does no work any more must not look alive.
+  // Whatever ended the queue: a worker that no longer works must not look alive.
   const untilEnded = async () => {
     try {
       await runner.ended;
@@ -210,10 +219,16 @@ export async function startWorker<S>(options: WorkerOptions<S>): Promise<Running
     }
     await stopChores();
     await heartbeat.stop();
-    // Its work is handed over by now: without the database it just stops, and its lease runs out.
+    // Its work is already handed over. If the database cannot be reached, the worker stops anyway and its lease
+    // expires.
     await pool
       .query('update workflow.workers set stopped_at = clock_timestamp() where id = $1', [id])
-      .catch(() => log.warn({ worker: id }, 'the database did not hear that this worker stopped'));
+      .catch(() =>
+        log.warn(
+          { worker: id },
+          'the stop of this worker could not be recorded in the database; its lease expires by itself',
+        ),
+      );
     log.info({ worker: id }, 'worker stopped');
   };
   return {
@@ -224,7 +239,7 @@ export async function startWorker<S>(options: WorkerOptions<S>): Promise<Running
   };
 }
 
-/** Graphile Worker's log lines in ours; its chatter about each job is debug. */
+/** Writes Graphile Worker's log lines to our log. Its lines about each job are traces. */
 function graphileLogger(log: Logger): GraphileLogger {
   return new GraphileLogger(() => (level, message) => {
     if (level === 'error' || level === 'warning') log.warn({ source: 'graphile-worker' }, message);

@@ -1,14 +1,14 @@
 import type { Pool } from 'pg';
 import { DvError } from '../errors/dv-error.ts';
 
-/** What a question to the database is asked through: a transaction that only reads. */
+/** The client of a query: a read-only transaction. */
 export type Ask = Pick<Pool, 'query'>;
 
 /**
- * A question to the database that never holds up its asker and never piles up. The returned function asks it, or joins
- * in when it is being asked already, and waits `waitMs` at the most: DV_DATABASE_UNREACHABLE after that. The
- * question itself may go on for `limitMs` (its answer can still be used by `question`); then server and client break
- * it off and the connection is destroyed.
+ * A query that never blocks its caller for long and never runs twice at the same time. The returned function runs
+ * `question`, or joins an execution that is already running. It waits for at most `waitMs`; then it throws
+ * DV_DATABASE_UNREACHABLE. The execution may continue for up to `limitMs`, and `question` can still use its answer.
+ * After that the server cancels the statement, or the client destroys the connection.
  */
 export function singleFlightQuery<T>(
   pool: Pool,
@@ -20,7 +20,7 @@ export function singleFlightQuery<T>(
     const asking = ask(pool, limitMs, question).finally(() => {
       underWay = undefined;
     });
-    // Whoever waited has gone perhaps.
+    // The callers may have stopped waiting.
     asking.catch(() => undefined);
     return asking;
   };
@@ -45,7 +45,7 @@ async function ask<T>(pool: Pool, limitMs: number, question: (ask: Ask) => Promi
     if (!destroyed) client.release(true);
     destroyed = true;
   };
-  // The server breaks off what is slow there; this is for a connection that has gone quiet.
+  // The server cancels slow statements. This timer is for a connection that no longer answers.
   const timer = setTimeout(destroy, limitMs + 500);
   try {
     await client.query(`begin read only; set local statement_timeout = ${limitMs}`);

@@ -12,7 +12,7 @@ export interface Reason {
     | 'worker_starting'
     | 'heartbeat_old'
     | 'worker_stopping';
-  /** A plain sentence. */
+  /** A sentence for people. */
   message: string;
 }
 
@@ -20,30 +20,30 @@ export type Warning =
   | {
       warning: 'deadline_missed' | 'messages_dead' | 'messages_late';
       participant: string;
-      /** Or ALL, of messages. */
+      /** A key type, or ALL for messages about several. */
       keyType: string;
-      /** A plain sentence. */
+      /** A sentence for people. */
       message: string;
     }
   | { warning: 'runs_poisoned'; message: string };
 
 export interface Readiness {
   ready: boolean;
-  /** Why not; empty when ready. */
+  /** Why the worker is not ready. Empty if it is ready. */
   reasons: Reason[];
   /**
-   * What a person must look at though the worker is fit to work. Never a reason: a worker taken out of service for a
-   * missed deadline could not mend it.
+   * What a person must look at although the worker is ready. Never a reason: a worker that is taken out of service
+   * because of a missed deadline could not verify again.
    */
   warnings: Warning[];
 }
 
 export interface Health {
-  /** Answers within 2 s, also when the database hangs; never throws. */
+  /** Answers within 2 s, even if the database hangs. Never throws. */
   check(): Promise<Readiness>;
-  /** The worker is there: until then it isn't ready. */
+  /** To be called when the worker has started. Before that it is not ready. */
   started(worker: Beating): void;
-  /** To be called when the worker is told to stop: from then on it isn't ready. */
+  /** To be called when the worker is to stop. From then on it is not ready. */
   stopping(): void;
 }
 
@@ -51,20 +51,20 @@ type Beating = Pick<RunningWorker, 'lastHeartbeat' | 'ended'>;
 
 export interface HealthOptions {
   pool: Pool;
-  /** Without it, `started` tells of it later. */
+  /** The worker, if it is already running. Otherwise it is given to `started` later. */
   worker?: Beating;
   /**
-   * The migrations this program ships with, as paths or file names (`migrations/0001-workflow.sql`): the database must
-   * have these and no others. Without it, only that there are any is looked at.
+   * The migrations that this program ships with, as paths or file names (`migrations/0001-workflow.sql`): the database
+   * must have these and no others. If undefined, the database must have at least one migration.
    */
   migrations?: readonly string[];
-  /** The number of the SQL functions that this program ships with, likewise. */
+  /** The number of the set of SQL functions that this program ships with. If undefined, it is not checked. */
   functionsNumber?: number;
 }
 
 const UNDEFINED_TABLE = '42P01';
 
-/** Whether a worker is fit to work: the database answers and is migrated, its heartbeat gets through, it isn't stopping. */
+/** Whether a worker is ready: the database answers and is migrated, heartbeats succeed, and it is not stopping. */
 export function createHealth({ pool, worker, migrations, functionsNumber }: HealthOptions): Health {
   const shipped = migrations?.map((path) => path.slice(path.lastIndexOf('/') + 1)).sort();
   let stopping = false;
@@ -118,7 +118,7 @@ export function createHealth({ pool, worker, migrations, functionsNumber }: Heal
       if (running === undefined) reasons.push(STARTING);
       const silentMs = running === undefined ? 0 : Date.now() - running.lastHeartbeat();
       if (silentMs > LEASE_MS) {
-        const message = `The last heartbeat got through ${Math.round(silentMs / 1000)} s ago.`;
+        const message = `The last successful heartbeat was ${Math.round(silentMs / 1000)} s ago.`;
         reasons.push({ reason: 'heartbeat_old', message });
       }
       if (stopping) reasons.push(STOPPING);
@@ -130,17 +130,18 @@ export function createHealth({ pool, worker, migrations, functionsNumber }: Heal
 type Found = Pick<Readiness, 'reasons' | 'warnings'>;
 
 function warningOf({ participant, keyType, lastOkAt, deadlineAt }: Deadline): Warning {
-  const last = lastOkAt === null ? 'there never was one' : `the last came at ${lastOkAt.toISOString()}`;
+  const last =
+    lastOkAt === null ? 'DICT has never answered OK' : `the last OK was at ${lastOkAt.toISOString()}`;
   const message = `DICT's OK was due at ${deadlineAt.toISOString()}; ${last}.`;
   return { warning: 'deadline_missed', participant, keyType, message };
 }
 
 function warningsOf({ participant, keyType, dead, waitingSince, errorCode }: TroubledStream): Warning[] {
   const stream = { participant, keyType };
-  const late = `Messages to Core-Dict have waited since ${waitingSince?.toISOString()}${errorCode === null ? '' : `: ${errorCode}`}.`;
-  const aside = `${dead} messages to Core-Dict are put aside: see dict-vsync outbox list --dead.`;
+  const late = `Messages to Core-Dict have been waiting since ${waitingSince?.toISOString()}${errorCode === null ? '' : `: ${errorCode}`}.`;
+  const refused = `${dead} messages to Core-Dict are dead, because the transport refused them: see dict-vsync outbox list --dead.`;
   return [
-    ...(dead > 0 ? [{ warning: 'messages_dead' as const, ...stream, message: aside }] : []),
+    ...(dead > 0 ? [{ warning: 'messages_dead' as const, ...stream, message: refused }] : []),
     ...(waitingSince !== null ? [{ warning: 'messages_late' as const, ...stream, message: late }] : []),
   ];
 }
@@ -149,17 +150,17 @@ async function poisonedIn(ask: Ask): Promise<Warning[]> {
   const counts = await countPoisoned(ask);
   if (counts.length === 0) return [];
   const which = counts.map(({ machine, count }) => `${machine} ${count}`).join(', ');
-  const message = `Runs were put aside because workers died in them (${which}): dict-vsync list --status POISONED.`;
+  const message = `Runs are poisoned, because workers died in them (${which}): see dict-vsync list --status POISONED.`;
   return [{ warning: 'runs_poisoned', message }];
 }
 
 const NOT_CURRENT: Reason = {
   reason: 'migrations_not_current',
   message:
-    'The database has other migrations or functions than this program: run dict-vsync migrate, or the newer program.',
+    'The database has other migrations or functions than this program needs: run dict-vsync migrate, or use the newer program.',
 };
 const STARTING: Reason = {
   reason: 'worker_starting',
-  message: 'The worker has not started yet. As long as Postgres is away it waits for it.',
+  message: 'The worker has not started yet. While Postgres is unreachable the worker waits for it.',
 };
 const STOPPING: Reason = { reason: 'worker_stopping', message: 'The worker is stopping or has stopped.' };

@@ -4,22 +4,23 @@ import type { Ask } from './bounded-query.ts';
 
 /** What a scrape reads from the database. */
 export interface Readings {
-  /** Answers of DICT ever kept, a row a participant, key type and result; 0 where there is none yet. */
+  /** The number of DICT's answers in the database, per participant, key type and result; 0 without an answer. */
   verifications: { participant: string; keyType: string; result: string; count: number }[];
-  /** Open runs, those closed that began in the last 7 days, and those put aside (POISONED) in the last 7 days. */
+  /** Open runs, closed runs that began in the last 7 days, and runs that became POISONED in the last 7 days. */
   runs: { machine: string; status: string; count: number }[];
-  /** Messages to Core-Dict not delivered yet, counted up to OUTBOX_MOST. */
+  /** Messages to Core-Dict that are not delivered yet, counted up to OUTBOX_MOST. */
   outboxPending: number;
-  /** Messages put aside, and how long the oldest one not put aside has waited; 0: none. */
+  /** Dead messages to Core-Dict. */
   outboxDead: number;
+  /** How long the oldest message that is not dead has been waiting. 0 if no message waits. */
   outboxOldestSeconds: number;
-  /** Participants and key types whose VSync lacks keys of connected tables (1) or does not (0). */
+  /** For each participant and key type: whether its VSync may lack keys (1) or not (0). */
   incomplete: { participant: string; keyType: string; value: number }[];
-  /** Keys of connected tables to be looked at again, counted up to OUTBOX_MOST. */
+  /** Keys of connected tables that wait to be read again, counted up to OUTBOX_MOST. */
   feedQueued: number;
-  /** Seconds since DICT's last OK, for the key types that ever had one. */
+  /** Seconds since DICT's last OK, for the key types that have had an OK. */
   lastOk: { participant: string; keyType: string; seconds: number }[];
-  /** Whether the deadline of the next OK is missed, for the configured participants. */
+  /** Whether the deadline for the next OK is missed, for the configured participants. */
   deadlines: { participant: string; keyType: string; missed: boolean }[];
 }
 
@@ -27,7 +28,7 @@ export const OUTBOX_MOST = 100_000;
 const RESULTS = ['OK', 'NOK', 'ERROR'];
 const DAY_MS = 86_400_000;
 
-/** The smallest UUID version 7 of a moment (ms since 1970): ids of our tables sort by it. */
+/** The smallest UUID version 7 of a time (ms since 1970). The ids of our tables sort by it. */
 function uuidFrom(ms: number): string {
   const hex = Math.max(0, Math.floor(ms)).toString(16).padStart(12, '0');
   return `${hex.slice(0, 8)}-${hex.slice(8)}-0000-0000-000000000000`;
@@ -35,13 +36,13 @@ function uuidFrom(ms: number): string {
 
 /**
  * A reader whose cost does not grow with the tables' age. Verifications are counted incrementally: all of them once,
- * from then on only those of the last day, by the primary key (a UUID version 7 sorts by time); a day, because an
- * answer comes minutes after its question, so that older rows don't change any more. Counting all each time would read
- * the whole table, and a count of this process's own steps would begin at 0 with each restart.
+ * then only those of the last day, by the primary key (a UUID version 7 sorts by time). A day is enough, because DICT
+ * answers within minutes and older rows no longer change. Counting all rows each time would read the whole table, and
+ * counting only this process's own steps would begin at 0 after each restart.
  */
 export function createReader(): (ask: Ask) => Promise<Readings> {
-  let settled = new Map<string, number>();
-  let settledUntil = uuidFrom(0);
+  let counted = new Map<string, number>();
+  let countedUntil = uuidFrom(0);
 
   return async (ask) => {
     const status = await ask.query<{
@@ -66,7 +67,7 @@ export function createReader(): (ask: Ask) => Promise<Readings> {
       `select participant, key_type, result, (count(*) filter (where id < $2))::float8 as old,
          (count(*) filter (where id >= $2))::float8 as fresh
        from dict.sync_verifications where id >= $1 and result is not null group by 1, 2, 3`,
-      [settledUntil, until],
+      [countedUntil, until],
     );
     const runs = await ask.query<Readings['runs'][number]>(
       `select machine, status, count(*)::float8 as count from workflow.runs
@@ -95,23 +96,23 @@ export function createReader(): (ask: Ask) => Promise<Readings> {
     for (const { participant, key_type } of status.rows) {
       for (const result of RESULTS) counts.set(seriesOf(participant, key_type, result), 0);
     }
-    for (const [series, count] of settled) counts.set(series, count);
-    const nowSettled = new Map(settled);
+    for (const [series, count] of counted) counts.set(series, count);
+    const nowCounted = new Map(counted);
     for (const { participant, key_type, result, old, fresh } of answers.rows) {
       const series = seriesOf(participant, key_type, result);
-      const before = (settled.get(series) ?? 0) + old;
-      nowSettled.set(series, before);
+      const before = (counted.get(series) ?? 0) + old;
+      nowCounted.set(series, before);
       counts.set(series, before + fresh);
     }
-    settled = nowSettled;
-    settledUntil = until;
+    counted = nowCounted;
+    countedUntil = until;
 
     return {
       verifications: [...counts].map(([series, count]) => {
         const [participant = '', keyType = '', result = ''] = series.split(' ');
         return { participant, keyType, result, count };
       }),
-      runs: [...runs.rows, ...poisoned.map((counted) => ({ ...counted, status: 'POISONED' }))],
+      runs: [...runs.rows, ...poisoned.map((row) => ({ ...row, status: 'POISONED' }))],
       outboxPending: one(outbox.rows).count,
       outboxDead: one(streams.rows).dead,
       outboxOldestSeconds: one(streams.rows).oldest,

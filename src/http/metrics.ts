@@ -5,21 +5,22 @@ import { singleFlightQuery } from './bounded-query.ts';
 import { createReader, OUTBOX_MOST } from './metric-queries.ts';
 
 export interface Metrics {
-  /** A registry of its own: two workers in one process don't mix. */
+  /** A separate registry, so that the metrics of two workers in one process don't mix. */
   registry: Registry;
-  /** To be given to the worker: each ended attempt counts. */
+  /** To be given to the worker: counts each attempt that has ended. */
   onAttempt(report: AttemptReport): void;
-  /** To be given to the worker: each thing it repaired counts. */
+  /** To be given to the worker: counts each thing that it repaired. */
   onRecovered(what: string): void;
 }
 
-/** From a claim of some milliseconds to a comparison of half an hour. */
+/** The buckets reach from a claim of a few milliseconds to a comparison of half an hour. */
 const SECONDS = [0.005, 0.025, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800];
-const SHARED = 'Read from the database, the same on every worker: aggregate with max, not sum.';
+const SHARED = 'Read from the database and the same on every worker: aggregate with max, not with sum.';
 
 /**
- * The service's metrics. A scrape waits 0.6 s for the database at the most, then serves what it read last, with
- * `dict_vsync_database_up 0`; a reading that takes longer serves the next scrape. Labels hold no personal data.
+ * The service's metrics. A scrape waits at most 0.6 s for the database. After that it serves the last values read, with
+ * `dict_vsync_database_up 0`. A reading that takes longer is served by the next scrape. Labels contain no personal
+ * data.
  */
 export function createMetrics(pool: Pool): Metrics {
   const registry = new Registry();
@@ -52,14 +53,14 @@ export function createMetrics(pool: Pool): Metrics {
       deadlineMissed.set({ participant, key_type }, missed ? 1 : 0);
     }
   });
-  // Each metric is asked for its values at once, and all join the one refresh.
+  // All metrics are collected simultaneously, and all join one refresh.
   const collect = async () => {
     await refresh().catch(() => undefined);
   };
 
   const up = new Gauge({
     name: 'dict_vsync_database_up',
-    help: '1 when the database answered this scrape in time; 0: what comes from it is of an earlier one.',
+    help: '1 if the database answered this scrape in time. 0: the values read from the database are those of an earlier scrape.',
     registers,
     async collect() {
       up.set(
@@ -72,59 +73,59 @@ export function createMetrics(pool: Pool): Metrics {
   });
   const verifications = new Counter({
     name: 'dict_vsync_verifications_total',
-    help: `VSyncs sent to DICT, verifications and confirmations, by its answer (ERROR: none came). ${SHARED}`,
+    help: `VSyncs sent to DICT in verifications and confirmations, by DICT's answer (ERROR: no answer was received). ${SHARED}`,
     labelNames: ['participant', 'key_type', 'result'],
     registers,
     collect,
   });
   const runs = new Gauge({
     name: 'dict_vsync_runs',
-    help: `Runs by machine and status: all open ones, the closed ones begun in the last 7 days, and those put aside (POISONED) in the last 7 days. ${SHARED}`,
+    help: `Runs by machine and status: all open runs, closed runs that began in the last 7 days, and runs that became POISONED in the last 7 days. ${SHARED}`,
     labelNames: ['machine', 'status'],
     registers,
     collect,
   });
   const outbox = new Gauge({
     name: 'dict_vsync_outbox_pending',
-    help: `Messages to Core-Dict that wait to be delivered, counted up to ${OUTBOX_MOST}. ${SHARED}`,
+    help: `Messages to Core-Dict that are waiting to be delivered, counted up to ${OUTBOX_MOST}. ${SHARED}`,
     registers,
     collect,
   });
   const outboxDead = new Gauge({
     name: 'dict_vsync_outbox_dead',
-    help: `Messages to Core-Dict put aside because they were refused for good: dict-vsync outbox retry. ${SHARED}`,
+    help: `Dead messages to Core-Dict: the transport refused them for good. dict-vsync outbox retry sends them again. ${SHARED}`,
     registers,
     collect,
   });
   const outboxOldest = new Gauge({
     name: 'dict_vsync_outbox_oldest_age_seconds',
-    help: `How long the oldest message to Core-Dict has waited, without those put aside; 0: none waits. ${SHARED}`,
+    help: `How long the oldest message to Core-Dict has been waiting, not counting dead messages. 0 if no message is waiting. ${SHARED}`,
     registers,
     collect,
   });
   const feedQueued = new Gauge({
     name: 'dict_vsync_feed_queued',
-    help: `Keys of connected tables to be looked at again, counted up to ${OUTBOX_MOST}. ${SHARED}`,
+    help: `Keys of connected tables that are waiting to be read again, counted up to ${OUTBOX_MOST}. ${SHARED}`,
     registers,
     collect,
   });
   const incomplete = new Gauge({
     name: 'dict_vsync_vsync_incomplete',
-    help: `1 when the VSync may lack keys: of connected tables (dict.feed_rejects) or of key events (dict.key_event_rejects). ${SHARED}`,
+    help: `1 if the VSync may lack keys, because connected tables (dict.feed_rejects) or key events (dict.key_event_rejects) had unusable ones; otherwise 0. ${SHARED}`,
     labelNames: ['participant', 'key_type'],
     registers,
     collect,
   });
   const lastOk = new Gauge({
     name: 'dict_vsync_vsync_age_of_last_ok_seconds',
-    help: `Time since DICT last answered OK; absent as long as it never did. The regulator allows 36 hours. ${SHARED}`,
+    help: `Time since DICT last answered OK. Absent if DICT has never answered OK. The regulator allows 36 hours. ${SHARED}`,
     labelNames: ['participant', 'key_type'],
     registers,
     collect,
   });
   const deadlineMissed = new Gauge({
     name: 'dict_vsync_deadline_missed',
-    help: `1 while a configured participant's key type has had no OK for SYNC_DEADLINE_HOURS, else 0. ${SHARED}`,
+    help: `1 while a configured participant's key type has had no OK for SYNC_DEADLINE_HOURS; otherwise 0. ${SHARED}`,
     labelNames: ['participant', 'key_type'],
     registers,
     collect,
@@ -140,13 +141,13 @@ export function createMetrics(pool: Pool): Metrics {
   });
   const attempts = new Counter({
     name: 'dict_vsync_activity_attempts_total',
-    help: 'Attempts of activities on this worker, by how they ended.',
+    help: 'Attempts of activities on this worker, by their outcome.',
     labelNames: attemptLabels,
     registers,
   });
   const recovered = new Counter({
     name: 'dict_vsync_recovered_total',
-    help: 'What this worker repaired: runs of dead workers, runs that nothing would have moved (docs/explanation/reliability.md).',
+    help: 'Repairs by this worker: runs of dead workers, and runs that nothing else would have advanced (docs/explanation/reliability.md).',
     labelNames: ['what'],
     registers,
   });

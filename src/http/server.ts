@@ -5,9 +5,9 @@ import { DvError } from '../errors/dv-error.ts';
 import type { Health } from './health.ts';
 
 export interface HttpOptions {
-  /** Loopback unless the operator says otherwise (HTTP_HOST): nothing here asks who calls. */
+  /** The loopback interface unless HTTP_HOST says otherwise, because there is no authentication. */
   host: string;
-  /** 0: any free one. */
+  /** 0: any free port. */
   port: number;
   health: Pick<Health, 'check'>;
   metrics: Pick<Registry, 'metrics' | 'contentType'>;
@@ -16,15 +16,15 @@ export interface HttpOptions {
 export interface HttpServer {
   /** `http://127.0.0.1:9464` */
   address: string;
-  /** Takes no more requests and lets those under way end, for 2 s at the most. */
+  /** Accepts no more requests, and waits for the running ones for at most 2 s. */
   stop(): Promise<void>;
 }
 
 const STOP_MS = 2000;
 
 /**
- * Serves `/livez` (200 while the process serves), `/readyz` (200 or 503, with every reason) and `/metrics`
- * (Prometheus text). Errors: DV_HTTP_PORT when the address cannot be listened on.
+ * Serves `/livez` (200 while the process answers), `/readyz` (200 or 503, with all reasons) and `/metrics` (Prometheus
+ * text). Errors: DV_HTTP_PORT if the server cannot listen on the address.
  */
 export async function startHttp({ host, port, health, metrics }: HttpOptions): Promise<HttpServer> {
   const routes: Record<string, (response: ServerResponse) => Promise<void>> = {
@@ -62,10 +62,10 @@ async function listen(server: Server, host: string, port: number): Promise<void>
     await once(server, 'listening');
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException;
-    const why = code === 'EADDRINUSE' ? 'another program has it' : String(code);
+    const why = code === 'EADDRINUSE' ? 'another program uses it' : String(code);
     throw new DvError(
       'DV_HTTP_PORT',
-      `Port ${port} of ${host} cannot be served on (${why}). Set HTTP_PORT to a free port (0: any) and HTTP_HOST to an address of this machine.`,
+      `The HTTP server cannot listen on port ${port} of ${host} (${why}). Set HTTP_PORT to a free port (0: any) and HTTP_HOST to an address of this machine.`,
       { cause },
     );
   }

@@ -1,17 +1,17 @@
 import type { Pool } from 'pg';
 import { one } from '../errors/rows.ts';
 
-/** What there is to do beside the workflows. */
+/** Which chores have something to do. */
 export interface PendingWork {
   /** Messages to Core-Dict. */
   messages: boolean;
   /** VSync deltas and changes of single keys to fold. */
   deltas: boolean;
-  /** Keys of the bank's tables to look at again. */
+  /** Keys of the connected tables to read again. */
   feed: boolean;
 }
 
-/** Looks, in one statement: an idle worker asks once and not once a chore. */
+/** Finds out in one statement, so that an idle worker sends one query and not one per chore. */
 export async function findPendingWork(pool: Pool): Promise<PendingWork> {
   const { rows } = await pool.query<PendingWork>(
     `select exists (select from dict.outbox where delivered_at is null and dead_at is null) as messages,

@@ -1,7 +1,7 @@
 import type { Settings } from '../settings.ts';
 import type { PulsarSettings } from '../notify/index.ts';
 
-/** How the settings say a Pulsar is reached; `url` and `topic` are those of the transport. */
+/** How to connect to Pulsar, from the settings. `url` and `topic` are those of the transport. */
 export function pulsarSettings(settings: Settings): PulsarSettings {
   return {
     url: settings.NOTIFY_URL,

@@ -32,27 +32,28 @@ import { type PendingWork, findPendingWork } from './pending-work.ts';
 
 const ALL_WAITS: PendingWork = { messages: true, deltas: true, feed: true };
 
-/** A chore's turn at what has expired: the next one goes on. */
+/** How long one execution of the retention chore may take. The next one continues its work. */
 const RETENTION_MS = 5000;
 
 export interface ServiceOptions {
   pool: Pool;
-  /** Session connections for Graphile Worker; default: those of `pool`. */
+  /** Session connections for Graphile Worker. Default: those of `pool`. */
   sessionPool?: Pool;
-  /** For the chores: session connections whose statements are limited; default: those of `pool`. */
+  /** For the chores: session connections whose statements have time limits. Default: those of `pool`. */
   chorePool?: Pool;
   bridge: Bridge;
   settings: Settings;
   log: Logger;
-  /** The crontab's text. */
+  /** The text of the crontab. */
   crontab: string;
   onAttempt?: (report: AttemptReport) => void;
   onRecovered?: (what: string) => void;
 }
 
 /**
- * The service: worker, cron, relay to Core-Dict, key events in and the chores of the key base. Stops as the worker stops.
- * DV_KEY_EVENTS_CONNECTED, DV_TOPIC_INVALID.
+ * Starts the service: worker, cron, relay to Core-Dict, receiver of key events and the chores of the key base. `stop`
+ * stops them all.
+ * Errors: DV_KEY_EVENTS_CONNECTED, DV_TOPIC_INVALID.
  */
 export async function startService(options: ServiceOptions): Promise<RunningWorker> {
   const { pool, chorePool = pool, settings, log } = options;
@@ -69,12 +70,12 @@ export async function startService(options: ServiceOptions): Promise<RunningWork
       }),
     ),
   );
-  // Undone when the start fails: it may be tried again.
+  // Stopped again if the start fails, because the start may be retried.
   await using started = new AsyncDisposableStack();
   const transport = await openTransport(pulsarSettings(settings));
   started.defer(async () => transport.close());
   const waits: PendingWork = { ...ALL_WAITS };
-  /** A chore that does nothing, and asks nothing, until a look has found something for it. */
+  /** A chore that does nothing and sends no query until the chore `look` has found work for it. */
   const ifAny = (what: keyof PendingWork, work: () => Promise<unknown>) => async () => {
     if (!waits[what]) return;
     waits[what] = false;
@@ -106,7 +107,7 @@ export async function startService(options: ServiceOptions): Promise<RunningWork
           try {
             Object.assign(waits, await findPendingWork(chorePool));
           } catch (error) {
-            // What keeps the look from one table must not keep the others from theirs: let them see for themselves.
+            // If one table cannot be read, the chores of the other tables must still work: let each look for itself.
             Object.assign(waits, ALL_WAITS);
             throw error;
           }
@@ -125,7 +126,8 @@ export async function startService(options: ServiceOptions): Promise<RunningWork
         run: async () => void (await expireMessages(chorePool, settings.OUTBOX_RETENTION_DAYS)),
       },
       { name: 'fold', everyMs: FOLD_EVERY_MS, run: ifAny('deltas', async () => foldDeltas(chorePool)) },
-      // Not limited: a mapping that was mended has all of its table compared in one statement. It waits 1 ms for a lock.
+      // Without time limit: after a mapping was repaired its whole table is compared in one statement. That statement
+      // waits only 1 ms for a lock.
       { name: 'feed', everyMs: 500, run: ifAny('feed', async () => processFeedQueue(pool)) },
       {
         name: 'deadlines',
@@ -152,15 +154,19 @@ export async function startService(options: ServiceOptions): Promise<RunningWork
   started.defer(async () => worker.stop());
   for (const participant of participants)
     await inTransaction(pool, async (tx) => openSchedule(tx, participant));
-  const keyEvents = await hearKeyEvents(options);
+  const keyEvents = await subscribeToKeyEvents(options);
   started.defer(async () => keyEvents?.close());
   const running = started.move();
   let stopped: Promise<void> | undefined;
   return { ...worker, stop: async () => (stopped ??= running.disposeAsync()) };
 }
 
-/** Subscribes to the core system's key events, where that is configured. */
-async function hearKeyEvents({ pool, settings, log }: ServiceOptions): Promise<Subscription | undefined> {
+/** Subscribes to the core system's key events, if that is configured. */
+async function subscribeToKeyEvents({
+  pool,
+  settings,
+  log,
+}: ServiceOptions): Promise<Subscription | undefined> {
   const { KEY_EVENTS_URL: url, KEY_EVENTS_TOPIC: topic, KEY_EVENTS_SUBSCRIPTION: subscription } = settings;
   if (url === undefined || topic === undefined) return undefined;
   return consumeKeyEvents({
@@ -170,19 +176,19 @@ async function hearKeyEvents({ pool, settings, log }: ServiceOptions): Promise<S
     url,
     topic,
     subscription,
-    // As Pulsar's own clients name it.
+    // The default name that Pulsar's own clients use.
     deadLetterTopic: settings.KEY_EVENTS_DEAD_LETTER_TOPIC ?? `${topic}-${subscription}-DLQ`,
   });
 }
 
-/** Raises what the deadline watch finds, and says so in the log. */
+/** Publishes an alert for each missed deadline, and logs it. */
 async function watchDeadlines(pool: Pool, hours: number, log: Logger): Promise<void> {
   for (const { participant, keyType, deadlineAt } of await checkDeadlines(pool, hours)) {
-    log.warn({ participant, keyType, deadlineAt }, `DICT said no OK for ${hours} hours`);
+    log.warn({ participant, keyType, deadlineAt }, `DICT has not answered OK for ${hours} hours`);
   }
 }
 
-/** The settings' ages. */
+/** How long runs and audit records are kept, from the settings. */
 export function retentionAges(settings: Settings): RetentionAges {
   return { runDays: settings.RETENTION_RUN_DAYS, auditDays: settings.RETENTION_AUDIT_DAYS };
 }

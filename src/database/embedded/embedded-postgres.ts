@@ -16,20 +16,20 @@ import { runningServer } from './embedded-process.ts';
 
 /** An embedded Postgres in use. */
 export interface EmbeddedPostgres {
-  /** Its database `dict_vsync`, with user and password, on the loopback interface. */
+  /** The URL of its database `dict_vsync`, with user and password, on the loopback interface. */
   url: string;
-  /** Ends the use, and the server with it (a shared one when nobody else uses it). The data stay. */
+  /** Stops using the server, and stops the server unless other commands share it. The data stay. */
   stop(): Promise<void>;
 }
 
 export interface EmbeddedPostgresOptions {
-  /** Where the data, the password and the log are kept; made when absent. */
+  /** The directory for the data, the password and the log. Created if it does not exist. */
   directory: string;
-  /** Postgres settings of a server started here (not of one found running), e.g. `{ fsync: 'off' }`. */
+  /** Postgres settings for a server that this call starts, e.g. `{ fsync: 'off' }`. A running server keeps its own. */
   settings?: Record<string, string>;
 }
 
-/** For databases that are thrown away: nothing survives a crash of the machine. */
+/** For temporary databases: nothing survives a crash of the machine. */
 export const THROWAWAY_SETTINGS: Record<string, string> = {
   fsync: 'off',
   synchronous_commit: 'off',
@@ -45,20 +45,20 @@ const ATTEMPTS = 3;
 const RETRY_MS = 300;
 
 /**
- * Starts a Postgres of our own in a directory, on a free loopback port, or takes the one already running there
- * (left over by a process killed with kill -9). It outlives this process unless `stop` is called.
+ * Starts our own Postgres in a directory, on a free loopback port, or takes over the one that is already running there
+ * (left behind by a process killed with kill -9). It outlives this process unless `stop` is called.
  * As root it runs as an unprivileged user (see `serverAccount`), wherever the directory is.
  * Errors: DV_EMBEDDED_POSTGRES_MISSING, DV_EMBEDDED_POSTGRES_FAILED with the last lines of its log.
  */
 export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
-  // Before anything is written: where there is no Postgres, nothing is left behind.
+  // Before anything is written, so that nothing is left behind if there is no Postgres.
   const binaries = await findBinaries();
   const directory = await embeddedDirectory(options.directory);
   const url = await ensureRunning(await clusterIn(directory, binaries, options.settings ?? {}));
   return { url, stop: () => stopEmbeddedPostgres(directory) };
 }
 
-/** Stops the server of a directory, if one runs there, and waits until it is gone. */
+/** Stops the server of a directory, if one runs there, and waits until it has ended. */
 export async function stopEmbeddedPostgres(directory: string): Promise<void> {
   const server = runningServer(directory);
   if (server !== undefined) {
@@ -89,7 +89,8 @@ async function ensureRunning(cluster: Cluster): Promise<string> {
       const url = `postgres://postgres:${password}@127.0.0.1:${running.port}/${DATABASE}`;
       if (await acceptsConnections(url, directory)) return url;
     } else if (running === undefined && ended) {
-      // Another program may have taken the free port; the memory of a killed server may not be free yet.
+      // The last start may have failed because another program took the free port, or because the memory of a killed
+      // server was not free yet.
       if (attempts === ATTEMPTS) break;
       await delay(attempts * RETRY_MS);
       starting = await launchServer(cluster);
@@ -109,7 +110,7 @@ function signal(pid: number, name: NodeJS.Signals): void {
   }
 }
 
-/** False while the server still hesitates. Makes our database when it isn't there yet. */
+/** False while the server does not accept connections yet. Creates our database if it does not exist. */
 async function acceptsConnections(url: string, directory: string): Promise<boolean> {
   const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 5_000 });
   client.on('error', () => undefined);
@@ -122,10 +123,10 @@ async function acceptsConnections(url: string, directory: string): Promise<boole
       await createDatabase(url);
       return true;
     }
-    // Too many connections: it runs. Who needs one more connection will see the error in its own place.
+    // Too many connections: the server runs. The caller gets this error itself when it connects.
     if (code === '53300') return true;
     if (code?.startsWith('28'))
-      throw await failed(directory, 'does not take the password kept beside it', error);
+      throw await failed(directory, 'does not accept the password in the file beside its data', error);
     return false;
   } finally {
     await client.end().catch(() => undefined);
@@ -140,7 +141,7 @@ async function createDatabase(url: string): Promise<void> {
   try {
     await client.query(`create database ${DATABASE}`);
   } catch (error) {
-    // Another process was first.
+    // Another process has created the database first.
     if (!['42P04', '23505'].includes((error as { code?: string }).code ?? '')) throw error;
   } finally {
     await client.end();

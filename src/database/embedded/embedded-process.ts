@@ -10,16 +10,16 @@ export interface RunningServer {
 }
 
 /**
- * The server's argument that names its directory: how its process is told from another one that got the same
- * process id later, and how a person finds it in `ps`.
+ * The server's argument that names its directory. It distinguishes the server from another process that got the same
+ * process id later, and lets a person find the server in `ps`.
  */
 export function identityArgument(directory: string): string {
   return `dict_vsync.directory=${directory}`;
 }
 
 /**
- * The server running on an embedded Postgres' directory; undefined when none does.
- * Synchronous, because a process that exits asks too.
+ * The server that runs on the directory of an embedded Postgres; undefined if no server runs.
+ * Synchronous, because a process calls it while it exits.
  */
 export function runningServer(directory: string): RunningServer | undefined {
   // The lines are documented: process id, data directory, start time, port, …, and the status on the eighth.
@@ -41,7 +41,7 @@ function isServer(pid: number, directory: string): boolean {
   } catch {
     return false;
   }
-  // Empty for a zombie: it isn't running.
+  // Empty for a zombie process, which is not running.
   return read(`/proc/${pid}/cmdline`).split('\0').includes(identity);
 }
 

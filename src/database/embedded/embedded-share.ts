@@ -11,14 +11,14 @@ const DOOR_TIMEOUT_MS = 180_000;
 const POLL_MS = 20;
 
 /**
- * The embedded Postgres of a directory, shared by all commands that run at the same time: the first starts it,
- * the last one to `stop` ends it, the data stay. Every user holds a shared lock on `users.lock`; whoever leaves
- * and gets it exclusively was the last. The kernel drops a killed process' lock (kill -9), so it never counts
- * as a user: the server it may leave behind is taken over by the next command, and ended with it.
+ * The embedded Postgres of a directory, shared by all commands that run at the same time. The first command starts it,
+ * and the last one to call `stop` stops it. The data stay. Every command has a shared lock on `users.lock`; a command
+ * that stops and gets the lock exclusively was the last. The kernel releases the lock of a killed process (kill -9), so
+ * that process no longer counts. A server that it leaves behind is taken over by the next command and stopped with it.
  * Errors: DV_EMBEDDED_POSTGRES_MISSING, DV_EMBEDDED_POSTGRES_FAILED.
  */
 export async function shareEmbeddedPostgres(baseDirectory = '.dict-vsync'): Promise<EmbeddedPostgres> {
-  // Before anything is written: where there is no Postgres, nothing is left behind.
+  // Before anything is written, so that nothing is left behind if there is no Postgres.
   await findBinaries();
   const directory = await embeddedDirectory(baseDirectory);
   const users = openLock(join(directory, 'users.lock'));
@@ -28,7 +28,7 @@ export async function shareEmbeddedPostgres(baseDirectory = '.dict-vsync'): Prom
     if (users.tryExclusive()) await stopEmbeddedPostgres(directory);
     users.close();
   };
-  // For a process that exits without stopping (an uncaught error): nothing can be waited for any more.
+  // For a process that exits without calling `stop` (an uncaught error). It can no longer wait for anything.
   const abandon = (): void => {
     if (!openLock(doorOf(directory)).tryExclusive()) return;
     users.release();
@@ -55,7 +55,7 @@ export async function shareEmbeddedPostgres(baseDirectory = '.dict-vsync'): Prom
   return { url, stop };
 }
 
-/** One process at a time comes or goes, so that nobody joins a server that is being stopped. */
+/** Only one process at a time may join or leave, so that no process joins a server that is being stopped. */
 async function throughTheDoor<T>(directory: string, act: () => Promise<T>): Promise<T> {
   const door = openLock(doorOf(directory));
   try {
@@ -65,7 +65,7 @@ async function throughTheDoor<T>(directory: string, act: () => Promise<T>): Prom
         throw new DvError(
           'DV_EMBEDDED_POSTGRES_FAILED',
           `Another command has been starting or stopping the embedded Postgres in ${directory} for ` +
-            `${DOOR_TIMEOUT_MS / 1000} s: end it, or give DATABASE_URL or --database.`,
+            `${DOOR_TIMEOUT_MS / 1000} s. End that command, or give DATABASE_URL or --database.`,
           // That command may end.
           { class: 'retryable' },
         );

@@ -4,22 +4,22 @@ import { maybeOne, one } from '../../errors/rows.ts';
 import { readFunctionFiles } from './function-files.ts';
 
 /**
- * The functions and views of this program are this number's. From 0.1.0 on each release that changes one raises it: of two
- * releases on one database the higher one's are in force, whichever starts last.
+ * The number of this program's set of functions and views. From 0.1.0 on each release that changes one of them raises
+ * the number. If two releases use one database, the set with the higher number is in force, whichever starts last.
  */
 export const FUNCTIONS_NUMBER = 1;
 
-/** A function or view of the database, from its one text. */
+/** A function or view of the database, read from the one file that defines it. */
 interface Definition {
   /** `workflow.sweep` */
   name: string;
   kind: 'function' | 'view';
   path: string;
-  /** Everything that the file says: the definition and its comment. */
+  /** The whole file: the definition and its comment. */
   text: string;
 }
 
-/** All functions and views, and the number they are known by. */
+/** All functions and views, and the number of this set. */
 export interface FunctionSet {
   number: number;
   definitions: readonly Definition[];
@@ -42,7 +42,7 @@ function define(path: string, text: string): Definition {
   return { name, kind: kind === 'view' ? 'view' : 'function', path, text };
 }
 
-/** Whether exactly this set is in force. Only reads. DV_DATABASE_NEWER when a higher number's is. */
+/** Whether exactly this set is in force. Only reads. Error: DV_DATABASE_NEWER if a set with a higher number is. */
 export async function functionsAreCurrent(client: pg.Client, { number }: FunctionSet): Promise<boolean> {
   const applied = await appliedNumber(client);
   if (applied > number) {
@@ -68,8 +68,9 @@ async function appliedNumber(client: pg.Client): Promise<number> {
 }
 
 /**
- * Makes those functions that the migrations' tables and triggers name and the database lacks: a default and a trigger
- * need theirs to be there. What is there already stays as it is until `applyFunctions`. In the caller's transaction.
+ * Creates the functions that the migrations' tables and triggers name and that the database does not have yet: a
+ * default or a trigger can only be created if its function exists. Existing functions stay unchanged until
+ * `applyFunctions`. Runs in the caller's transaction.
  */
 export async function createFunctionsForTables(
   client: pg.Client,
@@ -89,11 +90,11 @@ export async function createFunctionsForTables(
 }
 
 /**
- * Puts the whole set into force: every function and view from its text, then the path and the rights of all. In the
- * caller's transaction, so that others see all of it or nothing.
+ * Puts the whole set into force: defines every function and view, then sets the search_path and the rights of all. Runs
+ * in the caller's transaction, so that other sessions see all of it or nothing.
  */
 export async function applyFunctions(client: pg.Client, { number, definitions }: FunctionSet): Promise<void> {
-  // Bodies of text are looked at when they first run; views and bodies that Postgres parses must find what they name.
+  // Postgres checks a body given as text only when it first runs. Views and parsed bodies need all that they name now.
   await client.query('set local check_function_bodies = off');
   await client.query(
     inOrder(definitions)
@@ -109,7 +110,9 @@ export async function applyFunctions(client: pg.Client, { number, definitions }:
   );
 }
 
-/** Functions whose body is text come first; then those parsed by Postgres and the views, each after what it names. */
+/**
+ * First the functions whose body is text, then those with a parsed body and the views, each after all that it names.
+ */
 export function inOrder(definitions: readonly Definition[]): Definition[] {
   const early = ({ kind, text }: Definition) => kind === 'function' && /\bas \$\$/.test(text);
   const ordered = definitions.filter(early);
@@ -127,7 +130,7 @@ export function inOrder(definitions: readonly Definition[]): Definition[] {
   return ordered;
 }
 
-/** Those of the set that the database lacks, by name. */
+/** The names of the functions and views of the set that the database does not have. */
 export async function missingFunctions(client: pg.Client, { definitions }: FunctionSet): Promise<string[]> {
   const { rows } = await client.query<{ name: string }>(
     `select d.name from unnest($1::text[], $2::text[]) as d (name, kind)
@@ -139,9 +142,10 @@ export async function missingFunctions(client: pg.Client, { definitions }: Funct
 }
 
 /**
- * One rule for every function, whoever's rights it runs with: it finds names in these schemas only, and in the session's
- * temporary one last, where else a domain named as a type would come first. Bodies that Postgres has parsed are bound to
- * what they name already, and a path would keep them from being inlined.
+ * One rule for all functions, whoever's rights they run with: they find names only in these schemas, and last in the
+ * session's temporary schema. If that schema is not named, it is searched first, and a temporary domain could take the
+ * place of a type. Parsed bodies are excluded: they are already bound to what they name, and a search_path would
+ * prevent inlining.
  */
 const PATHS = `
   do $$
@@ -158,8 +162,8 @@ const PATHS = `
   end $$`;
 
 /**
- * What runs with its owner's rights, or changes something, is nobody's but the owner's until it is granted. The views call
- * the two named here with their reader's rights.
+ * Only the owner may call functions that run with the owner's rights or that change something, until they are granted
+ * to other roles. The two functions named last are excluded because the views call them with the reader's rights.
  */
 const RIGHTS = `
   do $$

@@ -21,7 +21,7 @@ const SCHEMA = 'workflow';
 const APPLIED_TABLE = `${SCHEMA}.migrations_applied`;
 const VERSION_TABLE = `${SCHEMA}.migrations_version`;
 
-/** Whether exactly these migrations are applied already, unedited. Only reads. */
+/** Whether exactly these migrations were applied, and none was edited since. Only reads. */
 export async function isUpToDate(client: pg.Client, files: readonly MigrationFile[]): Promise<boolean> {
   const { rows: tables } = await client.query<{ present: boolean }>(
     `select to_regclass($1) is not null as present`,
@@ -40,17 +40,17 @@ export async function isUpToDate(client: pg.Client, files: readonly MigrationFil
 
 /**
  * Applies the migrations that are not applied yet, with their records, in the caller's transaction on this connection.
- * Returns their names. The caller sees to it that the schemas are there and that nobody else does so at the same time.
- * Errors: DV_DATABASE_NEWER, DV_MIGRATION_EDITED, DV_MIGRATION_ORDER, and Postgres' own.
+ * Returns their names. The caller must create the schemas before and ensure that nobody else migrates simultaneously.
+ * Errors: DV_DATABASE_NEWER, DV_MIGRATION_EDITED, DV_MIGRATION_ORDER, and those of Postgres.
  */
 export async function applyOurMigrations(
   client: pg.Client,
   files: readonly MigrationFile[],
 ): Promise<string[]> {
-  // Loaded only when there is something to apply: it takes longer to load than everything else takes to check.
+  // Loaded only when there is something to apply, because loading it takes longer than all the checks.
   const migrations = await import('@databases/pg-migrations');
   const applied: string[] = [];
-  // It reads a directory, and the single binary has none.
+  // pg-migrations reads a directory, and the single executable has no directory of migrations.
   const directory = await mkdtemp(join(tmpdir(), 'dict-vsync-migrations-'));
   try {
     for (const file of files) await writeFile(join(directory, file.name), file.script);
@@ -71,8 +71,8 @@ export async function applyOurMigrations(
 }
 
 /**
- * The little that pg-migrations needs of a connection, on a connection of node-postgres: so the migrations run
- * under the same lock and limits, and the URL (TLS, sockets) means the same here as everywhere else.
+ * Implements what pg-migrations needs of a connection on a connection of node-postgres. So the migrations run under the
+ * same lock and limits, and the URL (TLS, sockets) means the same here as everywhere else.
  */
 function onClient(client: pg.Client, tag: typeof sql): ConnectionPool {
   const query = async (text: ReturnType<typeof sql>): Promise<unknown[]> => {
@@ -87,7 +87,7 @@ function onClient(client: pg.Client, tag: typeof sql): ConnectionPool {
   const connection = {
     sql: tag,
     query,
-    // The caller's transaction holds all of it.
+    // Everything already runs in the caller's transaction.
     tx: async <T>(act: (transaction: Queryable) => Promise<T>): Promise<T> =>
       act(connection as unknown as Queryable),
   };

@@ -18,15 +18,15 @@ import { connect, createPool, cutConnections } from '../pool.ts';
 const OLDEST_SERVER = 15;
 
 export interface MigrateOptions {
-  /** The schema of Graphile Worker: the bank may run one of its own already. */
+  /** The schema of Graphile Worker. The bank may already use Graphile Worker in the default schema. */
   graphileSchema?: string;
-  /** Breaks it off: what a migration under way did is undone. The error is that of a lost connection. */
+  /** Aborts the migration: what it did so far is rolled back. The error is the same as for a lost connection. */
   signal?: AbortSignal;
-  /** For tests of two releases side by side. Default: what this program ships with. */
+  /** For tests of two releases on one database. Default: what this program ships with. */
   shipped?: ShippedSchema;
 }
 
-/** What a program brings a database to: its migrations, then its functions and views. */
+/** The schema that a program needs: its migrations, then its functions and views. */
 export interface ShippedSchema {
   migrations: readonly MigrationFile[];
   functions: FunctionSet;
@@ -38,14 +38,15 @@ export function shippedSchema(): ShippedSchema {
 }
 
 export interface MigrateResult {
-  /** Names of the migrations of ours applied by this call, in order. */
+  /** The names of our migrations that this call applied, in order. */
   applied: string[];
 }
 
 /**
- * Brings a database up to date: Graphile Worker's own migrations, then in one transaction ours and the functions and views, then the setting that tells the SQL
- * side the schema of Graphile Worker. Processes that call it at once wait for each other and all succeed. With
- * nothing to do it writes nothing and needs no right to write.
+ * Brings a database up to date: first Graphile Worker's own migrations, then in one transaction our migrations,
+ * functions and views, then the setting in which the SQL functions find the schema of Graphile Worker. Processes that
+ * call it simultaneously wait for each other, and all succeed. If there is nothing to do, it writes nothing and needs
+ * no right to write.
  * Errors: DV_DATABASE_UNREACHABLE, DV_DATABASE_URL_INVALID, DV_DATABASE_FORBIDDEN, DV_POSTGRES_TOO_OLD,
  * DV_DATABASE_NOT_UTF8, DV_DATABASE_NEWER, DV_MIGRATION_EDITED, DV_MIGRATION_ORDER, DV_MIGRATION_FAILED.
  */
@@ -54,7 +55,7 @@ export async function migrate(databaseUrl: string, options: MigrateOptions = {})
   const client = await connect(databaseUrl, 'dict-vsync migrate', signal);
   try {
     await checkDatabase(client, graphileSchema);
-    // The lock goes with the connection, however this ends. Limits of the role are meant for its daily work.
+    // The lock is released with the connection, however this ends. The role's own limits are meant for daily work.
     await client.query(
       `set statement_timeout = 0; set lock_timeout = 0; set client_min_messages = warning;
        select pg_advisory_lock(hashtext('dict-vsync migrate'))`,
@@ -71,8 +72,8 @@ export async function migrate(databaseUrl: string, options: MigrateOptions = {})
 }
 
 /**
- * Migrations, functions and views in one transaction: others find the database as it was before, or whole. Nothing is
- * written when it is up to date. Names of the migrations that were applied.
+ * Applies migrations, functions and views in one transaction, so that other sessions see the database either as it was
+ * or complete. Writes nothing if the database is up to date. Returns the names of the migrations that were applied.
  */
 async function bringUpToDate(client: pg.Client, shipped: ShippedSchema): Promise<string[]> {
   const { migrations, functions } = shipped;
@@ -82,7 +83,7 @@ async function bringUpToDate(client: pg.Client, shipped: ShippedSchema): Promise
   await client.query('begin');
   try {
     for (const schema of ['workflow', 'dict']) {
-      // Not "if not exists", which asks for the right to create even when there is nothing to create.
+      // Not "if not exists", which needs the right to create even when there is nothing to create.
       const { rowCount } = await client.query('select where to_regnamespace($1) is null', [schema]);
       if (rowCount === 1) await client.query(`create schema ${schema}`);
     }
@@ -97,14 +98,14 @@ async function bringUpToDate(client: pg.Client, shipped: ShippedSchema): Promise
     if (missing.length > 0 || !(await isUpToDate(client, migrations))) {
       throw new DvError(
         'DV_MIGRATION_FAILED',
-        `The database is not what this program needs after migrating${missing.length === 0 ? '' : ` (it lacks ${missing.join(', ')})`}. ` +
+        `After migrating, the database is still not what this program needs${missing.length === 0 ? '' : ` (it lacks ${missing.join(', ')})`}. ` +
           'Nothing was changed. Please report it.',
       );
     }
     await client.query('commit');
     return applied;
   } catch (error) {
-    // A lost connection has rolled back already; what failed is the error that tells.
+    // If the connection was lost, Postgres has already rolled back. The first error is the one to report.
     await client.query('rollback').catch(() => undefined);
     throw error;
   }
@@ -138,7 +139,7 @@ async function checkDatabase(client: pg.Client, graphileSchema: string): Promise
   if (database.encoding !== 'UTF8') {
     throw new DvError(
       'DV_DATABASE_NOT_UTF8',
-      `The database's encoding is ${database.encoding}, in which names cannot be kept as DICT has them. Create one ` +
+      `The database's encoding is ${database.encoding}, which cannot store names as DICT has them. Create a database ` +
         "with encoding 'UTF8' (template template0).",
     );
   }
@@ -157,24 +158,25 @@ async function migrateGraphileWorker(
   signal: AbortSignal | undefined,
 ): Promise<void> {
   const exitCode = process.exitCode;
-  // Not its own: that one leaves a connection that breaks while it ends without a listener, which ends the process.
+  // Graphile Worker's own pool has no error listener while it ends. A connection that breaks then would end the
+  // process.
   const pgPool = createPool(connectionString, { max: 1, applicationName: 'dict-vsync migrate' });
   const cut = () => {
     cutConnections(pgPool);
   };
   signal?.addEventListener('abort', cut, { once: true });
   try {
-    // Its warnings would go to the console; what they say comes as an error when it matters.
+    // Its warnings would go to the console. What matters in them is also thrown as an error.
     const logger = new Logger(() => () => undefined);
     await runMigrations({ pgPool, schema, logger });
   } catch (error) {
-    // Its way of saying that a newer version of it has changed its tables.
+    // This exit code means that a newer Graphile Worker has changed its tables.
     if (process.exitCode !== 57) throw error;
     process.exitCode = exitCode;
     throw new DvError(
       'DV_DATABASE_NEWER',
       `The schema ${schema} was migrated by a newer Graphile Worker, which this dict-vsync cannot work with. ` +
-        'Use a newer dict-vsync, or give it a schema of its own.',
+        'Use a newer dict-vsync, or give its Graphile Worker a separate schema.',
       { cause: error },
     );
   } finally {
@@ -188,12 +190,12 @@ function migrationFiles(): MigrationFile[] {
     .filter((path) => path.endsWith('.sql'))
     .map((path) => ({
       name: path.slice(path.lastIndexOf('/') + 1),
-      // A checkout may have turned the line ends; the applied text is compared with them.
+      // A checkout may have converted the line ends, and the text is compared with the applied one.
       script: readAsset(path).replaceAll('\r\n', '\n'),
     }));
 }
 
-/** Says where Graphile Worker is, after a change of anything. */
+/** Stores the schema of Graphile Worker, if it changed or migrations were applied. */
 async function saveGraphileSchema(client: pg.Client, schema: string, applied: string[]): Promise<void> {
   const { rowCount } = await client.query(
     `select from workflow.settings where name = 'graphile_worker_schema' and value = $1`,
@@ -216,8 +218,8 @@ function migrationError(error: unknown, url: string): DvError {
   if (isAway(error)) {
     return new DvError(
       'DV_DATABASE_UNREACHABLE',
-      `The connection to Postgres at ${describeDatabase(url)} was lost while migrating: migrate again, what was ` +
-        'done stays done.',
+      `The connection to Postgres at ${describeDatabase(url)} was lost while migrating. Run the migration again: what ` +
+        'was already committed stays.',
       { class: 'retryable', cause: error },
     );
   }
@@ -229,12 +231,12 @@ function migrationError(error: unknown, url: string): DvError {
       { cause: error },
     );
   }
-  // Postgres' words only where they are about the schema: elsewhere they may quote a row.
+  // Postgres' message is shown only if it is about the schema. Other messages may quote a row.
   const words = code.startsWith('42') ? `: ${message}` : '';
   return new DvError(
     'DV_MIGRATION_FAILED',
     `The database could not be migrated (SQLSTATE ${code}${words}). Nothing was changed.`,
-    // A deadlock with work under way, or a lock that did not come: the next try may get through.
+    // After a deadlock with running work, or a lock that could not be taken in time, the next try may succeed.
     { class: LOCK_STATES.has(code) ? 'retryable' : 'not_retryable', cause: error },
   );
 }

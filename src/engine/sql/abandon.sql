@@ -1,9 +1,9 @@
--- Frees a run from the worker that held it. The third worker that dies in one step is the last: the run is put aside.
+-- Releases a dead worker's claim on a run. When a third worker has died in the same step, the run becomes POISONED.
 create or replace function workflow.abandon(r workflow.runs) returns workflow.runs
 language plpgsql as $$
 declare
   n timestamptz := workflow.now();
-  -- A worker asks for a claim of its own again when the claim's answer got lost: nobody died of that.
+  -- A live worker abandons its own claim when the claim's answer was lost. No worker died then.
   died boolean := not workflow.is_alive(r.claimed_by);
   deaths bigint;
   beside bigint := 0;
@@ -16,12 +16,13 @@ begin
                            where e.run_id = r.id and e.event in ('COMPLETED', 'RETRIED')), 0);
     if deaths >= 3 and r.cancel_requested_at is null then
       perform workflow.close_run(r, 'POISONED', jsonb_build_object('code', 'DV_STEP_POISONED', 'class', 'not_retryable',
-        'message', format('Three workers died while they were in %s. Find out why in their logs, then retry the run.', r.state)));
+        'message', format('Three workers died while they worked in %s. Find out why in their logs, then retry the run.', r.state)));
       select * into r from workflow.runs where id = r.id;
       return r;
     end if;
     if deaths = 2 then
-      -- One of the steps that a worker did at once kills it: apart from each other the next time, the others survive it.
+      -- The dead worker had several steps at the same time, and one of them kills workers. Start them at different
+      -- times now, so that the others survive.
       select count(*) into beside from workflow.runs x where x.claimed_by = r.claimed_by and x.id <> r.id;
     end if;
   end if;

@@ -1,5 +1,5 @@
--- The first jobs of runs that were created in this transaction, so that nobody else can hold their keys: run_ids[i]
--- begins with tasks[i].
+-- Adds the first jobs of runs created in this transaction: run_ids[i] begins with tasks[i]. No other transaction can
+-- have locked jobs with these keys.
 create or replace function workflow.add_first_jobs(run_ids uuid[], tasks text[]) returns void
 language plpgsql security definer
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off

@@ -8,4 +8,4 @@ begin
     perform workflow.add_job(r.id, workflow.job_task(r), r.wake_at);
   end loop;
 end $$;
-comment on function workflow.advance_clock(interval) is 'For tests: moves workflow.now() and the timers of all open runs with it.';
+comment on function workflow.advance_clock(interval) is 'For tests: moves workflow.now() forward, and the timers of all open runs with it.';

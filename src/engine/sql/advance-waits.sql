@@ -1,5 +1,5 @@
--- Goes on through what needs no activity: an end closes the run, and a wait is left when its signal has come, its children have
--- ended or its deadline has passed. Returns the run as it then is.
+-- Advances a run through states that need no activity. A terminal state closes the run. A wait state is left when its
+-- signal has been received, its children have ended or its deadline has passed. Returns the run's new row.
 create or replace function workflow.advance_waits(r workflow.runs, s workflow.states, continue_with jsonb default null)
 returns workflow.runs
 language plpgsql as $$

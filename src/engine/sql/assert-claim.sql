@@ -4,4 +4,4 @@ begin
   perform workflow.fence(run_id, run_version, worker);
 end $$;
 comment on function workflow.assert_claim(uuid, bigint, text) is
-  'Keeps a claimed run from being taken over till the transaction ends; DV_FENCED when it was taken over or closed. For what a step writes before its end: a worker that was frozen would else write over what another has done.';
+  'Ensures that a claimed run is not taken over before this transaction ends. DV_FENCED if it was already taken over or closed. A step calls it before it writes anything ahead of its final transaction: otherwise a worker that was frozen could overwrite what another worker has done.';

@@ -5,9 +5,9 @@ begin
                  where r.id = parent and s.awaits_children) then
     return;
   end if;
-  -- One at a time, for two that come to await each other at once would both not see it.
+  -- One transaction at a time: two runs that begin to await each other simultaneously would not see each other.
   perform pg_advisory_xact_lock(hashtext('dict-vsync await'));
-  -- Who waits for the parent, or did start it, is not awaited: neither would ever end.
+  -- A run that started the parent, or waits for it, is not awaited: neither of the two would ever end.
   if exists (
     with recursive above(id) as (
       select parent
@@ -17,7 +17,8 @@ begin
     select from above where id = child) then
     return;
   end if;
-  -- Written into the child's row, so that whoever closes it sees it. One that closed this moment has ended for the parent too.
+  -- Written into the child's row, so that the transaction that closes the child sees it. If the child has closed by
+  -- now, it counts as ended for the parent.
   update workflow.runs set awaited_by = awaited_by || parent
   where id = child and closed_at is null and parent <> all (coalesce(awaited_by, '{}'));
   if found then
@@ -25,4 +26,4 @@ begin
   end if;
 end $$;
 comment on function workflow.await_open(uuid, uuid) is
-  'Lets a run wait for an open one as for a child of its own, and be woken by its end. Nothing where its machine waits for no children, or where the two would wait for each other.';
+  'Makes a run wait for an open run as if it were its own child, and be woken when it ends. Does nothing if the run''s machine never waits for children, or if the two runs would wait for each other.';

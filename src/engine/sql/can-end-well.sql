@@ -1,4 +1,5 @@
--- Whether a run in this state can still end otherwise than FAILED, failures aside. Not from an end itself.
+-- Whether a run in this state can still reach an end other than FAILED without taking an outcome `failure`.
+-- A terminal state counts as its own end.
 create or replace function workflow.can_end_well(of_machine text, of_version integer, of_state text) returns boolean
 language sql stable as $$
   with recursive reachable(state) as (

@@ -1,4 +1,4 @@
--- Cancels an open, locked run: immediately when nobody works on it, else at the end of its step.
+-- Cancels an open, locked run: immediately if no worker has claimed it, otherwise at the end of its step.
 create or replace function workflow.cancel_run(r workflow.runs, by_whom text, why text default null) returns void
 language plpgsql as $$
 declare
@@ -8,7 +8,7 @@ begin
   if r.claimed_by is null then
     perform workflow.close_run(r, 'CANCELLED');
   else
-    -- The worker that holds it hears of it with its next heartbeat and closes it at the step's end.
+    -- The worker that claimed the run learns of the request with its next heartbeat. The run closes when its step ends.
     update workflow.runs set cancel_requested_at = n, updated_at = n where id = r.id;
   end if;
 end $$;

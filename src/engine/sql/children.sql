@@ -3,4 +3,4 @@ select r.parent_id, r.id as child_id, true as owned from workflow.runs r where r
 union all
 select r.id, a.child_id, false from workflow.runs r, unnest(r.awaits) as a (child_id);
 comment on view workflow.children is
-  'The children of each run: those it started (owned), and those it found open under the key it asked for, which it waits for and does not own.';
+  'The children of each run: those that it started (owned), and those that were already open under the key it asked for. It waits for the latter too, but does not own them.';

@@ -7,7 +7,7 @@ declare
 begin
   return query
   with locked as materialized (
-    -- By their ids and nothing else. Never waits while it holds others.
+    -- Found by id only. SKIP LOCKED: this statement never waits for a row while it has locked others.
     select * from workflow.runs where id = any (run_ids) for update skip locked
   ), due as (
     select r.id from locked r
@@ -27,4 +27,4 @@ begin
   join workflow.states s on s.machine = c.machine and s.version = c.machine_version and s.state = c.state;
 end $$;
 comment on function workflow.claim_many(uuid[], text) is
-  'Claims the due steps of several runs for a worker, as workflow.claim does for one. Returns those that took no more than that; ask workflow.claim for the others.';
+  'Claims the due steps of several runs for a worker, but handles only the simple cases. Returns the claimed steps; call workflow.claim for each of the other runs.';

@@ -1,5 +1,5 @@
--- Claims the run for a worker when a step is due; null when nothing is to do now (somebody else has it, it waits, it
--- is closed). An open run that is due later gets its job again.
+-- Claims the run for a worker if a step is due. Returns null if there is nothing to do now: another worker has claimed
+-- the run, it is waiting, or it is closed. An open run that is due later gets its job again.
 create or replace function workflow.claim(run_id uuid, worker text) returns jsonb
 language plpgsql security definer as $$
 declare
@@ -11,7 +11,8 @@ begin
     return null;
   end if;
   if r.claimed_by is not null then
-    -- A worker asks only for runs it is not working on: a claim of its own is one whose end got lost.
+    -- A worker asks only for runs that it is not working on. If the claim is its own, the answer or the end of that
+    -- claim was lost.
     if r.claimed_by <> worker and workflow.is_alive(r.claimed_by) then
       return null;
     end if;
@@ -25,4 +26,4 @@ begin
   return workflow.schedule_next(r, worker, true);
 end $$;
 comment on function workflow.claim(uuid, text) is
-  'Claims a run''s due step for a worker: raises version and attempt, writes STARTED. Returns the step as JSON, or null.';
+  'Claims a run''s due step for a worker: raises version and attempt, and writes STARTED to the history. Returns the step as JSON, or null if no step is due.';

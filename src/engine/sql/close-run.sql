@@ -1,4 +1,5 @@
--- Closes a locked run with its final status, and its children by their parent close policy; wakes a parent that waits for children.
+-- Closes a locked run with its final status. Treats its children by their parent close policy, and wakes a parent that
+-- waits for children.
 create or replace function workflow.close_run(r workflow.runs, final_status text, final_error jsonb default null) returns void
 language plpgsql as $$
 declare
@@ -6,13 +7,13 @@ declare
   child workflow.runs;
   parent workflow.runs;
 begin
-  -- The state too: an end is entered by closing in it, never by an open run.
+  -- Sets the state too: a terminal state is entered only by closing the run, never by an open run.
   update workflow.runs set
     state = r.state, attempt = r.attempt, status = final_status, closed_at = n, updated_at = n, wake_at = null, deadline = null,
     claimed_by = null, claimed_at = null, cancel_requested_at = null, error = coalesce(final_error, r.error),
     failed_state = case
       when final_status not in ('FAILED', 'POISONED') then null
-      -- It failed where it could have ended well: here, and not where it failed earlier and dealt with that.
+      -- From this state the run could still have ended well. So it failed here: it had dealt with any earlier failure.
       when r.failed_state is null or workflow.can_end_well(r.machine, r.machine_version, r.state) then r.state
       else r.failed_state end
   where id = r.id;
@@ -28,9 +29,9 @@ begin
     end if;
   end loop;
 
-  -- The parent is woken by a job and not touched here: it may be closing right now and wait for our lock. The job has
-  -- a key of its own, and is added wherever the parent stands: it may be entering its wait, or moving its own job to
-  -- its deadline, in a transaction that does not see our end.
+  -- A job wakes the parent, and this transaction does not touch the parent's row: the parent may be closing right now
+  -- and waiting for our lock. The job has its own key and is added whatever state the parent is in: the parent may be
+  -- entering its wait, or moving its own job to its deadline, in a transaction that does not see this close.
   select p.* into parent from workflow.runs p
   where p.id = r.parent_id and p.closed_at is null and exists (
     select from workflow.states s

@@ -7,7 +7,7 @@ declare
 begin
   return query
   with locked as materialized (
-    -- By their ids and nothing else. Never waits while it holds others.
+    -- Found by id only. SKIP LOCKED: this statement never waits for a row while it has locked others.
     select r.*, a.place, a.result, a.version as claimed_version
     from rows from (jsonb_to_recordset(steps) as (id uuid, version bigint, result jsonb)) with ordinality
       as a (id, version, result, place)
@@ -16,7 +16,7 @@ begin
   ), ended as (
     select r.place, r.result, r.id, r.version, r.state, r.attempt, t.outcome, x.state as target, x.closes_as, x.deadline,
       x.kind = 'terminal' as closes,
-      -- The error of an attempt that a later one made good is forgotten; that of a failure path stays.
+      -- The error of an earlier attempt is cleared, because this attempt succeeded. On a failure path the error stays.
       coalesce(r.result -> 'error', case when r.failed_state is not null then r.error end) as error,
       case when r.result -> 'error' is not null then r.state else r.failed_state end as failed_state
     from locked r
@@ -24,7 +24,7 @@ begin
     join workflow.transitions t on t.machine = r.machine and t.version = r.machine_version and t.state = r.state
       and t.outcome = r.result ->> 'outcome'
     join workflow.states x on x.machine = t.machine and x.version = t.version and x.state = t.next_state
-    -- The compare-and-set: as this worker claimed it.
+    -- The compare-and-set: the run must still be as this worker claimed it.
     where r.version = r.claimed_version and r.claimed_by = worker and r.closed_at is null
       and r.cancel_requested_at is null
       and not r.result ?| array['children', 'continueAsNew', 'wakeAfterMs']
@@ -63,4 +63,4 @@ begin
   join workflow.states x on x.machine = m.machine and x.version = m.machine_version and x.state = m.state;
 end $$;
 comment on function workflow.complete_many(text, jsonb, boolean) is
-  'Ends several steps well, as workflow.complete_step does one: [{id, version, result}]. Returns those that led straight to a next step or to an end; the others it leaves as they were, for workflow.complete_step.';
+  'Completes several steps, [{id, version, result}], but handles only the simple cases: a step that leads to another step, or to a final state (other than FAILED) of a run without parent, open children or successor. Returns those; the others stay unchanged, for workflow.complete_step.';

@@ -1,6 +1,6 @@
--- Ends a step well. `result`: {outcome, context?, detail?, error?, wakeAfterMs? (when the next step begins), children?: [{machine, key, input, policy}],
--- continueAsNew?: input}. Must be the last statement of the step's transaction. Returns the next step when it is
--- ready at once and `stay` holds, else null.
+-- Completes a step with an outcome. `result`: {outcome, context?, detail?, error?, wakeAfterMs? (delay before the next
+-- step), children?: [{machine, key, input, policy}], continueAsNew?: input}. Must be the last statement of the step's
+-- transaction. Returns the next step if it can begin immediately and `stay` is true, otherwise null.
 create or replace function workflow.complete_step(run_id uuid, run_version bigint, worker text, result jsonb, stay boolean)
 returns jsonb
 language plpgsql security definer as $$
@@ -16,7 +16,7 @@ declare
   detail jsonb := result -> 'detail';
   straight jsonb;
 begin
-  -- The simple cases have one text, and it decides itself which they are.
+  -- complete_many handles the simple cases and decides itself which they are, so that their rules are written once.
   select m.next into straight from workflow.complete_many(
     worker, jsonb_build_array(jsonb_build_object('id', run_id, 'version', run_version, 'result', result)), stay) m;
   if found then
@@ -32,7 +32,7 @@ begin
     took := 'timeout';
   end if;
   if s.kind = 'poll' and took = 'pending' then
-    -- The exponent is capped: 2^64 s overflows an interval, and poll_max rules long before.
+    -- The exponent is capped because 2^64 s overflows an interval. poll_max limits the result long before.
     wake := least(r.deadline, n + coalesce(
       (result ->> 'wakeAfterMs')::double precision * interval '1 millisecond',
       least(s.poll_initial * power(s.poll_backoff, least(r.polls, 30)), s.poll_max)));
@@ -54,7 +54,7 @@ begin
   perform workflow.log(r, 'COMPLETED', n, took, target, detail => detail);
   update workflow.runs set
     context = context || coalesce(result -> 'context', '{}'),
-    -- The error of an attempt that a later one made good is forgotten; that of a failure path stays.
+    -- The error of an earlier attempt is cleared, because this attempt succeeded. On a failure path the error stays.
     error = coalesce(result -> 'error', case when failed_state is not null then error end),
     failed_state = case when result -> 'error' is not null then state else failed_state end,
     updated_at = n
@@ -63,7 +63,7 @@ begin
   if target is null then
     update workflow.runs set
       attempt = 0, polls = polls + 1, wake_at = wake, claimed_by = null, claimed_at = null,
-      -- A loop that gets on has not been kept waiting since it began.
+      -- A loop that makes progress gets a new hour of rate-limited waits without using up attempts (see fail_step).
       entered_at = case when s.kind = 'loop' then n else entered_at end
     where id = r.id returning * into r;
   else

@@ -1,5 +1,5 @@
--- Enters `next_state` and goes on through whatever needs no activity: waits whose signal is there already, children
--- that have all ended, deadlines that have passed, terminal states. Returns the run as it then stands.
+-- Enters `new_state` and advances through states that need no activity: waits whose signal was already received, whose
+-- children have all ended or whose deadline has passed, and terminal states. Returns the run's new row.
 create or replace function workflow.enter_state(r workflow.runs, new_state text, continue_with jsonb default null) returns workflow.runs
 language plpgsql as $$
 declare

@@ -1,5 +1,6 @@
--- Ends a step badly. `error`: {code, class, message, retryAt?, correlationId?}. Retried by the state's policy; used
--- up or not retryable: along the outcome `failure`, else the run closes FAILED.
+-- Ends a failed attempt of a step. `error`: {code, class, message, retryAt?, correlationId?}. The step is retried by
+-- its state's policy. When the attempts are used up or the error is not retryable, the run takes the outcome `failure`;
+-- if its state has no such outcome, the run closes FAILED.
 create or replace function workflow.fail_step(run_id uuid, run_version bigint, worker text, error jsonb, stay boolean)
 returns jsonb
 language plpgsql security definer as $$
@@ -10,15 +11,15 @@ declare
   class text := error ->> 'class';
   retry_at timestamptz := (error ->> 'retryAt')::timestamptz;
   pause interval;
-  burnt boolean := true;
+  uses_attempt boolean := true;
   target text;
 begin
   select * into s from workflow.states
   where machine = r.machine and version = r.machine_version and state = r.state;
 
-  -- Being asked to wait is no failure: it costs no attempt, for an hour at the most.
+  -- Being asked to wait (rate_limited) is not a failure. For at most one hour in a state it uses up no attempt.
   if class = 'rate_limited' and n < r.entered_at + interval '1 hour' then
-    burnt := false;
+    uses_attempt := false;
     pause := greatest(coalesce(retry_at - n, s.max_interval), '10 milliseconds') * (1 + random() * 0.1);
   elsif class <> 'not_retryable' and r.attempt < s.max_attempts and r.cancel_requested_at is null then
     pause := least(s.initial_interval * power(s.backoff, least(r.attempt, 30) - 1), s.max_interval) * (1 + random() * 0.1);
@@ -28,8 +29,8 @@ begin
   if pause is not null then
     perform workflow.log(r, 'FAILED', n, 'retry', error => error);
     update workflow.runs u set
-      attempt = case when burnt then u.attempt else u.attempt - 1 end,
-      -- On a failure path the error that led there stays: it is the run's reason.
+      attempt = case when uses_attempt then u.attempt else u.attempt - 1 end,
+      -- On a failure path the error that led there stays, because it is why the run fails.
       error = case when u.failed_state is null then fail_step.error else u.error end,
       wake_at = n + pause, claimed_by = null, claimed_at = null, updated_at = n
     where id = r.id returning * into r;

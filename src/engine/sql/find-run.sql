@@ -10,8 +10,8 @@ begin
     order by (closed_at is null) desc, id desc limit 1;
   end if;
   if found_id is null then
-    perform workflow.raise_error('DV_RUN_NOT_FOUND', 'There is no such run. `dict-vsync list` shows what there is; name a run by its id or its workflow key.');
+    perform workflow.raise_error('DV_RUN_NOT_FOUND', 'There is no such run. `dict-vsync list` shows the runs; name a run by its id or its workflow key.');
   end if;
   return found_id;
 end $$;
-comment on function workflow.find_run(text) is 'The id of the run with this id or workflow key (the open one, else the newest).';
+comment on function workflow.find_run(text) is 'The id of the run with this id or workflow key. Of several runs with one workflow key: the open one, otherwise the newest.';

@@ -12,4 +12,4 @@ begin
   end loop;
 end $$;
 comment on function workflow.grant_api(regrole) is
-  'Lets a role start, decide, undo, cancel and retry by the documented functions, and nothing else. For the owner to call.';
+  'Grants a role the documented functions that start, approve or reject, undo, cancel and retry, and nothing else. Only the owner may call it.';

@@ -1,5 +1,5 @@
--- A BEFORE trigger on workflow.runs: it refuses every move that the run's machine does not have, whoever makes it.
--- DV_TRANSITION_FORBIDDEN, DV_RUN_CLOSED.
+-- A BEFORE trigger on workflow.runs: refuses every transition that the run's machine does not have, whoever makes it.
+-- Errors: DV_TRANSITION_FORBIDDEN, DV_RUN_CLOSED.
 create or replace function workflow.guard_run() returns trigger
 language plpgsql as $$
 declare
@@ -24,14 +24,14 @@ begin
 
   if old.closed_at is not null then
     if new.closed_at is null then
-      -- Only workflow.retry reopens: from a failure, in the state that failed.
+      -- Only workflow.retry opens a run again: a failed one, in the state that failed.
       if old.status not in ('FAILED', 'POISONED') or new.state <> coalesce(old.failed_state, old.state) then
         perform workflow.raise_error('DV_RUN_CLOSED', format('Run %s is closed (%s); only a failed run can be retried.', old.id, old.status));
       end if;
     else
-      -- Its links may go: retention removes the runs they name.
+      -- Its links may become null: retention removes the runs that they name.
       if to_jsonb(new) - array['parent_id', 'continued_from'] <> to_jsonb(old) - array['parent_id', 'continued_from'] then
-        perform workflow.raise_error('DV_RUN_CLOSED', format('Run %s is closed (%s) and does not change any more.', old.id, old.status));
+        perform workflow.raise_error('DV_RUN_CLOSED', format('Run %s is closed (%s) and can no longer be changed.', old.id, old.status));
       end if;
       return new;
     end if;
@@ -45,13 +45,14 @@ begin
 
   select * into s from workflow.states
   where machine = new.machine and version = new.machine_version and state = new.state;
-  -- FAILED, CANCELLED, TERMINATED and POISONED may end a run in any state; the other ends are states of the machine.
+  -- FAILED, CANCELLED, TERMINATED and POISONED may end a run in any state. The other final statuses belong to terminal
+  -- states of the machine.
   if new.status in ('COMPLETED', 'COMPLETED_WITH_QUARANTINE', 'REJECTED', 'CONTINUED')
        and new.status is distinct from s.closes_as
      or s.kind = 'terminal' and new.closed_at is null
      or new.status = 'WAITING' and s.kind <> 'wait' then
     perform workflow.raise_error('DV_TRANSITION_FORBIDDEN', format(
-      'Status %s does not go with state %s of machine %s version %s.', new.status, new.state, new.machine, new.machine_version));
+      'Status %s is not possible in state %s of machine %s version %s.', new.status, new.state, new.machine, new.machine_version));
   end if;
   return new;
 end $$;

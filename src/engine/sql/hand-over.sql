@@ -11,8 +11,9 @@ begin
     perform workflow.close_run(r, 'CANCELLED');
     return;
   end if;
-  -- A task that only programs with this version of the machine have: whoever handed it over does not get it again.
+  -- Only programs with this version of the machine have this task, so the worker that hands the step over does not
+  -- receive it again.
   perform workflow.add_job(r.id, workflow.version_task(r.machine, r.machine_version), n);
 end $$;
 comment on function workflow.hand_over(uuid, bigint, text) is
-  'Gives a claimed step to a worker whose program knows the run''s version of its machine; burns no attempt.';
+  'Hands a claimed step over to a worker whose program has the run''s version of its machine. Uses up no attempt.';

@@ -4,4 +4,4 @@ begin
   new.awaited_by := (select awaited_by from workflow.runs where id = new.continued_from);
   return new;
 end $$;
-comment on function workflow.inherit_awaiting() is 'A run that takes over from another is awaited in its place.';
+comment on function workflow.inherit_awaiting() is 'A trigger: runs that awaited a run which closed CONTINUED await its successor instead.';

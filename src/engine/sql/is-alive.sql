@@ -4,10 +4,11 @@ language sql stable as $$
   select exists (
     select from workflow.workers
     where id = worker and stopped_at is null
-      -- One far in the future is of before the server's clock was set back.
+      -- A heartbeat far in the future was written before the server's clock was set back.
       and heartbeat_at < clock_timestamp() + workflow.lease()
       and (heartbeat_at > clock_timestamp() - workflow.lease()
-        -- While Postgres was away nobody could beat: after its start all who were there a moment before get a lease.
+        -- While Postgres was down no worker could send a heartbeat. After it starts, all workers that were alive up to
+        -- 30 minutes before get one lease.
         or pg_postmaster_start_time() > clock_timestamp() - workflow.lease()
            and heartbeat_at > pg_postmaster_start_time() - interval '30 minutes'))
 $$;

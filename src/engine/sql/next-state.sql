@@ -1,4 +1,4 @@
--- The state that an outcome leads to. DV_OUTCOME_UNKNOWN.
+-- The state that an outcome leads to. Error: DV_OUTCOME_UNKNOWN.
 create or replace function workflow.next_state(r workflow.runs, took text) returns text
 language plpgsql stable as $$
 declare

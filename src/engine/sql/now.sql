@@ -3,4 +3,4 @@ language sql volatile as $$
   select clock_timestamp() + offset_by from workflow.clock
 $$;
 comment on function workflow.now() is
-  'The one clock of all workflows: the database''s, moved by workflow.clock (tests move it, nobody else).';
+  'The clock of all workflows: the database''s time plus the offset in workflow.clock. Only tests change the offset.';

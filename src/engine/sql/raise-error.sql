@@ -1,4 +1,4 @@
--- Errors of these functions: SQLSTATE DV000, DETAIL holds the stable code (DV_…), the message says what to do.
+-- Raises one of our errors: SQLSTATE DV000. DETAIL is the stable code (DV_…), and the message says what to do.
 create or replace function workflow.raise_error(code text, message text) returns void
 language plpgsql as $$
 begin

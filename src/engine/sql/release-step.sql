@@ -1,4 +1,5 @@
--- Hands a claimed step back untouched: a stopping worker's clean way out, which burns no attempt.
+-- Releases a claimed step unchanged, so that another worker can claim it. Uses up no attempt. A stopping worker calls
+-- it.
 create or replace function workflow.release_step(run_id uuid, run_version bigint, worker text) returns void
 language plpgsql security definer as $$
 declare

@@ -5,7 +5,7 @@ declare
   removed integer;
   more integer;
 begin
-  -- History and signals go with their run.
+  -- History and signals are removed with their run.
   delete from workflow.runs where id in (
     select id from workflow.runs where id in (select workflow.expired_runs(older_than) limit most)
     for update skip locked);
@@ -15,7 +15,8 @@ begin
     limit most for update skip locked);
   get diagnostics more = row_count;
   removed := removed + more;
-  -- Jobs of ours that Graphile Worker gave up keep no key, and are in nobody's way: it never removes them itself.
+  -- Our jobs that Graphile Worker gave up and that no longer have a key. They do no harm, but Graphile Worker never
+  -- removes them.
   execute format(
     'select count(*)::integer from %I.complete_jobs(array(
        select id from %1$I.jobs
@@ -26,4 +27,4 @@ begin
   return removed + more;
 end $$;
 comment on function workflow.remove_expired_runs(interval, integer) is
-  'Removes up to so many closed runs of this age (with history and signals) and so many ticks of schedules, in one short transaction; returns how many rows. Call it until it returns 0.';
+  'Removes up to N closed runs of this age (with history and signals), up to N ticks of schedules and up to N jobs that were given up, in one short transaction. Returns the number of rows removed. Call it until it returns 0.';

@@ -12,4 +12,4 @@ select r.id, r.machine, r.machine_version, r.workflow_key, r.status, r.state, r.
   coalesce(r.closed_at, workflow.now()) - r.created_at as duration
 from workflow.runs r
 join workflow.states s on (s.machine, s.version, s.state) = (r.machine, r.machine_version, r.state);
-comment on view workflow.runs_view is 'Runs as a person reads them: status, state, what each waits for, its last error.';
+comment on view workflow.runs_view is 'Runs for people to read: status, state, what each run waits for, and its last error.';

@@ -1,4 +1,5 @@
--- What follows a move: claim the next step for `worker`, or see to the run's one job.
+-- Called after each transition: claims the next step for `worker` if it may stay and the step is due, otherwise adds or
+-- moves the run's job. Returns the claimed step, or null.
 create or replace function workflow.schedule_next(r workflow.runs, worker text, stay boolean) returns jsonb
 language plpgsql as $$
 declare
@@ -15,7 +16,7 @@ begin
   if r.wake_at is null then
     return null;
   end if;
-  -- 2 ms: a timer's job may come that much early, and another hop through the queue costs more.
+  -- 2 ms: a timer's job may start that much too early, and another trip through the queue costs more.
   if not stay or r.wake_at > n + interval '2 milliseconds' or r.status = 'WAITING' then
     perform workflow.add_job(r.id, workflow.job_task(r), r.wake_at);
     return null;

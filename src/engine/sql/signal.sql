@@ -11,7 +11,7 @@ begin
     perform workflow.raise_error('DV_RUN_NOT_FOUND', format('There is no run %s.', run_id));
   end if;
   if r.closed_at is not null then
-    perform workflow.raise_error('DV_RUN_CLOSED', format('Run %s is closed (%s) and takes no signal any more.', run_id, r.status));
+    perform workflow.raise_error('DV_RUN_CLOSED', format('Run %s is closed (%s) and no longer accepts signals.', run_id, r.status));
   end if;
   insert into workflow.signals (run_id, name, payload, sent_by, reason, sent_at)
   values (r.id, signal_name, payload, by_whom, why, n);
@@ -27,4 +27,4 @@ begin
   end if;
 end $$;
 comment on function workflow.signal(uuid, text, jsonb, text, text) is
-  'Gives a run a signal; a run that waits for it goes on at once. In the caller''s transaction.';
+  'Sends a signal to a run. A run that waits for it continues immediately. Runs in the caller''s transaction.';

@@ -11,7 +11,7 @@ declare
 begin
   select * into m from workflow.machines where name = machine_name order by version desc limit 1;
   if not found then
-    perform workflow.raise_error('DV_MACHINE_UNKNOWN', format('There is no machine "%s". Start a worker once: it stores its machines.', machine_name));
+    perform workflow.raise_error('DV_MACHINE_UNKNOWN', format('There is no machine "%s". Start a worker once: it stores its machines in the database.', machine_name));
   end if;
   select * into s from workflow.states where machine = m.name and version = m.version and state = m.initial_state;
   loop
@@ -26,7 +26,7 @@ begin
       if s.task is not null then
         perform workflow.add_first_jobs(array[r.id], array[s.task]);
       else
-        -- A machine may begin with a wait or an end.
+        -- A machine may begin in a wait state or a terminal state.
         perform workflow.schedule_next(workflow.advance_waits(r, s), null, false);
       end if;
       return r.id;
@@ -38,8 +38,8 @@ begin
       end if;
       return r.id;
     end if;
-    -- It closed between the two statements: try again.
+    -- The open run closed between the two statements. Try again.
   end loop;
 end $$;
 comment on function workflow.start_run(text, text, jsonb, text, text, uuid, text, uuid) is
-  'Starts a run, or returns the open one with that workflow key. In the caller''s transaction: a rollback starts nothing.';
+  'Starts a run, or returns the open one with that workflow key. Runs in the caller''s transaction: after a rollback nothing was started.';

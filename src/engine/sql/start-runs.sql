@@ -19,7 +19,7 @@ begin
       select * from workflow.machines where name = a.machine order by version desc limit 1) m
     join workflow.states s on s.machine = m.name and s.version = m.version and s.state = m.initial_state
     where s.task is not null
-    -- The same order for all: two of these at once wait for each other in one direction.
+    -- All callers insert in the same order: two that run simultaneously can wait for each other, but cannot deadlock.
     order by a.key
     on conflict (workflow_key) where closed_at is null do nothing
     returning id, machine, machine_version, state, started_by
@@ -35,10 +35,10 @@ begin
   return query
   select a.key, coalesce(
     (select r.id from workflow.runs r where r.workflow_key = a.key and r.closed_at is null),
-    -- A machine that begins with a wait or an end, or that is unknown.
+    -- A machine that begins in a wait state or a terminal state, or that is unknown.
     workflow.start_run(a.machine, a.key, coalesce(a.input, '{}'), coalesce(a.by, by_whom)))
   from (select distinct on (key) * from jsonb_to_recordset(runs) as a (machine text, key text, input jsonb, by text)
         order by key) a;
 end $$;
 comment on function workflow.start_runs(jsonb, text) is
-  'Starts runs, [{machine, key, input, by}], or finds the open ones with those workflow keys: workflow.start_run for many, at a fraction of its cost. In the caller''s transaction.';
+  'Starts runs, [{machine, key, input, by}], or finds the open ones with those workflow keys. Does what workflow.start_run does, for many runs and at a fraction of its cost. Runs in the caller''s transaction.';

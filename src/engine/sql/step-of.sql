@@ -1,4 +1,4 @@
--- A claimed step as workers are given it.
+-- A claimed step in the form in which workers receive it.
 create or replace function workflow.step_of(r workflow.runs, s workflow.states) returns jsonb
 language sql stable as $$
   select jsonb_build_object(

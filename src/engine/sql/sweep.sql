@@ -1,5 +1,5 @@
--- Each run is repaired in a subtransaction of its own: one that cannot be, or that needs a lock which somebody holds for
--- more than half a second, is reported as `not mended` and does not keep the others from being repaired.
+-- Each run is repaired in its own subtransaction. A run that cannot be repaired, or whose lock is not free within half
+-- a second, is reported as `not repaired` and does not prevent the repair of the others.
 create or replace function workflow.sweep() returns table (run_id uuid, what text)
 language plpgsql security definer set lock_timeout = '500ms' as $$
 declare
@@ -14,8 +14,8 @@ begin
     return;
   end if;
 
-  -- Workers gone silent; then jobs locked in the name of nobody who lives: of a worker that died before its first
-  -- heartbeat, or that was forgotten.
+  -- First the workers that have become silent. Then jobs that are locked by no living worker: the worker died before
+  -- its first heartbeat, or its row was removed.
   with gone as (
     update workflow.workers set stopped_at = clock_timestamp()
     where stopped_at is null and not workflow.is_alive(id)
@@ -46,7 +46,7 @@ begin
     return next;
   end loop;
 
-  -- Nothing would ever move these: not waiting, not claimed, and no time set.
+  -- Nothing would ever advance these runs: they are not waiting, not claimed, and have no time set.
   for r in select * from workflow.runs x
            where x.closed_at is null and x.claimed_by is null and x.wake_at is null
              and (x.status <> 'WAITING' or x.deadline is not null) and x.updated_at < n - interval '5 seconds'
@@ -63,7 +63,7 @@ begin
     return next;
   end loop;
 
-  -- What they wait for has come: a signal that nobody consumed, or children of which the last has ended.
+  -- What these runs wait for has happened: there is a signal that was not consumed, or their last child has ended.
   for r in select x.* from workflow.runs x
            join workflow.states s on (s.machine, s.version, s.state) = (x.machine, x.machine_version, x.state)
            where x.status = 'WAITING' and x.claimed_by is null
@@ -91,8 +91,9 @@ begin
        and not exists (
          select from %I.jobs j
          where j.key = ''run:'' || r.id
-           -- A job that Graphile Worker gave up, or puts off after its own failures, is as good as none; so is one that
-           -- is locked for long and has not claimed its run: that it was fetched, or the end of its work, got lost. A claim too many does no harm.
+           -- A job that Graphile Worker gave up, or postponed after its own failures, does not count. Neither does a
+           -- job that has been locked for long without claiming its run: the answer that it was fetched, or that it
+           -- ended, was lost. One claim too many does no harm.
            and (j.locked_at > clock_timestamp() - workflow.lease()
              or j.locked_at is null and j.attempts < j.max_attempts and j.run_at <= clock_timestamp()))
      for update of r skip locked', graphile) loop
@@ -106,7 +107,8 @@ begin
     return next;
   end loop;
 
-  -- Timers of runs that closed before, and jobs given up that others have replaced: harmless, and of no use. Not counted.
+  -- Removes timers of runs that have closed, and jobs that were given up and have been replaced. Both are harmless and
+  -- useless, so they are not reported.
   execute format(
     'select %1$I.remove_job(j.key) from %1$I.jobs j
      left join workflow.runs r on r.id = split_part(j.key, '':'', 2)::uuid
@@ -120,4 +122,4 @@ begin
   delete from workflow.workers where stopped_at < clock_timestamp() - interval '7 days';
 end $$;
 comment on function workflow.sweep() is
-  'Recovery: what workers silent for a lease (10 s) held goes back to the queue; runs without a job, timer or awaited signal are mended. Returns what it mended.';
+  'Recovery: releases the runs and jobs of workers that have been silent for a lease (10 s), and repairs runs that have no job or timer or that missed their signal. Returns each run that it repaired, or could not repair.';

@@ -18,4 +18,4 @@ begin
   return case when newest > n - newest_age then newest end;
 end $$;
 comment on function workflow.take_tick(text, timestamptz[], interval) is
-  'Decides the due ticks of a schedule, once for all workers: of those after the last one the newest fires if it is younger than the limit, the others are SKIPPED. Returns the tick to fire, or null.';
+  'Decides the due ticks of a schedule, once for all workers. Of the ticks after the last decided one, the newest fires if it is younger than the limit; the others are SKIPPED. Returns the tick to fire, or null.';

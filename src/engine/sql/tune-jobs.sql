@@ -5,8 +5,8 @@ begin
     (select value from workflow.settings where name = 'graphile_worker_schema'));
   return true;
 exception when insufficient_privilege or undefined_table then
-  -- Somebody else's Graphile Worker: theirs to tune.
+  -- The installation of Graphile Worker belongs to another role, whose task it is to tune it.
   return false;
 end $$;
 comment on function workflow.tune_jobs() is
-  'Lets autovacuum take dead jobs away by the thousand. False when the jobs'' table belongs to somebody else. Called by dict-vsync migrate.';
+  'Makes autovacuum run after every 1000 dead jobs. Returns false if the jobs table belongs to another role. Called by dict-vsync migrate.';

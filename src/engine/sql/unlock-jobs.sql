@@ -5,4 +5,4 @@ begin
     (select value from workflow.settings where name = 'graphile_worker_schema')) using graphile_pools;
 end $$;
 comment on function workflow.unlock_jobs(text[]) is
-  'Gives the jobs back that these pools of Graphile Worker hold: for a pool that is known to be gone.';
+  'Unlocks the jobs that these pools of Graphile Worker have locked. Only for pools that are known to have ended.';

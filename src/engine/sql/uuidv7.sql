@@ -8,4 +8,4 @@ language sql volatile as $$
               from 1 for 6),
       52, 1), 53, 1), 'hex')::uuid
 $$;
-comment on function workflow.uuidv7() is 'A UUID version 7 (RFC 9562): sorts by creation time. Postgres has its own from 18 on only.';
+comment on function workflow.uuidv7() is 'A UUID version 7 (RFC 9562), which sorts by creation time. Postgres has its own only from version 18 on.';

@@ -50,7 +50,7 @@ test('the service watches: one message a breach though two workers run, in the l
     true,
     true,
   ]);
-  const logged = log.lines().filter(({ msg }) => msg === 'DICT said no OK for 12.5 hours');
+  const logged = log.lines().filter(({ msg }) => msg === 'DICT has not answered OK for 12.5 hours');
   expect(logged.map(({ keyType }) => String(keyType)).sort()).toEqual([
     'CNPJ',
     'CPF',

@@ -34,14 +34,14 @@ describe('the format', () => {
   });
 
   test.each([
-    ['0 3 * * *', 'Line 1 of the crontab cannot be read: write five fields for the time, and the task.'],
+    ['0 3 * * *', 'Line 1 of the crontab cannot be read: write five fields for the time, then the task.'],
     ['# x\n\n0 3 * * task', 'Line 3 of the crontab cannot be read: write five fields'],
     ['0 3 * * * a\n61 3 * * * b', 'Line 2 of the crontab cannot be read: Too large value'],
     ['0 3 * * * a ?color=red', 'Line 1 of the crontab cannot be read: Options contains unsupported key'],
     ['@daily task', 'Line 1 of the crontab cannot be read: write five fields'],
     [
       'CRON_TZ=UTC\nCRON_TZ=America/Brasilia\n',
-      'Line 2 of the crontab: "America/Brasilia" is no IANA time zone.',
+      'Line 2 of the crontab: "America/Brasilia" is not an IANA time zone.',
     ],
     ['0 3 * * * a\n0 4 * * * a', 'The crontab has two lines named "a". Give each its own ?id=.'],
     ['0 3 * * * a ?id=x\n0 4 * * * b ?id=x', 'The crontab has two lines named "x".'],

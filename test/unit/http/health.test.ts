@@ -59,7 +59,7 @@ describe('a worker', () => {
     vi.setSystemTime(last + 11_000);
     expect(await healthOf().check()).toEqual({
       ready: false,
-      reasons: [{ reason: 'heartbeat_old', message: 'The last heartbeat got through 11 s ago.' }],
+      reasons: [{ reason: 'heartbeat_old', message: 'The last successful heartbeat was 11 s ago.' }],
       warnings: [],
     });
     // A poll moves a faked clock, and the heartbeat's thread has the real one.

@@ -91,7 +91,7 @@ test('a port that is taken is a usage error that says what to do', async () => {
   await expect(taken).rejects.toMatchObject({
     code: 'DV_HTTP_PORT',
     exit: 2,
-    message: expect.stringMatching(/another program has it.*HTTP_PORT/) as string,
+    message: expect.stringMatching(/another program uses it.*HTTP_PORT/) as string,
   });
 });
 
