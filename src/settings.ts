@@ -96,7 +96,9 @@ const schema = z.object({
   BRIDGE_TLS_SERVER_NAME: z
     .string()
     .optional()
-    .describe("The name to expect in the Bridge's certificate, if it differs from the host in BRIDGE_ADDRESS."),
+    .describe(
+      "The name to expect in the Bridge's certificate, if it differs from the host in BRIDGE_ADDRESS.",
+    ),
   MANUAL_APPROVAL_THRESHOLD: flag(100, 0, 1_000_000_000).describe(
     'If all rounds together find more divergent CIDs than this, a person must approve the repair. A changed key counts as two.',
   ),
@@ -112,7 +114,9 @@ const schema = z.object({
   NOK_RECHECK_SECONDS: duration(3, 600).describe(
     'Pause between reads of the VSync. A NOK counts only after three consecutive reads were NOK.',
   ),
-  FILE_POLL_SECONDS: duration(10, 600).describe('Time from requesting a CID file to the first check whether it is available.'),
+  FILE_POLL_SECONDS: duration(10, 600).describe(
+    'Time from requesting a CID file to the first check whether it is available.',
+  ),
   REPAIR_MAX_HOURS: duration(24, 8760).describe(
     "A repair that would take longer than this under DICT's rate limits is refused. The error gives the estimate.",
   ),
@@ -142,7 +146,9 @@ const schema = z.object({
       'must be a separate schema, not one of Postgres or of dict-vsync',
     )
     .default('graphile_worker')
-    .describe('Schema of Graphile Worker. Change it if the database already uses the default name for something else.'),
+    .describe(
+      'Schema of Graphile Worker. Change it if the database already uses the default name for something else.',
+    ),
   WORKER_CONCURRENCY: flag(10, 1, 100).describe('How many runs one worker processes simultaneously.'),
   CHORE_TIMEOUT_SECONDS: duration(30, 3600).describe(
     "A statement of a worker's chores that runs longer than this is cancelled and retried.",
@@ -200,7 +206,8 @@ const schema = z.object({
     .optional()
     .describe('PEM file of the private key of our own certificate, for a broker that requires one.'),
   NOTIFY_CONTENT: z.enum(['full', 'references']).default('full').meta({
-    description: 'With references, messages contain no personal data. Core-Dict looks the content up by the ids in them.',
+    description:
+      'With references, messages contain no personal data. Core-Dict looks the content up by the ids in them.',
     accepts: 'full, references',
   }),
   OUTBOX_RETENTION_DAYS: duration(30, 3650).describe(

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import type { Settings } from '../../settings.ts';
 import { KEY_TYPES } from '../../dict/entry/key-type.ts';
-import { hearDatabase, subscribe } from '../../notify/index.ts';
+import { readNotifications, subscribe } from '../../notify/index.ts';
 import { ambient, withDatabase } from '../with-database.ts';
 import { command, type CommonOptions, wholeNumber } from '../command-options.ts';
 import { printNote } from '../output/print.ts';
@@ -55,7 +55,7 @@ async function fromDatabase(
   stopping: AbortSignal,
 ): Promise<void> {
   await withDatabase({}, async ({ pool }) =>
-    hearDatabase(pool, { fromStart: options.fromStart === true, take }, stopping),
+    readNotifications(pool, { fromStart: options.fromStart === true, take }, stopping),
   );
 }
 

@@ -31,7 +31,8 @@ export const DATABASE = {
       exit: 1,
       where: 'Everywhere.',
       meaning: 'Postgres refused a statement. The message contains the SQLSTATE.',
-      remedy: 'Conflicts between transactions (40001, 40P01) are retried without your help. For any other SQLSTATE, look it up in the manual of Postgres.',
+      remedy:
+        'Conflicts between transactions (40001, 40P01) are retried without your help. For any other SQLSTATE, look it up in the manual of Postgres.',
     },
     DV_DATABASE_NOT_MIGRATED: {
       class: 'not_retryable',

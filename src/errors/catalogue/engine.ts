@@ -38,7 +38,8 @@ export const ENGINE = {
       class: 'not_retryable',
       exit: 1,
       where: 'In a step.',
-      meaning: 'The run was taken over or closed while the step was running. The result of this step is discarded.',
+      meaning:
+        'The run was taken over or closed while the step was running. The result of this step is discarded.',
       remedy:
         'There is nothing to do. If it happens often, find the worker that hangs or gets too little CPU.',
     },
@@ -89,7 +90,8 @@ export const ENGINE = {
       class: 'not_retryable',
       exit: 1,
       where: 'In any statement on `workflow.history`.',
-      meaning: 'The statement tried to change or delete rows of the history. They are never changed, and are deleted only together with their run.',
+      meaning:
+        'The statement tried to change or delete rows of the history. They are never changed, and are deleted only together with their run.',
       remedy: 'Do not change the history.',
     },
   },

@@ -38,7 +38,8 @@ export const NOTIFICATIONS = {
       class: 'retryable',
       exit: 1,
       where: 'In the relay.',
-      meaning: 'The broker refuses the token or the certificate, or the role is not allowed to use the topic.',
+      meaning:
+        'The broker refuses the token or the certificate, or the role is not allowed to use the topic.',
       remedy: 'Correct the token, the certificate or the rights of the role.',
     },
     DV_NOTIFY_TLS: {

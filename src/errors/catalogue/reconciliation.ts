@@ -85,7 +85,8 @@ export const RECONCILIATION = {
       class: 'not_retryable',
       exit: 1,
       where: 'After comparing.',
-      meaning: "Under DICT's rate limits the repair would take longer than REPAIR_MAX_HOURS. The message contains the estimate.",
+      meaning:
+        "Under DICT's rate limits the repair would take longer than REPAIR_MAX_HOURS. The message contains the estimate.",
       remedy: "Load the key base from the bank's own records first, or raise the limit.",
     },
     DV_KEYS_HELD: {
@@ -99,7 +100,8 @@ export const RECONCILIATION = {
       class: 'not_retryable',
       exit: 1,
       where: 'When confirming.',
-      meaning: 'Everything is repaired except keys that only the local base has and that DICT refused to register.',
+      meaning:
+        'Everything is repaired except keys that only the local base has and that DICT refused to register.',
       remedy:
         "See DICT's reason in `dict.divergences`. The next reconciliation removes these keys unless a person decides otherwise.",
     },

@@ -49,7 +49,8 @@ export const RUNS = {
       class: 'not_retryable',
       exit: 1,
       where: 'When retrying.',
-      meaning: 'The run ended in a state that its machine declares as failed. Another attempt would end there again.',
+      meaning:
+        'The run ended because its machine decided so, not because a step failed. Such a run cannot be retried.',
       remedy: 'Start a new run.',
     },
     DV_RUN_KEY_OPEN: {
@@ -106,7 +107,8 @@ export const RUNS = {
       class: 'not_retryable',
       exit: 1,
       where: 'When registering.',
-      meaning: 'One of the keys is not in the frozen set as a key that only the local base has. No key was marked.',
+      meaning:
+        'One of the keys is not in the frozen set as a key that only the local base has. No key was marked.',
       remedy: 'List the set with `dict-vsync describe RUN`.',
     },
     DV_RUN_CANCELLED: {
