@@ -11,8 +11,8 @@ import { SIMULATOR } from './catalogue/simulator.ts';
 import { VALUES } from './catalogue/values.ts';
 
 /**
- * Every error of the program, by section, in the order of docs/reference/errors.md, which is generated from it. It includes
- * errors that only SQL functions raise. A test checks that the catalogue and the sources have the same codes.
+ * Every error of the program, by section, in the order of docs/reference/errors.md, which is generated from it. It
+ * includes errors that only SQL functions raise. A test checks that the catalogue and the sources have the same codes.
  */
 export const SECTIONS = [
   SETTINGS,
@@ -40,7 +40,9 @@ const CATALOGUE = {
   ...SIMULATOR.errors,
 } as const satisfies Record<string, CatalogueEntry>;
 
-/** A code of the catalogue. Codes are stable: a code never changes its meaning and is never reused for another error. */
+/**
+ * A code of the catalogue. Codes are stable: a code never changes its meaning and is never reused for another error.
+ */
 export type ErrorCode = keyof typeof CATALOGUE;
 
 /** What the catalogue says about a code. */

@@ -19,9 +19,9 @@ export interface DvErrorOptions {
 }
 
 /**
- * Every error that a user may see. The code (`DV_…`) is stable. The catalogue says its class, its exit code and what to do
- * (docs/reference/errors.md). The message is a plain sentence that says what to do. It never contains personal data (keys,
- * names, tax ids, account numbers).
+ * Every error that a user may see. The code (`DV_…`) is stable. The catalogue says its class, its exit code and what to
+ * do (docs/reference/errors.md). The message is a plain sentence that says what to do. It never contains personal data
+ * (keys, names, tax ids, account numbers).
  */
 export class DvError extends Error {
   readonly code: ErrorCode;

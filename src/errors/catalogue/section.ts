@@ -11,7 +11,9 @@ export type ErrorClass = 'retryable' | 'not_retryable' | 'rate_limited';
 /** The exit code of a command that ends with the error: 2 for wrong usage or configuration, else 1. */
 export type ErrorExit = 1 | 2;
 
-/** What the catalogue says about a code: sentences for people, with Markdown's backticks. `docs/….md` becomes a link. */
+/**
+ * What the catalogue says about a code: sentences for people, with Markdown's backticks. `docs/….md` becomes a link.
+ */
 export interface CatalogueEntry {
   /** The usual class. Where a case has another class, the code that throws it says so and why. */
   class: ErrorClass;

@@ -71,13 +71,18 @@ export type Message =
       };
     }
   | {
-      /** The keys that a repair changed, with the entries before and after (personal data), in the order of the changes. */
+      /**
+       * The keys that a repair changed, with the entries before and after (personal data), in the order of the changes.
+       */
       type: 'reconciliation.changes';
       /** Pages are numbered from 1 in each run. The run's reconciliation.complete says how many there are. */
       content: { runId: string; page: number; changes: (AppliedChange & Cids)[] };
     }
   | {
-      /** There was no OK within the deadline. Published once for each breach by dict.check_deadlines. Times: ISO 8601, UTC. */
+      /**
+       * There was no OK within the deadline. Published once for each breach by dict.check_deadlines. Times: ISO 8601,
+       * UTC.
+       */
       type: 'sync.deadline_missed';
       content: {
         hours: number;
@@ -100,7 +105,9 @@ export type Message =
       content: { runId: string; undoneRun: string; page: number; changes: (UndoneKey & Cids)[] };
     }
   | {
-      /** If the summary's outcome is not COMPLETED, the trigger on workflow.runs publishes it, with the error's code. */
+      /**
+       * If the summary's outcome is not COMPLETED, the trigger on workflow.runs publishes it, with the error's code.
+       */
       type: 'undo.done';
       content: {
         runId: string;

@@ -4,8 +4,8 @@ import type { Message } from './messages.ts';
 export type NotifyContent = 'full' | 'references';
 
 /**
- * The paths of personal data in each message's content. `*` means each item of an array. A test checks that the schemas in
- * docs/reference/messages/schemas mark the same paths with x-personal-data.
+ * The paths of personal data in each message's content. `*` means each item of an array. A test checks that the schemas
+ * in docs/reference/messages/schemas mark the same paths with x-personal-data.
  */
 export const PERSONAL_DATA: Record<Message['type'], readonly string[]> = {
   'verification.summary': [],

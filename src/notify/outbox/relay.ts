@@ -25,9 +25,10 @@ const DELIVERY_TIMEOUT_MS = 30_000;
 
 /**
  * Delivers the messages that wait in the outbox, in order within each stream (a participant and key type). Streams are
- * independent of each other. Only one relay at a time works on a stream, however many workers there are. When the transport
- * fails, the stream backs off. A message that the transport refuses three times for good becomes dead. Returns how many messages
- * were delivered. An error that the transport did not cause is thrown after all streams have had their turn.
+ * independent of each other. Only one relay at a time works on a stream, however many workers there are. When the
+ * transport fails, the stream backs off. A message that the transport refuses three times for good becomes dead.
+ * Returns how many messages were delivered. An error that the transport did not cause is thrown after all streams have
+ * had their turn.
  */
 export async function relayOutbox(
   pool: Pool,
@@ -192,7 +193,10 @@ async function deliver(
   }
 }
 
-/** Classifies an error that a transport threw instead of returning it. It is not about one message, so the transport is unreachable. */
+/**
+ * Classifies an error that a transport threw instead of returning it. It is not about one message, so the transport is
+ * unreachable.
+ */
 function thrownBy(error: unknown): Met {
   // Only a code or a name: the text of an error may contain personal data of the message.
   const code = error instanceof DvError ? error.code : error instanceof Error ? error.name : 'unknown';

@@ -12,8 +12,8 @@ export interface Stream {
 const BATCH = 100;
 
 /**
- * A message is tried three times, some seconds apart, because a refusal may come from a configuration change of the broker
- * that is not complete yet. More tries would delay the stream for a refusal that is final.
+ * A message is tried three times, some seconds apart, because a refusal may come from a configuration change of the
+ * broker that is not complete yet. More tries would delay the stream for a refusal that is final.
  */
 export const REFUSALS = 3;
 
@@ -21,7 +21,9 @@ export const REFUSALS = 3;
 const BACKOFF_FIRST = 1;
 const BACKOFF_MOST = 30;
 
-/** The streams with undelivered messages that are not backing off. One index probe for each stream, however much waits. */
+/**
+ * The streams with undelivered messages that are not backing off. One index probe for each stream, however much waits.
+ */
 export async function dueStreams(pool: Pool): Promise<Stream[]> {
   const { rows } = await pool.query<Stream>(
     `select s.participant, s.key_type as "keyType" from dict.outbox_sequences s
@@ -52,7 +54,8 @@ export async function readStream(tx: Transaction, { participant, keyType }: Stre
      order by sequence limit $3`,
     [participant, keyType, BATCH],
   );
-  // A statement with parameters keeps its portal and its snapshot open until the next statement. This one has none, and frees both.
+  // A statement with parameters keeps its portal and its snapshot open until the next statement. This one has none, and
+  // frees both.
   await tx.query('select');
   return rows;
 }
@@ -86,8 +89,8 @@ export interface Failure {
 }
 
 /**
- * Counts the attempt. A message that was refused too often becomes dead, and the stream continues. Otherwise the stream backs
- * off, exponentially with jitter.
+ * Counts the attempt. A message that was refused too often becomes dead, and the stream continues. Otherwise the stream
+ * backs off, exponentially with jitter.
  */
 export async function noteFailure(
   tx: Transaction,

@@ -57,7 +57,9 @@ export interface TroubledStream {
   errorCode: string | null;
 }
 
-/** Messages that wait for this long are reported. Normally they wait seconds; during a broker's restart a minute or two. */
+/**
+ * Messages that wait for this long are reported. Normally they wait seconds; during a broker's restart a minute or two.
+ */
 const OLD_MINUTES = 10;
 
 /** The streams with dead messages, or with a message that has waited for more than ten minutes. */

@@ -7,8 +7,8 @@ const OPEN_MS = 10_000;
 const CLOSE_MS = 2000;
 
 /**
- * The path `persistent/tenant/namespace/name` of a topic. The topic may be given by NAME alone. Throws DV_TOPIC_INVALID, whose
- * message names the setting.
+ * The path `persistent/tenant/namespace/name` of a topic. The topic may be given by NAME alone. Throws
+ * DV_TOPIC_INVALID, whose message names the setting.
  */
 export function topicPath(topic: string, setting = 'The topic'): string {
   const [, domain = 'persistent', full, short = ''] =
@@ -37,8 +37,8 @@ export function readTls({ tlsCa, tlsCert, tlsKey }: PulsarSettings): Tls {
 }
 
 /**
- * Opens a socket of Pulsar's WebSocket API. `onOpen` adds listeners before the first message can arrive. Without `tls` the PEM
- * files are read for this connection. Throws the errors of a transport.
+ * Opens a socket of Pulsar's WebSocket API. `onOpen` adds listeners before the first message can arrive. Without `tls`
+ * the PEM files are read for this connection. Throws the errors of a transport.
  */
 export async function openSocket(
   settings: PulsarSettings,
@@ -67,7 +67,9 @@ export async function openSocket(
   return socket;
 }
 
-/** Closes a socket after everything was sent. Resolves when it is closed, or when the broker does not answer in time. */
+/**
+ * Closes a socket after everything was sent. Resolves when it is closed, or when the broker does not answer in time.
+ */
 export async function closeSocket(socket: WebSocket): Promise<void> {
   if (socket.readyState === WebSocket.CLOSED) return;
   const closed = new Promise((resolve) => socket.once('close', resolve));

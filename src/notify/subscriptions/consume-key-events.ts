@@ -21,10 +21,10 @@ export const TRIES = 3;
 const DATABASE_PAUSE_MS = [200, 500, 1000, 2000, 5000];
 
 /**
- * Applies to the key base the key events that a participant's core system publishes (docs/guides/key-events.md). A message is
- * acknowledged after its change, or the reason for its refusal, is committed. If it fails for any other reason than an
- * unreachable database, it is delivered again. At the third failure it goes to the dead-letter topic. Errors: DV_TOPIC_INVALID,
- * DV_NOTIFY_ADDON_MISSING.
+ * Applies to the key base the key events that a participant's core system publishes (docs/guides/key-events.md). A
+ * message is acknowledged after its change, or the reason for its refusal, is committed. If it fails for any other
+ * reason than an unreachable database, it is delivered again. At the third failure it goes to the dead-letter topic.
+ * Errors: DV_TOPIC_INVALID, DV_NOTIFY_ADDON_MISSING.
  */
 export async function consumeKeyEvents({ pool, log, ...options }: KeyEventsOptions): Promise<Subscription> {
   return subscribe({
@@ -110,7 +110,9 @@ async function applied(
   }
 }
 
-/** SQLSTATEs that the event does not cause: a conflict between transactions, a lock, resources, an operator, the system. */
+/**
+ * SQLSTATEs that the event does not cause: a conflict between transactions, a lock, resources, an operator, the system.
+ */
 const PASSING = /^(08|40|53|55|57|58)/;
 
 function mayPass(error: unknown): boolean {

@@ -22,8 +22,8 @@ interface Row {
 }
 
 /**
- * Passes messages of dict.notifications to `take` as they arrive, in the order of each stream, until `stopping` fires. With
- * `fromStart` it begins with the messages that are already in the table. It does not remember its place.
+ * Passes messages of dict.notifications to `take` as they arrive, in the order of each stream, until `stopping` fires.
+ * With `fromStart` it begins with the messages that are already in the table. It does not remember its place.
  */
 export async function readNotifications(
   pool: Pool,

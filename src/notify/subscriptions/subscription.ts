@@ -13,8 +13,8 @@ export interface ReceivedMessage {
 }
 
 /**
- * What happens to a message: it is acknowledged, it is delivered again soon, or it goes to the dead-letter topic with a coded
- * reason.
+ * What happens to a message: it is acknowledged, it is delivered again soon, or it goes to the dead-letter topic with a
+ * coded reason.
  */
 export type Verdict = 'ack' | 'again' | { deadLetter: string };
 
@@ -24,8 +24,8 @@ export interface SubscriptionOptions extends PulsarSettings {
   /** The settings that URL and topic come from. Error messages name them. */
   settingsPrefix: SettingsPrefix;
   /**
-   * Processes messages as they arrive: at most BATCH in one call, and only one call at a time. Throws only when it is stopped
-   * (`stopping`). Then no message of the batch is acknowledged, and all are delivered again.
+   * Processes messages as they arrive: at most BATCH in one call, and only one call at a time. Throws only when it is
+   * stopped (`stopping`). Then no message of the batch is acknowledged, and all are delivered again.
    */
   take(messages: readonly ReceivedMessage[], stopping: AbortSignal): Promise<readonly Verdict[]>;
   /** Topic for messages that cannot be used. A subscription of the same name keeps them there. */

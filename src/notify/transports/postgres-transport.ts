@@ -3,7 +3,10 @@ import type { Transport } from './transport.ts';
 /** The channel that announces each delivered message. */
 export const CHANNEL = 'dict_vsync';
 
-/** The default transport: a row in dict.notifications, announced by NOTIFY. Delivery is exactly once, as it is the same database. */
+/**
+ * The default transport: a row in dict.notifications, announced by NOTIFY. Delivery is exactly once, as it is the same
+ * database.
+ */
 export function postgresTransport(): Transport {
   return {
     name: 'postgres',

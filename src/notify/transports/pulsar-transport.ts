@@ -13,8 +13,8 @@ const FOR_EVER_MS = 2 ** 31 - 1;
 const ANSWER_MS = 10_000;
 
 /**
- * The transport for Pulsar's native protocol, with the official client. The client is a native addon and is loaded here.
- * Errors: DV_NOTIFY_ADDON_MISSING if it is not installed.
+ * The transport for Pulsar's native protocol, with the official client. The client is a native addon and is loaded
+ * here. Errors: DV_NOTIFY_ADDON_MISSING if it is not installed.
  */
 export async function pulsarTransport(settings: PulsarSettings): Promise<Transport> {
   const pulsar = await loadClient(relayErrors);

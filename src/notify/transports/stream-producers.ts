@@ -30,8 +30,9 @@ export type OpenProducer = (opening: Opening) => Promise<Producer>;
 export const WINDOW = 100;
 
 /**
- * Messages larger than this (in UTF-16 units) are sent alone, because a broker may refuse them for their size. If it had
- * received a later message by then, it would drop this one as a repetition when it is sent again with a raised limit.
+ * Messages larger than this (in UTF-16 units) are sent alone, because a broker may refuse them for their size. If it
+ * had received a later message by then, it would drop this one as a repetition when it is sent again with a raised
+ * limit.
  */
 const LARGE = 128 * 1024;
 
@@ -43,8 +44,9 @@ const BUSY_MS = 3000;
 const BUSY_LOOK_MS = 50;
 
 /**
- * A transport for a broker that remembers the last sequence of each producer name (Pulsar's de-duplication). Each stream has
- * one producer, which is opened when needed. When a message is sent again after a crash, the broker drops the repetition.
+ * A transport for a broker that remembers the last sequence of each producer name (Pulsar's de-duplication). Each
+ * stream has one producer, which is opened when needed. When a message is sent again after a crash, the broker drops
+ * the repetition.
  */
 export function producerTransport(name: string, open: OpenProducer, end: () => Promise<void>): Transport {
   const lines = new Map<string, Line>();
@@ -73,8 +75,8 @@ export function producerTransport(name: string, open: OpenProducer, end: () => P
 }
 
 /**
- * A name for this database that differs from that of any other database, of its copies, and of the same database created again.
- * A producer name must not be reused when the sequences start again.
+ * A name for this database that differs from that of any other database, of its copies, and of the same database
+ * created again. A producer name must not be reused when the sequences start again.
  */
 async function databaseName(tx: Transaction): Promise<string> {
   const { rows } = await tx.query<{ name: string }>(
@@ -135,8 +137,8 @@ class Line {
       const closedByBroker = sent.error.code === 'DV_NOTIFY_AWAY' && sent.inFlight === 1 && isLarge(failed);
       // When the broker closes the connection it does not say which message was too large. Sending one by one shows it.
       if (sent.error.class === 'not_retryable' && sent.inFlight > 1) window = 1;
-      // If the broker closes the connection while we write, its reason is lost. If it does so twice for the same message, the
-      // message is too large.
+      // If the broker closes the connection while we write, its reason is lost. If it does so twice for the same
+      // message, the message is too large.
       else if (closedByBroker && closedOn !== failed) closedOn = failed;
       else return { delivered, error: closedByBroker ? relayErrors.tooLarge(sent.error) : sent.error };
     }

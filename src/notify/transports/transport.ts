@@ -24,9 +24,9 @@ export interface Delivery {
 export interface Transport {
   name: string;
   /**
-   * Delivers messages of ONE stream, in order, and stops at the first that fails. An error of class not_retryable means that
-   * this transport can never deliver that message. Any other error means that the transport is unreachable for now. `tx` is
-   * the relay's transaction, which then marks what was delivered.
+   * Delivers messages of ONE stream, in order, and stops at the first that fails. An error of class not_retryable means
+   * that this transport can never deliver that message. Any other error means that the transport is unreachable for
+   * now. `tx` is the relay's transaction, which then marks what was delivered.
    */
   deliver(messages: readonly OutboxMessage[], tx: Transaction): Promise<Delivery>;
   close(): Promise<void>;

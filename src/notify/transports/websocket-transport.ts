@@ -7,8 +7,8 @@ import { producerTransport } from './stream-producers.ts';
 import type { Transport } from './transport.ts';
 
 /**
- * The transport for Pulsar's WebSocket API, ws:// or wss://. It needs no native addon. Errors: DV_SETTINGS_INVALID if a PEM
- * file cannot be read.
+ * The transport for Pulsar's WebSocket API, ws:// or wss://. It needs no native addon. Errors: DV_SETTINGS_INVALID if a
+ * PEM file cannot be read.
  */
 export function webSocketTransport(settings: PulsarSettings): Transport {
   // Read once, not for each connection, so that an unreadable file is reported at the start.

@@ -4,7 +4,8 @@ declare
   n bigint;
   message uuid;
 begin
-  -- The row lock on the counter keeps the sequence in commit order and without gaps. Only runs take it, never writers of keys.
+  -- The row lock on the counter keeps the sequence in commit order and without gaps. Only runs take it, never writers
+  -- of keys.
   insert into dict.outbox_sequences as s values (of_participant, of_key_type, 1)
   on conflict (participant, key_type) do update set last = s.last + 1 returning last into n;
   insert into dict.outbox (participant, key_type, sequence, type, payload, run_id, correlation_id, created_at)

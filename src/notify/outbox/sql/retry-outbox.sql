@@ -18,7 +18,8 @@ begin
     where dead_at is not null and (messages is null or id = any (messages))
     order by participant, key_type, sequence for update
   loop
-    -- At the end of its stream: a broker with de-duplication drops every sequence that is lower than the last it received.
+    -- At the end of its stream: a broker with de-duplication drops every sequence that is lower than the last it
+    -- received.
     update dict.outbox_sequences s set last = s.last + 1
     where s.participant = r.participant and s.key_type = r.key_type returning last into n;
     update dict.outbox set sequence = n, dead_at = null, refusals = 0, last_error = null where id = r.id;
