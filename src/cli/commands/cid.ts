@@ -52,9 +52,9 @@ export function cid(): Command {
     .option('--key <KEY>', 'the key as registered')
     .option('--tax-id <DIGITS>', "the owner's CPF or CNPJ")
     .option('--name <NAME>', "the owner's name as registered")
-    .option('--trade-name <NAME>', 'as registered; leave out if there is none')
+    .option('--trade-name <NAME>', 'as registered; leave out if the owner has no trade name')
     .addOption(new Option('--participant <ISPB>', 'the participant, 8 digits').argParser(asUsage(parseIspb)))
-    .option('--branch <DIGITS>', 'with leading zeros; leave out if there is none')
+    .option('--branch <DIGITS>', 'with leading zeros; leave out if the account has no branch')
     .option('--account <DIGITS>', 'with leading zeros')
     .option('--account-type <T>', 'CACC, TRAN, SLRY or SVGS')
     .action(async ({ json, ...flags }: CidOptions) => {

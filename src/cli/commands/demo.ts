@@ -32,7 +32,7 @@ import { startService } from '../../service/service.ts';
 const SPEED = 20;
 const POLL_MS = 50;
 /** Time limit for Core-Dict to receive the messages that Pulsar has accepted. */
-const HEAR_MS = 20_000;
+const RECEIVE_MS = 20_000;
 
 /** `dict-vsync demo`: a complete reconciliation with real components. It needs nothing installed or running. */
 export function demo(): Command {
@@ -155,9 +155,9 @@ async function runDemo(options: DemoOptions): Promise<number> {
   // Waits until the relay has delivered everything, so that the report counts all messages.
   while (await undelivered(pool)) await new Promise((resolve) => setTimeout(resolve, POLL_MS));
   const sent = await deliveredMessages(pool);
-  const patience = performance.now() + HEAR_MS;
+  const deadline = performance.now() + RECEIVE_MS;
   const receivedAll = () => coreDict === undefined || coreDict.received.length >= sent;
-  while (!receivedAll() && performance.now() < patience)
+  while (!receivedAll() && performance.now() < deadline)
     await new Promise((resolve) => setTimeout(resolve, POLL_MS));
 
   const customers = await churn?.stop();
