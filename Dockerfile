@@ -16,7 +16,8 @@ COPY --from=build /build/dist/dict-vsync /usr/local/bin/dict-vsync
 USER dict-vsync
 WORKDIR /var/lib/dict-vsync
 EXPOSE 9464
-# The health check is for the worker, which the image runs by default. After SIGTERM the worker finishes its current steps.
+# The health check is for the worker, which the image runs by default.
+# After SIGTERM the worker finishes or hands over its current steps.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 CMD ["dict-vsync", "health"]
 ENTRYPOINT ["dict-vsync"]
 CMD ["worker"]

@@ -24,7 +24,7 @@ const CHORE_LOCK_MS = 5000;
 export function worker(): Command {
   return command(
     'worker',
-    'Runs the service: worker, schedule, and relay of messages to Core-Dict. After SIGTERM it finishes its current steps and exits with 0.',
+    'Runs the service: worker, schedule, and relay of messages to Core-Dict. After SIGTERM it finishes or hands over its current steps, and exits with 0.',
     [
       'worker',
       'PARTICIPANT_ISPB=12345678 BRIDGE_ADDRESS=bridge:50051 DATABASE_URL=postgres://… dict-vsync worker',

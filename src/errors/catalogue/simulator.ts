@@ -14,7 +14,7 @@ export const SIMULATOR = {
       class: 'not_retryable',
       exit: 1,
       where: 'In `simulator`.',
-      meaning: 'The simulator is already running, or already has the key.',
+      meaning: 'Keys have already been changed in the simulator, or it already has the key.',
       remedy: 'Start a new simulator.',
     },
     DV_DAMAGE_TOO_LARGE: {
