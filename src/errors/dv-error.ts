@@ -13,7 +13,7 @@ export interface DvErrorOptions {
   retryAt?: Date | undefined;
   /** DICT's or the Bridge's own correlation id, to quote in a support ticket. */
   correlationId?: string | undefined;
-  /** DICT's problem type (NotFound, EntryKeyOwnedByDifferentPerson, …), when the error is DICT's answer. */
+  /** DICT's problem type (NotFound, EntryKeyOwnedByDifferentPerson, …), if the error is DICT's answer. */
   problemType?: string | undefined;
   cause?: unknown;
 }

@@ -8,7 +8,7 @@
  */
 export type ErrorClass = 'retryable' | 'not_retryable' | 'rate_limited';
 
-/** The exit code of a command that ends with the error: 2 for wrong usage or configuration, else 1. */
+/** The exit code of a command that ends with the error: 2 for wrong usage or configuration, otherwise 1. */
 export type ErrorExit = 1 | 2;
 
 /**

@@ -6,7 +6,9 @@ import type { PulsarErrors } from './pulsar-errors.ts';
 export interface PulsarSettings {
   /** pulsar://, pulsar+ssl://, ws:// or wss:// */
   url: string;
-  /** `persistent://tenant/namespace/topic`, in which {participant} and {keyType} stand for the message's. */
+  /**
+   * `persistent://tenant/namespace/topic`, in which {participant} and {keyType} are replaced by those of the message.
+   */
   topic: string;
   token?: string | undefined;
   /** A file with the token. It is read again for each connection, so that the token can be renewed. */

@@ -194,7 +194,7 @@ test('list shows what is missed, above the runs, and all deadlines as JSON', asy
   await advance('10 hours');
   await raised();
   const lines = (await list()).stdout.split('\n');
-  expect(lines[0]).toMatch(/^Deadline missed: 12345678 PHONE had no OK by \S+Z; the last came \S+Z\.$/);
+  expect(lines[0]).toMatch(/^Deadline missed: 12345678 PHONE had no OK by \S+Z; the last OK was at \S+Z\.$/);
   expect(lines.slice(1)).toEqual(['No run matches.', '']);
   const { deadlines } = (await list('--json')).json<{ deadlines: { keyType: string; missed: boolean }[] }>();
   expect(deadlines).toHaveLength(5);
