@@ -1,4 +1,4 @@
-# The single executable, and nothing else of ours. `docker build -t dict-vsync .`
+# Contains only the single executable. Build it with `docker build -t dict-vsync .`
 FROM node:26-bookworm AS build
 WORKDIR /build
 COPY package.json package-lock.json ./
@@ -7,7 +7,7 @@ COPY . .
 RUN npm run build
 
 FROM debian:bookworm-slim
-# What Node is linked with and this image lacks.
+# A library that Node needs and this base image lacks.
 RUN apt-get update \
   && apt-get install --yes --no-install-recommends libatomic1 \
   && rm -rf /var/lib/apt/lists/* \
@@ -16,7 +16,8 @@ COPY --from=build /build/dist/dict-vsync /usr/local/bin/dict-vsync
 USER dict-vsync
 WORKDIR /var/lib/dict-vsync
 EXPOSE 9464
-# For the worker, which is what the image runs by default. SIGTERM drains it.
+# The health check is for the worker, which the image runs by default.
+# After SIGTERM the worker finishes or hands over its current steps.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 CMD ["dict-vsync", "health"]
 ENTRYPOINT ["dict-vsync"]
 CMD ["worker"]

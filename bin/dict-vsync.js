@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// Plain JavaScript that an older system Node can run too: it finds a runtime that is new enough for the program, and
-// passes arguments, stdio, signals and exit code through.
+// Plain JavaScript, because an older Node of the system may run it. It finds a Node that is new enough for the program,
+// and passes on arguments, stdio, signals and the exit code.
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 
 const OLDEST = 26;
 
-// Node strips no types under node_modules: installed there, the program is its build.
+// Node does not strip types under node_modules. If installed there, the built bundle is used.
 const built = new URL('../dist/dict-vsync.mjs', import.meta.url);
 const program = existsSync(built) ? built : new URL('../src/cli/main.ts', import.meta.url);
 
@@ -18,13 +18,13 @@ if (Number.parseInt(process.versions.node, 10) >= OLDEST) {
   run(packagedRuntime());
 }
 
-/** The Node that the npm package `node` brings, where it is installed. */
+/** The Node in the npm package `node`, if it is installed. */
 function packagedRuntime() {
   try {
     return createRequire(import.meta.url).resolve('node/bin/node');
   } catch {
     process.stderr.write(
-      `DV_NODE_TOO_OLD: This is Node ${process.versions.node}; dict-vsync needs ${OLDEST} or newer. Install it, or run npm install, which brings one.\n`,
+      `DV_NODE_TOO_OLD: This is Node ${process.versions.node}, but dict-vsync needs Node ${OLDEST} or newer. Install it, or run npm install, which includes it.\n`,
     );
     return process.exit(2);
   }
@@ -32,7 +32,7 @@ function packagedRuntime() {
 
 function run(runtime) {
   const child = spawn(runtime, [fileURLToPath(program), ...process.argv.slice(2)], { stdio: 'inherit' });
-  // Ctrl-C on a terminal reaches the child by itself, and a second SIGINT would cut its clean end short.
+  // Ctrl-C on a terminal also reaches the child directly. A second SIGINT would end it before it has stopped cleanly.
   const terminal = process.stdin.isTTY || process.stdout.isTTY || process.stderr.isTTY;
   const forward = (signal) => {
     if (signal !== 'SIGINT' || !terminal) child.kill(signal);
@@ -41,7 +41,7 @@ function run(runtime) {
   for (const signal of signals) process.on(signal, forward);
   child.on('error', (error) => {
     process.stderr.write(
-      `DV_NODE_TOO_OLD: The runtime ${runtime} cannot be started (${error.code}). Run npm install again.\n`,
+      `DV_NODE_TOO_OLD: The Node in ${runtime} cannot be started (${error.code}). Run npm install again.\n`,
     );
     process.exitCode = 2;
   });

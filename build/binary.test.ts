@@ -34,7 +34,7 @@ afterAll(async () => {
   await rm(temp, { recursive: true });
 });
 
-/** A new database without anything in it. */
+/** A new, empty database. */
 async function emptyDatabase(name: string): Promise<string> {
   const client = new pg.Client({ connectionString: postgres.url });
   await client.connect();
@@ -61,14 +61,14 @@ interface DemoAnswer {
   keyTypes: { keyType: string; before: string; applied: number; after: string }[];
 }
 
-/** What a demo with 9 divergent keys a type must answer. */
+/** The answer that a demo with 9 divergent keys of each type must give. */
 const REPAIRED = {
   inSync: true,
   keyTypes: KEY_TYPES.map((keyType) => ({ keyType, before: 'NOK', applied: 9, after: 'OK' })),
 };
 const DEMO = ['demo', '--keys', '200', '--divergent', '9', '--database'];
 
-test('tells its version and every command', async () => {
+test('prints its version and every command', async () => {
   const { version } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as { version: string };
   expect(await binary.run(['--version'])).toEqual({ code: 0, stdout: `${version}\n`, stderr: '' });
   const help = await binary.run(['--help']);
@@ -102,7 +102,7 @@ test("computes BACEN's CID, from flags and from CSV", async () => {
   expect(await binary.run(['cid'], {}, csv)).toEqual({ code: 0, stdout: `${cid}\n`, stderr: '' });
 });
 
-test('without a database it says which setting it needs, and leaves nothing behind', async () => {
+test('names the setting that it needs if there is no database, and leaves no files behind', async () => {
   for (const args of [['migrate'], ['worker'], ['start', 'verification'], ['list'], ['demo']]) {
     const service = { PARTICIPANT_ISPB: '12345678', BRIDGE_ADDRESS: '127.0.0.1:1' };
     const { code, stdout, stderr } = await binary.run(args, service);
@@ -112,7 +112,7 @@ test('without a database it says which setting it needs, and leaves nothing behi
   expect(await readdir(folder)).toEqual([]);
 });
 
-test('does the whole job, as the processes of an installation', async () => {
+test('runs verification and reconciliation with the processes of an installation', async () => {
   const database = { DATABASE_URL: await emptyDatabase('job') };
   const migrations = (await readdir(join(root, 'migrations'))).filter((name) => name.endsWith('.sql')).sort();
   expect(await binary.json(['migrate'], database)).toEqual({ applied: migrations });
@@ -130,7 +130,8 @@ test('does the whole job, as the processes of an installation', async () => {
   const worker = binary.start(['worker'], { ...service, HTTP_PORT: '0' });
   const port = await vi.waitFor(() => {
     const [, found] = /"http":"http:\/\/127\.0\.0\.1:(\d+)"/.exec(worker.out.stderr) ?? [];
-    if (found === undefined) throw new Error(`the worker serves nothing yet: ${worker.out.stderr}`);
+    if (found === undefined)
+      throw new Error(`the worker does not serve health and metrics yet: ${worker.out.stderr}`);
     return found;
   }, 10_000);
   const healthy = { ready: true, reasons: [], warnings: [] };
@@ -165,14 +166,14 @@ test('does the whole job, as the processes of an installation', async () => {
   expect(await readdir(folder)).toEqual([]);
 });
 
-test('shows the demo on a database of the user, and refuses one that is in use', async () => {
+test('runs the demo on a database of the user, and refuses a database that is in use', async () => {
   const url = await emptyDatabase('demo');
   expect(await binary.json<DemoAnswer>([...DEMO, url], {})).toMatchObject(REPAIRED);
   const { code } = await binary.run([...DEMO, url]);
   expect(code).toBe(2);
 });
 
-test('works as an npm installation, where Node strips no types and starts the bundle', async () => {
+test('works as an npm installation, where Node does not strip types and starts the bundle', async () => {
   const installed = join(temp, 'node_modules', 'dict-vsync');
   const program = ['bin', 'dist/dict-vsync.mjs', 'dist/scan-worker.cjs', 'dist/heartbeat-worker.cjs'];
   for (const path of [...program, 'package.json', 'crontab', 'migrations', 'proto']) {

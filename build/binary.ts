@@ -7,8 +7,9 @@ import { promisify } from 'node:util';
 import { bundleProgram, THREAD_BUNDLES } from './bundle.ts';
 
 /**
- * `npm run build`: the program as one bundle (dist/dict-vsync.mjs, for the npm installation) with its threads beside
- * it (dist/*-worker.cjs), and as a single executable with Node inside (dist/dict-vsync). See docs/guides/installing.md.
+ * `npm run build`: builds the program as one bundle (dist/dict-vsync.mjs, for the npm installation) with its threads
+ * beside it (dist/*-worker.cjs), and as a single executable that contains Node (dist/dict-vsync). See
+ * docs/guides/installing.md.
  */
 
 const run = promisify(execFile);
@@ -47,7 +48,7 @@ async function buildExecutable(directory: string): Promise<void> {
       executable: await runtime(join(directory, 'node')),
       output: executable,
       disableExperimentalSEAWarning: true,
-      // Halves the start.
+      // Halves the start-up time.
       useCodeCache: true,
       assets: await assets(directory),
     }),
@@ -55,7 +56,7 @@ async function buildExecutable(directory: string): Promise<void> {
   await run(process.execPath, ['--build-sea', config]);
 }
 
-/** The Node to build in: this one, without its symbols (a quarter of it) where there is a tool to take them out. */
+/** The Node for the executable: this one, without its symbols (a quarter of its size) if `strip` is available. */
 async function runtime(copy: string): Promise<string> {
   if (process.platform !== 'linux') return process.execPath;
   try {
@@ -65,12 +66,14 @@ async function runtime(copy: string): Promise<string> {
     return copy;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-    console.log('No `strip` on this machine: the executable keeps the symbols of Node, about 34 MB.');
+    console.log(
+      'There is no `strip` on this machine, so the executable keeps the symbols of Node, about 34 MB.',
+    );
     return process.execPath;
   }
 }
 
-/** All that src/assets.ts reads, by its name there: the file it is made from. */
+/** Everything that src/assets.ts reads: its name there and the file that it is made from. */
 async function assets(directory: string): Promise<Record<string, string>> {
   const migrations = (await readdir(join(root, 'migrations'))).filter((name) => name.endsWith('.sql'));
   const files = ['crontab', 'proto/bridge.proto', ...migrations.map((name) => `migrations/${name}`)];

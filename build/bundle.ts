@@ -2,10 +2,12 @@ import { dirname, join } from 'node:path';
 import { build, type Plugin } from 'rolldown';
 import { readFunctionFiles } from '../src/database/migrate/function-files.ts';
 
-/** Left out: addons, which are optional and loaded only when used, and a parser of a kind of file we don't have. */
+/**
+ * Not bundled: addons, which are optional and loaded only when used, and a parser for a file type that we do not use.
+ */
 const EXTERNAL = ['bufferutil', 'pg-native', 'pulsar-client', 'typescript', 'utf-8-validate'];
 
-/** The threads, by the file that starts each: bundles of their own, which the program's bundle finds beside itself. */
+/** The threads, by the file that starts each. They are separate bundles beside the bundle of the program. */
 const THREADS = { 'scan-thread.ts': './scan-worker', 'heartbeat.ts': './heartbeat-worker' };
 const threadsBesideBundle: Plugin = {
   name: 'threads-beside-bundle',
@@ -13,12 +15,12 @@ const threadsBesideBundle: Plugin = {
     const thread = Object.entries(THREADS).find(([file]) => id.endsWith(`/${file}`))?.[1];
     if (thread === undefined) return undefined;
     const bundled = code.replaceAll(`'${thread}.ts'`, `'${thread}.cjs'`);
-    if (bundled === code) throw new Error(`${id} starts no '${thread}.ts': build/bundle.ts must follow it.`);
+    if (bundled === code) throw new Error(`${id} does not start '${thread}.ts'. Adapt build/bundle.ts.`);
     return bundled;
   },
 };
 
-/** The SQL functions, which the sources read from their files: in a bundle they are text. */
+/** The SQL functions. The sources read them from files, a bundle contains them as text. */
 const functionsInBundle: Plugin = {
   name: 'functions-in-bundle',
   transform(_, id) {
@@ -27,18 +29,18 @@ const functionsInBundle: Plugin = {
   },
 };
 
-/** The bundles of its threads, by the source each is made from. */
+/** The bundles of the threads, each with its source file. */
 export const THREAD_BUNDLES = {
   'scan-worker.cjs': 'src/dict/compare/scan-worker.ts',
   'heartbeat-worker.cjs': 'src/engine/heartbeat-worker.ts',
 };
 
-/** The program as one bundle in a folder, with its threads beside it; the bundle's file. */
+/** Bundles the program into a folder, with its threads beside it. Returns the file of the bundle. */
 export async function bundleProgram(root: string, folder: string): Promise<string> {
   return bundleWithThreads(root, 'src/cli/main.ts', join(folder, 'dict-vsync.mjs'));
 }
 
-/** A source file as one bundle, with all threads beside it, whichever it uses; the bundle's file. */
+/** Bundles a source file, with all threads beside it. Returns the file of the bundle. */
 export async function bundleWithThreads(root: string, source: string, file: string): Promise<string> {
   await bundle(join(root, source), file, 'esm');
   for (const [name, thread] of Object.entries(THREAD_BUNDLES)) {
@@ -47,7 +49,7 @@ export async function bundleWithThreads(root: string, source: string, file: stri
   return file;
 }
 
-/** Bundles a source file and all it imports into one file for Node. Throws when anything could be missing in it. */
+/** Bundles a source file and its imports into one file for Node. Throws if anything could be missing. */
 async function bundle(input: string, file: string, format: 'esm' | 'cjs'): Promise<void> {
   await build({
     input,
@@ -56,7 +58,7 @@ async function bundle(input: string, file: string, format: 'esm' | 'cjs'): Promi
     tsconfig: false,
     plugins: [threadsBesideBundle, functionsInBundle],
     onLog(level, { message }) {
-      // What it warns of (an import it cannot find) would fail only later, at a user's.
+      // A warning (about an import that it cannot find) would otherwise become an error only on the user's machine.
       if (level === 'warn') throw new Error(message);
     },
     output: {
@@ -64,7 +66,7 @@ async function bundle(input: string, file: string, format: 'esm' | 'cjs'): Promi
       format,
       codeSplitting: false,
       comments: { legal: true, annotation: false, jsdoc: false },
-      // Names stay: people read them in stack traces, and logs tell errors by their class.
+      // Names are kept, because people read them in stack traces and logs show the class of an error.
       minify: { compress: true, mangle: false, codegen: true },
     },
   });

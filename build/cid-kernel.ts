@@ -8,10 +8,10 @@ import wabt from 'wabt';
  */
 
 const folder = join(import.meta.dirname, '..', 'src', 'dict', 'compare');
-/** The file that is generated. */
+/** The generated file. */
 export const KERNEL_BYTES_FILE = join(folder, 'cid-kernel.bytes.ts');
 
-/** What that file must contain, assembled from the text. */
+/** The content that this file must have, assembled from the text. */
 export async function kernelBytesSource(): Promise<string> {
   const { parseWat } = await wabt();
   const text = await readFile(join(folder, 'cid-kernel.wat'), 'utf8');

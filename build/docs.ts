@@ -6,15 +6,15 @@ import type { Page } from './docs/page.ts';
 import { settingsPage } from './docs/settings.ts';
 
 /**
- * `npm run docs`: writes the pages of docs/reference that are made of what the program itself declares. With `--check` it
- * writes nothing, and exits 1 when a page is not what would be written.
+ * `npm run docs`: writes the pages of docs/reference that are generated from the program. With `--check` it writes
+ * nothing, and exits with 1 if a page is not up to date.
  */
 
 export const pages: readonly Page[] = [settingsPage, errorsPage, cliPage];
 
 const root = join(import.meta.dirname, '..');
 
-/** The pages that are not what would be generated now. */
+/** The pages that are not up to date. */
 export async function stalePages(): Promise<Page[]> {
   const fresh = await Promise.all(
     pages.map(
@@ -27,7 +27,7 @@ export async function stalePages(): Promise<Page[]> {
 if (import.meta.main) {
   const stale = await stalePages();
   if (process.argv.includes('--check')) {
-    for (const { file } of stale) console.error(`${file} is not up to date: run npm run docs.`);
+    for (const { file } of stale) console.error(`${file} is not up to date. Run npm run docs.`);
     process.exitCode = stale.length === 0 ? 0 : 1;
   } else {
     for (const { file, text } of stale) {

@@ -4,9 +4,9 @@ import { once } from 'node:events';
 /** A process of the built program. */
 export interface Running {
   child: ChildProcessWithoutNullStreams;
-  /** What it has written so far. */
+  /** Its output so far. */
   out: { stdout: string; stderr: string };
-  /** Its exit code, once it has ended. */
+  /** Its exit code, when it has ended. */
   ended: Promise<number | null>;
 }
 
@@ -17,8 +17,9 @@ export interface Ended {
 }
 
 /**
- * The built program, started as on a machine that has nothing: in a folder of its own, with an environment of
- * nothing but that folder as PATH and what a test adds. `command` is the executable, or a Node with its script.
+ * The built program, started as on a machine where nothing else is installed: in a separate folder, and with an
+ * environment that has only this folder as PATH and what a test adds. `command` is the executable, or a Node with its
+ * script.
  */
 export class Program {
   readonly #command: readonly [string, ...string[]];
@@ -60,7 +61,7 @@ export class Program {
     return JSON.parse(stdout) as T;
   }
 
-  /** Ends what a failed test has left running. */
+  /** Kills the processes that a failed test has left running. */
   killAll(): void {
     for (const child of this.#running) child.kill('SIGKILL');
   }

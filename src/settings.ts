@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { DvError } from './errors/dv-error.ts';
 
-// Not coerced: JavaScript takes a blank for 0, and 0 has a meaning of its own in some.
+// Not coerced: JavaScript reads a blank as 0, and for some settings 0 has a meaning of its own.
 const number = z
   .string()
   .regex(/^-?\d+(\.\d+)?$/, 'must be a plain number')
@@ -26,23 +26,23 @@ const atLeast0 = (fallback: number, max: number) =>
     .default(fallback)
     .meta({ accepts: `0 to ${upTo(max)}` });
 
-/** Where a Pulsar is: no user, no query, so that it holds no secret. */
+/** URL of a Pulsar. It has no user and no query, so that it contains no secret. */
 const BROKER_URL = /^(?:pulsar|pulsar\+ssl|wss?):\/\/[^\s/@?#]+(?:\/[^\s@?#]*)?$/;
 
 const databaseUrl = z
   .string()
   .regex(/^postgres(ql)?:\/\//, { error: 'must begin with postgres:// or postgresql://', abort: true })
-  // Several are libpq's way of failing over, which node-postgres doesn't know.
+  // Several hosts are how libpq fails over. node-postgres does not support that.
   .refine((url) => !/^[a-z]+:\/\/([^/@]*@)?[^/]*,/.test(url), {
     error: 'must name one host: for failover, one name that leads to the primary',
     abort: true,
   })
-  // Behind the host an "@" is that of a user or password with a "/", "?" or "#" that was not encoded.
+  // An "@" after the host means that the user or the password has a "/", "?" or "#" that was not encoded.
   .regex(/^[a-z]+:\/\/[^/?#]*[^@#]*$/, {
     error: 'must be postgres://USER:PASSWORD@HOST:PORT/DATABASE, special characters percent-encoded',
     abort: true,
   })
-  // Without a host (a socket: ?host=/run/postgresql) it is none to URL, but to node-postgres.
+  // A URL without a host (a socket: ?host=/run/postgresql) is valid for node-postgres, but not for URL.
   .refine(
     (url) => URL.canParse(url.replace('@/', '@localhost/')),
     'must be postgres://USER:PASSWORD@HOST:PORT/DATABASE, special characters percent-encoded',
@@ -51,23 +51,23 @@ const databaseUrl = z
 
 /**
  * Every setting: environment variable, check, default, and what it means. docs/reference/settings.md is generated from
- * this (build/docs/settings.ts): `accepts` says which values are allowed, `unset` what holds without the variable.
+ * this (build/docs/settings.ts): `accepts` says which values are allowed, `unset` what applies without the variable.
  */
 const schema = z.object({
   DATABASE_URL: databaseUrl.meta({
     description:
-      "The institution's Postgres, as postgres://USER:PASSWORD@HOST:PORT/DATABASE. It names one host.",
+      "The institution's Postgres, as postgres://USER:PASSWORD@HOST:PORT/DATABASE, with exactly one host.",
     unset: 'an embedded Postgres (npm installation only)',
   }),
   DATABASE_SESSION_URL: databaseUrl.meta({
     description:
       'The same database without a transaction pooler in between, for the queue, the chores and the migrations.',
-    unset: 'as DATABASE_URL',
+    unset: 'same as DATABASE_URL',
   }),
   PARTICIPANT_ISPB: z
     .string()
     .default('')
-    // Each once: twice named, a participant's schedule would be ticked twice.
+    // Without duplicates: a participant that is named twice would have each tick twice.
     .transform((text) => [
       ...new Set(
         text
@@ -92,35 +92,39 @@ const schema = z.object({
   BRIDGE_TLS_KEY: z
     .string()
     .optional()
-    .describe('PEM file of the key of our own certificate, for mutual TLS.'),
+    .describe('PEM file of the private key of our own certificate, for mutual TLS.'),
   BRIDGE_TLS_SERVER_NAME: z
     .string()
     .optional()
-    .describe("The name to expect in the Bridge's certificate, if it is not the name in its address."),
+    .describe(
+      "The name to expect in the Bridge's certificate, if it differs from the host in BRIDGE_ADDRESS.",
+    ),
   MANUAL_APPROVAL_THRESHOLD: flag(100, 0, 1_000_000_000).describe(
-    'More divergent CIDs than this, over all rounds, need the approval of a person. A changed key counts as two.',
+    'If all rounds together find more divergent CIDs than this, a person must approve the repair. A changed key counts as two.',
   ),
   APPROVAL_FRESH_MINUTES: duration(60, 10_080).describe(
-    'An approval that arrives later than this after the comparison leads to a new comparison first.',
+    'If the approval arrives later than this after the comparison, the keys are compared again first.',
   ),
   IN_FLIGHT_MARGIN_SECONDS: atLeast0(30, 3600).describe(
-    'A key that changed this shortly before the snapshot counts as changed after it.',
+    'A key that changed less than this before the snapshot counts as changed after it.',
   ),
   EVENT_LOG_MAX_HOURS: atLeast0(36, 8760).describe(
-    'The event logs are replayed if the last OK is not older than this. 0: always request the CID file.',
+    'If the last OK is not older than this, the event logs are replayed instead of requesting a CID file. 0: always request the file.',
   ),
   NOK_RECHECK_SECONDS: duration(3, 600).describe(
-    'Pause between the three reads of the VSync after which a NOK counts.',
+    'Pause between reads of the VSync. A NOK counts only after three consecutive reads were NOK.',
   ),
-  FILE_POLL_SECONDS: duration(10, 600).describe('When to look for a requested CID file for the first time.'),
+  FILE_POLL_SECONDS: duration(10, 600).describe(
+    'Time from requesting a CID file to the first check whether it is available.',
+  ),
   REPAIR_MAX_HOURS: duration(24, 8760).describe(
-    "A repair that DICT's limits would stretch beyond this is refused, with the estimate.",
+    "A repair that would take longer than this under DICT's rate limits is refused. The error gives the estimate.",
   ),
   SCAN_MAX_AGE_HOURS: duration(24, 8760).describe(
-    'A verification recalculates a VSync that was last recalculated longer ago than this.',
+    'A verification recalculates a VSync from the entries if the last recalculation is older than this.',
   ),
   SYNC_DEADLINE_HOURS: duration(36, 8760).describe(
-    'No OK for a participant and key type for this long raises an alert.',
+    'An alert is raised if a participant and key type had no OK for this long.',
   ),
   RETENTION_RUN_DAYS: flag(90, 0, 36_500).describe(
     'Closed runs older than this are removed, with their history. 0: never.',
@@ -128,7 +132,7 @@ const schema = z.object({
   RETENTION_AUDIT_DAYS: flag(0, 0, 36_500)
     .refine(
       (days) => days === 0 || days >= 730,
-      'must be 0 (for ever) or at least 730: an auditor may ask for last year',
+      'must be 0 (keep for ever) or at least 730: an auditor may ask for last year',
     )
     .meta({
       description: 'Proofs of synchronism and reconciliations older than this are removed. 0: never.',
@@ -139,20 +143,22 @@ const schema = z.object({
     .regex(/^[a-z_][a-z0-9_]{0,62}$/, 'must be a plain lowercase schema name')
     .regex(
       /^(?!pg_|(information_schema|workflow|dict)$)/,
-      "must be a schema of its own, not Postgres' or ours",
+      'must be a separate schema, not one of Postgres or of dict-vsync',
     )
     .default('graphile_worker')
-    .describe('Name of the schema of Graphile Worker, for a database in which the default name is taken.'),
-  WORKER_CONCURRENCY: flag(10, 1, 100).describe('How many runs a worker works on simultaneously.'),
+    .describe(
+      'Schema of Graphile Worker. Change it if the database already uses the default name for something else.',
+    ),
+  WORKER_CONCURRENCY: flag(10, 1, 100).describe('How many runs one worker processes simultaneously.'),
   CHORE_TIMEOUT_SECONDS: duration(30, 3600).describe(
-    "A statement of a worker's chores that runs longer is cancelled and retried.",
+    "A statement of a worker's chores that runs longer than this is cancelled and retried.",
   ),
   CRONTAB: z.string().optional().meta({
-    description: 'Path of another crontab file.',
+    description: 'Path of a crontab file to use instead of the built-in one.',
     unset: 'the built-in one: verification at 03:00 America/Sao_Paulo',
   }),
   TEMP_DIR: z.string().default(join(tmpdir(), 'dict-vsync')).meta({
-    description: 'Folder of the CID files while they are compared.',
+    description: 'Folder for CID files while they are compared.',
     unset: "dict-vsync in the system's temporary folder",
   }),
   HTTP_HOST: z
@@ -171,22 +177,22 @@ const schema = z.object({
     .default('postgres:')
     .meta({
       description:
-        'How messages reach Core-Dict. postgres: is the table dict.notifications with NOTIFY on the channel dict_vsync; a broker URL is a Pulsar.',
+        'The transport of messages to Core-Dict. postgres: writes to the table dict.notifications and sends NOTIFY on the channel dict_vsync. A broker URL publishes to Pulsar.',
       accepts: 'postgres:, pulsar://, pulsar+ssl://, ws://, wss://',
     }),
   NOTIFY_TOPIC: z
     .string()
     .regex(
       /^(non-)?persistent:\/\/([\w=:.-]|\{participant\}|\{keyType\})+(\/([\w=:.-]|\{participant\}|\{keyType\})+){2}$/,
-      'must be persistent://TENANT/NAMESPACE/TOPIC, with {participant} and {keyType} where they are wanted',
+      'must be persistent://TENANT/NAMESPACE/TOPIC, optionally with {participant} and {keyType} in it',
     )
     .default('persistent://public/default/dict-vsync')
-    .describe('The Pulsar topic; {participant} and {keyType} in it stand for those of the message.'),
+    .describe('The Pulsar topic. {participant} and {keyType} in it are replaced by those of the message.'),
   NOTIFY_TOKEN: z.string().optional().describe('The token for the broker.'),
   NOTIFY_TOKEN_FILE: z
     .string()
     .optional()
-    .describe('A file that holds the token for the broker; read at each connection.'),
+    .describe('A file with the token for the broker. It is read again for each connection.'),
   NOTIFY_TLS_CA: z.string().optional().meta({
     description: "PEM file of the CA of the broker's certificate, for wss:// and pulsar+ssl://.",
     unset: "the system's CAs",
@@ -194,17 +200,18 @@ const schema = z.object({
   NOTIFY_TLS_CERT: z
     .string()
     .optional()
-    .describe('PEM file of our own certificate, for a broker that asks for one.'),
+    .describe('PEM file of our own certificate, for a broker that requires one.'),
   NOTIFY_TLS_KEY: z
     .string()
     .optional()
-    .describe('PEM file of the key of our own certificate, for a broker that asks for one.'),
+    .describe('PEM file of the private key of our own certificate, for a broker that requires one.'),
   NOTIFY_CONTENT: z.enum(['full', 'references']).default('full').meta({
-    description: 'references: messages carry no personal data and name what to look up instead.',
+    description:
+      'With references, messages contain no personal data. Core-Dict looks the content up by the ids in them.',
     accepts: 'full, references',
   }),
   OUTBOX_RETENTION_DAYS: duration(30, 3650).describe(
-    'Delivered messages older than this are deleted, from dict.notifications too.',
+    'Messages delivered longer ago than this are deleted, also from dict.notifications.',
   ),
   KEY_EVENTS_URL: z
     .string()
@@ -215,7 +222,7 @@ const schema = z.object({
     .optional()
     .meta({
       description:
-        'The Pulsar in which the core system publishes its keys. Without it key events are switched off.',
+        'URL of the Pulsar in which the core system publishes its key events. Without it key events are switched off.',
       accepts: 'pulsar://, pulsar+ssl://, ws://, wss://',
     }),
   KEY_EVENTS_TOPIC: z
@@ -226,14 +233,14 @@ const schema = z.object({
     .string()
     .regex(/^[\w.-]{1,100}$/, 'must be letters, digits, ".", "_" and "-"')
     .default('dict-vsync')
-    .describe('Name of the subscription, shared by all workers.'),
+    .describe('Name of the subscription to the key events. All workers share it.'),
   KEY_EVENTS_DEAD_LETTER_TOPIC: z.string().optional().meta({
-    description: 'The topic that receives messages that cannot be used.',
+    description: 'The topic to which key events are moved that cannot be used.',
     unset: 'TOPIC-SUBSCRIPTION-DLQ',
   }),
-  KEY_EVENTS_RETENTION_DAYS: duration(30, 3650).describe('How long received key events are remembered.'),
+  KEY_EVENTS_RETENTION_DAYS: duration(30, 3650).describe('How long received key events are kept.'),
   LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info').meta({
-    description: 'The least important level that is logged.',
+    description: 'The lowest level that is logged.',
     accepts: 'trace, debug, info, warn, error, fatal, silent',
   }),
 });
@@ -243,17 +250,17 @@ export type Settings = z.output<typeof schema>;
 /** Names of all settings. */
 export const SETTING_NAMES = Object.keys(schema.shape);
 
-/** What docs/reference/settings.md says of each setting. */
+/** What docs/reference/settings.md says about each setting. */
 export interface SettingDescription {
   name: string;
   description: string;
-  /** The allowed values, where that is more than a text. */
+  /** The allowed values, unless any text is allowed. */
   accepts?: string | undefined;
-  /** What holds without the variable. */
+  /** What applies without the variable. */
   unset?: string | undefined;
 }
 
-/** Every setting with what is said of it, in the order of the declaration. */
+/** Every setting with its description, in the order of the declaration. */
 export function describeSettings(): SettingDescription[] {
   return Object.entries(schema.shape).map(([name, type]) => {
     const { description, accepts, unset } = (type.meta() ?? {}) as Partial<SettingDescription>;
@@ -264,8 +271,8 @@ export function describeSettings(): SettingDescription[] {
 }
 
 /**
- * Reads the settings from an environment. All problems are reported at once: DV_SETTINGS_INVALID, which
- * names each setting and what is wrong with it, never its value (DATABASE_URL holds a password).
+ * Reads the settings from an environment. Throws one DV_SETTINGS_INVALID for all problems.
+ * It names each setting and what is wrong with it, but never its value (DATABASE_URL contains a password).
  */
 export function readSettings(environment: Record<string, string | undefined>): Settings {
   const given = Object.fromEntries(
@@ -276,45 +283,45 @@ export function readSettings(environment: Record<string, string | undefined>): S
     ? []
     : parsed.error.issues.map(({ path, message }) => `${String(path[0])}: ${message}`);
   if (given['DATABASE_SESSION_URL'] !== undefined && given['DATABASE_URL'] === undefined) {
-    problems.push('DATABASE_SESSION_URL: has no meaning without DATABASE_URL');
+    problems.push('DATABASE_SESSION_URL: can only be set together with DATABASE_URL');
   }
   if ((given['BRIDGE_TLS_CERT'] === undefined) !== (given['BRIDGE_TLS_KEY'] === undefined)) {
-    problems.push('BRIDGE_TLS_CERT and BRIDGE_TLS_KEY: give both or neither');
+    problems.push('BRIDGE_TLS_CERT and BRIDGE_TLS_KEY: set both or neither');
   }
   if (given['BRIDGE_TLS_CERT'] !== undefined && given['BRIDGE_TLS_CA'] === undefined) {
-    problems.push('BRIDGE_TLS_CA: needed with BRIDGE_TLS_CERT');
+    problems.push('BRIDGE_TLS_CA: must be set when BRIDGE_TLS_CERT is set');
   }
   if (given['BRIDGE_TLS_SERVER_NAME'] !== undefined && given['BRIDGE_TLS_CA'] === undefined) {
-    problems.push('BRIDGE_TLS_SERVER_NAME: has no meaning without BRIDGE_TLS_CA');
+    problems.push('BRIDGE_TLS_SERVER_NAME: can only be set together with BRIDGE_TLS_CA');
   }
   problems.push(...notifyProblems(given));
   if (given['KEY_EVENTS_URL'] !== undefined && given['KEY_EVENTS_TOPIC'] === undefined) {
-    problems.push('KEY_EVENTS_TOPIC: needed with KEY_EVENTS_URL');
+    problems.push('KEY_EVENTS_TOPIC: must be set when KEY_EVENTS_URL is set');
   }
   if (!parsed.success || problems.length > 0) {
-    throw new DvError('DV_SETTINGS_INVALID', `The settings are not usable. ${problems.join('. ')}.`);
+    throw new DvError('DV_SETTINGS_INVALID', `The settings cannot be used. ${problems.join('. ')}.`);
   }
   return parsed.data;
 }
 
-/** What is wrong with the settings of the way to Core-Dict together. */
+/** Problems between settings of the transport to Core-Dict, each of which is valid alone. */
 function notifyProblems(given: Record<string, string | undefined>): string[] {
   const problems: string[] = [];
   const has = (name: string): boolean => given[`NOTIFY_${name}`] !== undefined;
   if (has('TOKEN') && has('TOKEN_FILE'))
-    problems.push('NOTIFY_TOKEN and NOTIFY_TOKEN_FILE: give one of them');
+    problems.push('NOTIFY_TOKEN and NOTIFY_TOKEN_FILE: set only one of them');
   if (has('TLS_CERT') !== has('TLS_KEY'))
-    problems.push('NOTIFY_TLS_CERT and NOTIFY_TLS_KEY: give both or neither');
+    problems.push('NOTIFY_TLS_CERT and NOTIFY_TLS_KEY: set both or neither');
   const tls = ['NOTIFY_URL', 'KEY_EVENTS_URL'].some((name) => /^(wss|pulsar\+ssl):/.test(given[name] ?? ''));
   if (has('TLS_CA') && !tls) {
     problems.push(
-      'NOTIFY_TLS_CA: has no meaning unless NOTIFY_URL or KEY_EVENTS_URL is wss:// or pulsar+ssl://',
+      'NOTIFY_TLS_CA: can only be set when NOTIFY_URL or KEY_EVENTS_URL begins with wss:// or pulsar+ssl://',
     );
   }
   return problems;
 }
 
-/** The Bridge's TLS material, read from the files the settings name; undefined without TLS. DV_SETTINGS_INVALID. */
+/** Reads the Bridge's TLS files that the settings name. Returns undefined without TLS. Throws DV_SETTINGS_INVALID. */
 export function readBridgeTls(
   settings: Settings,
 ):
@@ -325,7 +332,7 @@ export function readBridgeTls(
     try {
       return readFileSync(path);
     } catch (cause) {
-      throw new DvError('DV_SETTINGS_INVALID', `The file that ${name} names cannot be read.`, { cause });
+      throw new DvError('DV_SETTINGS_INVALID', `The file named by ${name} cannot be read.`, { cause });
     }
   };
   return {

@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { createProgram } from '../../src/cli/program.ts';
 import type { Page } from './page.ts';
 
-/** What `--help` prints of each command, in the order of the program's own help. */
+/** The `--help` of each command, in the order of the program's help. */
 export const cliPage: Page = { file: 'docs/reference/cli.md', text };
 
 function text(): string {
@@ -12,9 +12,9 @@ function text(): string {
     '',
     '<!-- Generated from src/cli/commands by `npm run docs`. Change the text there. -->',
     '',
-    'Every command explains itself with `--help`; this page is that text. `--json` prints exactly one JSON document on',
+    'This page contains the text that `--help` prints for each command. `--json` prints exactly one JSON document on',
     'stdout, and logs go to stderr. Exit codes: 0 success, 1 the job failed, 2 wrong usage or configuration.',
-    'Settings come from the environment: [settings.md](settings.md). The same can be done in SQL: [sql.md](sql.md).',
+    'Settings come from the environment: [settings.md](settings.md). Most of it can also be done in SQL: [sql.md](sql.md).',
     '',
     '| command | does |',
     '| --- | --- |',
@@ -39,13 +39,13 @@ function section(command: Command, level: number): string[] {
   ];
 }
 
-/** `connect add`: the name with those of the commands that hold it, but for the program's. */
+/** The full name of a command without that of the program, for example `connect add`. */
 function nameOf(command: Command): string {
   const outer = command.parent;
   return outer === null || outer.parent === null ? command.name() : `${nameOf(outer)} ${command.name()}`;
 }
 
-/** Printed with a fixed width and without colours, so that the page is the same on every terminal. */
+/** The help text with a fixed width and without colours, so that the page does not depend on the terminal. */
 function help(command: Command): string {
   let printed = '';
   command

@@ -16,13 +16,13 @@ Where you find them:
 
 - The command line writes them to stderr, and with \`--json\` to stdout.
 - The error of a run is in \`workflow.runs_view\` and in \`workflow.history\`.
-- The SQL functions raise them with the SQLSTATE \`DV000\`. DETAIL holds the code.
+- The SQL functions raise them with the SQLSTATE \`DV000\`. DETAIL contains the code.
 
 | class | what happens |
 | --- | --- |
-| retryable | It may pass. A step is tried again by the policy of its state (by default 5 attempts, with pauses of 1 s × 2 up to 30 s). |
-| rate limited | It is tried again, but not before DICT allows it. It costs no attempt. |
-| not retryable | It fails again until somebody changes something. A step ends immediately, by the edge \`failure\` of its state. |
+| retryable | It may pass. A step is tried again according to the policy of its state (by default 5 attempts, with pauses of 1 s × 2 up to 30 s). |
+| rate limited | It is tried again, but not before DICT allows it. This uses up no attempt. |
+| not retryable | It fails again until somebody changes something. A step ends immediately, through the edge \`failure\` of its state. |
 | usage | Wrong usage or configuration. It is not retryable, and the command exits with 2. With every other class it exits with 1. |
 
 Where a code has another class in some cases, its meaning says so.
@@ -55,7 +55,7 @@ function classOf({ class: errorClass, exit }: CatalogueEntry): string {
   return exit === 2 ? 'usage' : errorClass.replace('_', ' ');
 }
 
-/** Names of pages become links that hold from this page's folder. */
+/** Names of pages become links relative to the folder of this page. */
 function linked(text: string): string {
   return text.replaceAll(/\bdocs\/[\w/-]+\.md\b/g, (path) => {
     return `[${posix.basename(path)}](${posix.relative(posix.dirname(FILE), path)})`;

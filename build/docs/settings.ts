@@ -1,7 +1,7 @@
 import { describeSettings, type SettingDescription } from '../../src/settings.ts';
 import type { Page } from './page.ts';
 
-/** The sections of docs/reference/settings.md; each setting is in the first whose pattern its name matches. */
+/** The sections of docs/reference/settings.md. A setting is in the first section whose pattern matches its name. */
 const SECTIONS: readonly (readonly [title: string, names: RegExp])[] = [
   ['Database', /^(DATABASE_|GRAPHILE_WORKER_)/],
   ['Participants and Bridge', /^(PARTICIPANT_|BRIDGE_)/],
@@ -14,7 +14,7 @@ const SECTIONS: readonly (readonly [title: string, names: RegExp])[] = [
   ['Worker', /./],
 ];
 
-/** What src/settings.ts says of each setting. */
+/** docs/reference/settings.md: the settings of src/settings.ts as tables. */
 export const settingsPage: Page = { file: 'docs/reference/settings.md', text };
 
 function text(): string {

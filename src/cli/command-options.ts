@@ -5,24 +5,24 @@ import { parseIspb } from '../dict/entry/ispb.ts';
 import { type KeyType, parseKeyType } from '../dict/entry/key-type.ts';
 import { DvError } from '../errors/dv-error.ts';
 
-/** Options every command that answers has. */
+/** Options of every command that prints an answer. */
 export interface CommonOptions {
   json?: boolean | undefined;
 }
 
-/** A command of its own file: declares its options and help, and what it does. */
+/** A command with a summary, examples and --json. */
 export function command(name: string, summary: string, examples: readonly string[]): Command {
   return group(name, summary, examples).option('--json', 'print exactly one JSON document on stdout');
 }
 
-/** A command that only holds others. */
+/** A command that only contains other commands. */
 export function group(name: string, summary: string, examples: readonly string[]): Command {
   return new Command(name)
     .description(summary)
     .addHelpText('after', `\nExamples:\n${examples.map((line) => `  $ ${wholeLine(line)}`).join('\n')}`);
 }
 
-/** An example as it is typed: it may set a variable, or pipe something in, before it names the program itself. */
+/** The complete example. One that sets a variable or pipes something in already names the program. */
 function wholeLine(example: string): string {
   const [typed = ''] = example.split('#');
   return typed.includes('dict-vsync ') ? example : `dict-vsync ${example}`;
@@ -36,7 +36,7 @@ export function participantOption(): Option {
   ).argParser(asUsage(parseIspb));
 }
 
-/** --key-type T …: one or several. */
+/** --key-type T …: one or more key types. */
 export function keyTypesOption(): Option {
   return new Option(
     '--key-type <T...>',
@@ -46,7 +46,7 @@ export function keyTypesOption(): Option {
   );
 }
 
-/** A parser of a flag's value whose refusal is wrong usage. */
+/** A parser for the value of a flag. Its errors exit with 2, as wrong usage. */
 export function asUsage<A extends unknown[], T>(parse: (...args: A) => T): (...args: A) => T {
   return (...args) => {
     try {
@@ -58,7 +58,7 @@ export function asUsage<A extends unknown[], T>(parse: (...args: A) => T): (...a
   };
 }
 
-/** A whole number between two bounds, for a flag. */
+/** A parser for a flag that takes a whole number between two bounds. */
 export function wholeNumber(name: string, min: number, max: number): (value: string) => number {
   return (value) => {
     const number = Number(value);
@@ -67,7 +67,7 @@ export function wholeNumber(name: string, min: number, max: number): (value: str
   };
 }
 
-/** One of some words, for a flag; `fold` brings what was typed to their case. */
+/** A parser for a flag that takes one of several words. `fold` converts what was typed to their case. */
 export function oneOf(
   name: string,
   words: readonly string[],
@@ -79,9 +79,12 @@ export function oneOf(
   };
 }
 
-/** --by NAME: who steers, by default the user of the operating system. */
+/** --by NAME: who asks for it. Default: the user of the operating system. */
 export function byOption(): Option {
-  return new Option('--by <NAME>', 'who asks for it; kept in the history').default(osUser(), 'you');
+  return new Option('--by <NAME>', 'who asks for it; kept in the history').default(
+    osUser(),
+    'your user name',
+  );
 }
 
 function osUser(): string {
@@ -93,7 +96,7 @@ function osUser(): string {
   }
 }
 
-/** The participants a command is about: the one asked for, else the configured ones; none when there are none. */
+/** The participants of a command: the one given, otherwise the configured ones. May be empty. */
 export function participantsOf(options: { participant?: string }, settings: Settings): string[] {
   return options.participant === undefined ? settings.PARTICIPANT_ISPB : [options.participant];
 }

@@ -5,10 +5,10 @@ import { DvError, type ErrorCode } from '../errors/dv-error.ts';
 /** How a command ends: 0 success, 1 the job failed, 2 wrong usage or configuration. */
 export type ExitCode = 0 | 1 | 2;
 
-/** SQLSTATEs of a missing schema, table or function: the database was never migrated. */
+/** SQLSTATEs of a missing schema, table, column or function: the database has not been migrated. */
 const NOT_MIGRATED = new Set(['3F000', '42P01', '42883', '42703']);
 
-/** What to tell the user of an error, and the exit code. Never a stack trace for what we know. */
+/** Code, message and exit code of an error for the user. Known errors never show a stack trace. */
 export function explain(error: unknown): { code: ErrorCode; message: string; exitCode: ExitCode } {
   const known = fromDatabase(error);
   if (!(known instanceof DvError)) {
@@ -16,7 +16,7 @@ export function explain(error: unknown): { code: ErrorCode; message: string; exi
     return {
       code: 'DV_DATABASE_UNREACHABLE',
       message:
-        'The connection to the database was lost. What was under way is undone; run the command again.',
+        'The connection to the database was lost. The unfinished transaction is rolled back. Run the command again.',
       exitCode: 1,
     };
   }
@@ -24,7 +24,7 @@ export function explain(error: unknown): { code: ErrorCode; message: string; exi
   if (sqlState !== undefined && NOT_MIGRATED.has(sqlState)) {
     return {
       code: 'DV_DATABASE_NOT_MIGRATED',
-      message: 'The database has not our tables. Run `dict-vsync migrate`.',
+      message: 'The database has not been migrated. Run `dict-vsync migrate`.',
       exitCode: 2,
     };
   }

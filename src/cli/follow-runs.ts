@@ -5,12 +5,12 @@ import { DvError } from '../errors/dv-error.ts';
 import { childrenOfRuns, waitsForPerson } from './run-queries.ts';
 
 const POLL_MS = 200;
-/** A worker that is just starting gives its first sign of life within this. */
+/** A worker that is starting sends its first heartbeat within this time. */
 const NO_WORKER_MS = 5000;
 
 /**
- * Follows runs and all their children until each has ended or waits for a person, and answers all of them, oldest
- * first. `onMove` hears of every new status or state. DV_NO_WORKER when no worker is alive for some seconds.
+ * Follows runs and all their children until each has ended or waits for a person. Returns all of them, oldest first.
+ * `onMove` is called for every new status or state. Throws DV_NO_WORKER if no worker is alive for some seconds.
  */
 export async function follow(
   pool: Pool,
@@ -36,7 +36,7 @@ export async function follow(
     else if (performance.now() - workerSeen > NO_WORKER_MS) {
       throw new DvError(
         'DV_NO_WORKER',
-        `No worker is alive, so nothing happens. The run stays in the queue (${runIds.join(', ')}): start one with \`dict-vsync worker\`.`,
+        `No worker is alive, so the run stays in the queue (${runIds.join(', ')}). Start a worker with \`dict-vsync worker\`.`,
       );
     }
     await delay(POLL_MS);

@@ -1,6 +1,6 @@
 import { runCli } from './program.ts';
 
-// A reader that has seen enough (`dict-vsync list | head`) is no error.
+// If the reader closes the pipe early (`dict-vsync list | head`), that is not an error.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code !== 'EPIPE') throw error;
   process.exit();

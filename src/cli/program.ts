@@ -5,12 +5,12 @@ import { commands } from './commands/index.ts';
 import { VERSION } from './version.ts';
 import type { ErrorCode } from '../errors/dv-error.ts';
 
-/** For programs that are put together elsewhere: a command is to be of the same library. */
+/** For programs that are built elsewhere from these commands: they must use the same library. */
 export { Command, InvalidArgumentError } from 'commander';
 
-/** Runs a program with its arguments (without node and script) and answers the exit code: 0, 1 or 2. */
+/** Runs a program with its arguments (without node and script). Returns the exit code: 0, 1 or 2. */
 export async function runCli(args: readonly string[], program = createProgram()): Promise<number> {
-  // Commands say by it that they answered, and the answer is bad news; it is the caller's to set the process's.
+  // A command sets process.exitCode when it succeeded with a negative answer. Only the caller sets it for the process.
   const before = process.exitCode;
   process.exitCode = undefined;
   try {
@@ -27,7 +27,7 @@ export async function runCli(args: readonly string[], program = createProgram())
   }
 }
 
-/** What the command that ran has left; read here because the compiler believes it is still undefined there. */
+/** The exit code that the command set. Read in a function, because the compiler would assume it is still undefined. */
 function exitCode(): number {
   return Number(process.exitCode ?? 0);
 }
@@ -37,14 +37,14 @@ export function createProgram(): Command {
   return programOf('dict-vsync', "Keeps a participant's Pix keys identical to BACEN's DICT.", commands());
 }
 
-/** A program of these commands, which throw instead of ending the process. */
+/** A program with these commands. They throw instead of ending the process. */
 export function programOf(name: string, description: string, itsCommands: readonly Command[]): Command {
   const program = new Command(name)
     .description(description)
     .version(VERSION)
     .exitOverride()
     .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'DV_USAGE: ')) })
-    .showHelpAfterError('(--help shows how it is used)')
+    .showHelpAfterError('Use --help for usage.')
     .addHelpText('after', '\nExit codes: 0 success, 1 the job failed, 2 wrong usage or configuration.');
   for (const command of itsCommands) program.addCommand(command);
   inheritSettings(program);
@@ -58,11 +58,11 @@ function inheritSettings(parent: Command): void {
   }
 }
 
-/** Commander has written already what is wrong, or the help. */
+/** Commander has already printed the error or the help. */
 function usageExit(error: CommanderError, args: readonly string[]): number {
   if (error.exitCode === 0) return 0;
   const message = error.message.replace(/^error: /, '');
-  answerError(args, 'DV_USAGE', error.code === 'commander.help' ? 'Name a command.' : message);
+  answerError(args, 'DV_USAGE', error.code === 'commander.help' ? 'Give a command.' : message);
   return 2;
 }
 

@@ -16,19 +16,19 @@ export async function ambient(): Promise<{ settings: Settings; log: Logger }> {
 
 export interface Database {
   url: string;
-  /** Leads to the same database without a transaction pooler: DATABASE_SESSION_URL, or `url`. */
+  /** URL of the same database without a transaction pooler: DATABASE_SESSION_URL, or `url`. */
   sessionUrl: string;
   pool: Pool;
   settings: Settings;
   log: Logger;
-  /** The migrations that were applied on the way in. */
+  /** The migrations that were applied before the work began. */
   applied: string[];
 }
 
 /**
- * Runs a command's work on its database: DATABASE_URL, or the embedded Postgres that commands running at the same
- * time share. The embedded one is always migrated; a database of the user's only where `migrates` says so. With
- * `migrates: 'itself'` the work sees to all of that, and to whether the database is there at all.
+ * Runs the work of a command on its database: DATABASE_URL, or the embedded Postgres, which commands that run at the
+ * same time share. The embedded one is always migrated, a database of the user only if `migrates` says so. With
+ * `migrates: 'itself'` the work migrates the database and waits for it if it is unreachable.
  */
 export async function withDatabase<T>(
   options: { connections?: number; migrates?: boolean | 'itself' },
@@ -47,7 +47,7 @@ export async function withDatabase<T>(
   try {
     let applied: string[] = [];
     if (options.migrates === 'itself') {
-      // Not yet.
+      // The work migrates it.
     } else if (embedded !== undefined || options.migrates === true) {
       ({ applied } = await migrate(sessionUrl, { graphileSchema: settings.GRAPHILE_WORKER_SCHEMA }));
     } else {
@@ -55,7 +55,7 @@ export async function withDatabase<T>(
     }
     const pool = createPool(url, {
       max: options.connections ?? 4,
-      onError: (error) => log.warn({ error: error.name }, 'a database connection broke; it is replaced'),
+      onError: (error) => log.warn({ error: error.name }, 'a database connection was lost; it is replaced'),
     });
     try {
       return await work({ url, sessionUrl, pool, settings, log, applied });

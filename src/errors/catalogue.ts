@@ -11,8 +11,8 @@ import { SIMULATOR } from './catalogue/simulator.ts';
 import { VALUES } from './catalogue/values.ts';
 
 /**
- * Every error of the program, by section in the order of docs/reference/errors.md, which is generated from it. Those that
- * only SQL functions raise are here too. A test compares the codes with the sources, so that neither has one alone.
+ * Every error of the program, by section, in the order of docs/reference/errors.md, which is generated from it. It
+ * includes errors that only SQL functions raise. A test checks that the catalogue and the sources have the same codes.
  */
 export const SECTIONS = [
   SETTINGS,
@@ -40,15 +40,17 @@ const CATALOGUE = {
   ...SIMULATOR.errors,
 } as const satisfies Record<string, CatalogueEntry>;
 
-/** A code of the catalogue. Codes are stable: none changes its meaning, and none is used again for another error. */
+/**
+ * A code of the catalogue. Codes are stable: a code never changes its meaning and is never reused for another error.
+ */
 export type ErrorCode = keyof typeof CATALOGUE;
 
-/** What the catalogue says of a code. */
+/** What the catalogue says about a code. */
 export function entryOf(code: ErrorCode): CatalogueEntry {
   return CATALOGUE[code];
 }
 
-/** Whether this program knows the code; a newer database may raise one that it does not. */
+/** Whether this program knows the code. A newer database may raise a code that it does not know. */
 export function isErrorCode(code: string): code is ErrorCode {
   return Object.hasOwn(CATALOGUE, code);
 }

@@ -5,23 +5,23 @@ export type { ErrorCode } from './catalogue.ts';
 export type { ErrorClass, ErrorExit } from './catalogue/section.ts';
 
 export interface DvErrorOptions {
-  /** Only where a case is of another class than its code usually is. */
+  /** Only if this case has another class than its code usually has. */
   class?: ErrorClass;
-  /** Only where a case ends a command otherwise than its code usually does: a value is wrong usage when a flag gives it. */
+  /** Only if this case has another exit code than usual: an invalid value is wrong usage (2) if a flag gave it. */
   exit?: ErrorExit;
   /** Earliest time of the next attempt, for `rate_limited`. */
   retryAt?: Date | undefined;
   /** DICT's or the Bridge's own correlation id, to quote in a support ticket. */
   correlationId?: string | undefined;
-  /** DICT's problem type (NotFound, EntryKeyOwnedByDifferentPerson, …), when the error is DICT's answer. */
+  /** DICT's problem type (NotFound, EntryKeyOwnedByDifferentPerson, …), if the error is DICT's answer. */
   problemType?: string | undefined;
   cause?: unknown;
 }
 
 /**
- * Every error a user may meet. The code (`DV_…`) is stable; the catalogue says its class, its exit code and what to do
- * (docs/reference/errors.md). The message is a plain sentence that says what to do and never holds personal data (keys,
- * names, tax ids, account numbers).
+ * Every error that a user may see. The code (`DV_…`) is stable. The catalogue says its class, its exit code and what to
+ * do (docs/reference/errors.md). The message is a plain sentence that says what to do. It never contains personal data
+ * (keys, names, tax ids, account numbers).
  */
 export class DvError extends Error {
   readonly code: ErrorCode;

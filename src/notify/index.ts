@@ -23,7 +23,7 @@ export {
 } from './outbox/undelivered.ts';
 export { openTransport } from './transports/open-transport.ts';
 export type { Delivery, OutboxMessage, Transport } from './transports/transport.ts';
-export { hearDatabase } from './subscriptions/database-messages.ts';
+export { readNotifications } from './subscriptions/database-messages.ts';
 export { consumeKeyEvents } from './subscriptions/consume-key-events.ts';
 export { subscribe } from './subscriptions/subscribe.ts';
 export type {

@@ -6,17 +6,17 @@ import { DictProblem } from './problem.ts';
 import type { Random } from './random.ts';
 
 export interface FileOptions {
-  /** Milliseconds from request to AVAILABLE, speed already applied. */
+  /** Milliseconds from the request to AVAILABLE, with the speed already applied. */
   generationMs: number;
   speed: number;
   upperCase: boolean;
 }
 
 const LINE_BYTES = 65;
-/** Share of the generation during which the file waits in REQUESTED. */
+/** Share of the total time during which the file is in REQUESTED. */
 const QUEUED_SHARE = 0.2;
 
-/** One CID file: asked for, then made by the clock, then to be had (DICT API 2.6.1, schema CidSetFile). */
+/** One CID file. Its status follows the clock: requested, processing, available (DICT API 2.6.1, schema CidSetFile). */
 export class CidSetFile {
   readonly id: string;
   readonly participant: string;
@@ -47,7 +47,7 @@ export class CidSetFile {
     this.#random = random;
   }
 
-  /** When it is, or will be, finished: the time of its snapshot. */
+  /** The time at which it is finished, which is the time of its snapshot. */
   get creationTime(): number {
     const slow = this.#faults.get('file_slow');
     const extra = slow?.kind === 'file_slow' ? slow.delayMs / this.#options.speed : 0;
@@ -64,7 +64,7 @@ export class CidSetFile {
     return now < this.requestTime + queued ? 'REQUESTED' : 'PROCESSING';
   }
 
-  /** Takes the snapshot if its time has come; must be called before the set changes. True once there is one. */
+  /** Takes the snapshot if it is due. Must be called before the set changes. Returns whether there is a snapshot. */
   settle(now: number): boolean {
     if (this.#made !== undefined) return true;
     if (this.status(now) !== 'AVAILABLE') return false;
@@ -81,15 +81,15 @@ export class CidSetFile {
     return true;
   }
 
-  /** Bytes and Sha256 as DICT tells them; undefined until AVAILABLE. */
+  /** Bytes and Sha256 as DICT returns them. Undefined until AVAILABLE. */
   get told(): { bytes: number; sha256: string } | undefined {
     return this.#made;
   }
 
-  /** What the Url gives: 404 before the file is AVAILABLE, 410 after it was forgotten. */
+  /** The content behind the Url. 404 before the file is AVAILABLE, 410 after it was discarded. */
   get content(): Buffer {
     if (this.#made === undefined) throw new DictProblem(404, 'The file is not available');
-    if (this.#content === undefined) throw new DictProblem(410, 'The file is no longer kept');
+    if (this.#content === undefined) throw new DictProblem(410, 'The file is no longer available');
     return this.#content;
   }
 

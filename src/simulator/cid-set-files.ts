@@ -4,10 +4,10 @@ import type { FileOptions } from './cid-set-file.ts';
 import type { FileFault } from './faults.ts';
 import type { Random } from './random.ts';
 
-/** Contents kept a participant and key type; older files answer 410 to their download. */
+/** File contents kept for each participant and key type. The download of older files answers 410. */
 const KEPT_CONTENTS = 5;
 
-/** All CID files ever asked for. */
+/** All CID files that were ever requested. */
 export class CidSetFiles {
   readonly #files: CidSetFile[] = [];
   readonly #unfinished = new Map<CidSet, CidSetFile[]>();
@@ -39,7 +39,9 @@ export class CidSetFiles {
     return file;
   }
 
-  /** Takes the snapshots that are due: before the set changes, so that each shows its CreationTime. */
+  /**
+   * Takes the snapshots that are due. Called before the set changes, so that each shows the set at its CreationTime.
+   */
   settle(set: CidSet, now: number): void {
     const unfinished = this.#unfinished.get(set);
     if (unfinished === undefined || unfinished.length === 0) return;

@@ -1,7 +1,7 @@
 import type { Entry } from '../dict/entry/entry.ts';
 import { VSync } from '../dict/vsync/vsync.ts';
 
-/** An entry as DICT keeps it. Kept flat: there may be millions. */
+/** An entry as DICT stores it. A flat object, because there may be millions. */
 export interface StoredEntry {
   readonly entry: Entry;
   /** 64 lower-case hex digits. */
@@ -16,31 +16,31 @@ export interface SetEvent {
   cid: string;
   /** Milliseconds since 1970. */
   timestamp: number;
-  /** From when on listCidSetEvents shows it. */
+  /** The time from which listCidSetEvents shows it. */
   visibleAt: number;
   /** The set's VSync after it. */
   vsync: string;
-  /** Its place in the log. */
+  /** Its index in the log. */
   index: number;
 }
 
 export interface EventPage {
   hasMoreElements: boolean;
   events: SetEvent[];
-  /** VSync of the log as it shows, after the first and after the last event of the page. */
+  /** VSync of the visible log, after the first and after the last event of the page. */
   syncVerifierStart: string;
   syncVerifierEnd: string;
 }
 
-/** The CIDs of one participant and key type, their VSync, and the log of their comings and goings. */
+/** The CIDs of one participant and key type, their VSync, and the log of CIDs added and removed. */
 export class CidSet {
   readonly #entries = new Map<string, StoredEntry>();
   readonly #vsync = VSync.empty();
-  /** Ascending by timestamp: the directory's clock never goes back. */
+  /** Ascending by timestamp, because the directory's clock never goes back. */
   readonly #events: SetEvent[] = [];
   /** VSync before the first event. */
   #vsyncBefore = VSync.empty().toHex();
-  /** Events that do not show yet, or did not when last asked. */
+  /** Events that were not visible yet at the last request. */
   #hidden: SetEvent[] = [];
 
   get size(): number {
@@ -67,7 +67,7 @@ export class CidSet {
     return this.#entries.get(cid);
   }
 
-  /** Takes an entry that was there before the log began: no event. */
+  /** Adds an entry that existed before the log began, without an event. */
   seed(stored: StoredEntry): void {
     this.#entries.set(stored.cid, stored);
     this.#vsync.xor(Buffer.from(stored.cid, 'hex'));
@@ -78,7 +78,7 @@ export class CidSet {
     this.#entries.set(stored.cid, stored);
   }
 
-  /** Another content under the same CID (an opening date): no event. */
+  /** Replaces content that is not part of the CID (the opening date), without an event. */
   replace(stored: StoredEntry): void {
     this.#entries.set(stored.cid, stored);
   }
@@ -98,8 +98,8 @@ export class CidSet {
   }
 
   /**
-   * The events that show at `now`, from `start` to `end` (both inclusive, ms), at most `limit`. The verifiers leave
-   * out what does not show yet, so that End is always Start XOR the page's second and later CIDs.
+   * The events that are visible at `now`, from `start` to `end` (both inclusive, ms), at most `limit`. The verifiers
+   * leave out events that are not visible yet, so that End is always Start XOR the page's second and later CIDs.
    */
   list(start: number, end: number, limit: number, now: number): EventPage {
     this.#hidden = this.#hidden.filter((event) => event.visibleAt > now);

@@ -7,24 +7,24 @@ import { companyName, personName } from './people.ts';
 import { Random } from './random.ts';
 
 export interface Damage {
-  /** Keys DICT has and the local base lacks. */
+  /** Keys that only DICT has. */
   dictOnly: number;
-  /** Keys the local base has and DICT lacks. */
+  /** Keys that only the local base has. */
   localOnly: number;
-  /** Keys both have, with the same request id and another account number or name. */
+  /** Keys that both have, with the same request id but another account number or name. */
   changed: number;
 }
 
 export interface DamagedBase {
-  /** What the local base is to hold; DICT holds `entries` as given. */
+  /** The entries of the local base. DICT has `entries` as given. */
   local: Entry[];
   plan: Record<KeyType, Damage>;
 }
 
 /**
- * Makes a local base that differs from `entries` (one participant's) in exactly `perType` keys of each key type
- * present: about a third each missing, extra and changed, all three from 3 on. The same seed does the same damage.
- * DV_DAMAGE_TOO_LARGE when a type has fewer keys than `perType`.
+ * Makes a local base that differs from `entries` (of one participant) in exactly `perType` keys of each key type
+ * present. About a third each is missing, extra and changed; from `perType` 3 on there is at least one of each. The
+ * same seed makes the same differences. Throws DV_DAMAGE_TOO_LARGE if a type has fewer keys than `perType`.
  */
 export function damage(entries: readonly Entry[], options: { perType: number; seed: number }): DamagedBase {
   const { perType, seed } = options;
@@ -37,7 +37,7 @@ export function damage(entries: readonly Entry[], options: { perType: number; se
     if (perType > base.length) {
       throw new DvError(
         'DV_DAMAGE_TOO_LARGE',
-        `Cannot make ${perType} keys of type ${keyType} divergent: there are ${base.length}. Ask for fewer divergent keys, or for more keys.`,
+        `${perType} keys of type ${keyType} cannot be divergent, because there are only ${base.length}. Ask for fewer divergent keys, or for more keys.`,
       );
     }
     const random = new Random(seed, 'damage', keyType);
@@ -55,7 +55,7 @@ export function damage(entries: readonly Entry[], options: { perType: number; se
   return { local, plan };
 }
 
-/** Thirds; what is left over goes to kinds at random. */
+/** Splits into thirds. The remainder goes to random kinds. */
 function split(total: number, random: Random): Damage {
   const counts = [0, 1, 2].map(() => Math.floor(total / 3));
   for (const kind of random.shuffle([0, 1, 2]).slice(0, total % 3)) counts[kind]! += 1;
@@ -82,13 +82,13 @@ function change(entry: Entry, random: Random): Entry {
   return { ...entry, name };
 }
 
-/** New entries of the base's participant and key type with keys that are not in it. */
+/** New entries of the same participant and key type, with keys that are not in the base. */
 function extras(base: readonly Entry[], count: number, seed: number): Entry[] {
   const { participant, keyType } = base[0]!;
   const taken = new Set(base.map((entry) => entry.key));
   const found: Entry[] = [];
   for (let round = 1; found.length < count; round++) {
-    // Another seed each round: the base itself may have been generated from this one.
+    // Another seed in each round, because the base may have been generated with this one.
     const candidates = generateKeyBase({
       participant,
       keyTypes: [keyType],

@@ -13,9 +13,9 @@ import { DictProblem, refused } from './problem.ts';
 import { Random } from './random.ts';
 
 export interface SimulatedDictOptions {
-  /** ISPBs the caller may act for; all others get 403. Absent: any. */
+  /** ISPBs for which the caller may act. All others get 403. Absent: any. */
   participants?: readonly string[];
-  /** Default 1. Buckets refill and files are made this many times as fast; timestamps stay true. */
+  /** Default 1. Token buckets refill and files are made this many times faster. Timestamps stay true. */
   speed?: number;
   /** Default 'real': BACEN's token buckets. */
   limits?: 'real' | 'off';
@@ -23,7 +23,7 @@ export interface SimulatedDictOptions {
   fileGenerationMs?: number;
   /** Default 'lower'; BACEN allows both in files. */
   fileCase?: 'lower' | 'upper';
-  /** Of the order of the files' lines and the keys of new EVPs. Default 1. */
+  /** Seed for the order of the files' lines and for the keys of new EVPs. Default 1. */
   seed?: number;
   /** Milliseconds since 1970. Default Date.now. */
   clock?: () => number;
@@ -31,7 +31,7 @@ export interface SimulatedDictOptions {
 
 type DownloadFault = Extract<CallFault, { afterBytes: number }>;
 
-/** The rest of a file, and after how many bytes of it the download is to fail. */
+/** The rest of a file, and after how many of its bytes the download must fail. */
 export interface Download {
   content: Buffer;
   failure: DownloadFault | undefined;
@@ -43,9 +43,9 @@ const MOST_EVENTS = 200;
 const HEX_64 = /^[0-9a-f]{64}$/i;
 
 /**
- * DICT as its callers meet it: BACEN's operations on a Directory, with token buckets, faults and a ledger of calls.
- * Requests and answers have the fields of proto/bridge.proto; failures are DictProblem. Knows no protocol: a face
- * (src/simulator/grpc-server.ts) puts it on the network.
+ * DICT as its callers see it: BACEN's operations on a Directory, with token buckets, faults and a ledger of calls.
+ * Requests and answers have the fields of proto/bridge.proto. Failures are DictProblem. It does not depend on a
+ * protocol: src/simulator/grpc-server.ts serves it on the network.
  */
 export class SimulatedDict {
   readonly faults = new Faults();
@@ -71,7 +71,7 @@ export class SimulatedDict {
     });
   }
 
-  /** Every call that came in, and how it was answered. */
+  /** Every call and its answer. */
   get ledger(): Ledger {
     return this.#gate.ledger;
   }
@@ -82,7 +82,8 @@ export class SimulatedDict {
   ): Promise<Answer> {
     const { participant, keyType, vsync } = request;
     return this.#gate.serve('createSyncVerification', { participant, keyType }, caller, () => {
-      if (!HEX_64.test(vsync)) throw new DictProblem(400, 'ParticipantSyncVerifier is not 64 hex digits');
+      if (!HEX_64.test(vsync))
+        throw new DictProblem(400, 'ParticipantSyncVerifier does not have 64 hex digits');
       const result = vsync.toLowerCase() === this.directory.set(participant, keyType).vsync() ? 'OK' : 'NOK';
       return { id: String(this.ledger.count('createSyncVerification') + 1), result, participant, keyType };
     });
@@ -104,7 +105,9 @@ export class SimulatedDict {
     }));
   }
 
-  /** What getCidSetFile's Url gives, from a byte offset on. No operation of the API: costs no token. */
+  /**
+   * The content behind the Url of getCidSetFile, from a byte offset. Not an operation of the API, so it takes no token.
+   */
   async downloadCidSetFile(
     request: { participant: string; id: string; offset: number },
     caller: Caller,
@@ -148,7 +151,7 @@ export class SimulatedDict {
     const { participant } = request;
     const cid = request.cid.toLowerCase();
     return this.#gate.serve('getEntryByCid', { participant, cid }, caller, () => {
-      if (!HEX_64.test(cid)) throw new DictProblem(400, 'Cid is not 64 hex digits');
+      if (!HEX_64.test(cid)) throw new DictProblem(400, 'Cid does not have 64 hex digits');
       const stored = this.directory.findCid(participant, cid);
       if (stored === undefined) throw new DictProblem(404, 'There is no active entry with this CID');
       return { cid, ...entryAnswer(stored) };
@@ -163,7 +166,7 @@ export class SimulatedDict {
         throw refused('InvalidReason', 'Reason is not USER_REQUESTED or RECONCILIATION');
       }
       if (keyType === 'EVP' && entry.key !== '')
-        throw refused('EntryInvalid', "DICT makes an EVP's key itself");
+        throw refused('EntryInvalid', 'DICT creates the key of an EVP itself');
       return entryAnswer(this.directory.createEntry(entry));
     });
   }
@@ -199,7 +202,7 @@ function entryAnswer({ entry, createdAt, ownedSince }: StoredEntry): Answer {
   return { entry, creationDate: iso(createdAt), keyOwnershipDate: iso(ownedSince) };
 }
 
-/** Milliseconds of an RFC 3339 time; undefined when absent. */
+/** Milliseconds of an RFC 3339 time. Undefined if absent. */
 function time(name: string, text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
   const ms = Date.parse(text);

@@ -23,16 +23,16 @@ interface Claim {
 }
 
 /**
- * The directory itself: entries, their CID sets and the events each change makes, without limits, faults of calls or
- * a ledger. Tests and the demo use it for what others do at DICT: BACEN, other participants, the participant's
- * other systems. Everything throws DictProblem as DICT would.
+ * The directory itself: entries, their CID sets and the events of each change, without limits, faults or a ledger.
+ * Tests and the demo use it for changes that others make at DICT: BACEN, other participants, the participant's other
+ * systems. Its methods throw DictProblem where DICT would answer with a problem.
  */
 export class Directory {
   readonly #keys = new Map<string, StoredEntry>();
   readonly #sets = new Map<string, CidSet>();
-  /** By participant: RequestIds ever used, with the entry each made, in its last state. */
+  /** By participant: all RequestIds ever used, each with the last state of the entry that it made. */
   readonly #requestIds = new Map<string, Map<string, StoredEntry>>();
-  /** By key: confirmed, not completed. */
+  /** By key: claims that are confirmed but not completed. */
   readonly #claims = new Map<string, Claim>();
   readonly #clock: () => number;
   #lastTime = 0;
@@ -47,13 +47,13 @@ export class Directory {
     this.#random = parts.random;
   }
 
-  /** Milliseconds since 1970; never goes back. */
+  /** Milliseconds since 1970. Never goes back. */
   now(): number {
     this.#lastTime = Math.max(this.#lastTime, this.#clock());
     return this.#lastTime;
   }
 
-  /** The CID set of a participant and key type; an empty one when it has no key yet. */
+  /** The CID set of a participant and key type. It is empty if there is no key yet. */
   set(participant: string, keyType: string): CidSet {
     const name = `${participant}/${keyType}`;
     let set = this.#sets.get(name);
@@ -64,7 +64,7 @@ export class Directory {
     return set;
   }
 
-  /** The entry that has the key now. */
+  /** The active entry of the key. */
   find(key: string): StoredEntry | undefined {
     return this.#keys.get(key);
   }
@@ -79,8 +79,8 @@ export class Directory {
   }
 
   /**
-   * Takes entries that were there before the log of events began, as they are (DICT may hold what it would refuse
-   * today). DV_SIMULATOR_SEED when a key is there already, or the set's log has begun. Answers how many.
+   * Adds entries that existed before the log of events began, without checks (DICT may have entries that it would
+   * refuse today). Returns how many. Throws DV_SIMULATOR_SEED if a key already exists or the set's log has begun.
    */
   seed(entries: Iterable<Entry>): number {
     const now = this.now();
@@ -90,7 +90,7 @@ export class Directory {
       if (this.#keys.has(entry.key) || set.hasEvents) {
         throw new DvError(
           'DV_SIMULATOR_SEED',
-          'The simulator can be seeded only before anything happened in it, and with each key once. Start a new one, or use another seed for each participant.',
+          'The simulator can be seeded only before its first change, and with each key only once. Start a new simulator, or use another seed for each participant.',
         );
       }
       const stored = { entry, cid: computeCid(entry).toString('hex'), createdAt: now, ownedSince: now };
@@ -101,7 +101,7 @@ export class Directory {
     return count;
   }
 
-  /** Idempotent by RequestId; the key of an EVP is made here when it is ''. Event ADDED. */
+  /** Idempotent by RequestId. If the key of an EVP is '', it is created here. Event ADDED. */
   createEntry(asked: Entry): StoredEntry {
     const used = this.#requestIdsOf(asked.participant).get(asked.requestId.toLowerCase());
     const made = asked.keyType === 'EVP' && asked.key === '';
@@ -115,7 +115,7 @@ export class Directory {
     return this.#add(entry, now, now, now);
   }
 
-  /** Keeps the RequestId. Events REMOVED and ADDED at one time, none when the CID stays as it is. */
+  /** Keeps the RequestId. Events REMOVED and ADDED with the same time; no event if the CID does not change. */
   updateEntry(
     which: { participant: string; key: string },
     changes: EntryChanges,
@@ -123,7 +123,7 @@ export class Directory {
   ): StoredEntry {
     const before = this.#own(which);
     if (before.entry.keyType === 'EVP' && reason !== 'RFB_VALIDATION') {
-      throw refused('InvalidReason', 'An EVP can be updated with reason RFB_VALIDATION only');
+      throw refused('InvalidReason', 'An EVP can be updated only with reason RFB_VALIDATION');
     }
     const entry = { ...before.entry, ...changes };
     validate(entry);
@@ -145,7 +145,7 @@ export class Directory {
     this.#remove(this.#own(which), this.now());
   }
 
-  /** The donor gives the key up: event REMOVED. Until completeClaim it is in nobody's set. */
+  /** The donor gives up the key. Event REMOVED. Until completeClaim the key is in no set. */
   confirmClaim(claim: { donor: string; claimer: string; key: string }): void {
     const stored = this.#own({ participant: claim.donor, key: claim.key });
     const { keyType, taxIdNumber } = stored.entry;
@@ -159,11 +159,11 @@ export class Directory {
     });
   }
 
-  /** The claimer gets the key, as `entry` with a RequestId of its own: event ADDED. */
+  /** The claimer gets the key as `entry`, which has a new RequestId. Event ADDED. */
   completeClaim(entry: Entry): StoredEntry {
     const claim = this.#claims.get(entry.key);
     if (claim === undefined || claim.claimer !== entry.participant || claim.keyType !== entry.keyType) {
-      throw refused('ClaimOperationInvalid', 'No confirmed claim of this key by this participant');
+      throw refused('ClaimOperationInvalid', 'This participant has no confirmed claim for this key');
     }
     if (this.#requestIdsOf(entry.participant).has(entry.requestId.toLowerCase())) {
       throw refused('RequestIdAlreadyUsed', 'RequestId was used for another entry');
@@ -183,15 +183,16 @@ export class Directory {
   }
 
   #expectFree(entry: Entry): void {
-    if (this.#claims.has(entry.key)) throw refused('EntryLockedByClaim', 'There is an open claim of the key');
+    if (this.#claims.has(entry.key))
+      throw refused('EntryLockedByClaim', 'There is an open claim for the key');
     const other = this.#keys.get(entry.key)?.entry;
     if (other === undefined) return;
     if (other.taxIdNumber !== entry.taxIdNumber) {
       throw refused('EntryKeyOwnedByDifferentPerson', 'The key is owned by somebody else');
     }
     throw other.participant === entry.participant
-      ? refused('EntryAlreadyExists', 'There is an entry of this key already')
-      : refused('EntryKeyInCustodyOfDifferentParticipant', 'The key is with another participant');
+      ? refused('EntryAlreadyExists', 'An entry with this key already exists')
+      : refused('EntryKeyInCustodyOfDifferentParticipant', 'Another participant has the key');
   }
 
   #requestIdsOf(participant: string): Map<string, StoredEntry> {

@@ -1,23 +1,23 @@
 import type { DictStatus } from '../bridge/contract.ts';
 import type { Operation } from './limits.ts';
 
-/** An answer as the operations make it, before the face puts it into its protocol. */
+/** The answer of an operation, before the gRPC server converts it to its protocol. */
 export type Answer = Record<string, unknown>;
 
-/** Faults of a call: they strike when a call comes in. */
+/** Faults of a call. They apply when the call arrives. */
 export type CallFault =
-  /** Answers with this problem instead of doing anything. 503 says Retry-After 60 unless told otherwise. */
+  /** Answers with this problem and does nothing. 503 has Retry-After 60 unless another value is given. */
   | { kind: 'problem'; status: DictStatus; type?: string; retryAfterSec?: number }
-  /** Does what was asked, and never answers. */
+  /** Executes the call, but never answers. */
   | { kind: 'hang' }
   /** Answers `delayMs` (real milliseconds) later. */
   | { kind: 'delay'; delayMs: number }
-  /** Does what was asked and answers what cannot be: by `change`, or what nonsense.ts has for the operation. */
+  /** Executes the call and gives an impossible answer: that of `change`, or the one in nonsense.ts. */
   | { kind: 'nonsense'; change?: (answer: Answer) => Answer }
-  /** The download breaks off (503), or goes silent, after this many bytes of it. */
+  /** The download fails with 503, or stops sending, after this many bytes. */
   | { kind: 'download_cut' | 'download_stall'; afterBytes: number };
 
-/** Faults of a file: they are bound to the file when it is asked for, and several combine. */
+/** Faults of a file. They are bound to the file when it is requested, and several can be combined. */
 export type FileFault =
   /** Takes this much longer (milliseconds, divided by the simulator's speed). */
   | { kind: 'file_slow'; delayMs: number }
@@ -28,38 +28,38 @@ export type FileFault =
         | 'file_unavailable' // ends in UNAVAILABLE
         | 'file_wrong_sha256'
         | 'file_wrong_bytes'
-        | 'file_truncated' // Bytes and Sha256 are those of the whole
-        | 'file_junk_line' // the kinds from here on: Bytes and Sha256 fit what is in the file
+        | 'file_truncated' // Bytes and Sha256 are those of the whole file
+        | 'file_junk_line' // here and below, Bytes and Sha256 match the content of the file
         | 'file_duplicate_line'
         | 'file_crlf'
         | 'file_upper_case'
         | 'file_no_last_newline';
     };
 
-/** Events that happen from now on show in listCidSetEvents `delayMs` (real milliseconds) after their timestamp. */
+/** From now on listCidSetEvents shows events only `delayMs` (real milliseconds) after their timestamp. */
 export interface LateEvents {
   kind: 'late_events';
   delayMs: number;
 }
 
-/** What a fault applies to; an absent field means any. */
+/** The calls to which a fault applies. An absent field means any. */
 export interface FaultScope {
   operation?: Operation;
   participant?: string;
   keyType?: string;
-  /** Lower-case hex; of getEntryByCid. */
+  /** Lower-case hex, for getEntryByCid. */
   cid?: string;
 }
 
 export type Fault = (CallFault | FileFault | LateEvents) &
   FaultScope & {
-    /** How many times it strikes; absent: until it is removed. */
+    /** How many times it applies. Absent: until it is removed. */
     times?: number;
   };
 
 /** A fault that was switched on. */
 export interface FaultSwitch {
-  /** How often it struck. */
+  /** How often it was applied. */
   readonly struck: number;
   off(): void;
 }
@@ -69,11 +69,11 @@ interface Armed {
   struck: number;
 }
 
-/** The faults switched on, in the order they were. */
+/** The active faults, in the order in which they were switched on. */
 export class Faults {
   #armed: Armed[] = [];
 
-  /** Switches a fault on; until `times` are used up or it is switched off. */
+  /** Switches a fault on. It stays on until `times` are used up or it is switched off. */
   on(fault: Fault): FaultSwitch {
     const armed: Armed = { fault, struck: 0 };
     this.#armed.push(armed);
@@ -87,12 +87,12 @@ export class Faults {
     };
   }
 
-  /** Switches all off. */
+  /** Switches all faults off. */
   clear(): void {
     this.#armed = [];
   }
 
-  /** The faults a call meets; each counts as having struck. Of several problems only the first strikes. */
+  /** The faults that apply to a call. Each is counted as applied. Of several problems only the first applies. */
   takeForCall(scope: FaultScope): CallFault[] {
     let problem = false;
     return this.#take(scope, isCallFault, (fault) => {
@@ -102,12 +102,12 @@ export class Faults {
     });
   }
 
-  /** The faults of a file asked for now. */
+  /** The faults of a file that is requested now. */
   takeForFile(scope: FaultScope): FileFault[] {
     return this.#take(scope, isFileFault);
   }
 
-  /** How late (ms) an event that happens now will show. */
+  /** The delay (ms) after which an event that happens now becomes visible. */
   takeForEvent(scope: FaultScope): number {
     return this.#take(scope, isLateEvents).reduce((latest, fault) => Math.max(latest, fault.delayMs), 0);
   }

@@ -10,11 +10,11 @@ import { DictProblem, GENERAL_TYPES } from './problem.ts';
 
 export interface Caller {
   correlationId: string;
-  /** The caller gave up: ends what hangs or is delayed. */
+  /** Fires when the caller gave up. It ends calls that hang or are delayed. */
   signal?: AbortSignal;
 }
 
-/** What a call is about, as faults and the ledger name it. */
+/** The subject of a call, for faults and the ledger. */
 export interface About {
   participant: string;
   keyType?: string;
@@ -23,9 +23,9 @@ export interface About {
 
 interface GateParts {
   faults: Faults;
-  /** Undefined: none. */
+  /** Undefined: no limits. */
   limits: Limits | undefined;
-  /** ISPBs the caller may act for; undefined: any. */
+  /** ISPBs for which the caller may act. Undefined: any. */
   participants: ReadonlySet<string> | undefined;
   /** Milliseconds since 1970. */
   now: () => number;
@@ -33,7 +33,7 @@ interface GateParts {
 
 const RETRY_AFTER_SEC = 60;
 
-/** What every call passes on its way in and out: faults, token bucket, permission, ledger. */
+/** The checks that every call passes before and after its work: faults, token bucket, permission, ledger. */
 export class Gate {
   readonly ledger = new Ledger();
   readonly #parts: GateParts;
@@ -43,8 +43,8 @@ export class Gate {
   }
 
   /**
-   * One call. `work` makes the answer at `now`; correlation id and response time are added to it. Throws DictProblem,
-   * with 500 for whatever else `work` throws.
+   * Runs one call. `work` makes the answer at `now`. Correlation id and response time are added to it. Throws
+   * DictProblem, with status 500 for any other error of `work`.
    */
   async serve(
     operation: Operation,
@@ -90,7 +90,7 @@ export class Gate {
     const fault = faults.find((candidate) => candidate.kind === 'problem');
     if (fault !== undefined) {
       const retryAfterSec = fault.retryAfterSec ?? (fault.status === 503 ? RETRY_AFTER_SEC : undefined);
-      throw new DictProblem(fault.status, 'Switched on in the simulator', {
+      throw new DictProblem(fault.status, 'This fault is switched on in the simulator', {
         type: fault.type ?? GENERAL_TYPES[fault.status],
         retryAfterSec,
       });
@@ -108,10 +108,10 @@ export function iso(ms: number): string {
   return new Date(ms).toISOString();
 }
 
-/** Never resolves; rejects when the caller has gone. */
+/** Never resolves. Rejects when the caller has ended the call. */
 function silence(signal: AbortSignal | undefined): Promise<never> {
   return new Promise((_, reject) => {
-    const gone = () => reject(new DictProblem(503, 'The caller has gone'));
+    const gone = () => reject(new DictProblem(503, 'The caller has ended the call'));
     if (signal?.aborted) gone();
     signal?.addEventListener('abort', gone, { once: true });
   });

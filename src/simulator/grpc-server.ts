@@ -18,26 +18,26 @@ import type { Caller } from './gate.ts';
 import { DictProblem } from './problem.ts';
 
 export interface FaceOptions {
-  /** Default 0: any free one. */
+  /** Default 0: any free port. */
   port?: number;
   /** Default 127.0.0.1. */
   host?: string;
-  /** PEM. With `ca`, callers must show a certificate of it. */
+  /** PEM. With `ca`, callers must present a certificate of this CA. */
   tls?: { cert: Buffer; key: Buffer; ca?: Buffer };
 }
 
 export interface SimulatorFace {
   /** `host:port`. */
   address: string;
-  /** Ends every call under way and frees the port. */
+  /** Ends every running call and frees the port. */
   stop(): Promise<void>;
 }
 
 const CHUNK_BYTES = 64 * 1024;
 
 /**
- * The simulator with its gRPC face: a DICT behind a Bridge, ready to be called. DV_SIMULATOR_LISTEN when the port
- * can't be had.
+ * Starts the simulator with its gRPC server: a DICT behind a Bridge. Throws DV_SIMULATOR_LISTEN if the port cannot be
+ * used.
  */
 export async function startSimulator(
   options: SimulatedDictOptions & FaceOptions = {},
@@ -46,7 +46,7 @@ export async function startSimulator(
   return { ...(await serveBridge(dict, options)), dict };
 }
 
-/** Puts a simulated DICT on the network as service DictBridge; it may be stopped and served again. */
+/** Serves a simulated DICT as the gRPC service DictBridge. It can be stopped and served again. */
 export async function serveBridge(dict: SimulatedDict, options: FaceOptions = {}): Promise<SimulatorFace> {
   const { host = '127.0.0.1', port = 0 } = options;
   const server = new Server();
@@ -69,7 +69,12 @@ export async function serveBridge(dict: SimulatedDict, options: FaceOptions = {}
     server.bindAsync(`${host}:${port}`, serverCredentials(options), (cause, actual) => {
       if (cause === null) resolve(actual);
       else
-        reject(new DvError('DV_SIMULATOR_LISTEN', `Cannot listen on ${host}:${port}. Choose another port.`));
+        reject(
+          new DvError(
+            'DV_SIMULATOR_LISTEN',
+            `The simulator cannot listen on ${host}:${port}. Choose another port.`,
+          ),
+        );
     });
   });
   return {
@@ -123,7 +128,7 @@ function download(dict: SimulatedDict, stopping: AbortSignal) {
   };
 }
 
-/** Writes the rest of the file in chunks as fast as the caller reads, up to where it is to fail. */
+/** Writes the rest of the file in chunks, as fast as the caller reads, up to the point where it must fail. */
 async function send(
   { content, failure, correlationId }: Download,
   call: ServerWritableStream<unknown, { data: Buffer }>,
@@ -136,7 +141,7 @@ async function send(
   }
   if (failure?.kind === 'download_stall') await once(signal, 'abort');
   if (failure === undefined) call.end(trailers(correlationId));
-  else throw Object.assign(new DictProblem(503, 'The download broke off'), { correlationId });
+  else throw Object.assign(new DictProblem(503, 'The download was interrupted'), { correlationId });
 }
 
 interface EntryRequest {
@@ -160,7 +165,7 @@ function trailers(correlationId: string): Metadata {
   return metadata;
 }
 
-/** The problem by the table at the head of proto/bridge.proto. */
+/** Converts the problem by the table at the top of proto/bridge.proto. */
 function grpcError(error: unknown): { code: number; details: string; metadata: Metadata } {
   const problem = error instanceof DictProblem ? error : new DictProblem(500, 'Unexpected condition');
   const metadata = trailers(problem.correlationId);

@@ -25,16 +25,16 @@ const AREA_CODES = [
 ];
 
 /**
- * Entries as a Brazilian participant has them, type by type: right check digits, accents, leading zeros, natural and
- * legal persons. All valid (validateEntry), all keys and request ids different; the same options give the same
- * entries. Another seed or participant gives other keys (that two bases of a million keys meet is 1 in 50 for CNPJ,
- * the smallest range, and far less for the others).
- * DV_KEY_BASE_TOO_LARGE above 10,000,000 keys a type.
+ * Generates entries like those of a Brazilian participant, type by type: correct check digits, accents, leading zeros,
+ * natural and legal persons. All are valid (validateEntry), and all keys and request ids are different. The same
+ * options give the same entries. Another seed or participant gives other keys (the probability that two bases of a
+ * million keys have a key in common is 1 in 50 for CNPJ, the smallest range, and far less for the others). Throws
+ * DV_KEY_BASE_TOO_LARGE above 10,000,000 keys of a type.
  */
 export function* generateKeyBase(options: KeyBaseOptions): Generator<Entry, void, undefined> {
   const { participant, keysPerType, seed } = options;
   if (keysPerType > MOST_KEYS) {
-    throw new DvError('DV_KEY_BASE_TOO_LARGE', `Ask for at most ${MOST_KEYS} generated keys a type.`);
+    throw new DvError('DV_KEY_BASE_TOO_LARGE', `Ask for at most ${MOST_KEYS} generated keys of each type.`);
   }
   for (const keyType of options.keyTypes) {
     const random = new Random(seed, participant, keyType);
@@ -84,10 +84,10 @@ function anyPerson(random: Random): Owner {
   return random.chance(LEGAL_SHARE) ? legalPerson(random) : naturalPerson(random);
 }
 
-// A prime that divides none of the ranges: index times it, modulo the range, meets every number once.
+// A prime that does not divide any of the ranges: index × stride, modulo the range, gives every number once.
 const STRIDE = 12_345_701;
 
-/** Different numbers below `range` for different indices, without keeping those given; index × stride stays exact. */
+/** Different numbers below `range` for different indices, without remembering them. index × stride stays exact. */
 function distinct(random: Random, range: number): (index: number) => number {
   const start = random.below(Math.min(range, 2 ** 32));
   return (index) => (start + index * STRIDE) % range;

@@ -1,38 +1,38 @@
 import type { Operation } from './limits.ts';
 
-/** One call as DICT saw it. */
+/** One call, as DICT received it. */
 export interface LedgerCall {
   operation: Operation;
   participant: string;
   keyType: string | undefined;
-  /** Of getEntryByCid. */
+  /** For getEntryByCid. */
   cid: string | undefined;
-  /** Milliseconds since 1970, when the call came in. */
+  /** Time at which the call arrived, in milliseconds since 1970. */
   at: number;
-  /** HTTP status of the answer: 200 or a problem's. A call that hangs has that of the answer it withheld. */
+  /** HTTP status of the answer: 200 or that of a problem. For a call that hangs, the status of the withheld answer. */
   status: number;
-  /** Of a problem: NotFound, RateLimited, … */
+  /** Type of a problem: NotFound, RateLimited, … */
   problemType: string | undefined;
-  /** DICT's own, as in the answer. */
+  /** DICT's own correlation id, as in the answer. */
   correlationId: string;
-  /** What the caller sent. */
+  /** The correlation id that the caller sent. */
   callerCorrelationId: string;
 }
 
-/** The newest calls kept one by one; the counts are of all. */
+/** Only the newest calls are kept. The counts include all calls. */
 const KEPT = 100_000;
 
-/** What was asked of DICT and how it answered, in the order the answers were ready. */
+/** All calls of DICT and their answers, in the order in which the answers were ready. */
 export class Ledger {
   #calls: LedgerCall[] = [];
   readonly #counts = new Map<Operation, number>();
 
-  /** The calls, oldest first, of one operation or of all; the last 100,000 to 200,000 are kept. */
+  /** The calls of one operation or of all, oldest first. The last 100,000 to 200,000 calls are kept. */
   calls(operation?: Operation): LedgerCall[] {
     return this.#calls.filter((call) => operation === undefined || call.operation === operation);
   }
 
-  /** How many calls there were since the start. */
+  /** The number of calls since the start. */
   count(operation: Operation): number {
     return this.#counts.get(operation) ?? 0;
   }

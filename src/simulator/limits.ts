@@ -2,7 +2,7 @@ import { BACEN_POLICIES } from '../dict/rate-limits/bacen-policies.ts';
 import { TokenBucket } from './token-bucket.ts';
 import type { Policy } from './token-bucket.ts';
 
-/** DICT's operations that a participant can call here; the download is no operation of the API. */
+/** DICT's operations that a participant can call here. The download is not an operation of the API. */
 export const OPERATIONS = [
   'createSyncVerification',
   'createCidSetFile',
@@ -18,7 +18,7 @@ export type Operation = (typeof OPERATIONS)[number];
 
 const POLICIES: Partial<Record<Operation, Policy>> = BACEN_POLICIES;
 
-/** All buckets: one a participant and policy, made at its first use. */
+/** All token buckets: one for each participant and policy, made at its first use. */
 export class Limits {
   readonly #buckets = new Map<string, TokenBucket>();
   readonly #speed: number;
@@ -27,7 +27,7 @@ export class Limits {
     this.#speed = speed;
   }
 
-  /** The bucket a call draws from; undefined for the download. */
+  /** The token bucket of a call. Undefined for the download. */
   bucket(participant: string, operation: Operation, now: number): TokenBucket | undefined {
     const policy = POLICIES[operation];
     if (policy === undefined) return undefined;
@@ -40,12 +40,12 @@ export class Limits {
     return bucket;
   }
 
-  /** The true state of each of the participant's buckets. */
+  /** The true state of each token bucket of the participant. */
   states(participant: string, now: number): (Policy & { availableTokens: number })[] {
     return OPERATIONS.flatMap((operation) => {
       const bucket = this.bucket(participant, operation, now);
       if (bucket === undefined) return [];
-      // In whole seconds of the caller's clock, as BACEN's schema has them; never shorter than they are.
+      // In whole seconds of the caller's clock, as in BACEN's schema. Rounded up, never down.
       const refillPeriodSec = Math.ceil(bucket.policy.refillPeriodSec / this.#speed);
       return [{ ...bucket.policy, refillPeriodSec, availableTokens: bucket.available(now) }];
     });

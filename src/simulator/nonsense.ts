@@ -19,7 +19,7 @@ const CHANGES: Partial<Record<Operation, (answer: Answer) => Answer>> = {
   listPolicies: (answer) => ({ ...answer, policies: [{ name: 'CIDS_FILES_READ', availableTokens: -1 }] }),
 };
 
-/** What an operation answers under the fault `nonsense`, unless the fault says how to change the answer. */
+/** The answer of an operation with the fault `nonsense`, unless the fault has its own `change`. */
 export function nonsenseAnswer(operation: Operation, answer: Answer): Answer {
   return CHANGES[operation]?.(answer) ?? answer;
 }

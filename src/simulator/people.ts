@@ -21,15 +21,15 @@ const TRADE_NAME = 0.8;
 
 /** Name and tax id of an entry. */
 export type Owner = Pick<Entry, 'ownerType' | 'taxIdNumber' | 'name' | 'tradeName'>;
-/** The account of an entry, its participant apart. */
+/** The account of an entry, without its participant. */
 export type Account = Pick<Entry, 'branch' | 'accountNumber' | 'accountType' | 'openingDate'>;
 
-/** A CPF with right check digits for a number below 10^9. */
+/** A CPF with correct check digits, from a number below 10^9. */
 export function cpfOf(number: number): string {
   return completeCpf(padded(number, 9));
 }
 
-/** A head office's CNPJ (branch 0001) with right check digits for a number below 10^8. */
+/** The CNPJ of a head office (branch 0001) with correct check digits, from a number below 10^8. */
 export function cnpjOf(number: number): string {
   return completeCnpj(`${padded(number, 8)}0001`);
 }
@@ -55,7 +55,7 @@ export function companyName(random: Random): string {
   return `${random.pick(TRADES)} ${random.pick(LAST_NAMES)} & ${random.pick(LAST_NAMES)} ${random.pick(LEGAL_FORMS)}`;
 }
 
-/** Leading zeros in branch and number, as accounts have them; one in ten has no branch. */
+/** A random account. Branch and number have leading zeros, like real ones. One in ten has no branch. */
 export function account(random: Random): Account {
   const digits = 6 + random.below(7);
   const year = 2005 + random.below(20);
@@ -64,12 +64,12 @@ export function account(random: Random): Account {
     branch: random.chance(NO_BRANCH) ? null : padded(1 + random.below(random.chance(0.5) ? 99 : 9999), 4),
     accountNumber: padded(1 + random.below(10 ** Math.min(digits - 1, 9)), digits),
     accountType: random.pick(ACCOUNT_TYPES),
-    // Midnight in Brasília, as BACEN has it when the hour is not known.
+    // Midnight in Brasília, which BACEN uses when the hour is not known.
     openingDate: `${year}-${month}-${padded(1 + random.below(28), 2)}T03:00:00.000Z`,
   };
 }
 
-/** A name as it stands in an e-mail address: "João dos Santos" gives "joao.dos.santos". */
+/** A name as used in an e-mail address: "João dos Santos" gives "joao.dos.santos". */
 export function mailbox(name: string): string {
   return name
     .normalize('NFD')

@@ -1,6 +1,6 @@
 import type { DictStatus } from '../bridge/contract.ts';
 
-/** The problem type DICT gives a status that no more special one fits (DICT API 2.6.1, "Tratamento de erros"). */
+/** The problem type of a status for which DICT has no more specific type (DICT API 2.6.1, "Tratamento de erros"). */
 export const GENERAL_TYPES: Record<DictStatus, string> = {
   400: 'BadRequest',
   403: 'Forbidden',
@@ -11,12 +11,12 @@ export const GENERAL_TYPES: Record<DictStatus, string> = {
   503: 'ServiceUnavailable',
 };
 
-/** DICT's error answer (RFC 7807; DICT API 2.6.1, schema Problem), for any face to put into its protocol's words. */
+/** DICT's error answer (RFC 7807; DICT API 2.6.1, schema Problem), independent of the protocol that carries it. */
 export class DictProblem extends Error {
   readonly status: DictStatus;
   /** Last segment of the problem's type: NotFound, RequestIdAlreadyUsed, … */
   readonly type: string;
-  /** Seconds, as the header Retry-After; 503 has one. */
+  /** Seconds, as in the header Retry-After. 503 has it. */
   readonly retryAfterSec: number | undefined;
   /** Set when the problem becomes an answer. */
   correlationId = '';
@@ -34,7 +34,7 @@ export class DictProblem extends Error {
   }
 }
 
-/** A 400 of a special type. */
+/** A 400 with a specific type. */
 export function refused(type: string, detail: string): DictProblem {
   return new DictProblem(400, detail, { type });
 }

@@ -1,8 +1,8 @@
 const BYTE_HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
 
 /**
- * A seeded random generator (xoshiro128**, Blackman and Vigna): the same seed gives the same sequence on every
- * machine. Not for secrets. 128 bits of state, so that the UUIDs of two seeds do not meet.
+ * A seeded random generator (xoshiro128**, Blackman and Vigna). The same seed gives the same sequence on every machine.
+ * Not for secrets. It has 128 bits of state, so that two seeds do not give the same UUIDs.
  */
 export class Random {
   #a: number;
@@ -10,7 +10,7 @@ export class Random {
   #c: number;
   #d: number;
 
-  /** Seeds from all parts together: `new Random(7, 'PHONE')` and `new Random(7, 'EMAIL')` are unrelated. */
+  /** The seed is made from all parts: `new Random(7, 'PHONE')` and `new Random(7, 'EMAIL')` are unrelated. */
   constructor(...seed: (number | string)[]) {
     let state = 0x811c9dc5;
     for (const char of JSON.stringify(seed)) state = Math.imul(state ^ char.codePointAt(0)!, 0x01000193);

@@ -7,8 +7,8 @@ export interface Policy {
 }
 
 /**
- * BACEN's token bucket. It starts full; `refillTokens` come at the end of each `refillPeriodSec`, counted from the
- * bucket's first use ("reposição periódica": a client that waits for single tokens in between waits in vain).
+ * BACEN's token bucket. It starts full. `refillTokens` are added at the end of each `refillPeriodSec`, counted from the
+ * bucket's first use ("reposição periódica": no token is added in between).
  */
 export class TokenBucket {
   readonly policy: Policy;
@@ -16,7 +16,7 @@ export class TokenBucket {
   #refilledAt: number;
   readonly #periodMs: number;
 
-  /** `now` in milliseconds; `speed` divides the period. */
+  /** `now` is in milliseconds. `speed` divides the period. */
   constructor(policy: Policy, now: number, speed: number) {
     this.policy = policy;
     this.#tokens = policy.capacity;
@@ -24,7 +24,7 @@ export class TokenBucket {
     this.#periodMs = (policy.refillPeriodSec * 1000) / speed;
   }
 
-  /** Tokens at `now`. */
+  /** The number of tokens at `now`. */
   available(now: number): number {
     const periods = Math.max(0, Math.floor((now - this.#refilledAt) / this.#periodMs));
     this.#refilledAt += periods * this.#periodMs;
@@ -32,14 +32,14 @@ export class TokenBucket {
     return this.#tokens;
   }
 
-  /** Takes one token; false when there is none. */
+  /** Takes one token. Returns false if there is no token. */
   take(now: number): boolean {
     if (this.available(now) < 1) return false;
     this.#tokens -= 1;
     return true;
   }
 
-  /** Gives back the token of a call that turned out not to cost one. */
+  /** Returns the token of a call that does not have to take one after all. */
   giveBack(): void {
     this.#tokens = Math.min(this.policy.capacity, this.#tokens + 1);
   }

@@ -118,7 +118,7 @@ test.each(['postgres://a:5432,b:5432/x', 'postgres://bank:p,w@a,b/x'])(
 
 test('a session URL goes with a pooled one', () => {
   expect(refusal({ DATABASE_SESSION_URL: 'postgres://db/x' }).message).toContain(
-    'DATABASE_SESSION_URL: has no meaning without DATABASE_URL',
+    'DATABASE_SESSION_URL: can only be set together with DATABASE_URL',
   );
 });
 
@@ -157,8 +157,8 @@ test('all problems are reported at once, each by its name', () => {
     'DATABASE_URL: must begin with postgres://',
     'PARTICIPANT_ISPB: each ISPB',
     'BRIDGE_ADDRESS: must be host:port',
-    'BRIDGE_TLS_CERT and BRIDGE_TLS_KEY: give both or neither',
-    'BRIDGE_TLS_SERVER_NAME: has no meaning without BRIDGE_TLS_CA',
+    'BRIDGE_TLS_CERT and BRIDGE_TLS_KEY: set both or neither',
+    'BRIDGE_TLS_SERVER_NAME: can only be set together with BRIDGE_TLS_CA',
     'MANUAL_APPROVAL_THRESHOLD: ',
     'APPROVAL_FRESH_MINUTES: ',
     'REPAIR_MAX_HOURS: ',
@@ -168,11 +168,11 @@ test('all problems are reported at once, each by its name', () => {
     'HTTP_PORT: ',
     'NOTIFY_URL: must be postgres:, or pulsar://HOST:PORT',
     'NOTIFY_TOPIC: must be persistent://',
-    'NOTIFY_TOKEN and NOTIFY_TOKEN_FILE: give one of them',
-    'NOTIFY_TLS_CERT and NOTIFY_TLS_KEY: give both or neither',
-    'NOTIFY_TLS_CA: has no meaning unless NOTIFY_URL or KEY_EVENTS_URL is wss://',
+    'NOTIFY_TOKEN and NOTIFY_TOKEN_FILE: set only one of them',
+    'NOTIFY_TLS_CERT and NOTIFY_TLS_KEY: set both or neither',
+    'NOTIFY_TLS_CA: can only be set when NOTIFY_URL or KEY_EVENTS_URL begins with wss://',
     'KEY_EVENTS_URL: must be ws://HOST:PORT',
-    'KEY_EVENTS_TOPIC: needed with KEY_EVENTS_URL',
+    'KEY_EVENTS_TOPIC: must be set when KEY_EVENTS_URL is set',
     'KEY_EVENTS_SUBSCRIPTION: ',
     'KEY_EVENTS_RETENTION_DAYS: ',
     'LOG_LEVEL: ',
@@ -188,12 +188,12 @@ describe('contradictory TLS settings', () => {
   const NAME = 'BRIDGE_TLS_SERVER_NAME';
 
   test.each([
-    [[CERT], 'give both or neither'],
-    [[KEY], 'give both or neither'],
-    [[CA, CERT], 'give both or neither'],
-    [[CA, KEY], 'give both or neither'],
-    [[CERT, KEY], 'BRIDGE_TLS_CA: needed with BRIDGE_TLS_CERT'],
-    [[NAME], 'BRIDGE_TLS_SERVER_NAME: has no meaning without BRIDGE_TLS_CA'],
+    [[CERT], 'set both or neither'],
+    [[KEY], 'set both or neither'],
+    [[CA, CERT], 'set both or neither'],
+    [[CA, KEY], 'set both or neither'],
+    [[CERT, KEY], 'BRIDGE_TLS_CA: must be set when BRIDGE_TLS_CERT is set'],
+    [[NAME], 'BRIDGE_TLS_SERVER_NAME: can only be set together with BRIDGE_TLS_CA'],
   ])('%j is refused', (names, problem) => {
     expect(refusal(Object.fromEntries(names.map((name) => [name, 'x']))).message).toContain(problem);
   });
@@ -230,7 +230,7 @@ describe("the Bridge's TLS files", () => {
     expect(() => readBridgeTls(lost)).toThrow(
       expect.objectContaining({
         code: 'DV_SETTINGS_INVALID',
-        message: 'The file that BRIDGE_TLS_KEY names cannot be read.',
+        message: 'The file named by BRIDGE_TLS_KEY cannot be read.',
       }) as Error,
     );
     await rm(directory, { recursive: true });

@@ -6,11 +6,11 @@ interface ApproveOptions extends DecisionOptions {
   registerKey?: string[];
 }
 
-/** `dict-vsync approve`: a person lets a reconciliation apply the set it froze. */
+/** `dict-vsync approve`: a person allows a reconciliation to repair the set that it froze. */
 export function approve(): Command {
   return decision<ApproveOptions>(
     'approve',
-    'Approves what a reconciliation found: it goes on and repairs.',
+    'Approves the frozen set of a reconciliation, which then repairs it.',
     'approved',
     async (tx, run, { register, registerKey, by, reason }) => {
       if (register !== true && registerKey === undefined) return;
@@ -24,10 +24,10 @@ export function approve(): Command {
   )
     .option(
       '--register',
-      'register the local-only keys of the set at DICT instead of removing them (Manual §3.3; never EVPs)',
+      'register keys of the set that only the local base has at DICT, instead of removing them here (Manual §3.3; never EVPs)',
     )
     .addOption(
-      new Option('--register-key <KEY>', 'the same for this key only; may be repeated')
+      new Option('--register-key <KEY>', 'like --register, for this key only; may be repeated')
         .argParser((key: string, before?: string[]) => [...(before ?? []), key])
         .conflicts('register'),
     );

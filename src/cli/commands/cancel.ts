@@ -11,13 +11,13 @@ interface CancelOptions extends CommonOptions {
 
 /** `dict-vsync cancel`: ends an open run. */
 export function cancel(): Command {
-  return command('cancel', 'Cancels an open run: at once, or at the end of the step it is in.', [
+  return command('cancel', 'Cancels an open run, immediately or at the end of its current step.', [
     'cancel reconciliation:12345678:CPF',
     'cancel 01a2b3c4-d5e6-7f80-9a1b-2c3d4e5f6071 --by ana --reason "started by mistake"',
   ])
     .argument('<RUN>', "the run's id or workflow key")
     .addOption(byOption())
-    .option('--reason <TEXT>', 'why')
+    .option('--reason <TEXT>', 'why; kept in the history')
     .action(async (name: string, options: CancelOptions) => {
       await withDatabase({}, async ({ pool }) => {
         const id = await findRun(pool, name);
@@ -25,7 +25,7 @@ export function cancel(): Command {
         printAnswer(options, { id, status }, () =>
           status === 'CANCELLED'
             ? `Run ${id} is cancelled.`
-            : `Run ${id} is at work: it ends with the step it is in.`,
+            : `Run ${id} is running a step. It is cancelled at the end of this step.`,
         );
       });
     });

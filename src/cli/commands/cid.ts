@@ -33,27 +33,29 @@ const REQUIRED = {
   accountType: '--account-type',
 } as const;
 
-/** `dict-vsync cid`: CIDs by BACEN's rule, of flags or of a CSV on stdin. */
+/** `dict-vsync cid`: computes CIDs by BACEN's rule, from flags or from a CSV on stdin. */
 export function cid(): Command {
   return command(
     'cid',
-    'Computes the CID of an entry given by flags, or of each line of a CSV on stdin with columns of the same names (request_id, key_type, …). Values are taken byte by byte.',
+    'Computes the CID of an entry given by flags, or of each line of a CSV on stdin with columns of the same names (request_id, key_type, …). Values are used exactly as given, byte by byte.',
     [
       "cid --request-id 01020304-0506-0708-090a-0b0c0d0e0f10 --key-type PHONE --key +5511987654321 --tax-id 11122233300 --name 'João Silva' --participant 12345678 --branch 00001 --account 0007654321 --account-type CACC",
       'cid --json < entries.csv',
     ],
   )
     .addOption(
-      new Option('--request-id <UUID>', 'with which the entry was made at DICT').argParser(asUsage(uuid)),
+      new Option('--request-id <UUID>', 'RequestId with which the entry was created at DICT').argParser(
+        asUsage(uuid),
+      ),
     )
     .option('--key-type <T>', 'CPF, CNPJ, PHONE, EMAIL, EVP')
     .option('--key <KEY>', 'the key as registered')
     .option('--tax-id <DIGITS>', "the owner's CPF or CNPJ")
     .option('--name <NAME>', "the owner's name as registered")
-    .option('--trade-name <NAME>', 'as registered; absent: none')
-    .addOption(new Option('--participant <ISPB>', '8 digits').argParser(asUsage(parseIspb)))
-    .option('--branch <DIGITS>', 'zeros count; absent: none')
-    .option('--account <DIGITS>', 'zeros count')
+    .option('--trade-name <NAME>', 'as registered; leave out if the owner has no trade name')
+    .addOption(new Option('--participant <ISPB>', 'the participant, 8 digits').argParser(asUsage(parseIspb)))
+    .option('--branch <DIGITS>', 'with leading zeros; leave out if the account has no branch')
+    .option('--account <DIGITS>', 'with leading zeros')
     .option('--account-type <T>', 'CACC, TRAN, SLRY or SVGS')
     .action(async ({ json, ...flags }: CidOptions) => {
       if (Object.keys(flags).length > 0) {
@@ -64,7 +66,7 @@ export function cid(): Command {
       if (process.stdin.isTTY) {
         throw new DvError(
           'DV_USAGE',
-          'Give the entry by flags, or a CSV on stdin. `dict-vsync cid --help` shows both.',
+          'Give the entry by flags, or a CSV on stdin. See `dict-vsync cid --help`.',
         );
       }
       await (json === true ? answerJson() : printLines());
@@ -95,9 +97,9 @@ function inputOf(flags: CidOptions): CidInput {
     accountNumber: need('account'),
     accountType: need('accountType'),
   };
-  if (missing.length > 0) throw new DvError('DV_USAGE', `A CID needs also ${missing.join(', ')}.`);
+  if (missing.length > 0) throw new DvError('DV_USAGE', `To compute a CID, also give ${missing.join(', ')}.`);
   if (!isKeyType(input.keyType)) {
-    printNote('Note: this key type is none of those that BACEN has now. The CID is computed all the same.');
+    printNote('Note: BACEN does not have this key type now. The CID is computed anyway.');
   }
   return input;
 }
@@ -108,7 +110,7 @@ async function* cidsOfStdin(): AsyncGenerator<{ line: number; cid: string }, voi
   }
 }
 
-/** One document must be whole or an error: all of it is held. */
+/** One JSON document must be complete or an error, so all CIDs are kept in memory. */
 async function answerJson(): Promise<void> {
   const cids: { line: number; cid: string }[] = [];
   for await (const item of cidsOfStdin()) cids.push(item);

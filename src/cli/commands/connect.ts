@@ -22,11 +22,11 @@ interface RejectsOptions extends CommonOptions {
   limit: number;
 }
 
-/** `dict-vsync connect`: the key base from tables of the participant's own, by a mapping in SQL. */
+/** `dict-vsync connect`: feeds the key base from the participant's own tables, by a mapping in SQL. */
 export function connect(): Command {
   return group(
     'connect',
-    'Feeds the key base from your own tables by a mapping in SQL, and writes repairs to them (docs/guides/connected-tables.md).',
+    'Connects your own tables by a mapping in SQL: they feed the key base, and repairs are written to them (docs/guides/connected-tables.md).',
     ['connect add mapping.sql', 'connect list', 'connect rejects --json'],
   )
     .addCommand(add())
@@ -39,10 +39,10 @@ export function connect(): Command {
 function add(): Command {
   return command(
     'add',
-    'Runs a mapping, a file of SQL that calls dict.connect_source and dict.feed_table, in one transaction; then loads what it connected.',
+    'Runs a mapping in one transaction, then loads the sources that it connected. A mapping is an SQL file that calls dict.connect_source and dict.feed_table.',
     ['connect add mapping.sql', 'connect add mapping.sql --json'],
   )
-    .argument('<FILE>', 'the SQL; - for stdin')
+    .argument('<FILE>', 'the SQL file; - for stdin')
     .action(async (file: string, options: CommonOptions) => {
       const sql = await readSql(file);
       await withDatabase({}, async ({ pool }) => {
@@ -59,7 +59,7 @@ function add(): Command {
 }
 
 function list(): Command {
-  return command('list', 'Shows the connected sources, and how many of their keys cannot be used.', [
+  return command('list', 'Lists the connected sources, and how many of their keys cannot be used.', [
     'connect list',
     'connect list --json',
   ]).action(async (options: CommonOptions) => {
@@ -73,10 +73,10 @@ function list(): Command {
 function load(): Command {
   return command(
     'load',
-    'Makes the key base equal to what a source shows, beside its writers. Repeat it whenever in doubt.',
+    'Makes the key base equal to what a source shows, while its writers keep working. It can be repeated at any time.',
     ['connect load core', 'connect load core --json'],
   )
-    .argument('<NAME>', 'the source')
+    .argument('<NAME>', 'name of the source')
     .action(async (name: string, options: CommonOptions) => {
       await withDatabase({}, async ({ pool }) => {
         const differed = await loadSource(pool, name);
@@ -93,11 +93,11 @@ function load(): Command {
 function rejects(): Command {
   return command(
     'rejects',
-    'Lists the keys that connected tables have and that cannot be used, with the reason (docs/guides/connected-tables.md).',
+    'Lists the keys of connected tables that cannot be used, with the reason (docs/guides/connected-tables.md).',
     ['connect rejects', 'connect rejects --source core --limit 1000 --json'],
   )
-    .option('--source <NAME>', 'of this source only')
-    .option('--limit <N>', 'at most so many', wholeNumber('--limit', 1, 1_000_000), 100)
+    .option('--source <NAME>', 'only keys of this source')
+    .option('--limit <N>', 'show at most N keys', wholeNumber('--limit', 1, 1_000_000), 100)
     .action(async (options: RejectsOptions) => {
       await withDatabase({}, async ({ pool }) => {
         const found = await readRejects(pool, options.source ?? null, options.limit);
@@ -123,10 +123,10 @@ function rejects(): Command {
 function remove(): Command {
   return command(
     'remove',
-    'Disconnects a source: its triggers go, the key base stays as it is, and repairs are written there from now on.',
+    'Disconnects a source: its triggers are removed, the key base stays unchanged, and repairs are written to the key base from now on.',
     ['connect remove core'],
   )
-    .argument('<NAME>', 'the source')
+    .argument('<NAME>', 'name of the source')
     .action(async (name: string, options: CommonOptions) => {
       await withDatabase({}, async ({ pool }) => {
         await disconnectSource(pool, name);
@@ -139,25 +139,29 @@ async function readSql(file: string): Promise<string> {
   try {
     return await (file === '-' ? text(process.stdin) : readFile(file, 'utf8'));
   } catch (cause) {
-    throw new DvError('DV_FILE_UNREADABLE', 'The mapping cannot be read. Check its path and rights.', {
-      // A file that a flag names is not downloaded again.
-      class: 'not_retryable',
-      exit: 2,
-      cause,
-    });
+    throw new DvError(
+      'DV_FILE_UNREADABLE',
+      'The mapping cannot be read. Check its path and its permissions.',
+      {
+        // A file that the user names is not downloaded again.
+        class: 'not_retryable',
+        exit: 2,
+        cause,
+      },
+    );
   }
 }
 
-/** Runs the file whole or not at all; the names of the sources it connected. */
+/** Runs the file completely or not at all. Returns the names of the sources that it connected. */
 async function runMapping(pool: Pool, sql: string): Promise<string[]> {
   return inTransaction(pool, async (tx) => {
     const before = new Set((await readSources(tx)).map(({ name }) => name));
     await tx.query(sql).catch((error: Error & { code?: string; position?: string }) => {
-      // Our functions' own errors say what to do; Postgres' words are about the person's own SQL.
+      // Errors of our own functions say what to do. Other errors of Postgres are about the user's SQL.
       if (error.code === 'DV000') throw error;
       throw new DvError(
         'DV_SOURCE_INVALID',
-        `The mapping cannot be run: ${error.message} (SQLSTATE ${error.code ?? 'unknown'}${lineOf(sql, error.position)}). Nothing of it was kept.`,
+        `The mapping cannot be run: ${error.message} (SQLSTATE ${error.code ?? 'unknown'}${lineOf(sql, error.position)}). Nothing was changed.`,
         { cause: error },
       );
     });
@@ -165,7 +169,7 @@ async function runMapping(pool: Pool, sql: string): Promise<string[]> {
     if (added.length === 0) {
       throw new DvError(
         'DV_SOURCE_INVALID',
-        'The mapping connects no source: it must call dict.connect_source and dict.feed_table. Nothing of it was kept.',
+        'The mapping connects no source. It must call dict.connect_source and dict.feed_table. Nothing was changed.',
       );
     }
     return added;
@@ -178,7 +182,7 @@ function lineOf(sql: string, position: string | undefined): string {
 }
 
 function show(sources: readonly ConnectedSource[]): string {
-  if (sources.length === 0) return 'No source is connected: keys are written to dict.entries.';
+  if (sources.length === 0) return 'No source is connected. Keys are written to dict.entries.';
   return table(
     ['source', 'participants', 'view', 'tables', 'loaded', 'unusable keys', 'queued'],
     sources.map((source) => [

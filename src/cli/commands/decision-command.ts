@@ -19,8 +19,8 @@ export interface DecisionOptions extends CommonOptions {
 }
 
 /**
- * A command by which a person decides on what a reconciliation found. `before` does in the decision's transaction what
- * its own options ask for.
+ * A command by which a person approves or rejects the frozen set of a reconciliation. `before` applies the command's
+ * own options, in the transaction of the decision.
  */
 export function decision<O extends DecisionOptions>(
   name: 'approve' | 'reject',
@@ -35,7 +35,7 @@ export function decision<O extends DecisionOptions>(
     .argument('<RUN>', "the run's id or workflow key")
     .requiredOption('--by <NAME>', 'who decides; kept for the auditor')
     .requiredOption('--reason <TEXT>', 'why; kept for the auditor')
-    .option('--set <HASH>', 'refuse if the frozen set is another one than this (see describe)')
+    .option('--set <HASH>', 'decide only if this is the hash of the frozen set (see describe)')
     .action(async (run: string, options: O) => {
       await withDatabase({}, async ({ pool }) => {
         const id = await findRun(pool, run);

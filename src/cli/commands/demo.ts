@@ -28,40 +28,42 @@ import {
 } from '../demo/demo-report.ts';
 import { startService } from '../../service/service.ts';
 
-/** The simulator's clock runs this much faster: a CID file takes half a second instead of ten. */
+/** The simulator runs this many times faster: a CID file takes half a second instead of ten seconds. */
 const SPEED = 20;
 const POLL_MS = 50;
-/** How long Core-Dict may take to hear what Pulsar has taken. */
-const HEAR_MS = 20_000;
+/** Time limit for Core-Dict to receive the messages that Pulsar has accepted. */
+const RECEIVE_MS = 20_000;
 
-/** `dict-vsync demo`: the whole job on real parts, from nothing. */
+/** `dict-vsync demo`: a complete reconciliation with real components. It needs nothing installed or running. */
 export function demo(): Command {
   return command(
     'demo',
-    'The whole job on real parts: an embedded Postgres, a DICT simulator behind a gRPC Bridge, a verification, its reconciliations, the repair, the proof.',
+    'Shows a complete reconciliation with an embedded Postgres and a DICT simulator behind a gRPC Bridge: verification, comparison, repair, and the verification after it.',
     ['demo', 'demo --keys 20000 --divergent 60 --json', 'demo --divergent 150 --no-approve', 'demo --pulsar'],
   )
-    .option('--keys <N>', 'keys of each type', wholeNumber('--keys', 1, 1_000_000), 1000)
-    .option('--divergent <N>', 'keys of each type that differ', wholeNumber('--divergent', 0, 1_000_000), 7)
+    .option('--keys <N>', 'number of keys of each type', wholeNumber('--keys', 1, 1_000_000), 1000)
+    .option(
+      '--divergent <N>',
+      'how many keys of each type differ',
+      wholeNumber('--divergent', 0, 1_000_000),
+      7,
+    )
     .option(
       '--seed <N>',
-      'another seed makes other keys and other damage',
+      'seed for generating the keys and the differences',
       wholeNumber('--seed', 0, 2 ** 31),
       1,
     )
-    .option('--database <URL>', 'an empty database of yours instead of the embedded one')
-    .option('--churn', 'keys change on both sides all the while')
+    .option('--database <URL>', 'use this empty database instead of the embedded one')
+    .option('--churn', 'customers change keys on both sides while the demo runs')
     .option(
       '--pulsar [URL]',
-      'with a real Pulsar (default: that of NOTIFY_URL; in a checkout else the one that the tests start); prints what Core-Dict received',
+      'publish to a real Pulsar, and print what Core-Dict received (default: NOTIFY_URL; without it, in a checkout, the Pulsar of the tests)',
     )
-    .option('--no-approve', 'leave repairs over the approval threshold waiting for a person')
+    .option('--no-approve', 'leave repairs above the approval threshold waiting for a person')
     .action(async (options: DemoOptions) => {
       if (options.divergent > options.keys) {
-        throw new DvError(
-          'DV_USAGE',
-          '--divergent cannot be more than --keys: that many keys are not there to damage.',
-        );
+        throw new DvError('DV_USAGE', '--divergent cannot be larger than --keys.');
       }
       process.exitCode = await runDemo(options);
     });
@@ -77,7 +79,8 @@ async function runDemo(options: DemoOptions): Promise<number> {
   const pulsarUrl = typeof options.pulsar === 'string' ? options.pulsar : undefined;
   const coreDict =
     options.pulsar === undefined ? undefined : await demoCoreDict(pulsarUrl, resources, say.line);
-  if (coreDict !== undefined) say.line(`Core-Dict listens at Pulsar, ${coreDict.settings['NOTIFY_TOPIC']}`);
+  if (coreDict !== undefined)
+    say.line(`Core-Dict is subscribed to the Pulsar topic ${coreDict.settings['NOTIFY_TOPIC']}`);
   const url = options.database ?? (await embedded(temp, resources));
   if (options.database !== undefined) await expectEmpty(options.database);
   await migrate(url);
@@ -100,12 +103,13 @@ async function runDemo(options: DemoOptions): Promise<number> {
   await importEntries(pool, local);
   say.seeded();
 
-  // Nothing of the environment but the log's level and, if asked for, Pulsar: a demo must not meet a real Bridge or base.
+  // Only the log level and, if requested, Pulsar come from the environment: a demo must not use a real Bridge or
+  // database.
   const settings = readSettings({
     ...coreDict?.settings,
     PARTICIPANT_ISPB: DEMO_PARTICIPANT,
     TEMP_DIR: temp,
-    // The base was loaded a second ago, and the simulator's clock runs fast.
+    // The key base was loaded a second ago, and the simulator runs fast.
     IN_FLIGHT_MARGIN_SECONDS: '0',
     NOK_RECHECK_SECONDS: '0.2',
     FILE_POLL_SECONDS: '0.6',
@@ -148,12 +152,12 @@ async function runDemo(options: DemoOptions): Promise<number> {
     }
     await new Promise((resolve) => setTimeout(resolve, POLL_MS));
   }
-  // The relay runs twice a second: what was published is to be counted as delivered.
+  // Waits until the relay has delivered everything, so that the report counts all messages.
   while (await undelivered(pool)) await new Promise((resolve) => setTimeout(resolve, POLL_MS));
   const sent = await deliveredMessages(pool);
-  const patience = performance.now() + HEAR_MS;
-  const heardAll = () => coreDict === undefined || coreDict.heard.length >= sent;
-  while (!heardAll() && performance.now() < patience)
+  const deadline = performance.now() + RECEIVE_MS;
+  const receivedAll = () => coreDict === undefined || coreDict.received.length >= sent;
+  while (!receivedAll() && performance.now() < deadline)
     await new Promise((resolve) => setTimeout(resolve, POLL_MS));
 
   const customers = await churn?.stop();
@@ -161,10 +165,10 @@ async function runDemo(options: DemoOptions): Promise<number> {
   const report = await demoReport(pool, simulator.dict, {
     seconds,
     churn: customers,
-    heard: coreDict?.heard,
+    received: coreDict?.received,
   });
   printAnswer(options, report, () => showReport(report));
-  return report.inSync && (customers?.reverted ?? 0) === 0 && heardAll() ? 0 : 1;
+  return report.inSync && (customers?.reverted ?? 0) === 0 && receivedAll() ? 0 : 1;
 }
 
 async function embedded(temp: string, resources: AsyncDisposableStack): Promise<string> {
@@ -183,7 +187,7 @@ async function undelivered(pool: { query: ReturnType<typeof createPool>['query']
   return one(rows).some;
 }
 
-/** Refuses a database with anything in it: DV_DEMO_DATABASE_NOT_EMPTY. */
+/** Throws DV_DEMO_DATABASE_NOT_EMPTY for a database that is not empty. */
 async function expectEmpty(url: string): Promise<void> {
   const client = await connect(url, 'dict-vsync demo');
   try {
@@ -198,6 +202,6 @@ async function expectEmpty(url: string): Promise<void> {
   }
   throw new DvError(
     'DV_DEMO_DATABASE_NOT_EMPTY',
-    'The database has tables already: a demo never touches a base in use. Create an empty one for it.',
+    'The database already has tables. The demo never touches a database that is in use. Create an empty database for it.',
   );
 }

@@ -27,24 +27,25 @@ interface Description {
   run: RunView;
   history: HistoryEvent[];
   children: RunView[];
-  /** The VSyncs it sent, with DICT's answers. */
+  /** The VSyncs that it sent, with DICT's answers. */
   sentVSyncs: SentVSyncReport[];
   reconciliation: (ReconciliationSummary & { comparisons: RoundReport[] }) | null;
-  /** What it put back, when it is an undo. */
+  /** What it put back, if it is an undo. */
   undo: UndoSummary | null;
-  /** What its last comparison found, once that has ended. */
+  /** What its last comparison found, if that has ended. */
   report: DivergenceReport | null;
-  /** The command that approves what it found, while it waits for that. */
+  /** The command that approves the frozen set, while the run waits for it. */
   approve: string | null;
 }
 
-/** `dict-vsync describe`: one run with all that happened to it. */
+/** `dict-vsync describe`: a run with its history. */
 export function describe(): Command {
-  return command('describe', 'Shows a run: what happened, what it waits for, its children, what it found.', [
-    'describe reconciliation:12345678:CPF',
-    'describe 01a2b3c4-d5e6-7f80-9a1b-2c3d4e5f6071 --json',
-  ])
-    .argument('<RUN>', "the run's id or workflow key (the open run of that key, else the newest)")
+  return command(
+    'describe',
+    'Shows a run: its history, what it waits for, its children, and what it found.',
+    ['describe reconciliation:12345678:CPF', 'describe 01a2b3c4-d5e6-7f80-9a1b-2c3d4e5f6071 --json'],
+  )
+    .argument('<RUN>', "the run's id or workflow key (the open run with that key, otherwise the newest)")
     .action(async (name: string, options: CommonOptions) => {
       await withDatabase({}, async ({ pool }) => {
         const description = await read(pool, await findRun(pool, name));
@@ -81,8 +82,8 @@ function show(description: Description): string {
     const reject = approve.replace('approve', 'reject');
     parts.push(
       titled(
-        'It waits for a person',
-        `To repair what it found:  ${approve}\nTo leave it as it is:     ${reject}`,
+        'The run waits for a person',
+        `To repair what it found:         ${approve}\nTo leave the keys as they are:  ${reject}`,
       ),
     );
   }
@@ -140,7 +141,7 @@ function showSentVSyncs(sent: readonly SentVSyncReport[]): string {
     sent.map((row) => [
       formatTime(row.askedAt),
       row.keyType,
-      row.errorCode ?? row.result ?? 'none yet',
+      row.errorCode ?? row.result ?? 'no answer yet',
       formatCount(row.entries),
       row.vsync,
       row.correlationId ?? '',
@@ -159,8 +160,8 @@ function showReconciliation(found: ReconciliationSummary & { comparisons: RoundR
     ['keys corrected', count(found.keysCorrected)],
     ['keys removed', count(found.keysRemoved)],
     ['keys registered', `${count(found.keysRegistered)} (at DICT, by a person's decision)`],
-    ['keys held', `${count(found.keysHeld)} (since an undo, left alone)`],
-    ['keys in flight', `${count(found.keysInFlight)} (changed meanwhile, left alone)`],
+    ['keys held', `${count(found.keysHeld)} (put back by an undo, not repaired)`],
+    ['keys in flight', `${count(found.keysInFlight)} (changed since the snapshot, not repaired)`],
     ['VSync before', `${found.vsyncBefore} of ${count(found.entriesBefore)} keys`],
     ['VSync after', found.vsyncAfter && `${found.vsyncAfter} of ${count(found.entriesAfter)} keys`],
   ]);
@@ -192,10 +193,10 @@ function showReconciliation(found: ReconciliationSummary & { comparisons: RoundR
 function showUndo(undo: UndoSummary): string {
   return fields([
     ['undoes', undo.undoneRun],
-    ['asked for by', undo.by],
+    ['started by', undo.by],
     ['reason', undo.reason],
     ['keys put back', `${formatCount(undo.keysUndone)} (held until they are released)`],
-    ['keys left alone', `${formatCount(undo.keysLeft)} (something newer has touched them)`],
+    ['keys left alone', `${formatCount(undo.keysLeft)} (changed again since the reconciliation)`],
   ]);
 }
 

@@ -5,10 +5,10 @@ import { DvError } from '../../errors/dv-error.ts';
 import { printAnswer } from '../output/print.ts';
 import { command } from '../command-options.ts';
 
-/** The worker itself takes 2 s at most. */
+/** The worker needs at most 2 s to answer. */
 const REQUEST_TIMEOUT_MS = 4000;
 
-/** What /readyz answers, whichever version of the worker answers it. */
+/** The answer of /readyz, of any version of the worker. */
 const readinessSchema = z.object({
   ready: z.boolean(),
   reasons: z.array(z.object({ reason: z.string(), message: z.string() })),
@@ -26,16 +26,19 @@ const readinessSchema = z.object({
 
 type Readiness = z.output<typeof readinessSchema>;
 
-/** `dict-vsync health`: is the worker of this machine (or container) ready? For where there is no curl. */
+/** `dict-vsync health`: whether the worker on this host or in this container is ready. Works without curl. */
 export function health(): Command {
   return command(
     'health',
-    'Asks the worker on this machine, at HTTP_HOST and HTTP_PORT, whether it is ready. Exits 1 when it is not.',
+    'Checks whether the worker on this host is ready, at HTTP_HOST and HTTP_PORT. Exits with 1 if it is not.',
     ['health', 'HTTP_PORT=9464 dict-vsync health --json'],
   ).action(async (options: { json?: boolean }) => {
     const { HTTP_HOST: host, HTTP_PORT: port } = readSettings(process.env);
     if (port === 0) {
-      throw new DvError('DV_USAGE', 'HTTP_PORT 0 lets the worker take any port: set the one it took.');
+      throw new DvError(
+        'DV_USAGE',
+        'With HTTP_PORT 0 the worker uses any free port. Set HTTP_PORT to the port that it uses.',
+      );
     }
     const readiness = await ask(readyUrl(host, port));
     printAnswer(options, readiness, () => describe(readiness));
@@ -43,7 +46,7 @@ export function health(): Command {
   });
 }
 
-/** An address that means "all of this machine's" is to listen on, not to call: the loopback one stands for it. */
+/** An address that means "all interfaces" cannot be called. The loopback address is used instead. */
 function readyUrl(host: string, port: number): string {
   const callable = { '0.0.0.0': '127.0.0.1', '::': '::1' }[host] ?? host;
   return `http://${callable.includes(':') ? `[${callable}]` : callable}:${port}/readyz`;
@@ -69,7 +72,7 @@ function describe({ ready, reasons, warnings }: Readiness): string {
     ...warnings.map((warning) => {
       if (warning.warning === 'runs_poisoned') return warning.message;
       const { participant, keyType, message } = warning;
-      return `${warning.warning === 'deadline_missed' ? 'Deadline missed' : 'Look at'}: ${participant} ${keyType}. ${message}`;
+      return `${warning.warning === 'deadline_missed' ? 'Deadline missed' : 'Warning'}: ${participant} ${keyType}. ${message}`;
     }),
   ].join('\n');
 }

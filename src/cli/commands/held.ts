@@ -18,15 +18,16 @@ interface HeldOptions extends CommonOptions {
   limit: number;
 }
 
-/** `dict-vsync held`: the keys that no reconciliation touches. */
+/** `dict-vsync held`: lists the held keys. */
 export function held(): Command {
-  return command('held', 'Lists the keys that are held since an undo: no reconciliation touches them.', [
+  return command(
     'held',
-    'held --participant 12345678 --key-type CPF --json',
-  ])
+    'Lists the held keys: an undo put them back, and no reconciliation changes them until they are released.',
+    ['held', 'held --participant 12345678 --key-type CPF --json'],
+  )
     .addOption(participantOption().default(undefined, 'all'))
     .addOption(keyTypesOption())
-    .option('--limit <N>', 'at most so many, oldest first', wholeNumber('--limit', 1, 1_000_000), 100)
+    .option('--limit <N>', 'show at most N keys, oldest first', wholeNumber('--limit', 1, 1_000_000), 100)
     .action(async ({ participant, keyType, limit, json }: HeldOptions) => {
       await withDatabase({}, async ({ pool }) => {
         const found = await listHeldKeys(pool, { participant, keyTypes: keyType, limit });

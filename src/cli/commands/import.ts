@@ -17,27 +17,27 @@ interface ImportOptions extends CommonOptions {
   participant?: string;
 }
 
-/** A CSV to read, and how much of it was read (0 to 1; undefined: unknown). */
+/** A CSV to read, and the share of it that was read (0 to 1; undefined: unknown). */
 interface Source {
   stream: Readable;
   share: () => number | undefined;
 }
 
-/** So many keys are written before a person asks what is going on. */
+/** From this number of keys on, a note is printed before they are written, because that takes long. */
 const QUICK = 20_000;
 
-/** `dict-vsync import`: the key base from a CSV. */
+/** `dict-vsync import`: loads the key base from a CSV. */
 export function importKeys(): Command {
   return command(
     'import',
-    'Loads keys from a CSV (columns: docs/guides/csv-import.md). Keys that are there are updated, keys that it lacks stay. All or nothing.',
+    'Loads keys from a CSV (docs/guides/csv-import.md). Existing keys are updated, and keys that are not in the CSV are kept. If a line is invalid, nothing is imported.',
     [
       'import keys.csv',
       'import keys.csv --participant 12345678 --json',
       'zcat keys.csv.gz | dict-vsync import -',
     ],
   )
-    .argument('<FILE>', 'the CSV; - for stdin')
+    .argument('<FILE>', 'the CSV file; - for stdin')
     .addOption(participantOption())
     .action(async (file: string, options: ImportOptions) => {
       await withDatabase({}, async ({ pool, settings }) => {
@@ -49,14 +49,16 @@ export function importKeys(): Command {
         const entries = entriesOf(source.stream, defaultParticipant, (read) => {
           shown.end();
           if (read > QUICK)
-            printNote(`All ${formatCount(read)} keys are good. Writing them; this takes some times as long.`);
+            printNote(
+              `All ${formatCount(read)} keys are valid. Writing them now; this takes several times longer than reading.`,
+            );
         });
         const onProgress = (read: number) => shown.update(read, source.share());
         const result = await importEntries(pool, entries, onProgress).finally(() => {
           shown.end();
           source.stream.destroy();
         });
-        // The workers do so all the time, but none may run yet, and an import leaves many.
+        // Workers fold continuously, but perhaps no worker runs yet, and an import leaves many deltas.
         await foldDeltas(pool);
         const seconds = (performance.now() - began) / 1000;
         printAnswer(options, { ...result, seconds: Math.round(seconds * 1000) / 1000 }, () => {
@@ -78,7 +80,7 @@ async function openSource(path: string): Promise<Source> {
   } catch (cause) {
     throw new DvError(
       'DV_FILE_UNREADABLE',
-      'The file to import cannot be read. Check its path and rights.',
+      'The file to import cannot be read. Check its path and its permissions.',
       // A file that the user names is not downloaded again.
       { class: 'not_retryable', exit: 2, cause },
     );

@@ -24,7 +24,7 @@ import { undo } from './undo.ts';
 import { vsync } from './vsync.ts';
 import { worker } from './worker.ts';
 
-/** Every command, in the order the help shows them. */
+/** Every command, in the order in which the help shows them. */
 export function commands(): Command[] {
   return [
     demo(),

@@ -9,20 +9,20 @@ interface KeyEventsOptions extends CommonOptions {
   limit: number;
 }
 
-/** `dict-vsync key-events`: the key events that were refused and still matter. */
+/** `dict-vsync key-events`: lists refused key events that still matter. */
 export function keyEvents(): Command {
   return command(
     'key-events',
-    'Lists the key events of the core system that were refused and still matter, with the reason (docs/guides/key-events.md).',
+    'Lists the refused key events of the core system since the last OK of DICT, with the reason (docs/guides/key-events.md).',
     ['key-events', 'key-events --limit 1000 --json'],
   )
-    .option('--limit <N>', 'at most so many', wholeNumber('--limit', 1, 1_000_000), 100)
+    .option('--limit <N>', 'show at most N key events', wholeNumber('--limit', 1, 1_000_000), 100)
     .action(async (options: KeyEventsOptions) => {
       await withDatabase({}, async ({ pool }) => {
         const rejects = await readKeyEventRejects(pool, options.limit);
         printAnswer(options, { rejects }, () =>
           rejects.length === 0
-            ? 'No key event was refused, or DICT has said OK since.'
+            ? 'No key event was refused since the last OK of DICT.'
             : table(
                 ['received', 'type', 'participant', 'key type', 'key', 'reason', 'source', 'id'],
                 rejects.map((row) => [

@@ -16,7 +16,7 @@ interface ListOptions extends CommonOptions {
 const STATUSES = [...OPEN_STATUSES, ...CLOSED_STATUSES];
 const MACHINES = machines.map(({ name }) => name);
 
-/** `dict-vsync list`: the runs. */
+/** `dict-vsync list`: lists runs. */
 export function list(): Command {
   return command('list', 'Lists runs, newest first.', [
     'list',
@@ -29,7 +29,7 @@ export function list(): Command {
       oneOf('status', STATUSES, (s) => s.toUpperCase()),
     )
     .option('--machine <M>', `one of ${MACHINES.join(', ')}`, oneOf('machine', MACHINES))
-    .option('--limit <N>', 'at most so many', wholeNumber('--limit', 1, 100_000), 100)
+    .option('--limit <N>', 'show at most N runs', wholeNumber('--limit', 1, 100_000), 100)
     .action(async ({ status, machine, limit, json }: ListOptions) => {
       await withDatabase({}, async ({ pool }) => {
         const runs = await listRuns(pool, { status, machine, limit });
@@ -40,7 +40,7 @@ export function list(): Command {
             ...deadlines.filter(({ missed }) => missed).map(showMissed),
             ...poisoned.map(
               ({ machine: which, count }) =>
-                `Put aside: ${count} of ${which}, because workers died in them (--status POISONED).`,
+                `Poisoned: ${count} of ${which}, because three workers died in them (--status POISONED).`,
             ),
             show(runs),
           ].join('\n'),
@@ -50,12 +50,12 @@ export function list(): Command {
 }
 
 function showMissed({ participant, keyType, lastOkAt, deadlineAt }: Deadline): string {
-  const last = lastOkAt === null ? 'there never was one' : `the last came ${formatTime(lastOkAt)}`;
+  const last = lastOkAt === null ? 'there was never an OK' : `the last OK was at ${formatTime(lastOkAt)}`;
   return `Deadline missed: ${participant} ${keyType} had no OK by ${formatTime(deadlineAt)}; ${last}.`;
 }
 
 function show(runs: readonly RunView[]): string {
-  if (runs.length === 0) return 'There are no such runs.';
+  if (runs.length === 0) return 'No run matches.';
   return table(
     ['run', 'workflow key', 'status', 'state', 'started', 'took', 'waits for, or error'],
     runs.map((run) => [

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import type { Settings } from '../../settings.ts';
 import { KEY_TYPES } from '../../dict/entry/key-type.ts';
-import { hearDatabase, subscribe } from '../../notify/index.ts';
+import { readNotifications, subscribe } from '../../notify/index.ts';
 import { ambient, withDatabase } from '../with-database.ts';
 import { command, type CommonOptions, wholeNumber } from '../command-options.ts';
 import { printNote } from '../output/print.ts';
@@ -14,31 +14,31 @@ interface ListenOptions extends CommonOptions {
   most?: number;
 }
 
-/** `dict-vsync listen`: plays Core-Dict. */
+/** `dict-vsync listen`: stands in for Core-Dict and prints its messages. */
 export function listen(): Command {
   return command(
     'listen',
-    'Plays Core-Dict, to try things out: prints the messages of NOTIFY_URL as they come, a line each, until interrupted. ' +
-      'With --json each line is the whole message, personal data included.',
+    'Receives messages like Core-Dict, for trying out: prints each message of NOTIFY_URL on one line, until interrupted. ' +
+      'With --json each line is the complete message, including personal data.',
     [
       'listen',
       'listen --from-start --most 10 --json',
       'NOTIFY_URL=ws://pulsar:8080 dict-vsync listen --subscription me',
     ],
   )
-    .option('--subscription <NAME>', 'whose place in the topic to keep (Pulsar)', 'core-dict')
-    .option('--from-start', 'begin with the messages that dict.notifications holds already (Postgres)')
-    .option('--most <N>', 'end after so many messages', wholeNumber('--most', 1, 1_000_000_000))
+    .option('--subscription <NAME>', 'subscription that keeps the place in the topic (Pulsar)', 'core-dict')
+    .option('--from-start', 'begin with the messages that are already in dict.notifications (Postgres)')
+    .option('--most <N>', 'end after N messages', wholeNumber('--most', 1, 1_000_000_000))
     .action(async (options: ListenOptions) => {
       const { settings } = await ambient();
       const stopping = new AbortController();
       const stop = () => stopping.abort();
       process.once('SIGINT', stop).once('SIGTERM', stop);
-      let heard = 0;
+      let received = 0;
       const take = (event: unknown) => {
         if (stopping.signal.aborted) return;
         process.stdout.write(`${options.json === true ? JSON.stringify(event) : formatEvent(event)}\n`);
-        if (++heard === options.most) stop();
+        if (++received === options.most) stop();
       };
       try {
         if (settings.NOTIFY_URL === 'postgres:') await fromDatabase(options, take, stopping.signal);
@@ -55,7 +55,7 @@ async function fromDatabase(
   stopping: AbortSignal,
 ): Promise<void> {
   await withDatabase({}, async ({ pool }) =>
-    hearDatabase(pool, { fromStart: options.fromStart === true, take }, stopping),
+    readNotifications(pool, { fromStart: options.fromStart === true, take }, stopping),
   );
 }
 
@@ -78,7 +78,9 @@ async function fromPulsar(
           return 'ack';
         }),
       onConnection: (problem) =>
-        printNote(problem === undefined ? `Listening to ${topic}.` : `${problem}: trying again.`),
+        printNote(
+          problem === undefined ? `Listening to ${topic}.` : `${problem}: the connection is retried.`,
+        ),
     }),
   );
   const subscriptions = await Promise.all(subscribing);
@@ -89,7 +91,7 @@ async function fromPulsar(
   await Promise.all(subscriptions.map(async (running) => running.close()));
 }
 
-/** The topics of all streams: one, or one each where NOTIFY_TOPIC names participant or key type. */
+/** The topics of all streams: one topic, or several if NOTIFY_TOPIC contains {participant} or {keyType}. */
 function topicsOf({ NOTIFY_TOPIC, PARTICIPANT_ISPB }: Settings): string[] {
   const topics = PARTICIPANT_ISPB.flatMap((participant) =>
     [...KEY_TYPES, 'ALL'].map((keyType) =>

@@ -3,12 +3,13 @@ import { printAnswer } from '../output/print.ts';
 import { command, type CommonOptions } from '../command-options.ts';
 import { withDatabase } from '../with-database.ts';
 
-/** `dict-vsync migrate`: the schema up to date. */
+/** `dict-vsync migrate`: migrates the database. */
 export function migrate(): Command {
-  return command('migrate', 'Brings the database up to date, and says what it applied.', [
+  return command(
     'migrate',
-    'DATABASE_URL=postgres://… dict-vsync migrate --json',
-  ]).action(async (options: CommonOptions) => {
+    'Migrates the database to this version, and prints the migrations that it applied.',
+    ['migrate', 'DATABASE_URL=postgres://… dict-vsync migrate --json'],
+  ).action(async (options: CommonOptions) => {
     await withDatabase({ migrates: true }, ({ applied }) => {
       printAnswer(options, { applied }, () =>
         applied.length === 0

@@ -12,9 +12,9 @@ interface ListOptions extends CommonOptions {
   limit: number;
 }
 
-/** `dict-vsync outbox`: the messages to Core-Dict that are not delivered. */
+/** `dict-vsync outbox`: undelivered messages to Core-Dict. */
 export function outbox(): Command {
-  return group('outbox', 'Messages to Core-Dict that are not delivered (docs/guides/core-dict.md).', [
+  return group('outbox', 'Lists or retries undelivered messages to Core-Dict (docs/guides/core-dict.md).', [
     'outbox list --dead',
     'outbox retry --all',
   ])
@@ -25,12 +25,12 @@ export function outbox(): Command {
 function list(): Command {
   return command(
     'list',
-    'Lists undelivered messages without their content: WAITING, or DEAD, put aside because they were refused.',
+    'Lists undelivered messages, without their content: WAITING ones will be delivered, DEAD ones were refused by the transport.',
     ['outbox list', 'outbox list --dead --json'],
   )
-    .addOption(new Option('--dead', 'only those put aside').conflicts('waiting'))
-    .option('--waiting', 'only those that wait')
-    .option('--limit <N>', 'at most so many', wholeNumber('--limit', 1, 1_000_000), 100)
+    .addOption(new Option('--dead', 'only dead messages').conflicts('waiting'))
+    .option('--waiting', 'only waiting messages')
+    .option('--limit <N>', 'show at most N messages', wholeNumber('--limit', 1, 1_000_000), 100)
     .action(async (options: ListOptions) => {
       const state = options.dead === true ? 'DEAD' : options.waiting === true ? 'WAITING' : undefined;
       await withDatabase({}, async ({ pool }) => {
@@ -41,27 +41,26 @@ function list(): Command {
 }
 
 function retry(): Command {
-  return command(
-    'retry',
-    'Sends messages again that were put aside: the same ids, at the end of their streams.',
-    ['outbox retry --all', 'outbox retry 01a2b3c4-d5e6-7f80-9a1b-2c3d4e5f6071 --json'],
-  )
+  return command('retry', 'Sends dead messages again, with the same ids, at the end of their streams.', [
+    'outbox retry --all',
+    'outbox retry 01a2b3c4-d5e6-7f80-9a1b-2c3d4e5f6071 --json',
+  ])
     .argument('[ID...]', 'ids of dead messages')
-    .option('--all', 'all of them')
+    .option('--all', 'all dead messages')
     .action(async (ids: string[], options: CommonOptions & { all?: true }) => {
       if ((options.all === true) === ids.length > 0) {
-        throw new DvError('DV_USAGE', 'Name the messages to send again, or say --all.');
+        throw new DvError('DV_USAGE', 'Give the ids of the messages to send again, or --all.');
       }
       if (!ids.every((id) => /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(id))) {
         throw new DvError(
           'DV_USAGE',
-          'The id of a message is a UUID: `dict-vsync outbox list --dead` shows them.',
+          'The id of a message is a UUID. List the ids with `dict-vsync outbox list --dead`.',
         );
       }
       await withDatabase({}, async ({ pool }) => {
         const again = await retryDead(pool, options.all === true ? undefined : ids);
         printAnswer(options, { again }, () =>
-          again === 0 ? 'No message is put aside.' : `${formatCount(again)} messages are sent again.`,
+          again === 0 ? 'There are no dead messages.' : `${formatCount(again)} messages will be sent again.`,
         );
       });
     });

@@ -15,11 +15,11 @@ interface ReleaseOptions extends CommonOptions {
   run?: string;
 }
 
-/** `dict-vsync release`: lets reconciliations touch held keys again. */
+/** `dict-vsync release`: releases held keys. */
 export function release(): Command {
   return command(
     'release',
-    'Releases held keys: the next reconciliation repairs them. Name at least one thing.',
+    'Releases held keys, so that the next reconciliation repairs them. Give at least one of --run, --participant, --key-type and --key.',
     [
       'release --run 01a2b3c4-d5e6-7f80-9a1b-2c3d4e5f6071 --by "Ana Souza"',
       'release --participant 12345678 --key-type PHONE --key +5511987654321 --by ana',
@@ -27,9 +27,11 @@ export function release(): Command {
   )
     .addOption(participantOption().default(undefined, 'all'))
     .addOption(keyTypesOption())
-    .option('--key <K>', 'one key')
+    .option('--key <K>', 'only this key')
     .addOption(
-      new Option('--run <UNDO_RUN>', 'all that an undo holds: its id or workflow key').conflicts('key'),
+      new Option('--run <UNDO_RUN>', 'all keys that this undo put back: its id or workflow key').conflicts(
+        'key',
+      ),
     )
     .requiredOption('--by <NAME>', 'who releases them; kept for the auditor')
     .action(async (options: ReleaseOptions) => {
@@ -46,7 +48,7 @@ export function release(): Command {
         );
         const released = Number(one(rows).released);
         printAnswer(options, { released }, () =>
-          released === 0 ? 'No held key is meant by that.' : `${formatCount(released)} keys are released.`,
+          released === 0 ? 'No held key matches.' : `${formatCount(released)} keys are released.`,
         );
       });
     });

@@ -23,15 +23,19 @@ interface ReportOptions extends CommonOptions {
 export function report(): Command {
   return command(
     'report',
-    'Reports what a reconciliation found: by kind, day and branch, with a sample of keys and what would be done.',
+    'Reports what a reconciliation found, by kind, day and branch, with a sample of the keys and the planned repair.',
     [
       'report reconciliation:12345678:CPF',
       'report 01a2b3c4-d5e6-7f80-9a1b-2c3d4e5f6071 --csv > divergences.csv',
     ],
   )
     .argument('<RUN>', "the run's id or workflow key")
-    .option('--csv', 'every divergence as a line of CSV (of all comparisons, or of --round)')
-    .option('--round <N>', 'of this comparison (default: the last one)', wholeNumber('--round', 1, 1_000_000))
+    .option('--csv', 'print every divergence as a line of CSV (of all comparisons, or of --round)')
+    .option(
+      '--round <N>',
+      'report this comparison (default: the last one)',
+      wholeNumber('--round', 1, 1_000_000),
+    )
     .action(async (name: string, options: ReportOptions) => {
       if (options.csv === true && options.json === true) {
         throw new DvError('DV_USAGE', 'Give --csv or --json, not both.');
@@ -44,7 +48,7 @@ export function report(): Command {
     });
 }
 
-/** The run, also one that retention has removed: what it found outlives it. */
+/** The run. It may have been removed by retention: its report is kept longer. */
 async function findReported(pool: Pool, name: string): Promise<string> {
   try {
     return await findRun(pool, name);
@@ -56,7 +60,7 @@ async function findReported(pool: Pool, name: string): Promise<string> {
 
 async function printReport(pool: Pool, id: string, options: ReportOptions): Promise<void> {
   const found = await readDivergenceReport(pool, id, options.round);
-  // None when retention has removed the run: its report outlives it.
+  // There is no run if retention has removed it. Its report is kept longer.
   const run = maybeOne(await listRuns(pool, { ids: [id] }));
   const approve = run !== undefined && waitsForPerson(run) ? await approveCommand(pool, id) : null;
   printAnswer(options, { report: found, approve }, () =>
@@ -64,7 +68,7 @@ async function printReport(pool: Pool, id: string, options: ReportOptions): Prom
   );
 }
 
-/** At the reader's pace: it may be many. */
+/** Waits for the reader of stdout, because there may be many lines. */
 async function printCsv(pool: Pool, id: string, round: number | undefined): Promise<void> {
   if (!(await hasComparison(pool, id, round))) throw reportMissing(id, round);
   for await (const part of divergencesCsv(pool, id, round)) {

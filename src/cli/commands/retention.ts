@@ -10,14 +10,14 @@ interface RetentionOptions extends CommonOptions {
   dryRun?: boolean;
 }
 
-/** `dict-vsync retention`: what has passed its age goes now, or is counted. */
+/** `dict-vsync retention`: removes, or only counts, what is older than its retention. */
 export function retention(): Command {
   return command(
     'retention',
-    'Removes what is older than RETENTION_RUN_DAYS and RETENTION_AUDIT_DAYS, as the worker does all the time.',
+    'Removes now what is older than RETENTION_RUN_DAYS and RETENTION_AUDIT_DAYS. The worker also does this continuously.',
     ['retention --dry-run', 'retention --json'],
   )
-    .option('--dry-run', 'only say what would go')
+    .option('--dry-run', 'only show what would be removed')
     .action(async ({ dryRun = false, ...options }: RetentionOptions) => {
       await withDatabase({}, async ({ pool, settings }) => {
         const ages = retentionAges(settings);
@@ -30,7 +30,7 @@ export function retention(): Command {
             ['divergences', formatCount(expired.divergences)],
             ['VSyncs sent', formatCount(expired.syncVerifications)],
             ['verifications', formatCount(expired.verifications)],
-            ['', dryRun ? 'would go' : 'are gone'],
+            ['', dryRun ? 'would be removed' : 'removed'],
           ]),
         );
       });

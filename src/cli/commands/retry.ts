@@ -12,18 +12,18 @@ interface RetryOptions extends CommonOptions {
 
 /** `dict-vsync retry`: opens a failed run again. */
 export function retry(): Command {
-  return command('retry', 'Opens a failed run again, in the state it failed in.', [
+  return command('retry', 'Opens a FAILED or POISONED run again, in the state in which it failed.', [
     'retry reconciliation:12345678:CPF',
     'retry 01a2b3c4-d5e6-7f80-9a1b-2c3d4e5f6071 --by ana --reason "the Bridge is back"',
   ])
     .argument('<RUN>', "the run's id or workflow key")
     .addOption(byOption())
-    .option('--reason <TEXT>', 'why')
+    .option('--reason <TEXT>', 'why; kept in the history')
     .action(async (name: string, options: RetryOptions) => {
       await withDatabase({}, async ({ pool }) => {
         const id = await findRun(pool, name);
         const state = await retryRun(pool, id, options.by, options.reason ?? null);
-        printAnswer(options, { id, state }, () => `Run ${id} is open again and goes on in ${state}.`);
+        printAnswer(options, { id, state }, () => `Run ${id} is open again and continues in ${state}.`);
         await warnWithoutWorker(pool);
       });
     });

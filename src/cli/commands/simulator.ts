@@ -32,37 +32,37 @@ interface SimulatorOptions extends CommonOptions {
   export?: string;
 }
 
-/** Where no participant is configured: that of the examples. */
+/** Used if no participant is configured. */
 const EXAMPLE_PARTICIPANT = '12345678';
 
-/** `dict-vsync simulator`: a DICT behind a Bridge, as a process of its own. */
+/** `dict-vsync simulator`: runs a simulated DICT behind a Bridge. */
 export function simulator(): Command {
   return command(
     'simulator',
-    'A simulated DICT behind a gRPC Bridge, with generated keys. Runs until SIGTERM or Ctrl-C, and exits 0.',
+    'Runs a simulated DICT behind a gRPC Bridge, with generated keys, until SIGTERM or Ctrl-C.',
     [
       'simulator --keys 10000 --seed 7',
       'simulator --divergent 20 --export local.csv   # then: dict-vsync import local.csv',
       'simulator --port 50051 --host 0.0.0.0 --speed 20',
     ],
   )
-    .option('--port <N>', 'to listen on; 0: any free one', wholeNumber('--port', 0, 65_535), 50_051)
+    .option('--port <N>', 'port to listen on; 0: any free port', wholeNumber('--port', 0, 65_535), 50_051)
     .option('--host <H>', 'address to listen on', '127.0.0.1')
-    .option('--keys <N>', 'keys of each type', wholeNumber('--keys', 0, 1_000_000), 1000)
+    .option('--keys <N>', 'number of keys of each type', wholeNumber('--keys', 0, 1_000_000), 1000)
     .option(
       '--seed <N>',
-      'another seed makes other keys and other damage',
+      'seed for generating the keys and the differences',
       wholeNumber('--seed', 0, 2 ** 31),
       1,
     )
     .option(
       '--divergent <N>',
-      'keys of each type that the export has otherwise',
+      'how many keys of each type differ in the exported local base',
       wholeNumber('--divergent', 0, 1_000_000),
       0,
     )
-    .option('--speed <X>', 'how many times as fast files are made and buckets refill', speedOf, 1)
-    .option('--export <FILE.csv>', 'write the local base that belongs to it, for import')
+    .option('--speed <X>', 'make files and refill token buckets this many times faster', speedOf, 1)
+    .option('--export <FILE.csv>', 'write the matching local base to this file, for import')
     .addOption(participantOption())
     .action(async (options: SimulatorOptions) => {
       const configured = participantsOf(options, readSettings(process.env));
@@ -80,7 +80,7 @@ export function simulator(): Command {
       shown.end();
       if (options.export !== undefined) await exportCsv(options.export, local);
 
-      // Only now: a caller would take a DICT half filled for the truth.
+      // Only now, because callers must not see a DICT that is only partly filled.
       const face = await serveBridge(dict, { host, port });
       const { address } = face;
       const stopRequested = signalled();
@@ -90,7 +90,7 @@ export function simulator(): Command {
         () =>
           `DICT simulator at ${address}, with ${formatCount(options.keys)} keys of each type for ${participants.join(', ')}.`,
       );
-      printNote(`Set BRIDGE_ADDRESS=${address} for the worker. SIGTERM or Ctrl-C ends it.`);
+      printNote(`Set BRIDGE_ADDRESS=${address} for the worker. Stop the simulator with SIGTERM or Ctrl-C.`);
       await stopRequested;
       await face.stop();
     });
@@ -99,10 +99,10 @@ export function simulator(): Command {
 function speedOf(value: string): number {
   const speed = Number(value);
   if (speed > 0 && speed <= 1_000_000) return speed;
-  throw new DvError('DV_USAGE', '--speed takes a number above 0, at most 1000000.');
+  throw new DvError('DV_USAGE', '--speed takes a number greater than 0 and at most 1000000.');
 }
 
-/** What DICT holds of a participant, and the local base that differs from it as asked. */
+/** A participant's entries at DICT, and a local base that differs from them as the options say. */
 function generate(
   participant: string,
   { keys, seed, divergent }: SimulatorOptions,
@@ -123,13 +123,13 @@ async function exportCsv(path: string, bases: readonly Entry[][]): Promise<void>
   } catch (cause) {
     throw new DvError(
       'DV_FILE_UNWRITABLE',
-      'The file to export to cannot be written. Check its path and rights.',
+      'The file to export to cannot be written. Check its path and its permissions.',
       { cause },
     );
   }
 }
 
-/** Until the process is asked to end. */
+/** Resolves at SIGTERM or SIGINT. */
 async function signalled(): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
   process.once('SIGTERM', resolve).once('SIGINT', resolve);

@@ -24,7 +24,7 @@ interface StartOptions extends CommonOptions {
 
 type Startable = 'verification' | 'reconciliation';
 
-/** `dict-vsync start verification|reconciliation`: starts runs, and follows them when asked to. */
+/** `dict-vsync start verification|reconciliation`: starts runs, and follows them with --wait. */
 export function start(): Command {
   return group('start', 'Starts a verification or a reconciliation.', [
     'start verification',
@@ -34,12 +34,12 @@ export function start(): Command {
     .addCommand(
       starter(
         'verification',
-        'Verifies the VSyncs of a participant: one run for each, all key types in it.',
+        'Verifies the VSyncs of each participant, with one run for all its key types.',
         ['start verification', 'start verification --participant 12345678 --key-type CPF PHONE --wait'],
       ),
     )
     .addCommand(
-      starter('reconciliation', 'Reconciles key types of a participant: one run for each of them.', [
+      starter('reconciliation', 'Reconciles key types of each participant, with one run for each key type.', [
         'start reconciliation --key-type EVP',
         'start reconciliation --participant 12345678 --key-type CPF --wait --json',
       ]),
@@ -47,13 +47,16 @@ export function start(): Command {
 }
 
 function starter(machine: Startable, summary: string, examples: readonly string[]): Command {
-  return command(machine, `${summary} Where such a run is open already, it is that one.`, examples)
+  return command(machine, `${summary} If such a run is already open, no new run is started.`, examples)
     .addOption(participantOption())
     .addOption(keyTypesOption())
-    .option('--wait', 'follow the run and its children: exit 0 in sync, 1 not, or waiting for a person')
+    .option(
+      '--wait',
+      'follow the run and its children until they end or wait for a person; exit 0 if in sync, otherwise 1',
+    )
     .action(async (options: StartOptions) => {
       await withDatabase({}, async ({ pool, settings }) => {
-        // A worker stores them too, but none may have run yet.
+        // A worker stores the machines too, but perhaps no worker has run yet.
         await storeMachines(pool, machines);
         const ids = await startRuns(pool, machine, participantsOf(options, settings), options.keyType);
         await warnWithoutWorker(pool);
@@ -64,7 +67,7 @@ function starter(machine: Startable, summary: string, examples: readonly string[
     });
 }
 
-/** No participant: those that the last worker was configured with. All or none is started. */
+/** Without participants, those of the last worker's configuration are used. Starts all runs or none. */
 async function startRuns(
   pool: Pool,
   machine: Startable,
@@ -97,7 +100,7 @@ async function answerTheEnd(pool: Pool, ids: readonly string[], options: StartOp
       inSync ? 'In sync with DICT.' : 'Not in sync with DICT.',
       ...runs.filter(({ errorCode }) => errorCode !== null).map(errorLine),
       ...waiting.map(
-        ({ id, approve }) => `Run ${id} waits for a person. To approve what it found:\n  ${approve}`,
+        ({ id, approve }) => `Run ${id} waits for a person. To repair what it found:\n  ${approve}`,
       ),
     ].join('\n'),
   );

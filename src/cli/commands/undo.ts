@@ -27,20 +27,20 @@ interface UndoOptions extends CommonOptions {
 export function undo(): Command {
   return command(
     'undo',
-    'Puts back what a closed reconciliation changed, key by key, where nothing newer has touched the key. ' +
-      'Those keys are held: no reconciliation touches them until they are released.',
+    'Puts back the keys that a closed reconciliation changed, except keys that were changed again since. ' +
+      'The keys put back are held: no reconciliation changes them until they are released.',
     [
       'undo 01a2b3c4-d5e6-7f80-9a1b-2c3d4e5f6071 --reason "DICT had the wrong owner" --wait',
       'undo reconciliation:12345678:CPF --by ana --json',
     ],
   )
-    .argument('<RUN>', "the reconciliation's id or workflow key (the newest of that key)")
+    .argument('<RUN>', "the reconciliation's id or workflow key (the newest run with that key)")
     .addOption(byOption())
     .option('--reason <TEXT>', 'why; kept for the auditor')
-    .option('--wait', 'follow the undo to its end: exit 0 when it came to all keys, else 1')
+    .option('--wait', 'follow the undo until it ends; exit 0 if it processed all keys, otherwise 1')
     .action(async (name: string, options: UndoOptions) => {
       await withDatabase({}, async ({ pool }) => {
-        // A worker stores them too, but none may have run yet.
+        // A worker stores the machines too, but perhaps no worker has run yet.
         await storeMachines(pool, machines);
         const id = await startUndo(pool, await findRun(pool, name), options);
         await warnWithoutWorker(pool);
@@ -70,10 +70,10 @@ async function startUndo(pool: Pool, run: string, { by, reason }: UndoOptions): 
 
 function show(id: string, run: RunView, summary: UndoSummary | undefined): string {
   if (run.closedAt === null || summary === undefined) {
-    return `Undo ${id} is started. \`dict-vsync describe ${id}\` shows what it does.`;
+    return `Undo ${id} is started. Follow it with \`dict-vsync describe ${id}\`.`;
   }
   return [
-    `Undo ${id} is ${run.status}: ${formatCount(summary.keysUndone)} keys put back, ${formatCount(summary.keysLeft)} left alone because something newer has touched them.`,
-    `The keys put back are held: \`dict-vsync release --run ${id}\` lets reconciliations repair them again.`,
+    `Undo ${id} is ${run.status}: ${formatCount(summary.keysUndone)} keys put back, ${formatCount(summary.keysLeft)} not put back because they were changed again since.`,
+    `The keys put back are held. To let reconciliations repair them again, run \`dict-vsync release --run ${id}\`.`,
   ].join('\n');
 }

@@ -23,15 +23,18 @@ type Row = { participant: string; keyType: KeyType; incomplete?: true | undefine
   | (Recalculation & { wasWrong: boolean })
 );
 
-/** `dict-vsync vsync`: the VSyncs as they are kept, or recalculated from the entries and compared. */
+/** `dict-vsync vsync`: prints the stored VSyncs, or recalculates them from the entries and compares. */
 export function vsync(): Command {
   return command(
     'vsync',
-    'Prints the VSyncs with the number of keys. Recalculated: exits 1 if a kept one was wrong (it is mended).',
+    'Prints the VSyncs with the number of keys. With --recalculate it exits with 1 if a stored VSync was wrong.',
     ['vsync', 'vsync --participant 12345678 --json', 'vsync --recalculate'],
   )
     .addOption(participantOption())
-    .option('--recalculate', 'compute them from the entries, compare, and mend what is kept wrong')
+    .option(
+      '--recalculate',
+      'compute the VSyncs from the entries, compare them with the stored ones, and correct the stored ones',
+    )
     .action(async (options: VSyncOptions) => {
       await withDatabase({}, async ({ pool, settings }) => {
         const asked = participantsOf(options, settings);
@@ -49,12 +52,12 @@ export function vsync(): Command {
         for (const { participant, keyType, incomplete } of vsyncs) {
           if (incomplete !== true) continue;
           printNote(
-            `VSync incomplete: ${participant} ${keyType} may lack keys. \`dict-vsync connect rejects\` and \`dict-vsync key-events\` tell which and why.`,
+            `VSync incomplete: ${participant} ${keyType} may lack keys. \`dict-vsync connect rejects\` and \`dict-vsync key-events\` list them with the reason.`,
           );
         }
         for (const { participant, keyType } of wrong) {
           printNote(
-            `The VSync kept for ${participant} ${keyType} was wrong and is mended. Find out who changed keys past the triggers.`,
+            `The stored VSync of ${participant} ${keyType} was wrong and has been corrected. Find out who changed keys without the triggers.`,
           );
         }
         if (wrong.length > 0) process.exitCode = 1;
@@ -62,7 +65,7 @@ export function vsync(): Command {
     });
 }
 
-/** Those with keys, and those that a worker was configured with. */
+/** Participants that have keys, or that a worker was configured with. */
 async function knownParticipants(pool: Pool): Promise<string[]> {
   const { rows } = await pool.query<{ participant: string }>(
     'select distinct participant from dict.vsyncs order by 1',
@@ -80,13 +83,19 @@ async function read(pool: Pool, participant: string, keyType: KeyType, options: 
 function show(vsyncs: readonly Row[]): string {
   if (vsyncs.length === 0) return 'There are no keys yet, and no participant is configured.';
   return table(
-    ['participant', 'key type', 'keys', 'VSync', ...('wasWrong' in (vsyncs[0] ?? {}) ? ['kept one'] : [])],
+    [
+      'participant',
+      'key type',
+      'keys',
+      'VSync',
+      ...('wasWrong' in (vsyncs[0] ?? {}) ? ['stored VSync'] : []),
+    ],
     vsyncs.map((row) => [
       row.participant,
       row.keyType,
       formatCount(row.entries),
       row.vsync,
-      ...('wasWrong' in row ? [row.wasWrong ? `was ${row.keptVsync}, mended` : 'right'] : []),
+      ...('wasWrong' in row ? [row.wasWrong ? `was ${row.keptVsync}, corrected` : 'correct'] : []),
     ]),
   );
 }

@@ -13,18 +13,18 @@ import { type Database, withDatabase } from '../with-database.ts';
 import { startService } from '../../service/service.ts';
 import { waitForPostgres } from '../../service/wait-for-postgres.ts';
 
-/** Graphile Worker's statements are short; one that isn't answered has lost its connection. */
+/** Graphile Worker's statements are short. If one is not answered in this time, its connection is lost. */
 const QUEUE_TIMEOUT_MS = 30_000;
-/** One each, and one more for each stream that is relayed: a chore that is stuck keeps none from another. */
+/** One for each chore and each stream that is relayed, so that a blocked chore does not block the others. */
 const CHORE_CONNECTIONS = 16;
-/** No lock that chores need is held so long by anything of ours. */
+/** Nothing in dict-vsync keeps a lock that chores need for this long. */
 const CHORE_LOCK_MS = 5000;
 
-/** `dict-vsync worker`: the service. */
+/** `dict-vsync worker`: runs the service. */
 export function worker(): Command {
   return command(
     'worker',
-    'The service: worker, cron and relay to Core-Dict. SIGTERM drains it and exits 0.',
+    'Runs the service: worker, schedule, and relay of messages to Core-Dict. After SIGTERM it finishes or hands over its current steps, and exits with 0.',
     [
       'worker',
       'PARTICIPANT_ISPB=12345678 BRIDGE_ADDRESS=bridge:50051 DATABASE_URL=postgres://… dict-vsync worker',
@@ -35,13 +35,14 @@ export function worker(): Command {
   });
 }
 
-/** Serves until told to stop, whatever becomes of the database meanwhile, and be it away at first. */
+/** Runs until it gets a signal, even if the database is unreachable at the start or later. */
 async function serve({ pool, sessionUrl, settings, log }: Database): Promise<void> {
-  // Graphile Worker doesn't await completeJob: when Postgres goes away at that moment nobody else hears of it.
+  // Graphile Worker does not await completeJob. If Postgres becomes unreachable at that moment, only this handler sees
+  // it.
   const onRejection = (error: unknown) => {
     log.error(
       { error: error instanceof Error ? error.name : typeof error },
-      'a promise was rejected unheard; the worker goes on',
+      'unhandled promise rejection; the worker keeps running',
     );
   };
   process.on('unhandledRejection', onRejection);
@@ -60,11 +61,11 @@ async function serve({ pool, sessionUrl, settings, log }: Database): Promise<voi
     bridge.close();
   });
   const sessionPool = createPool(sessionUrl, {
-    // One listens; Graphile Worker wants one a slot besides, and uses few.
+    // One connection listens. Graphile Worker may use one more for each slot, but usually uses few.
     max: settings.WORKER_CONCURRENCY + 1,
     applicationName: 'dict-vsync queue',
     queryTimeoutMs: QUEUE_TIMEOUT_MS,
-    onError: (error) => log.warn({ error: error.name }, 'a connection of the queue broke; it is replaced'),
+    onError: (error) => log.warn({ error: error.name }, 'a connection of the queue was lost; it is replaced'),
   });
   undo.defer(async () => sessionPool.end());
   const limitMs = settings.CHORE_TIMEOUT_SECONDS * 1000;
@@ -72,9 +73,10 @@ async function serve({ pool, sessionUrl, settings, log }: Database): Promise<voi
     max: CHORE_CONNECTIONS,
     applicationName: 'dict-vsync chores',
     limits: { statementMs: limitMs, lockMs: Math.min(limitMs, CHORE_LOCK_MS) },
-    // Postgres breaks off first, where it is there.
+    // If Postgres is reachable, it cancels the statement before this timeout.
     queryTimeoutMs: limitMs + 5000,
-    onError: (error) => log.warn({ error: error.name }, 'a connection of the chores broke; it is replaced'),
+    onError: (error) =>
+      log.warn({ error: error.name }, 'a connection of the chores was lost; it is replaced'),
   });
   undo.defer(async () => chorePool.end());
   const crontab = crontabOf(settings);
@@ -91,9 +93,9 @@ async function serve({ pool, sessionUrl, settings, log }: Database): Promise<voi
     metrics: metrics.registry,
   });
   undo.defer(async () => http.stop());
-  log.info({ http: http.address }, 'health and metrics served');
+  log.info({ http: http.address }, 'serving health and metrics');
 
-  // Told to stop while it starts: whatever it waits for is Postgres'.
+  // A stop during the start only has to interrupt what waits for Postgres.
   const cut = () => {
     cutConnections(pool);
     cutConnections(sessionPool);
@@ -121,30 +123,30 @@ async function serve({ pool, sessionUrl, settings, log }: Database): Promise<voi
   await Promise.race([stopped, service.ended]);
 }
 
-/** What only the service needs, all that is missing at once. */
+/** Checks the settings that only the service needs. Throws one DV_SETTINGS_INVALID for all that are missing. */
 function requireServiceSettings(settings: Settings): void {
   const missing = [
     ...(settings.PARTICIPANT_ISPB.length === 0
-      ? ['PARTICIPANT_ISPB: the ISPBs to keep in sync, comma-separated']
+      ? ['PARTICIPANT_ISPB: the ISPBs to keep in sync, separated by commas']
       : []),
     ...(settings.BRIDGE_ADDRESS === undefined
-      ? ['BRIDGE_ADDRESS: host:port of your gRPC Bridge, or of `dict-vsync simulator`']
+      ? ['BRIDGE_ADDRESS: HOST:PORT of your gRPC Bridge or of `dict-vsync simulator`']
       : []),
   ];
   if (missing.length > 0) {
     throw new DvError(
       'DV_SETTINGS_INVALID',
-      `The worker needs settings that are missing. ${missing.join('. ')}.`,
+      `Settings that the worker needs are missing. ${missing.join('. ')}.`,
     );
   }
 }
 
-/** The crontab that CRONTAB names, else the one that comes with the program. DV_CRONTAB_INVALID. */
+/** Reads the crontab that CRONTAB names, otherwise the built-in one. Throws DV_CRONTAB_INVALID. */
 function crontabOf(settings: Settings): string {
   if (settings.CRONTAB === undefined) return readAsset('crontab');
   try {
     return readFileSync(settings.CRONTAB, 'utf8');
   } catch (cause) {
-    throw new DvError('DV_CRONTAB_INVALID', 'The file that CRONTAB names cannot be read.', { cause });
+    throw new DvError('DV_CRONTAB_INVALID', 'The file named by CRONTAB cannot be read.', { cause });
   }
 }

@@ -4,35 +4,35 @@ import { KEY_TYPES } from '../../dict/entry/key-type.ts';
 import type { SimulatedDict } from '../../simulator/index.ts';
 import { Random } from '../../simulator/random.ts';
 
-/** What the customers did while the demo ran, and whether anything of it was undone. */
+/** What the customers did while the demo ran, and whether a repair reverted any of it. */
 export interface ChurnReport {
   operations: number;
-  /** Keys that don't hold what their customer last wanted, on either side. Must be 0. */
+  /** Keys that on any side differ from what their customer last requested. Must be 0. */
   reverted: number;
 }
 
 export interface Churn {
-  /** Stops, waits for the operations under way, and looks at every key that was touched. */
+  /** Stops, waits for the running operations, and checks every changed key. */
   stop(): Promise<ChurnReport>;
 }
 
-/** An operation of each key type every so often, and how long one side is behind the other. */
+/** Interval of the operations of each key type, and the maximum delay between the two sides. */
 const EVERY_MS = 150;
 const LAG_MS = 25;
 
 /**
- * Customers at work while the demo runs: on each key type keys are registered, moved to another account and removed,
- * on both sides as an institution does it, at DICT first or locally first, a moment apart. `settled` are entries that
- * both sides hold.
+ * Simulates customers while the demo runs: they register keys of each type, move them to another account and remove
+ * them. As in an institution, both sides change a moment apart, DICT first or the local base first. `common` are
+ * entries that both sides have.
  */
-export function startChurn(pool: Pool, dict: SimulatedDict, settled: readonly Entry[], seed: number): Churn {
+export function startChurn(pool: Pool, dict: SimulatedDict, common: readonly Entry[], seed: number): Churn {
   const random = new Random(seed, 'churn');
-  /** What the customer of each touched key last wanted; null: removed. */
+  /** The entry that the customer of each changed key last requested. Null: removed. */
   const wanted = new Map<string, Entry | null>();
   const busy = new Set<string>();
   const under = new Set<Promise<void>>();
   let operations = 0;
-  const byType = Map.groupBy(settled, ({ keyType }) => keyType);
+  const byType = Map.groupBy(common, ({ keyType }) => keyType);
 
   const operate = async (keyType: (typeof KEY_TYPES)[number]) => {
     const entries = byType.get(keyType) ?? [];
@@ -40,7 +40,7 @@ export function startChurn(pool: Pool, dict: SimulatedDict, settled: readonly En
     if (base === undefined || busy.has(base.key)) return;
     busy.add(base.key);
     const now = wanted.has(base.key) ? wanted.get(base.key) : base;
-    // A removed key comes back as a new registration; an EVP is never updated by its owner, only removed.
+    // A removed key is registered again as a new entry. An owner never updates an EVP, only removes it.
     const next =
       now === null || now === undefined
         ? { ...moved(base), requestId: random.uuid() }
@@ -90,7 +90,7 @@ export function startChurn(pool: Pool, dict: SimulatedDict, settled: readonly En
     stop: async () => {
       for (const timer of timers) clearInterval(timer);
       await Promise.all(under);
-      return { operations, reverted: await countReverted(pool, dict, settled, wanted) };
+      return { operations, reverted: await countReverted(pool, dict, common, wanted) };
     },
   };
 }
@@ -98,7 +98,7 @@ export function startChurn(pool: Pool, dict: SimulatedDict, settled: readonly En
 async function countReverted(
   pool: Pool,
   dict: SimulatedDict,
-  settled: readonly Entry[],
+  common: readonly Entry[],
   wanted: ReadonlyMap<string, Entry | null>,
 ): Promise<number> {
   const { rows } = await pool.query<{ key: string; account: string; requestId: string }>(
@@ -107,7 +107,7 @@ async function countReverted(
     [[...wanted.keys()]],
   );
   const here = new Map(rows.map((row) => [row.key, row]));
-  const touched = settled.filter(({ key }) => wanted.has(key));
+  const touched = common.filter(({ key }) => wanted.has(key));
   return touched.filter(({ key }) => {
     const want = wanted.get(key);
     const local = here.get(key);

@@ -18,10 +18,10 @@ export interface DemoOptions extends CommonOptions {
   pulsar?: boolean | string;
 }
 
-/** Whose keys the demo keeps. */
+/** The participant of the demo. */
 export const DEMO_PARTICIPANT = '12345678';
 
-/** What a demo came to; its --json document. */
+/** Result of a demo: its --json document. */
 export interface DemoReport {
   inSync: boolean;
   keyTypes: {
@@ -30,7 +30,9 @@ export interface DemoReport {
     keys: number;
     /** DICT's answer to the first VSync. */
     before: string | null;
-    /** Divergent keys as the comparison found them: in DICT only, local only, in both with other values. */
+    /**
+     * Divergent keys that the comparison found: only in DICT, only in the local base, in both with different content.
+     */
     dictOnly: number;
     localOnly: number;
     changed: number;
@@ -45,19 +47,19 @@ export interface DemoReport {
   seconds: number;
   /** With --churn. */
   churn?: ChurnReport | undefined;
-  /** With --pulsar: what Core-Dict received, in its order. */
+  /** With --pulsar: the messages that Core-Dict received, in order. */
   coreDict?: CloudEvent[] | undefined;
 }
 
-/** Reads from the database what the demo did; of CIDs that were not looked up, the simulator tells the key. */
+/** Reads from the database what the demo did. For CIDs that were not looked up, the key comes from the simulator. */
 export async function demoReport(
   pool: Pool,
   dict: SimulatedDict,
   {
     seconds,
     churn,
-    heard,
-  }: { seconds: number; churn?: ChurnReport | undefined; heard?: CloudEvent[] | undefined },
+    received,
+  }: { seconds: number; churn?: ChurnReport | undefined; received?: CloudEvent[] | undefined },
 ): Promise<DemoReport> {
   const keyTypes = [];
   for (const keyType of KEY_TYPES) {
@@ -82,11 +84,11 @@ export async function demoReport(
     notifications: await deliveredMessages(pool),
     seconds: Math.round(seconds * 10) / 10,
     churn,
-    coreDict: heard,
+    coreDict: received,
   };
 }
 
-/** How many messages to Core-Dict are delivered, whatever the way. */
+/** The number of delivered messages to Core-Dict, by any transport. */
 export async function deliveredMessages(pool: Pool): Promise<number> {
   const { rows } = await pool.query<{ n: number }>(
     'select count(*)::integer as n from dict.outbox where delivered_at is not null',
@@ -137,19 +139,19 @@ export function showReport(report: DemoReport): string {
     table(header, lines),
     '',
     report.inSync
-      ? `All five key types are in sync with DICT. ${report.notifications} messages went to Core-Dict. ${report.seconds} s.`
+      ? `All five key types are in sync with DICT after ${report.seconds} s. ${report.notifications} messages were delivered to Core-Dict.`
       : `Not in sync after ${report.seconds} s.`,
     ...(report.churn
       ? [
-          `Customers changed keys ${report.churn.operations} times meanwhile; ${report.churn.reverted} of them were reverted.`,
+          `Meanwhile customers changed keys ${report.churn.operations} times. Repairs reverted ${report.churn.reverted} of these changes.`,
         ]
       : []),
     ...(report.coreDict
-      ? ['', 'Core-Dict received over Pulsar:', ...report.coreDict.map((event) => `  ${formatEvent(event)}`)]
+      ? ['', 'Core-Dict received from Pulsar:', ...report.coreDict.map((event) => `  ${formatEvent(event)}`)]
       : []),
     ...waiting.map(
       ({ id, keyType }) =>
-        `Run ${id} (${keyType}) waits for: dict-vsync approve ${id} --by NAME --reason TEXT`,
+        `Run ${id} (${keyType}) waits for approval: dict-vsync approve ${id} --by NAME --reason TEXT`,
     ),
   ].join('\n');
 }

@@ -2,18 +2,18 @@ import type { Pool } from 'pg';
 import { printNote } from '../output/print.ts';
 import type { DemoOptions } from './demo-report.ts';
 
-/** What is worth a line when a run reaches it; the other states go by in silence. */
+/** States that are worth a line when a run enters them. Other states are not shown. */
 const STEPS: Record<string, string> = {
   verify: 'sends the VSyncs to DICT',
-  request_file: 'asks DICT for the file of all CIDs',
+  request_file: 'requests the file with all CIDs from DICT',
   compare: 'compares the file with the key base',
-  wait_approval: 'waits for a person: the repair is over the approval threshold',
+  wait_approval: 'waits for a person, because the repair is above the approval threshold',
   accept_approval: 'approved',
-  apply: 'repairs the key base, entry by entry from DICT',
+  apply: 'repairs the key base with entries from DICT',
   confirm: 'sends the new VSync to DICT',
 };
 
-/** Tells the person at the terminal what the demo does; silent with --json. */
+/** Prints for the person at the terminal what the demo does. Prints nothing with --json. */
 export function narrator(options: DemoOptions): {
   ready(database: string): void;
   seeded(): void;
@@ -22,7 +22,7 @@ export function narrator(options: DemoOptions): {
 } {
   const began = performance.now();
   let lastSeen = '0';
-  const told = new Map<string, string>();
+  const shown = new Map<string, string>();
   const say = (line: string) => {
     if (options.json !== true)
       printNote(`${((performance.now() - began) / 1000).toFixed(1).padStart(6)} s  ${line}`);
@@ -33,7 +33,7 @@ export function narrator(options: DemoOptions): {
     ready: (database) => say(`${database} is ready and migrated`),
     seeded: () =>
       say(
-        `key base and DICT simulator hold ${count(options.keys)} keys of each type; ${count(options.divergent)} of each differ (seed ${options.seed})`,
+        `key base and DICT simulator have ${count(options.keys)} keys of each type; ${count(options.divergent)} of each type differ (seed ${options.seed})`,
       ),
     follow: async (pool) => {
       const { rows } = await pool.query<{
@@ -54,9 +54,9 @@ export function narrator(options: DemoOptions): {
       for (const { id, runId, state, machine, keyType, status } of rows) {
         lastSeen = id;
         const what = status ?? STEPS[state];
-        // A loop state comes once a chunk: told once.
-        if (what === undefined || told.get(runId) === what) continue;
-        told.set(runId, what);
+        // A loop state is entered once for each chunk, but shown only once.
+        if (what === undefined || shown.get(runId) === what) continue;
+        shown.set(runId, what);
         say(`${keyType === null ? machine : `${machine} ${keyType}`}: ${what}`);
       }
     },

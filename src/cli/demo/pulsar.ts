@@ -7,15 +7,15 @@ import { DvError } from '../../errors/dv-error.ts';
 import { type CloudEvent, subscribe } from '../../notify/index.ts';
 import { pulsarSettings } from '../../service/pulsar-settings.ts';
 
-/** Core-Dict at a real Pulsar, for the demo. */
+/** A Core-Dict that is subscribed to a real Pulsar, for the demo. */
 export interface DemoCoreDict {
   /** Settings of the transport. */
   settings: Record<string, string>;
-  /** What came so far, in its order; a message that came twice once. */
-  heard: CloudEvent[];
+  /** The messages received so far, in order, without repetitions. */
+  received: CloudEvent[];
 }
 
-/** Names of the settings by which a broker of the user's is reached. */
+/** Names of the settings for connecting to the user's broker. */
 const REACHED_BY = [
   'NOTIFY_URL',
   'NOTIFY_TOKEN',
@@ -28,8 +28,8 @@ const REACHED_BY = [
 const CONNECT_MS = 30_000;
 
 /**
- * A Pulsar, with a Core-Dict that listens: the one of `url` (default: NOTIFY_URL); without either, in a checkout, the one
- * that the tests start. Ends with `resources`. Errors: DV_PULSAR_UNAVAILABLE where none can be had, DV_NOTIFY_ADDON_MISSING.
+ * Subscribes a Core-Dict to a Pulsar: that of `url` (default: NOTIFY_URL). Without either, in a checkout, the Pulsar of
+ * the tests is started. It ends with `resources`. Errors: DV_PULSAR_UNAVAILABLE, DV_NOTIFY_ADDON_MISSING.
  */
 export async function demoCoreDict(
   url: string | undefined,
@@ -37,11 +37,11 @@ export async function demoCoreDict(
   say: (line: string) => void,
 ): Promise<DemoCoreDict> {
   const settings = await reachedBy(url, resources, say);
-  const heard = new Map<string, CloudEvent>();
+  const received = new Map<string, CloudEvent>();
   const connected = Promise.withResolvers<void>();
   let problem = 'no answer';
   const timer = setTimeout(
-    () => connected.reject(unavailable(`Pulsar does not let Core-Dict listen (${problem})`)),
+    () => connected.reject(unavailable(`Core-Dict cannot subscribe to Pulsar (${problem})`)),
     CONNECT_MS,
   );
   const subscription = await subscribe({
@@ -51,7 +51,7 @@ export async function demoCoreDict(
     take: async (messages) => {
       for (const { body } of messages) {
         const event = JSON.parse(body.toString('utf8')) as CloudEvent;
-        heard.set(event.id, event);
+        received.set(event.id, event);
       }
       return messages.map(() => 'ack');
     },
@@ -68,8 +68,8 @@ export async function demoCoreDict(
   }
   return {
     settings,
-    get heard() {
-      return [...heard.values()];
+    get received() {
+      return [...received.values()];
     },
   };
 }
@@ -79,7 +79,7 @@ async function reachedBy(
   resources: AsyncDisposableStack,
   say: (line: string) => void,
 ): Promise<Record<string, string>> {
-  // Of its own, where NOTIFY_TOPIC would be: what other demos left in a topic is not this one's.
+  // A new topic in the namespace of NOTIFY_TOPIC, so that it has no messages of other demos.
   const [, namespace = 'public/default'] =
     /^persistent:\/\/([^/{]+\/[^/{]+)\//.exec(process.env['NOTIFY_TOPIC'] ?? '') ?? [];
   const topic = `persistent://${namespace}/dict-vsync-demo-${randomBytes(4).toString('hex')}`;
@@ -93,16 +93,16 @@ async function reachedBy(
   }
   if (url !== undefined) throw unavailable('--pulsar takes the URL of a Pulsar');
   const starter = testSupport();
-  if (starter === undefined) throw unavailable('The demo has no Pulsar to talk to');
-  say('starts the Pulsar that the tests use (the first time Maven fetches it: 190 MB)');
+  if (starter === undefined) throw unavailable('No Pulsar is available for the demo');
+  say('starting the Pulsar of the tests (the first time Maven downloads it: 190 MB)');
   const { startBroker } = (await import(starter)) as TestSupport;
   const broker = await startBroker();
-  if (typeof broker === 'string') throw unavailable(`The demo has no Pulsar to talk to (${broker})`);
+  if (typeof broker === 'string') throw unavailable(`No Pulsar is available for the demo (${broker})`);
   resources.defer(broker.stop);
   return { NOTIFY_URL: broker.webSocketUrl, NOTIFY_TOPIC: topic };
 }
 
-/** What the demo uses of test/support/pulsar, which only a checkout has: the program ships without it. */
+/** The part of test/support/pulsar that the demo uses. Only a checkout has it, not a release. */
 interface TestSupport {
   startBroker(): Promise<{ webSocketUrl: string; stop(): Promise<void> } | string>;
 }
@@ -116,6 +116,6 @@ function testSupport(): string | undefined {
 function unavailable(what: string): DvError {
   return new DvError(
     'DV_PULSAR_UNAVAILABLE',
-    `${what}. Name one: --pulsar ws://HOST:8080 or --pulsar pulsar://HOST:6650.`,
+    `${what}. Give the URL of a Pulsar: --pulsar ws://HOST:8080 or --pulsar pulsar://HOST:6650.`,
   );
 }

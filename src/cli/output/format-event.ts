@@ -8,16 +8,16 @@ const event = z.object({
   data: z.record(z.string(), z.unknown()),
 });
 
-/** Codes, ids, hashes, times; not what a person has written. */
+/** Matches codes, ids, hashes and times, but not text that a person wrote. */
 const CODE = /^[\w:.+-]+$/;
 
 /**
- * A message to Core-Dict as a line: when, whose, its number there, its type, and what it says in codes and
- * numbers. Without personal data: of a list only how long it is.
+ * A message to Core-Dict on one line: its time, stream, sequence and type, and the codes and numbers in its content. It
+ * contains no personal data. For a list only its length is shown.
  */
 export function formatEvent(message: unknown): string {
   const parsed = event.safeParse(message);
-  if (!parsed.success) return 'a message that is none of ours';
+  if (!parsed.success) return 'a message that is not from dict-vsync';
   const { time, type, subject, sequence, data } = parsed.data;
   const said = Object.entries(data).flatMap(([name, value]) => {
     if (Array.isArray(value)) return [`${name}=${value.length}`];

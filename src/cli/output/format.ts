@@ -4,8 +4,8 @@ import wrapAnsi from 'wrap-ansi';
 const GAP = '  ';
 
 /**
- * A table for people: columns as wide as their widest cell, under their titles. On a terminal that is narrower (`room`),
- * cells of several words go over several lines; ids and keys are never cut.
+ * A table for people. Each column is as wide as its widest cell. On a narrower terminal (`room`), cells of several
+ * words are wrapped. Ids and keys are never cut.
  */
 export function table(
   header: readonly string[],
@@ -26,7 +26,7 @@ export function table(
   return [wrapped(header), line(widths.map((width) => '-'.repeat(width))), ...rows.map(wrapped)].join('\n');
 }
 
-/** The width of each column: its widest cell's, or less where words can be wrapped and the room asks for it. */
+/** The width of each column: that of its widest cell, or less if the table is too wide and words can be wrapped. */
 function fitting(lines: readonly (readonly string[])[], room: number): number[] {
   const [header = []] = lines;
   const widest = (widthOf: (cell: string) => number) =>
@@ -52,7 +52,7 @@ function padded(text: string, width: number): string {
   return text + ' '.repeat(Math.max(0, width - stringWidth(text)));
 }
 
-/** Names and values under each other; a null value leaves its line out. */
+/** Names and values, one pair on each line. A pair whose value is null is left out. */
 export function fields(pairs: readonly (readonly [string, string | null])[]): string {
   const shown = pairs.filter(([, value]) => value !== null);
   const width = Math.max(...shown.map(([name]) => name.length));
@@ -64,7 +64,7 @@ export function formatTime(time: Date): string {
   return `${time.toISOString().slice(0, 19)}Z`;
 }
 
-/** A length of time from seconds: "0.35 s", "42 s", "3 min 20 s", "2 h 5 min". */
+/** A duration in seconds as text: "0.35 s", "42 s", "3 min 20 s", "2 h 5 min". */
 export function formatDuration(seconds: number): string {
   if (seconds < 10) return `${seconds.toFixed(2)} s`;
   const whole = Math.round(seconds);

@@ -5,7 +5,7 @@ export function printAnswer(options: CommonOptions, json: unknown, text: () => s
   process.stdout.write(options.json === true ? `${JSON.stringify(json, null, 2)}\n` : `${text()}\n`);
 }
 
-/** One line to the person at the terminal, beside the answer. */
+/** Prints one line to stderr for the person at the terminal, beside the answer. */
 export function printNote(line: string): void {
   process.stderr.write(`${line}\n`);
 }

@@ -1,24 +1,25 @@
 import { formatCount, formatDuration } from './format.ts';
 
-/** How far a long work is. */
+/** Progress of a long operation. */
 export interface Progress {
-  /** `done` so far; `share` (0 to 1) where it is known otherwise than by the total. */
+  /** `done`: items so far. `share`: 0 to 1, if it is known and the total is not. */
   update(done: number, share?: number): void;
   end(): void;
 }
 
-/** What progress is written to: stderr, or what a test gives. */
+/** The stream for progress: stderr, or that of a test. */
 export interface ProgressStream {
   isTTY?: boolean;
   write(text: string): unknown;
 }
 
-/** A line rewritten on a terminal; elsewhere a new line, so that a log stays short. */
+/** A terminal rewrites one line. Elsewhere each update is a new line, less often, so that a log stays short. */
 const EVERY_MS = { terminal: 100, elsewhere: 5000 };
 
 /**
- * Shows on stderr how far a long work is, with its rate, and with share done and time left when they can be known:
- * one rewritten line on a terminal, elsewhere a plain line every few seconds (none for what is quickly done).
+ * Shows the progress of a long operation on stderr: items, rate and, if they are known, the share done and the time
+ * left. A terminal rewrites one line. Elsewhere a plain line is printed every few seconds, and none for a short
+ * operation.
  */
 export function progress(label: string, total?: number, stream: ProgressStream = process.stderr): Progress {
   const began = performance.now();
@@ -39,7 +40,7 @@ export function progress(label: string, total?: number, stream: ProgressStream =
   };
 }
 
-/** "importing: 120,000 at 60,000/s, 24 %, 6.33 s left". `share` 0 to 1. */
+/** "importing: 120,000 at 60,000/s, 24 %, 6.33 s left". `share` is 0 to 1. */
 export function progressLine(
   label: string,
   done: number,

@@ -4,12 +4,12 @@ import { fields, formatCount, formatDuration, table, formatTime } from './format
 const GROUPS_SHORT = 5;
 const GROUPS_FULL = 20;
 
-/** A report in short, without any key: counts, what would be done, the largest groups, the hash. */
+/** A short report without any key: counts, the planned repair, the largest groups, the hash. */
 export function shortReport(report: DivergenceReport): string {
   return `${overview(report)}\n\n${titledGroups('Largest groups', report.largestGroups, GROUPS_SHORT)}`;
 }
 
-/** A report whole, its sample of keys included. */
+/** The full report, including the sample of keys. */
 export function fullReport(report: DivergenceReport): string {
   return [
     overview(report),
@@ -19,12 +19,12 @@ export function fullReport(report: DivergenceReport): string {
     ),
     titledGroups('Largest groups', report.largestGroups, GROUPS_FULL),
     titledGroups(
-      'By day the CID came to the local base (Brasília)',
+      'By day on which the local base received the CID (Brasília)',
       report.days.toSorted((a, b) => b.cids - a.cids),
       GROUPS_FULL,
     ),
     titledGroups('By branch', report.branches, GROUPS_FULL),
-    `Sample\n${table(['kind', 'decision', 'key', 'branch', 'came', 'CID'], report.sample.map(sampled))}`,
+    `Sample\n${table(['kind', 'decision', 'key', 'branch', 'received', 'CID'], report.sample.map(sampled))}`,
   ].join('\n\n');
 }
 
@@ -32,9 +32,9 @@ function overview({ kinds, plan, ...report }: DivergenceReport): string {
   const undecided =
     kinds.unknownKeys === 0
       ? ''
-      : ` (the keys of ${formatCount(kinds.unknownKeys)} are not known before DICT is asked: some may be changes)`;
+      : ` (the keys of ${formatCount(kinds.unknownKeys)} are unknown until they are fetched from DICT: some may be changed keys)`;
   const threshold =
-    report.threshold === null ? '' : `; more than ${formatCount(report.threshold)} need an approval`;
+    report.threshold === null ? '' : `; more than ${formatCount(report.threshold)} need approval`;
   return fields([
     ['comparison', `${report.round}, ${formatTime(report.comparedAt)}`],
     [
@@ -48,14 +48,14 @@ function overview({ kinds, plan, ...report }: DivergenceReport): string {
     ['changed keys', `${formatCount(kinds.changedKeys)} (${formatCount(kinds.changedCids)} CIDs)`],
     ['in all comparisons', `${formatCount(report.foundInAllRounds)} CIDs${threshold}`],
     [
-      'would be done',
+      'planned repair',
       kinds.pending === 0
         ? 'nothing'
-        : `remove softly up to ${formatCount(plan.remove)}, correct ${formatCount(plan.correct)}, fetch ${formatCount(plan.fetch)} from DICT and add or correct them`,
+        : `soft-delete up to ${formatCount(plan.remove)}, correct ${formatCount(plan.correct)}, fetch ${formatCount(plan.fetch)} from DICT and add or correct them`,
     ],
     [
-      "DICT's limits",
-      `${formatCount(plan.lookups)} lookups, ${plan.seconds === 0 ? 'no waiting' : `at least ${formatDuration(plan.seconds)}`}`,
+      "DICT's rate limits",
+      `${formatCount(plan.lookups)} lookups, ${plan.seconds === 0 ? 'no waiting time' : `at least ${formatDuration(plan.seconds)}`}`,
     ],
     ['frozen set', report.setHash],
   ]);
@@ -88,11 +88,11 @@ function titledGroups(title: string, groups: readonly Group[], most: number): st
 }
 
 function dayOf(day: string | null | undefined): string {
-  return day ?? 'never here';
+  return day ?? 'never received';
 }
 
 function branchOf(branch: string | null | undefined): string {
-  return branch === '' ? 'without one' : (branch ?? 'not known yet');
+  return branch === '' ? 'no branch' : (branch ?? 'not known yet');
 }
 
 function nameOf(kind: SampledDivergence['kind']): string {
@@ -106,7 +106,7 @@ function sampled({ kind, side, decision, key, branch, cameAt, cid }: SampledDive
     decision,
     key ?? 'not known yet',
     branchOf(branch),
-    cameAt ? formatTime(cameAt) : 'never here',
+    cameAt ? formatTime(cameAt) : 'never received',
     cid,
   ];
 }

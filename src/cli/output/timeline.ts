@@ -1,22 +1,22 @@
 import type { HistoryEvent, StepError } from '../../engine/index.ts';
 
-/** One line of what happened to a run: an attempt of a state, or an event. */
+/** One line of a run's history: an attempt of a state, or an event. */
 export interface TimelineItem {
   at: Date;
   state: string;
-  /** Of an attempt: its number; null for other events. */
+  /** The number of the attempt. Null for other events. */
   attempt: number | null;
   /** How the attempt ended (its outcome, "failed", "abandoned", …), or the event. */
   result: string;
   nextState: string | null;
-  /** Of an attempt that has ended. */
+  /** Duration of an attempt that has ended. */
   seconds: number | null;
-  /** How many attempts in a row ended just so: chunks of a loop, questions of a poll. */
+  /** How many attempts in a row ended with this result: chunks of a loop, requests of a poll. */
   times: number;
   error: StepError | null;
 }
 
-/** A run's history as a person reads it: the start and end of an attempt as one, repetitions folded. */
+/** A run's history for people: start and end of an attempt are one line, and so are repetitions. */
 export function timeline(history: readonly HistoryEvent[]): TimelineItem[] {
   const items: TimelineItem[] = [];
   let begun: HistoryEvent | undefined;
@@ -33,7 +33,7 @@ export function timeline(history: readonly HistoryEvent[]): TimelineItem[] {
       last.seconds = (last.seconds ?? 0) + (item.seconds ?? 0);
     } else items.push(item);
   }
-  if (begun !== undefined) items.push({ ...eventOf(begun), attempt: begun.attempt, result: 'at work' });
+  if (begun !== undefined) items.push({ ...eventOf(begun), attempt: begun.attempt, result: 'running' });
   return items;
 }
 

@@ -15,23 +15,24 @@ export const DATABASE = {
       exit: 1,
       where: 'Everywhere.',
       meaning:
-        'There is no connection to Postgres: it was refused, was lost, or none was free; or Postgres did not answer in time or only reads. A step loses no attempt by it for an hour, and the worker waits for Postgres at its start. It is not retryable where waiting does not help: no such database, or TLS that cannot be established.',
-      remedy: 'Check that Postgres runs. Check the URL and the network.',
+        'Postgres cannot be used: the connection was refused or lost, no connection was free, Postgres did not answer in time, or it is read-only. For one hour this uses up no attempt of a step. A worker that starts waits for Postgres. The error is not retryable where waiting does not help: the database does not exist, or TLS cannot be established.',
+      remedy: 'Check that Postgres is running. Check the URL and the network.',
     },
     DV_DATABASE_FORBIDDEN: {
       class: 'not_retryable',
       exit: 2,
       where: 'When connecting or migrating.',
       meaning:
-        'The user or the password is wrong, pg_hba.conf refuses the connection, or a right is missing.',
-      remedy: 'Grant what the text names, or migrate once as the owner.',
+        'The user or the password is wrong, pg_hba.conf refuses the connection, or a privilege is missing.',
+      remedy: 'Grant the privilege that the message names, or migrate once as the owner.',
     },
     DV_DATABASE: {
       class: 'retryable',
       exit: 1,
       where: 'Everywhere.',
-      meaning: 'Postgres refused a statement. The text has the SQLSTATE.',
-      remedy: 'A lost race (40001, 40P01) passes without your help. Otherwise look the SQLSTATE up.',
+      meaning: 'Postgres refused a statement. The message contains the SQLSTATE.',
+      remedy:
+        'Conflicts between transactions (40001, 40P01) are retried without your help. For any other SQLSTATE, look it up in the manual of Postgres.',
     },
     DV_DATABASE_NOT_MIGRATED: {
       class: 'not_retryable',
@@ -44,7 +45,7 @@ export const DATABASE = {
       class: 'not_retryable',
       exit: 2,
       where: 'When migrating.',
-      meaning: 'In the encoding of this database, names cannot be stored as DICT has them.',
+      meaning: 'The encoding of this database cannot store all names that DICT has.',
       remedy: 'Create a database with the encoding UTF8.',
     },
     DV_DATABASE_NEWER: {
@@ -66,7 +67,7 @@ export const DATABASE = {
       class: 'not_retryable',
       exit: 1,
       where: 'When migrating.',
-      meaning: 'A migration differs from the one that was applied.',
+      meaning: 'A migration of this release differs from the one that was applied.',
       remedy: 'Use an unchanged release.',
     },
     DV_MIGRATION_ORDER: {
@@ -81,23 +82,23 @@ export const DATABASE = {
       exit: 1,
       where: 'When migrating.',
       meaning:
-        'A migration failed. It left no trace. It is retryable when a lock did not come in time or a deadlock was broken.',
-      remedy: 'Look the SQLSTATE up, and report it.',
+        'A migration failed and was rolled back completely. The error is retryable if a lock could not be taken in time or a deadlock was broken.',
+      remedy: 'Look up the SQLSTATE, and report it.',
     },
     DV_EMBEDDED_POSTGRES_MISSING: {
       class: 'not_retryable',
       exit: 2,
       where: 'In commands without DATABASE_URL.',
-      meaning: 'No embedded Postgres is installed. The single executable has none.',
-      remedy: 'Give DATABASE_URL or `--database`.',
+      meaning: 'No embedded Postgres is installed. The single executable does not contain one.',
+      remedy: 'Set DATABASE_URL or give `--database`.',
     },
     DV_EMBEDDED_POSTGRES_FAILED: {
       class: 'not_retryable',
       exit: 1,
       where: 'In commands without DATABASE_URL.',
       meaning:
-        'The embedded Postgres does not start or does not stop. The text has the last lines of its log. It is retryable only while another command starts or stops it.',
-      remedy: 'Do what the lines of the log say, or give DATABASE_URL.',
+        'The embedded Postgres does not start or does not stop. The message contains the last lines of its log. The error is retryable only while another command is starting or stopping it.',
+      remedy: 'Correct what the lines of the log report, or set DATABASE_URL.',
     },
   },
 } as const satisfies Section;

@@ -29,8 +29,8 @@ export const KEY_EVENTS = {
       class: 'not_retryable',
       exit: 1,
       where: "In the worker's log and in the dead-letter topic.",
-      meaning: 'A message failed three times in a way that nobody foresaw.',
-      remedy: 'Report it. Publish the message again once the cause is repaired.',
+      meaning: 'Processing a message failed three times with an unexpected error.',
+      remedy: 'Report it. Publish the message again when the cause is removed.',
     },
   },
 } as const satisfies Section;

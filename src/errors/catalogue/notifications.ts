@@ -3,7 +3,7 @@ import type { Section } from './section.ts';
 export const NOTIFICATIONS = {
   title: 'Notifications to Core-Dict',
   intro:
-    'See these in the log, in `/readyz` and in `dict-vsync outbox list`. After a retryable one the transport is tried again; after one that is not retryable the message is put aside. A subscription to key events meets the same errors; its texts name KEY_EVENTS_URL.',
+    'These errors appear in the log, in `/readyz` and in `dict-vsync outbox list`. After a retryable error the message is delivered again later. After errors that are not retryable the message becomes a dead message. A subscription to key events reports the same errors, with KEY_EVENTS_URL in the message.',
   errors: {
     DV_NOTIFY_ADDON_MISSING: {
       class: 'not_retryable',
@@ -25,7 +25,7 @@ export const NOTIFICATIONS = {
       where: 'In the relay.',
       meaning: 'The transport did not answer in time.',
       remedy:
-        'Do nothing if it passes. Otherwise check the broker. The stream is tried again (docs/guides/core-dict.md).',
+        'Do nothing if it passes. Otherwise check the broker. Delivery is retried automatically (docs/guides/core-dict.md).',
     },
     DV_NOTIFY_BUSY: {
       class: 'retryable',
@@ -38,21 +38,22 @@ export const NOTIFICATIONS = {
       class: 'retryable',
       exit: 1,
       where: 'In the relay.',
-      meaning: 'The broker refuses the token or the certificate, or the role may not use the topic.',
+      meaning:
+        'The broker refuses the token or the certificate, or the role is not allowed to use the topic.',
       remedy: 'Correct the token, the certificate or the rights of the role.',
     },
     DV_NOTIFY_TLS: {
       class: 'retryable',
       exit: 1,
       where: 'In the relay.',
-      meaning: 'No TLS connection can be made: the certificates do not fit, or that port has no TLS.',
+      meaning: 'No TLS connection can be made: the certificates do not match, or the port does not use TLS.',
       remedy: 'Correct the URL, or the PEM files of the CA, the certificate and the private key.',
     },
     DV_NOTIFY_TOPIC: {
       class: 'retryable',
       exit: 1,
       where: 'In the relay.',
-      meaning: 'The topic or its namespace does not exist, or cannot be used.',
+      meaning: 'The topic or its namespace does not exist or cannot be used.',
       remedy: "Create it, or correct the topic's setting.",
     },
     DV_NOTIFY_TOO_LARGE: {
@@ -74,8 +75,8 @@ export const NOTIFICATIONS = {
       exit: 1,
       where: 'In `outbox retry` and `dict.retry_outbox`.',
       meaning:
-        'A message that was named is not put aside: no message has that id, or it waits, or it is delivered.',
-      remedy: 'See those that are put aside with `dict-vsync outbox list --dead`.',
+        'One of the ids is not the id of a dead message: no message has this id, or the message is still waiting, or it is delivered.',
+      remedy: 'List the dead messages with `dict-vsync outbox list --dead`.',
     },
   },
 } as const satisfies Section;

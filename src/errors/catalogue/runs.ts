@@ -22,14 +22,14 @@ export const RUNS = {
       exit: 1,
       where: 'When approving, rejecting or registering.',
       meaning: 'The run does not wait for an approval, or no longer does.',
-      remedy: 'See what it does with `dict-vsync describe RUN`.',
+      remedy: 'See its state with `dict-vsync describe RUN`.',
     },
     DV_SET_MISMATCH: {
       class: 'not_retryable',
       exit: 1,
       where: 'When approving or rejecting with a hash.',
-      meaning: 'The frozen set is not the one that was looked at.',
-      remedy: 'Look at it again before you decide.',
+      meaning: 'The hash is not that of the frozen set: the set is not the one that was reviewed.',
+      remedy: 'Review the set again before you decide.',
     },
     DV_DECISION_UNSIGNED: {
       class: 'not_retryable',
@@ -49,7 +49,8 @@ export const RUNS = {
       class: 'not_retryable',
       exit: 1,
       where: 'When retrying.',
-      meaning: 'The machine itself decided that the run fails.',
+      meaning:
+        'The run ended because its machine decided so, not because a step failed. Such a run cannot be retried.',
       remedy: 'Start a new run.',
     },
     DV_RUN_KEY_OPEN: {
@@ -91,7 +92,7 @@ export const RUNS = {
       class: 'not_retryable',
       exit: 2,
       where: 'When releasing held keys.',
-      meaning: 'Nothing says which keys to release.',
+      meaning: 'The command or the call does not say which keys to release.',
       remedy: 'Name the participant, the key type, the key or the undo run.',
     },
     DV_REGISTER_EVP: {
@@ -99,20 +100,21 @@ export const RUNS = {
       exit: 1,
       where: 'When registering.',
       meaning:
-        'DICT creates the keys of type EVP itself. One that only the local base has can only be removed.',
+        'DICT creates keys of type EVP itself. An EVP that only the local base has can only be removed.',
       remedy: 'Approve without it.',
     },
     DV_KEY_NOT_IN_SET: {
       class: 'not_retryable',
       exit: 1,
       where: 'When registering.',
-      meaning: 'A key is not in the frozen set as one that only the local base has. No key was marked.',
-      remedy: 'See the set with `dict-vsync describe RUN`.',
+      meaning:
+        'One of the keys is not in the frozen set as a key that only the local base has. No key was marked.',
+      remedy: 'List the set with `dict-vsync describe RUN`.',
     },
     DV_RUN_CANCELLED: {
       class: 'not_retryable',
       exit: 1,
-      where: 'In a step that is running.',
+      where: 'In a running step.',
       meaning: 'Somebody cancelled the run.',
       remedy: 'There is nothing to do.',
     },

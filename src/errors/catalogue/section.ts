@@ -2,21 +2,23 @@
  * What the caller may do about an error:
  * - `retryable`: the same call may succeed later;
  * - `not_retryable`: it will fail again until somebody changes something;
- * - `rate_limited`: it may be tried again, not before `retryAt` (when known). Costs no attempt.
+ * - `rate_limited`: it may be tried again, but not before `retryAt` (if known). This uses up no attempt.
  *
  * The values are stored in the database.
  */
 export type ErrorClass = 'retryable' | 'not_retryable' | 'rate_limited';
 
-/** The exit code of a command that ends with the error: 2 for wrong usage or configuration, else 1. */
+/** The exit code of a command that ends with the error: 2 for wrong usage or configuration, otherwise 1. */
 export type ErrorExit = 1 | 2;
 
-/** What is said of a code. Sentences, with Markdown's backticks, for people; `docs/….md` becomes a link. */
+/**
+ * What the catalogue says about a code: sentences for people, with Markdown's backticks. `docs/….md` becomes a link.
+ */
 export interface CatalogueEntry {
-  /** The usual class; where a case is another, the place that throws it says so and why. */
+  /** The usual class. Where a case has another class, the code that throws it says so and why. */
   class: ErrorClass;
   exit: ErrorExit;
-  /** Where the user meets it. */
+  /** Where the user sees it. */
   where: string;
   meaning: string;
   /** What to do about it. */

@@ -8,13 +8,13 @@ export const SETTINGS = {
       exit: 2,
       where: 'At the start of every command.',
       meaning: 'A setting is missing or malformed, or two settings contradict each other.',
-      remedy: 'Correct everything that the text names. Values are never quoted.',
+      remedy: 'Correct every setting that the message names. The message never quotes values.',
     },
     DV_USAGE: {
       class: 'not_retryable',
       exit: 2,
       where: 'On the command line.',
-      meaning: 'The command or the flag is unknown, or the value of a flag is not possible.',
+      meaning: 'The command or the flag is unknown, or the value of a flag is invalid.',
       remedy: "Read the command's `--help`.",
     },
     DV_NODE_TOO_OLD: {
@@ -22,8 +22,8 @@ export const SETTINGS = {
       exit: 2,
       where: 'In the npm installation, at the start of every command.',
       meaning:
-        'This Node is too old for dict-vsync, and the one that the package `node` brings cannot be started.',
-      remedy: 'Install the version that the text names or a newer one, or run `npm install` again.',
+        'This Node is too old for dict-vsync, and the Node in the npm package `node` cannot be started.',
+      remedy: 'Install the version that the message names or a newer one, or run `npm install` again.',
     },
     DV_CRONTAB_INVALID: {
       class: 'not_retryable',
@@ -31,14 +31,14 @@ export const SETTINGS = {
       where: 'In the worker.',
       meaning:
         'A line of the crontab cannot be read, two lines have the same name, or the file does not exist.',
-      remedy: 'Correct the line that the text names.',
+      remedy: 'Correct the line that the message names.',
     },
     DV_HTTP_PORT: {
       class: 'not_retryable',
       exit: 2,
       where: 'In the worker.',
-      meaning: 'The worker cannot serve health and metrics at HTTP_HOST and HTTP_PORT.',
-      remedy: 'Choose a free port (0 takes any free port) and an address of this machine.',
+      meaning: 'The worker cannot serve health and metrics on HTTP_HOST and HTTP_PORT.',
+      remedy: 'Choose a free port (0 means any free port) and an address of this host.',
     },
     DV_NO_WORKER: {
       class: 'not_retryable',
@@ -59,14 +59,14 @@ export const SETTINGS = {
       exit: 2,
       where: 'In `simulator`.',
       meaning: 'The file to export to cannot be written.',
-      remedy: 'Check its path and its rights.',
+      remedy: 'Check its path and its permissions.',
     },
     DV_PULSAR_UNAVAILABLE: {
       class: 'not_retryable',
       exit: 2,
       where: 'In `demo --pulsar`.',
-      meaning: 'No Pulsar was named, and none can be started on this machine.',
-      remedy: 'Do what the text says, or name a Pulsar by `--pulsar URL` or NOTIFY_URL.',
+      meaning: 'No Pulsar was named, and Pulsar cannot be started on this host.',
+      remedy: 'Do what the message says, or name a Pulsar with `--pulsar URL` or NOTIFY_URL.',
     },
   },
 } as const satisfies Section;

@@ -14,14 +14,14 @@ export const SIMULATOR = {
       class: 'not_retryable',
       exit: 1,
       where: 'In `simulator`.',
-      meaning: 'The simulator has already begun to run, or already has the key.',
-      remedy: 'Start a new one.',
+      meaning: 'Keys have already been changed in the simulator, or it already has the key.',
+      remedy: 'Start a new simulator.',
     },
     DV_DAMAGE_TOO_LARGE: {
       class: 'not_retryable',
       exit: 1,
       where: 'In `demo` and `simulator`.',
-      meaning: 'More keys are to be damaged than exist.',
+      meaning: 'The number of divergent keys is larger than the number of keys.',
       remedy: 'Ask for fewer divergent keys, or for more keys.',
     },
     DV_KEY_BASE_TOO_LARGE: {

@@ -2,7 +2,7 @@ import type { Section } from './section.ts';
 
 export const VALUES = {
   title: 'Values',
-  intro: 'A command that is given such a value by a flag exits with 2.',
+  intro: 'If the value was given by a flag, the command exits with 2.',
   errors: {
     DV_ISPB_INVALID: {
       class: 'not_retryable',
@@ -22,14 +22,14 @@ export const VALUES = {
       class: 'not_retryable',
       exit: 1,
       where: 'In `cid`, when comparing.',
-      meaning: 'A CID has 64 hexadecimal digits (32 bytes).',
+      meaning: 'The CID does not have 64 hexadecimal digits (32 bytes).',
       remedy: 'Copy the whole CID.',
     },
     DV_VSYNC_INVALID: {
       class: 'not_retryable',
       exit: 1,
       where: 'When reading a VSync.',
-      meaning: 'A VSync has 64 hexadecimal digits.',
+      meaning: 'The VSync does not have 64 hexadecimal digits.',
       remedy: 'Copy the whole VSync.',
     },
     DV_REQUEST_ID_INVALID: {
@@ -44,7 +44,7 @@ export const VALUES = {
       exit: 1,
       where: 'In `import`.',
       meaning: 'BACEN would refuse the entry.',
-      remedy: 'Correct the fields that the text names.',
+      remedy: 'Correct the fields that the message names.',
     },
     DV_CSV_COLUMNS: {
       class: 'not_retryable',
@@ -65,14 +65,14 @@ export const VALUES = {
       exit: 1,
       where: 'In `import` and `cid`.',
       meaning: 'A line of the CSV breaks the rules. Nothing was imported.',
-      remedy: 'Correct the line and give the whole file again.',
+      remedy: 'Correct the line, then import the whole file again.',
     },
     DV_KEY_TWICE: {
       class: 'not_retryable',
       exit: 1,
       where: 'In `import`.',
       meaning: 'Two lines have the same key. Nothing was imported.',
-      remedy: 'Keep one of them and give the whole file again.',
+      remedy: 'Keep one of them, then import the whole file again.',
     },
   },
 } as const satisfies Section;

@@ -12,34 +12,34 @@ export interface Outboxed {
   createdAt: Date;
 }
 
-/** A message to Core-Dict: CloudEvents 1.0, structured JSON. The names of extensions are lower-case by its rules. */
+/** A message to Core-Dict: CloudEvents 1.0, structured JSON. CloudEvents requires lower-case names of extensions. */
 export interface CloudEvent {
   specversion: '1.0';
-  /** With `source` unique, and the same at each delivery. */
+  /** Unique together with `source`, and the same at each delivery. */
   id: string;
   /** `/dict-vsync/<ISPB>` */
   source: string;
   /** `br.dict-vsync.<message type>.v<version>` */
   type: string;
-  /** `<ISPB>/<key type or ALL>`: the stream, in which `sequence` rises. */
+  /** `<ISPB>/<key type or ALL>`: the stream. `sequence` rises within it. */
   subject: string;
   time: string;
   datacontenttype: 'application/json';
-  /** Ends in the name of the file in docs/reference/messages/schemas. */
+  /** Ends with the name of the file in docs/reference/messages/schemas. */
   dataschema: string;
   /** CloudEvents' extension "sequence": 19 digits, so that it also sorts as text. */
   sequence: string;
-  /** The run's, as in logs and in the calls to DICT; absent for what no run caused. */
+  /** The run's correlation id, as in logs and in calls to DICT. Absent if no run caused the message. */
   correlationid?: string | undefined;
-  /** Whether `data` holds personal data. */
+  /** Whether `data` contains personal data. */
   personaldata: boolean;
   data: unknown;
 }
 
-/** Of all message types: a change that a reader of the old one would not understand is a new version. */
+/** Version of all message types. A change that a reader of the old version would not understand needs a new version. */
 const VERSION = 'v1';
 
-/** The one place where envelopes are made: the CloudEvent of a row of the outbox. */
+/** Makes the CloudEvent of a row of the outbox. Envelopes are made only here. */
 export function cloudEvent(row: Outboxed, content: NotifyContent): CloudEvent {
   const without = withoutPersonalData(row.type, row.payload);
   const full = content === 'full';

@@ -1,6 +1,6 @@
 import type { Pool } from 'pg';
 
-/** Small: each batch is its own transaction, and nobody waits long for its locks. */
+/** Small, because each batch is a transaction and others wait for its locks. */
 const BATCH = 1000;
 
 const EXPIRE = [
@@ -12,7 +12,7 @@ const EXPIRE = [
      order by delivered_at limit $2 for update skip locked)`,
 ];
 
-/** Deletes messages that were delivered more than `days` ago, in small batches; how many rows went. */
+/** Deletes messages that were delivered more than `days` ago, in small batches. Returns the number of deleted rows. */
 export async function expireMessages(pool: Pool, days: number): Promise<number> {
   let expired = 0;
   for (const statement of EXPIRE) {

@@ -15,19 +15,19 @@ export interface VerifiedKeyType {
   code?: string | undefined;
 }
 
-/** CIDs of a changed key before and after, beside its content (cid of `before` and of `after`): they may always be told. */
+/** CIDs of a changed key before and after, beside its content. They are not personal data and are always published. */
 interface Cids {
   cidBefore: string | null;
   cidAfter: string | null;
 }
 
 /**
- * A message to Core-Dict: its type and what it says (the `data` of its CloudEvent). The schemas in docs/reference/messages/schemas say the
- * same, and which of it is personal data.
+ * A message to Core-Dict: its type and its content (the `data` of its CloudEvent). The schemas in
+ * docs/reference/messages/schemas describe the same, and mark what is personal data.
  */
 export type Message =
   | {
-      /** One a verification. Key type "ALL". */
+      /** One for each verification. Its key type is "ALL". */
       type: 'verification.summary';
       content: {
         runId: string;
@@ -35,7 +35,7 @@ export type Message =
         startedAt: Date;
         endedAt: Date;
         seconds: number;
-        /** `seconds`: from the first time the VSync was sent to the last answer; absent if it never was. */
+        /** `seconds`: from the first time the VSync was sent to the last answer. Absent if it was never sent. */
         keyTypes: Partial<Record<KeyType, VerifiedKeyType & { seconds?: number | undefined }>>;
         reconciliations: Partial<Record<KeyType, string>>;
       };
@@ -57,31 +57,36 @@ export type Message =
         summary: ReconciliationSummary;
         /** For APPROVAL_NEEDED: the set to approve. */
         setHash?: string;
-        /** For APPROVAL_NEEDED: what that set is, in numbers. */
+        /** For APPROVAL_NEEDED: a summary of that set in numbers. */
         divergences?: DivergenceSummary;
         /** For QUARANTINED: the first 100 CIDs that DICT kept failing on, with its own correlation ids. */
         quarantined?: QuarantinedCid[];
-        /** For each end: how many pages and changes reconciliation.changes has told before. */
+        /** For events that end the run: pages and changes published before as reconciliation.changes. */
         pageCount?: number;
         changeCount?: number;
         /** For FAILED and POISONED: the error's code. */
         code?: string | undefined;
-        /** For FAILED the error's sentence, for REJECTED a person's. */
+        /** For FAILED: the error's message. For REJECTED: the reason that a person gave. */
         reason?: string | undefined;
       };
     }
   | {
-      /** The keys a repair changed, with the entries before and after (personal data), as they were changed. */
+      /**
+       * The keys that a repair changed, with the entries before and after (personal data), in the order of the changes.
+       */
       type: 'reconciliation.changes';
-      /** Pages count from 1 in each run; the run's reconciliation.complete says how many there were. */
+      /** Pages are numbered from 1 in each run. The run's reconciliation.complete says how many there are. */
       content: { runId: string; page: number; changes: (AppliedChange & Cids)[] };
     }
   | {
-      /** No OK within the deadline; once a breach. Written by dict.check_deadlines, times in ISO 8601, UTC. */
+      /**
+       * There was no OK within the deadline. Published once for each breach by dict.check_deadlines. Times: ISO 8601,
+       * UTC.
+       */
       type: 'sync.deadline_missed';
       content: {
         hours: number;
-        /** Null: there never was one; then it counts from when the participant was configured. */
+        /** Null: there was never an OK. Then the deadline counts from the time the participant was configured. */
         lastOkAt: string | null;
         countedFrom: string;
         deadlineAt: string;
@@ -91,16 +96,18 @@ export type Message =
     }
   | {
       type: 'reconciliation.complete';
-      /** How many pages and changes reconciliation.changes has told. */
+      /** Pages and changes that were published as reconciliation.changes. */
       content: { runId: string; summary: ReconciliationSummary; pageCount: number; changeCount: number };
     }
   | {
-      /** What an undo put back, and what it could not (personal data), as it did. */
+      /** The keys that an undo put back or left alone (personal data), in the order in which it processed them. */
       type: 'undo.changes';
       content: { runId: string; undoneRun: string; page: number; changes: (UndoneKey & Cids)[] };
     }
   | {
-      /** Written by the trigger on workflow.runs where the summary's outcome is not COMPLETED; then the error's code is told. */
+      /**
+       * If the summary's outcome is not COMPLETED, the trigger on workflow.runs publishes it, with the error's code.
+       */
       type: 'undo.done';
       content: {
         runId: string;

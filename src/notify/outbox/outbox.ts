@@ -23,10 +23,10 @@ export async function publish(
   ]);
 }
 
-/** What a message of each type says. */
+/** The content of a message of each type. */
 type Content<T extends Message['type']> = Extract<Message, { type: T }>['content'];
 
-/** Publishes verification.summary of a logged verification; its outcome. */
+/** Publishes verification.summary of a logged verification. Returns its outcome. */
 export async function publishVerificationSummary(
   tx: Transaction,
   runId: string,
@@ -38,7 +38,7 @@ export async function publishVerificationSummary(
   return one(rows).outcome;
 }
 
-/** Publishes reconciliation.notification; `more` is what only this event says. */
+/** Publishes reconciliation.notification. `more` are the fields that only this event has. */
 export async function publishNotification(
   tx: Transaction,
   runId: string,
@@ -52,19 +52,19 @@ export async function publishNotification(
   ]);
 }
 
-/** Publishes undo.done of an undo whose row has ended. */
+/** Publishes undo.done of an undo that has ended. */
 export async function publishUndoDone(tx: Transaction, runId: string): Promise<void> {
   await tx.query('select dict.publish_undo_done($1)', [runId]);
 }
 
-/** Whose changes are told. */
+/** The run whose changes are published. */
 export interface ChangesOf {
   runId: string;
   participant: string;
   keyType: KeyType;
 }
 
-/** Tells Core-Dict what a reconciliation changed, in the transaction that did: as many pages as it takes. */
+/** Publishes what a reconciliation changed, in one or more pages, in the transaction that made the changes. */
 export async function publishChanges(
   tx: Transaction,
   { runId, participant, keyType }: ChangesOf,
@@ -72,13 +72,13 @@ export async function publishChanges(
 ): Promise<void> {
   const pages = toPages(changes.map(withCids));
   let page = await countPages(tx, COUNT_RECONCILIATION, runId, pages.length, changes.length);
-  for (const told of pages) {
-    const content = { runId, page: ++page, changes: told };
+  for (const pageChanges of pages) {
+    const content = { runId, page: ++page, changes: pageChanges };
     await publish(tx, participant, keyType, runId, { type: 'reconciliation.changes', content });
   }
 }
 
-/** Tells Core-Dict what became of keys that an undo came to, likewise. */
+/** Publishes what an undo did with keys, in one or more pages, in the transaction that did it. */
 export async function publishUndone(
   tx: Transaction,
   { runId, undoneRun, participant, keyType }: ChangesOf & { undoneRun: string },
@@ -86,13 +86,13 @@ export async function publishUndone(
 ): Promise<void> {
   const pages = toPages(changes.map(withCids));
   let page = await countPages(tx, COUNT_UNDO, runId, pages.length, changes.length);
-  for (const told of pages) {
-    const content = { runId, undoneRun, page: ++page, changes: told };
+  for (const pageChanges of pages) {
+    const content = { runId, undoneRun, page: ++page, changes: pageChanges };
     await publish(tx, participant, keyType, runId, { type: 'undo.changes', content });
   }
 }
 
-/** How many pages and changes a reconciliation or an undo has told. */
+/** How many pages and changes of a reconciliation or an undo have been published. */
 export async function readPublished(
   tx: Transaction,
   runId: string,
@@ -113,7 +113,7 @@ const COUNT_UNDO = `
   update dict.undos set pages_published = pages_published + $2, changes_published = changes_published + $3
   where undo_run_id = $1 returning pages_published`;
 
-/** Counts pages about to be told; the number of the last one before them. */
+/** Counts pages that are about to be published. Returns the number of the last page before them. */
 async function countPages(
   tx: Transaction,
   count: string,
@@ -125,7 +125,7 @@ async function countPages(
   return one(rows).pages_published - pages;
 }
 
-/** With the CIDs beside the content: they stay when content is left out. */
+/** Adds the CIDs beside the content, so that they remain if the content is left out. */
 function withCids<T extends { before: unknown; after: unknown }>(
   change: T,
 ): T & { cidBefore: string | null; cidAfter: string | null } {

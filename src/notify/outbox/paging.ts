@@ -1,13 +1,13 @@
-/** Most changes in a message, whatever their size. */
+/** Maximum number of changes in a message, whatever their size. */
 export const PAGE_CHANGES = 100;
 
-/** Most bytes of a message's body: brokers refuse large ones (Pulsar's limit is 5 MB, others' 256 KB). */
+/** Maximum bytes of a message's body. Brokers refuse large messages (Pulsar's limit is 5 MB, that of others 256 KB). */
 export const BODY_BYTES = 256 * 1024;
 
-/** What the envelope and the fields beside the changes take at the most. */
+/** Maximum bytes of the envelope and of the fields beside the changes. */
 const ENVELOPE_BYTES = 4096;
 
-/** Splits items, in their order, into pages that fit a message by count and by bytes of JSON; one too large is alone. */
+/** Splits items, in order, into pages that fit into a message. An item that is too large gets a page of its own. */
 export function toPages<T>(items: readonly T[]): T[][] {
   const pages: T[][] = [];
   let page: T[] = [];

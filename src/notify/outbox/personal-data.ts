@@ -1,11 +1,11 @@
 import type { Message } from './messages.ts';
 
-/** What a message brings: its personal content too, or references by which Core-Dict can ask for it. */
+/** What a message contains: personal data too, or only references by which Core-Dict can look it up. */
 export type NotifyContent = 'full' | 'references';
 
 /**
- * Where personal data stands in each message's content; `*` is each item of an array. The same as what the schemas in
- * docs/reference/messages/schemas mark with x-personal-data, which a test checks.
+ * The paths of personal data in each message's content. `*` means each item of an array. A test checks that the schemas
+ * in docs/reference/messages/schemas mark the same paths with x-personal-data.
  */
 export const PERSONAL_DATA: Record<Message['type'], readonly string[]> = {
   'verification.summary': [],
@@ -17,11 +17,11 @@ export const PERSONAL_DATA: Record<Message['type'], readonly string[]> = {
   'undo.done': ['summary.by', 'summary.reason'],
 };
 
-/** The content without its personal data, and whether there was some. Of a type unknown here nothing is left. */
+/** The content without its personal data, and whether it had any. Of an unknown message type no content is left. */
 export function withoutPersonalData(type: string, content: unknown): { content: unknown; personal: boolean } {
   if (!isKnown(type)) return { content: {}, personal: true };
   const copy = structuredClone(content);
-  // Each is taken out, so not some().
+  // Not some(): it would stop at the first path that was removed.
   const found = PERSONAL_DATA[type].filter((path) => takeOut(copy, path.split('.')));
   return { content: copy, personal: found.length > 0 };
 }
@@ -30,7 +30,7 @@ function isKnown(type: string): type is Message['type'] {
   return Object.hasOwn(PERSONAL_DATA, type);
 }
 
-/** Deletes what the path names; whether any of it was there. */
+/** Deletes what the path names. Returns whether there was a value. */
 function takeOut(value: unknown, [name = '', ...rest]: readonly string[]): boolean {
   if (typeof value !== 'object' || value === null) return false;
   if (Array.isArray(value)) return value.filter((item) => takeOut(item, rest)).length > 0;

@@ -11,23 +11,24 @@ export interface RelayOptions {
   /** Default: full. */
   content?: NotifyContent;
   log?: Logger;
-  /** A transport that does not answer for this long counts as unreachable. Default: 30 s. */
+  /** A transport that does not answer within this time counts as unreachable. Default: 30 s. */
   timeoutMs?: number;
 }
 
-/** Streams at once: each holds a connection while it waits for the transport. */
+/** Streams processed simultaneously. Each uses a database connection while it waits for the transport. */
 const STREAMS = 4;
 
-/** Batches of a stream before others have their turn. */
+/** Batches of a stream before other streams have their turn. */
 const BATCHES = 10;
 
 const DELIVERY_TIMEOUT_MS = 30_000;
 
 /**
- * Delivers what waits in the outbox: in order within a stream (a participant and key type), streams independent of each
- * other; one relay at a time a stream, however many workers. When a transport fails, its stream backs off. A message that the
- * transport refuses for good is put aside after three tries. Returns how many messages were delivered. Throws what is not the
- * transport's doing, when all streams have had their turn.
+ * Delivers the messages that wait in the outbox, in order within each stream (a participant and key type). Streams are
+ * independent of each other. Only one relay at a time works on a stream, however many workers there are. When the
+ * transport fails, the stream backs off. A message that the transport refuses three times for good becomes dead.
+ * Returns how many messages were delivered. An error that the transport did not cause is thrown after all streams have
+ * had their turn.
  */
 export async function relayOutbox(
   pool: Pool,
@@ -42,11 +43,11 @@ export async function relayOutbox(
     const next = async (): Promise<void> => {
       for (let stream = streams.shift(); stream !== undefined; stream = streams.shift()) {
         try {
-          // Not `+= await`: that reads before it waits, and the others' counts were lost.
+          // Not `+= await`: it would read the sum before it waits, and lose what other streams added meanwhile.
           const count = await relayStream(pool, transport, stream, options);
           delivered += count;
         } catch (error) {
-          // Not the transport's: Postgres', say. The other streams have their turn nevertheless.
+          // The transport did not cause it (but Postgres, for example). The other streams still have their turn.
           broken.push(error);
         }
       }
@@ -72,15 +73,15 @@ async function relayStream(
   return delivered;
 }
 
-/** How a batch ended; `more`: the stream may have more to deliver at once. */
+/** How a batch ended. `more`: the stream may have more messages that can be delivered immediately. */
 interface Batch {
   delivered: number;
   more: boolean;
 }
 
 /**
- * One batch in one transaction, which has read only and waits between two statements while the transport works: so it holds
- * no snapshot and has no transaction id, and keeps nobody's vacuum waiting (READ COMMITTED).
+ * Delivers one batch in one transaction. While the transport works, the transaction has only read and is between two
+ * statements. In READ COMMITTED it then has no snapshot and no transaction id, so it does not delay vacuum.
  */
 async function relayBatch(
   pool: Pool,
@@ -112,9 +113,10 @@ async function relayBatch(
         const failed = rows[delivered];
         if (failed === undefined || delivery.error === undefined) {
           const recovered = await noteSuccess(tx, stream);
-          if (recovered) log?.info({ ...stream, transport: transport.name }, 'the way to Core-Dict is back');
+          if (recovered)
+            log?.info({ ...stream, transport: transport.name }, 'messages to Core-Dict are delivered again');
           crashPoint('relay-before-commit');
-          // Nothing delivered and no error would come round for ever.
+          // Without this, a batch with nothing delivered and no error would repeat for ever.
           return { delivered, more: delivered > 0 };
         }
         const more = await fail(tx, stream, failed.id, delivery.error, delivered > 0, transport, log);
@@ -131,13 +133,13 @@ async function relayBatch(
   }
 }
 
-/** What a delivery met: a DvError, or what is known of an error that nobody foresaw. */
+/** The error of a delivery: a DvError, or what is known about an unexpected error. */
 interface Met {
   code: string;
   class: ErrorClass;
 }
 
-/** Notes a failure and says so in the log; whether the stream goes on at once. */
+/** Records and logs a failure. Returns whether the stream continues immediately. */
 async function fail(
   tx: Transaction,
   stream: Stream,
@@ -151,8 +153,12 @@ async function fail(
   const { dead, failures } = await noteFailure(tx, stream, { id, code: error.code, refused, progress });
   const fields = { ...stream, transport: transport.name, error: error.code };
   if (dead)
-    log?.error({ ...fields, message: id }, 'a message to Core-Dict is put aside: it was refused for good');
-  else if (failures === 1) log?.warn(fields, 'the way to Core-Dict fails; it is tried again');
+    log?.error(
+      { ...fields, message: id },
+      'a message to Core-Dict is dead: it was refused and will not be retried',
+    );
+  else if (failures === 1)
+    log?.warn(fields, 'messages to Core-Dict cannot be delivered; delivery is retried');
   return dead;
 }
 
@@ -177,7 +183,7 @@ async function deliver(
 ): Promise<Delivery> {
   const late = Promise.withResolvers<never>();
   const timer = setTimeout(() => {
-    const text = `The way to Core-Dict did not answer within ${timeoutMs / 1000} s. It is tried again.`;
+    const text = `The transport to Core-Dict did not answer within ${timeoutMs / 1000} s. Delivery is retried.`;
     late.reject(new DvError('DV_NOTIFY_TIMEOUT', text));
   }, timeoutMs);
   try {
@@ -187,9 +193,12 @@ async function deliver(
   }
 }
 
-/** Of an error that a transport threw, rather than answered: it says nothing about a message, so the transport is unreachable. */
+/**
+ * Classifies an error that a transport threw instead of returning it. It is not about one message, so the transport is
+ * unreachable.
+ */
 function thrownBy(error: unknown): Met {
-  // A code or a name only: an error's text may hold what the message holds.
+  // Only a code or a name: the text of an error may contain personal data of the message.
   const code = error instanceof DvError ? error.code : error instanceof Error ? error.name : 'unknown';
   return { code, class: 'retryable' };
 }

@@ -3,7 +3,7 @@ import { one } from '../../errors/rows.ts';
 import type { Transaction } from '../../engine/index.ts';
 import type { Outboxed } from './envelope.ts';
 
-/** A stream of messages: one participant and key type (or ALL), in which they keep their order. */
+/** A stream of messages: one participant and key type (or ALL). Order is kept within it. */
 export interface Stream {
   participant: string;
   keyType: string;
@@ -12,16 +12,18 @@ export interface Stream {
 const BATCH = 100;
 
 /**
- * A broker's refusal may be a half-made change of its configuration: so three tries, some seconds apart. More would hold
- * up the stream for what will not change.
+ * A message is tried three times, some seconds apart, because a refusal may come from a configuration change of the
+ * broker that is not complete yet. More tries would delay the stream for a refusal that is final.
  */
 export const REFUSALS = 3;
 
-/** Seconds before the second try; doubled at each further one, up to the most. Never given up. */
+/** Seconds before the second try, doubled for each further try up to the maximum. Delivery is never given up. */
 const BACKOFF_FIRST = 1;
 const BACKOFF_MOST = 30;
 
-/** The streams that have something to deliver and are not backing off. One index probe a stream, whatever waits. */
+/**
+ * The streams with undelivered messages that are not backing off. One index probe for each stream, however much waits.
+ */
 export async function dueStreams(pool: Pool): Promise<Stream[]> {
   const { rows } = await pool.query<Stream>(
     `select s.participant, s.key_type as "keyType" from dict.outbox_sequences s
@@ -34,9 +36,9 @@ export async function dueStreams(pool: Pool): Promise<Stream[]> {
   return rows;
 }
 
-/** The next messages of a stream, in order; none when another relay works on it, or it backs off. */
+/** The next messages of a stream, in order. Empty if another relay works on the stream or it is backing off. */
 export async function readStream(tx: Transaction, { participant, keyType }: Stream): Promise<Outboxed[]> {
-  // A statement of its own: what is read after it must see what the lock's last holder committed.
+  // A separate statement: the query after it must see what the previous owner of the lock committed.
   const lock = await tx.query<{ mine: boolean }>(
     `select pg_try_advisory_xact_lock(hashtext('dict-vsync relay'), hashtext($1 || '/' || $2)) as mine`,
     [participant, keyType],
@@ -52,7 +54,8 @@ export async function readStream(tx: Transaction, { participant, keyType }: Stre
      order by sequence limit $3`,
     [participant, keyType, BATCH],
   );
-  // A statement with parameters leaves its portal open, and with it its snapshot, until the next one; one without does not.
+  // A statement with parameters keeps its portal and its snapshot open until the next statement. This one has none, and
+  // frees both.
   await tx.query('select');
   return rows;
 }
@@ -66,7 +69,7 @@ export async function markDelivered(tx: Transaction, ids: readonly string[]): Pr
   );
 }
 
-/** Ends a stream's backing off; whether it did. */
+/** Ends the back-off of a stream. Returns whether it was backing off. */
 export async function noteSuccess(tx: Transaction, { participant, keyType }: Stream): Promise<boolean> {
   const { rowCount } = await tx.query(
     'delete from dict.outbox_backoffs where participant = $1 and key_type = $2',
@@ -75,19 +78,19 @@ export async function noteSuccess(tx: Transaction, { participant, keyType }: Str
   return rowCount === 1;
 }
 
-/** What a message met. */
+/** Why a message was not delivered. */
 export interface Failure {
   id: string;
   code: string;
-  /** It can never be delivered by this transport. */
+  /** This transport can never deliver the message. */
   refused: boolean;
-  /** Whether others of its batch were delivered: the transport is reachable. */
+  /** Whether other messages of its batch were delivered, so that the transport is reachable. */
   progress: boolean;
 }
 
 /**
- * Counts the attempt and lets the stream back off, exponentially with jitter; or puts the message aside, when it was
- * refused too often, and lets the stream go on.
+ * Counts the attempt. A message that was refused too often becomes dead, and the stream continues. Otherwise the stream
+ * backs off, exponentially with jitter.
  */
 export async function noteFailure(
   tx: Transaction,

@@ -2,7 +2,7 @@ import type { Pool } from 'pg';
 import { translateDatabaseErrors } from '../../engine/index.ts';
 import { one } from '../../errors/rows.ts';
 
-/** A message that is not delivered: WAITING for its turn, or DEAD, put aside. Without its content. */
+/** An undelivered message, without its content. WAITING: will be delivered. DEAD: refused for good. */
 export interface Undelivered {
   id: string;
   participant: string;
@@ -13,14 +13,14 @@ export interface Undelivered {
   createdAt: Date;
   state: 'WAITING' | 'DEAD';
   attempts: number;
-  /** What it met last, or what its stream meets. */
+  /** Its last error, or that of its stream. */
   errorCode: string | null;
   deadAt: Date | null;
-  /** Its stream backs off until then. */
+  /** Its stream is backing off until this time. */
   retryAt: Date | null;
 }
 
-/** The undelivered messages in the order of their streams, at most `limit`, and how many there are in all. */
+/** The undelivered messages in the order of their streams, at most `limit`, and the number of all of them. */
 export async function listUndelivered(
   db: Pick<Pool, 'query'>,
   { state, limit }: { state?: Undelivered['state'] | undefined; limit: number },
@@ -39,7 +39,7 @@ export async function listUndelivered(
   return { ...one(counts), messages };
 }
 
-/** Sends dead messages again (without ids: all), in one transaction; how many. DV_MESSAGE_NOT_DEAD. */
+/** Sends dead messages again (without ids: all), in one transaction. Returns how many. Throws DV_MESSAGE_NOT_DEAD. */
 export async function retryDead(db: Pick<Pool, 'query'>, ids?: readonly string[]): Promise<number> {
   const { rows } = await translateDatabaseErrors(async () =>
     db.query<{ again: number }>('select dict.retry_outbox($1)::float8 as again', [ids ?? null]),
@@ -47,20 +47,22 @@ export async function retryDead(db: Pick<Pool, 'query'>, ids?: readonly string[]
   return one(rows).again;
 }
 
-/** A stream whose messages don't get through. */
+/** A stream whose messages are not delivered. */
 export interface TroubledStream {
   participant: string;
   keyType: string;
   dead: number;
-  /** Since when the oldest waits; null: none waits, or not for long. */
+  /** Since when the oldest message waits. Null: no message waits, or not for long. */
   waitingSince: Date | null;
   errorCode: string | null;
 }
 
-/** A backlog this old is said to be one. Healthy ones last seconds; a broker's restart a minute or two. */
+/**
+ * Messages that wait for this long are reported. Normally they wait seconds; during a broker's restart a minute or two.
+ */
 const OLD_MINUTES = 10;
 
-/** The streams with messages put aside, or with one that has waited for more than ten minutes. */
+/** The streams with dead messages, or with a message that has waited for more than ten minutes. */
 export async function readTroubledStreams(db: Pick<Pool, 'query'>): Promise<TroubledStream[]> {
   const { rows } = await db.query<TroubledStream>(
     `select participant, key_type as "keyType", dead::float8 as dead, error_code as "errorCode",

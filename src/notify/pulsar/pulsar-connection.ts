@@ -2,14 +2,16 @@ import { readFileSync } from 'node:fs';
 import { DvError } from '../../errors/dv-error.ts';
 import type { PulsarErrors } from './pulsar-errors.ts';
 
-/** How a Pulsar is reached, whichever way. */
+/** How to connect to a Pulsar, with either protocol. */
 export interface PulsarSettings {
   /** pulsar://, pulsar+ssl://, ws:// or wss:// */
   url: string;
-  /** `persistent://tenant/namespace/topic`, in which {participant} and {keyType} stand for the message's. */
+  /**
+   * `persistent://tenant/namespace/topic`, in which {participant} and {keyType} are replaced by those of the message.
+   */
   topic: string;
   token?: string | undefined;
-  /** A file that holds the token; read at each connection, so that it may be renewed. */
+  /** A file with the token. It is read again for each connection, so that the token can be renewed. */
   tokenFile?: string | undefined;
   /** PEM files. */
   tlsCa?: string | undefined;
@@ -17,7 +19,7 @@ export interface PulsarSettings {
   tlsKey?: string | undefined;
 }
 
-/** The token to show, if there is one. DV_NOTIFY_UNAUTHORIZED when its file cannot be read: it may be back soon. */
+/** The token, if there is one. Throws DV_NOTIFY_UNAUTHORIZED, which is retried, if its file cannot be read. */
 export function readToken({ token, tokenFile }: PulsarSettings, errors: PulsarErrors): string | undefined {
   try {
     return tokenFile === undefined
@@ -28,11 +30,11 @@ export function readToken({ token, tokenFile }: PulsarSettings, errors: PulsarEr
   }
 }
 
-/** The file that a setting names. DV_SETTINGS_INVALID when it cannot be read. */
+/** Reads the file that a setting names. Throws DV_SETTINGS_INVALID if it cannot be read. */
 export function readNamed(setting: string, path: string): Buffer {
   try {
     return readFileSync(path);
   } catch (cause) {
-    throw new DvError('DV_SETTINGS_INVALID', `The file that ${setting} names cannot be read.`, { cause });
+    throw new DvError('DV_SETTINGS_INVALID', `The file named by ${setting} cannot be read.`, { cause });
   }
 }

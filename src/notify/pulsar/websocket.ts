@@ -7,8 +7,8 @@ const OPEN_MS = 10_000;
 const CLOSE_MS = 2000;
 
 /**
- * `persistent/tenant/namespace/name` of a topic, which may be given in short: NAME. DV_TOPIC_INVALID, whose text names the
- * setting.
+ * The path `persistent/tenant/namespace/name` of a topic. The topic may be given by NAME alone. Throws
+ * DV_TOPIC_INVALID, whose message names the setting.
  */
 export function topicPath(topic: string, setting = 'The topic'): string {
   const [, domain = 'persistent', full, short = ''] =
@@ -22,10 +22,10 @@ export function topicPath(topic: string, setting = 'The topic'): string {
   throw new DvError('DV_TOPIC_INVALID', `${setting} must be NAME or persistent://TENANT/NAMESPACE/NAME.`);
 }
 
-/** What a TLS connection shows and trusts. */
+/** The certificates of a TLS connection: our own, and the CAs that it trusts. */
 export type Tls = Record<'ca' | 'cert' | 'key', Buffer | undefined>;
 
-/** The PEM files that the settings name. DV_SETTINGS_INVALID when one cannot be read. */
+/** Reads the PEM files that the settings name. Throws DV_SETTINGS_INVALID if one cannot be read. */
 export function readTls({ tlsCa, tlsCert, tlsKey }: PulsarSettings): Tls {
   const pem = (name: string, file: string | undefined) =>
     file === undefined ? undefined : readNamed(name, file);
@@ -37,8 +37,8 @@ export function readTls({ tlsCa, tlsCert, tlsKey }: PulsarSettings): Tls {
 }
 
 /**
- * A socket of Pulsar's WebSocket API, open; `onOpen` puts listeners on it before the first message can come. Without `tls`
- * the PEM files are read for this connection. Errors: those of a transport.
+ * Opens a socket of Pulsar's WebSocket API. `onOpen` adds listeners before the first message can arrive. Without `tls`
+ * the PEM files are read for this connection. Throws the errors of a transport.
  */
 export async function openSocket(
   settings: PulsarSettings,
@@ -59,7 +59,7 @@ export async function openSocket(
   });
   const opening = opened(socket, errors);
   socket.once('open', () => {
-    // What goes wrong from now on, the close tells.
+    // From now on the close event reports every error.
     socket.on('error', () => undefined);
     onOpen?.(socket);
   });
@@ -67,7 +67,9 @@ export async function openSocket(
   return socket;
 }
 
-/** Closes a socket, with all that was sent before; settles when it is closed, or the broker doesn't answer. */
+/**
+ * Closes a socket after everything was sent. Resolves when it is closed, or when the broker does not answer in time.
+ */
 export async function closeSocket(socket: WebSocket): Promise<void> {
   if (socket.readyState === WebSocket.CLOSED) return;
   const closed = new Promise((resolve) => socket.once('close', resolve));
@@ -77,25 +79,25 @@ export async function closeSocket(socket: WebSocket): Promise<void> {
   clearTimeout(late);
 }
 
-/** Hands over the answers of a socket; ends the connection at one that is no JSON object. */
+/** Passes the answers of a socket to `take`. An answer that is not a JSON object ends the connection. */
 export function onAnswer(socket: WebSocket, take: (answer: Record<string, unknown>) => void): void {
   socket.on('message', (data: Buffer) => {
     let answer: unknown;
     try {
       answer = JSON.parse(data.toString('utf8'));
     } catch {
-      // It is no Pulsar that says such a thing.
+      // Pulsar answers only with JSON.
     }
     if (typeof answer === 'object' && answer !== null) take(answer as Record<string, unknown>);
     else socket.terminate();
   });
 }
 
-/** Waits until a connecting WebSocket is open; takes all listeners off it. Throws a DvError. */
+/** Waits until a connecting WebSocket is open, then removes all listeners. Throws a DvError. */
 function opened(socket: WebSocket, errors: PulsarErrors): Promise<void> {
   return new Promise((resolve, reject) => {
     const fail = (error: DvError): void => {
-      // Ending a socket that is still connecting is an error of its own.
+      // Terminating a socket that is still connecting emits another error.
       socket.removeAllListeners();
       socket.on('error', () => undefined);
       socket.terminate();
@@ -110,7 +112,7 @@ function opened(socket: WebSocket, errors: PulsarErrors): Promise<void> {
   });
 }
 
-/** What the HTTP status says with which the WebSocket service refuses to open a producer. */
+/** The error for the HTTP status with which the WebSocket service refuses a connection. */
 function byStatus(status: number, errors: PulsarErrors): DvError {
   switch (status) {
     case 401:
@@ -122,12 +124,12 @@ function byStatus(status: number, errors: PulsarErrors): DvError {
     case 409:
       return errors.busy();
     default:
-      return errors.away(`HTTP status ${status}`);
+      return errors.unreachable(`HTTP status ${status}`);
   }
 }
 
 function byError(error: NodeJS.ErrnoException, errors: PulsarErrors): DvError {
   const code = error.code ?? '';
   if (/TLS|SSL|CERT|SELF_SIGNED|UNABLE_TO_|EPROTO|HOSTNAME/.test(code)) return errors.tls(code, error);
-  return code === '' ? errors.timeout(error) : errors.away(code, error);
+  return code === '' ? errors.timeout(error) : errors.unreachable(code, error);
 }

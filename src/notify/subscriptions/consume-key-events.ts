@@ -16,14 +16,15 @@ export interface KeyEventsOptions extends Omit<
   log: Logger;
 }
 
-/** Tries of a message that cannot be applied before it goes to the dead-letter topic. */
+/** How often a message is tried before it goes to the dead-letter topic. */
 export const TRIES = 3;
 const DATABASE_PAUSE_MS = [200, 500, 1000, 2000, 5000];
 
 /**
- * Keeps the key base by what a participant's core system publishes (docs/guides/key-events.md). A message is acknowledged once its
- * change, or why it is refused, is committed. One that fails for another reason than an absent database comes again, and is
- * put into the dead-letter topic at its third try. Errors: DV_TOPIC_INVALID, DV_NOTIFY_ADDON_MISSING.
+ * Applies to the key base the key events that a participant's core system publishes (docs/guides/key-events.md). A
+ * message is acknowledged after its change, or the reason for its refusal, is committed. If it fails for any other
+ * reason than an unreachable database, it is delivered again. At the third failure it goes to the dead-letter topic.
+ * Errors: DV_TOPIC_INVALID, DV_NOTIFY_ADDON_MISSING.
  */
 export async function consumeKeyEvents({ pool, log, ...options }: KeyEventsOptions): Promise<Subscription> {
   return subscribe({
@@ -33,7 +34,7 @@ export async function consumeKeyEvents({ pool, log, ...options }: KeyEventsOptio
       const verdicts = await takeBatch(pool, log, messages, stopping);
       for (const [place, verdict] of verdicts.entries()) {
         if (typeof verdict !== 'object') continue;
-        // The id is the broker's: it names the message without telling what it says.
+        // The id comes from the broker. It identifies the message without its content.
         log.warn(
           { code: verdict.deadLetter, messageId: messages[place]?.id },
           'a key event goes to the dead-letter topic',
@@ -42,8 +43,12 @@ export async function consumeKeyEvents({ pool, log, ...options }: KeyEventsOptio
       return verdicts;
     },
     onConnection: (problem) => {
-      if (problem === undefined) log.info('key events are subscribed to');
-      else log.warn({ code: problem }, 'the subscription to key events is away; it is tried again');
+      if (problem === undefined) log.info('subscribed to key events');
+      else
+        log.warn(
+          { code: problem },
+          'the subscription to key events is not connected; the connection is retried',
+        );
     },
   });
 }
@@ -69,7 +74,7 @@ async function takeBatch(
     report(log, readable, outcomes);
   } catch (error) {
     if (stopping.aborted) throw error;
-    // One of them fails: each for itself.
+    // One of them fails, so each is applied separately.
     for (const item of readable) {
       try {
         report(log, [item], await applied(pool, [item], stopping));
@@ -82,7 +87,7 @@ async function takeBatch(
   return verdicts;
 }
 
-/** Applies events; waits as long as the database is away, for that is no event's fault. */
+/** Applies events. Waits while the database is unreachable, because no event causes that. */
 async function applied(
   pool: Pool,
   items: readonly { event: KeyEvent }[],
@@ -105,7 +110,9 @@ async function applied(
   }
 }
 
-/** SQLSTATEs of what has nothing to do with the event: a lost race, a lock, resources, an operator, the system. */
+/**
+ * SQLSTATEs that the event does not cause: a conflict between transactions, a lock, resources, an operator, the system.
+ */
 const PASSING = /^(08|40|53|55|57|58)/;
 
 function mayPass(error: unknown): boolean {
@@ -128,7 +135,7 @@ function report(
     const { type, participant, keyType, reason } = event;
     const outcome = outcomes[place];
     if (outcome !== 'REFUSED') continue;
-    // What names no participant or key type may hold anything in their place.
+    // An event with a reason was not fully readable: anything may be in place of its participant and key type.
     const scope = reason === null ? { participant, keyType } : {};
     log.warn({ type, ...scope, reason }, 'a key event was refused');
   }

@@ -1,11 +1,11 @@
 import type { Pool } from 'pg';
 import { CHANNEL } from '../transports/postgres-transport.ts';
 
-/** Announcements can be lost with a connection; then a look now and then finds what came. */
+/** Announcements can be lost with a connection, so the table is also queried at this interval. */
 const LOOK_MS = 2000;
 const PAGE = 500;
 
-/** The next messages after the last known of each stream, in the order they were delivered. */
+/** The next messages after the last known one of each stream, in the order of delivery. */
 const NEXT = `
   select n.participant, n.key_type as "keyType", n.sequence, n.payload as event
   from dict.notifications n
@@ -22,21 +22,21 @@ interface Row {
 }
 
 /**
- * Hands over the messages of dict.notifications as they come, with `fromStart` those that are there first, in order of
- * each stream, until `stopping` fires. For a listener that keeps no place of its own.
+ * Passes messages of dict.notifications to `take` as they arrive, in the order of each stream, until `stopping` fires.
+ * With `fromStart` it begins with the messages that are already in the table. It does not remember its place.
  */
-export async function hearDatabase(
+export async function readNotifications(
   pool: Pool,
   options: { fromStart: boolean; take(event: unknown): void },
   stopping: AbortSignal,
 ): Promise<void> {
   const client = await pool.connect();
   let wake = Promise.withResolvers<void>();
-  const rouse = () => wake.resolve();
-  client.on('notification', rouse);
-  stopping.addEventListener('abort', rouse);
+  const wakeUp = () => wake.resolve();
+  client.on('notification', wakeUp);
+  stopping.addEventListener('abort', wakeUp);
   try {
-    // Listen first: what is delivered between the two is announced.
+    // LISTEN comes first, so that messages delivered before the query are announced.
     await client.query(`listen ${CHANNEL}`);
     const known = new Map<string, Omit<Row, 'event'>>();
     const see = (row: Omit<Row, 'event'>) => known.set(`${row.participant} ${row.keyType}`, row);
@@ -59,14 +59,14 @@ export async function hearDatabase(
         options.take(row.event);
       }
       if (rows.length === PAGE) continue;
-      const timer = setTimeout(rouse, LOOK_MS);
+      const timer = setTimeout(wakeUp, LOOK_MS);
       await wake.promise;
       clearTimeout(timer);
       wake = Promise.withResolvers();
     }
   } finally {
-    stopping.removeEventListener('abort', rouse);
-    // It still listens.
+    stopping.removeEventListener('abort', wakeUp);
+    // The connection still listens, so it is not reused.
     client.release(true);
   }
 }

@@ -4,7 +4,7 @@ import type { Subscription, SubscriptionOptions } from './subscription.ts';
 
 const PAUSE_MS = [500, 1000, 2000, 5000, 10_000];
 
-/** Consumes, and begins anew whenever it ends by an error, until closed. */
+/** Consumes until it is closed. When `consume` ends with an error, it is started again after a pause. */
 export function keepSubscribed(
   options: SubscriptionOptions,
   consume: (stopping: AbortSignal) => Promise<void>,

@@ -11,10 +11,10 @@ import { keepSubscribed } from './keep-subscribed.ts';
 import { byResult, connect, loadClient } from '../transports/pulsar-transport.ts';
 import { topicPath } from '../pulsar/websocket.ts';
 
-/** How long a batch waits for more messages, and a stop at the most for an empty one. */
+/** How long a batch waits for more messages. Stopping waits at most this long for an empty batch. */
 const LINGER_MS = 50;
 
-/** A subscription by the official client, a native addon (DV_NOTIFY_ADDON_MISSING where that is not installed). */
+/** A subscription with the official client, a native addon. Throws DV_NOTIFY_ADDON_MISSING if it is not installed. */
 export function subscribeNatively(options: SubscriptionOptions): Subscription {
   return keepSubscribed(options, async (stopping) => {
     const errors = errorsOf(options);
@@ -52,7 +52,7 @@ async function open(client: Client, options: SubscriptionOptions): Promise<Consu
   const { subscription, topic, deadLetterTopic } = options;
   try {
     if (deadLetterTopic !== undefined) {
-      // A topic without a subscription forgets its messages.
+      // A topic without a subscription does not keep its messages.
       const kept = { topic: fullName(deadLetterTopic), subscription, subscriptionType: 'Shared' } as const;
       await (await client.subscribe(kept)).close();
     }

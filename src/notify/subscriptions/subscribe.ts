@@ -5,13 +5,13 @@ import { topicPath } from '../pulsar/websocket.ts';
 import { subscribeByWebSocket } from './websocket-subscription.ts';
 
 /**
- * Subscribes, and keeps subscribed through the broker's absence. Key_Shared: order per key for any number of workers, and a
- * worker that is gone leaves its keys to the others at once; in Failover all but one would idle, and the broker counts no
- * redeliveries there. Errors:
- * DV_TOPIC_INVALID, DV_NOTIFY_ADDON_MISSING.
+ * Subscribes, and subscribes again after the broker was unreachable. The type is Key_Shared: it keeps the order per key
+ * for any number of workers, and when a worker is gone the others get its keys immediately. With Failover all workers
+ * except one would be idle, and the broker would not count redeliveries. Errors: DV_TOPIC_INVALID,
+ * DV_NOTIFY_ADDON_MISSING.
  */
 export async function subscribe(options: SubscriptionOptions): Promise<Subscription> {
-  // Said at once, not tried again and again.
+  // Checked here, so that an invalid topic is reported immediately instead of being retried for ever.
   const { settingsPrefix, topic, deadLetterTopic } = options;
   topicPath(topic, `${settingsPrefix}_TOPIC`);
   if (deadLetterTopic !== undefined) topicPath(deadLetterTopic, `${settingsPrefix}_DEAD_LETTER_TOPIC`);

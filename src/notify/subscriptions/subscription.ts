@@ -1,36 +1,36 @@
 import type { PulsarSettings } from '../pulsar/pulsar-connection.ts';
 import { type PulsarErrors, pulsarErrors, type SettingsPrefix } from '../pulsar/pulsar-errors.ts';
 
-/** A message as a subscription hands it over. */
+/** A message of a subscription. */
 export interface ReceivedMessage {
-  /** The broker's id, opaque. */
+  /** The broker's id of the message. Opaque. */
   id: string;
   body: Buffer;
-  /** The partition key; '' without one. */
+  /** The partition key, or '' if there is no key. */
   key: string;
-  /** How often it was delivered, this time included. */
+  /** How often it was delivered, including this time. */
   tries: number;
 }
 
 /**
- * What becomes of a message: it is done, it shall come again in a moment, or it goes to the dead-letter topic with a
+ * What happens to a message: it is acknowledged, it is delivered again soon, or it goes to the dead-letter topic with a
  * coded reason.
  */
 export type Verdict = 'ack' | 'again' | { deadLetter: string };
 
-/** The topic, in short or whole, and whose place in it is kept. */
+/** The topic, by name or in full, and the subscription whose place in it is kept. */
 export interface SubscriptionOptions extends PulsarSettings {
   subscription: string;
-  /** Whose URL and topic these are: the texts of errors name those settings. */
+  /** The settings that URL and topic come from. Error messages name them. */
   settingsPrefix: SettingsPrefix;
   /**
-   * Takes messages as they come, at most BATCH at once and never two batches at the same time. Throws only when it is
-   * stopped (`stopping`): then none of them is done, and all come again.
+   * Processes messages as they arrive: at most BATCH in one call, and only one call at a time. Throws only when it is
+   * stopped (`stopping`). Then no message of the batch is acknowledged, and all are delivered again.
    */
   take(messages: readonly ReceivedMessage[], stopping: AbortSignal): Promise<readonly Verdict[]>;
-  /** Where messages go that cannot be used; a subscription of the same name keeps them there. */
+  /** Topic for messages that cannot be used. A subscription of the same name keeps them there. */
   deadLetterTopic?: string;
-  /** Hears of a connection that is away (a code) and back (undefined). */
+  /** Called with an error code when the connection is lost, and with undefined when it is made. */
   onConnection?(problem: string | undefined): void;
 }
 
@@ -40,10 +40,10 @@ export function errorsOf({ settingsPrefix }: SubscriptionOptions): PulsarErrors 
 }
 
 export interface Subscription {
-  /** Lets the batch under way end, then leaves. What was not acknowledged comes again, to whoever subscribes next. */
+  /** Waits for the current batch, then unsubscribes. Messages without an acknowledgement go to the next subscriber. */
   close(): Promise<void>;
 }
 
 export const BATCH = 100;
-/** Until a message that shall come again does. */
+/** Delay before a message is delivered again. */
 export const AGAIN_MS = 1000;

@@ -11,11 +11,11 @@ import {
 } from './subscription.ts';
 import { closeSocket, onAnswer, openSocket, topicPath } from '../pulsar/websocket.ts';
 
-/** Messages on their way to us beyond the batch that is worked on. */
+/** Messages that the broker may send ahead, beyond the current batch. */
 const QUEUE = 500;
 const PING_MS = 20_000;
 
-/** A subscription by Pulsar's WebSocket API: no native addon. */
+/** A subscription with Pulsar's WebSocket API, which needs no native addon. */
 export function subscribeByWebSocket(options: SubscriptionOptions): Subscription {
   return keepSubscribed(options, async (stopping) => {
     if (options.deadLetterTopic !== undefined) await keepDeadLetters(options, options.deadLetterTopic);
@@ -45,7 +45,7 @@ function consumerPath({ subscription }: SubscriptionOptions, topic: string): str
   return `consumer/${topicPath(topic)}/${encodeURIComponent(subscription)}`;
 }
 
-/** What came and is not yet worked on. */
+/** Received messages that are not processed yet. */
 class Inbox {
   readonly #waiting: ReceivedMessage[] = [];
   readonly #stopping: AbortSignal;
@@ -54,10 +54,10 @@ class Inbox {
 
   constructor(stopping: AbortSignal) {
     this.#stopping = stopping;
-    stopping.addEventListener('abort', this.#rouse);
+    stopping.addEventListener('abort', this.#wakeUp);
   }
 
-  readonly #rouse = (): void => this.#wake.resolve();
+  readonly #wakeUp = (): void => this.#wake.resolve();
 
   listenTo(socket: WebSocket): void {
     let alive = true;
@@ -69,11 +69,11 @@ class Inbox {
         key: typeof key === 'string' ? key : '',
         tries: Number(redeliveryCount ?? 0) + 1,
       });
-      this.#rouse();
+      this.#wakeUp();
     });
-    socket.on('close', this.#rouse);
+    socket.on('close', this.#wakeUp);
     socket.on('pong', () => (alive = true));
-    // Notices a connection whose other end is gone, and keeps a quiet one from being closed as idle.
+    // Detects a dead connection, and keeps an idle one from being closed.
     this.#pings = setInterval(() => {
       if (!alive) socket.terminate();
       else socket.ping();
@@ -81,7 +81,7 @@ class Inbox {
     }, PING_MS);
   }
 
-  /** The next messages; none when it was roused for another reason. */
+  /** Waits for the next messages. Returns none if it was woken up for another reason. */
   async next(): Promise<ReceivedMessage[]> {
     if (this.#waiting.length === 0) {
       await this.#wake.promise;
@@ -92,11 +92,11 @@ class Inbox {
 
   close(): void {
     clearInterval(this.#pings);
-    this.#stopping.removeEventListener('abort', this.#rouse);
+    this.#stopping.removeEventListener('abort', this.#wakeUp);
   }
 }
 
-/** Works until the socket closes (throws) or it is stopped. */
+/** Processes messages until it is stopped. Throws when the socket closes. */
 async function consume(
   socket: WebSocket,
   inbox: Inbox,
@@ -104,7 +104,7 @@ async function consume(
   stopping: AbortSignal,
 ): Promise<void> {
   while (!stopping.aborted) {
-    if (socket.readyState !== socket.OPEN) throw errorsOf(options).away('it closed the connection');
+    if (socket.readyState !== socket.OPEN) throw errorsOf(options).unreachable('it closed the connection');
     const batch = await inbox.next();
     if (batch.length === 0) continue;
     const verdicts = await options.take(batch, stopping);
@@ -127,12 +127,12 @@ async function answer(
       () => false,
     );
   }
-  // A connection that is gone has told nobody: the message comes again.
+  // If the connection is lost, the broker received no answer and delivers the message again.
   if (socket.readyState !== socket.OPEN) return;
   socket.send(JSON.stringify({ type: done ? undefined : 'negativeAcknowledge', messageId: message.id }));
 }
 
-/** A topic without a subscription forgets its messages. */
+/** A topic without a subscription does not keep its messages, so one is made. */
 async function keepDeadLetters(options: SubscriptionOptions, topic: string): Promise<void> {
   const parameters = { subscriptionType: 'Shared', pullMode: 'true' };
   await closeSocket(await openSocket(options, errorsOf(options), consumerPath(options, topic), parameters));
@@ -160,5 +160,5 @@ async function sendDeadLetter(
   );
   const result = await answered.promise;
   await closeSocket(socket);
-  if (result !== 'ok') throw errorsOf(options).away('it did not take a dead letter');
+  if (result !== 'ok') throw errorsOf(options).unreachable('it did not accept a dead letter');
 }

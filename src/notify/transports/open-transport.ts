@@ -5,8 +5,8 @@ import { webSocketTransport } from './websocket-transport.ts';
 import type { Transport } from './transport.ts';
 
 /**
- * The transport that NOTIFY_URL names. Connects when the first message goes. Errors: DV_NOTIFY_ADDON_MISSING for pulsar://
- * without the native client, DV_SETTINGS_INVALID when a file cannot be read.
+ * The transport that NOTIFY_URL names. It connects when it sends the first message. Errors: DV_NOTIFY_ADDON_MISSING for
+ * pulsar:// without the native client, DV_SETTINGS_INVALID if a file cannot be read.
  */
 export async function openTransport(settings: PulsarSettings): Promise<Transport> {
   if (settings.tokenFile !== undefined) readNamed('NOTIFY_TOKEN_FILE', settings.tokenFile);

@@ -3,12 +3,15 @@ import type { Transport } from './transport.ts';
 /** The channel that announces each delivered message. */
 export const CHANNEL = 'dict_vsync';
 
-/** The default transport: a row in dict.notifications, announced by NOTIFY. Delivered exactly once: it is one database. */
+/**
+ * The default transport: a row in dict.notifications, announced by NOTIFY. Delivery is exactly once, as it is the same
+ * database.
+ */
 export function postgresTransport(): Transport {
   return {
     name: 'postgres',
     deliver: async (messages, tx) => {
-      // The announcement holds no content: NOTIFY is limited to 8,000 bytes, and every session may listen.
+      // The announcement has no content: NOTIFY is limited to 8,000 bytes, and every session may listen.
       await tx.query(
         `with delivered as (
            insert into dict.notifications (id, participant, key_type, sequence, type, payload, created_at)

@@ -8,14 +8,14 @@ export function topicOf({ topic }: PulsarSettings, { participant, keyType }: Str
   return topic.replaceAll('{participant}', participant).replaceAll('{keyType}', keyType);
 }
 
-/** What all transports through Pulsar say of a message, beside its body. */
+/** What all Pulsar transports send with a message, beside its body. */
 export interface Labels {
-  /** The stream: a partition, and a consumer of a Key_Shared subscription, gets all of it, in order. */
+  /** The stream. All its messages go to one partition, and to one consumer of a Key_Shared subscription, in order. */
   key: string;
   properties: Record<string, string>;
 }
 
-/** A message's key and properties: by them a consumer may choose without reading the body. */
+/** A message's key and properties. A consumer can filter by them without reading the body. */
 export function labels(message: OutboxMessage): Labels {
   const { id, type, participant, keyType, sequence } = message;
   return {

@@ -6,20 +6,20 @@ import { type PulsarSettings, readToken } from '../pulsar/pulsar-connection.ts';
 import { labels, topicOf } from './pulsar-message.ts';
 import type { OutboxMessage, Transport } from './transport.ts';
 
-/** The client takes 0 for "not set", and its default is 30 s. */
+/** Not 0: the client reads 0 as "not set" and uses its default of 30 s. */
 const FOR_EVER_MS = 2 ** 31 - 1;
 
-/** How long to wait for a connection, a look-up, an acknowledgement. */
+/** Time limit for a connection, a look-up and an acknowledgement. */
 const ANSWER_MS = 10_000;
 
 /**
- * Through Pulsar's own protocol with the official client, a native addon that is loaded here first. Errors:
- * DV_NOTIFY_ADDON_MISSING when it is not installed.
+ * The transport for Pulsar's native protocol, with the official client. The client is a native addon and is loaded
+ * here. Errors: DV_NOTIFY_ADDON_MISSING if it is not installed.
  */
 export async function pulsarTransport(settings: PulsarSettings): Promise<Transport> {
   const pulsar = await loadClient(relayErrors);
   let shared: Pulsar.Client | undefined;
-  // One client, its connections shared by all streams; opened at the first message.
+  // One client, whose connections all streams share. It is opened for the first message.
   const client = (): Pulsar.Client => (shared ??= connect(pulsar, settings, relayErrors));
   return producerTransport(
     'pulsar',
@@ -29,9 +29,9 @@ export async function pulsarTransport(settings: PulsarSettings): Promise<Transpo
           topic: topicOf(settings, { participant, keyType }),
           producerName,
           initialSequenceId: Number(before),
-          // Never given up by the client: after one that it had given up later ones would still go out.
+          // The client must never give up a message: it would still send the messages after it.
           sendTimeoutMs: FOR_EVER_MS,
-          // A batch sent again in other portions could not be told from a new one.
+          // Without batches: the broker could not recognise a repetition that is batched differently.
           batchingEnabled: false,
         })
         .catch((error: unknown) => {
@@ -43,7 +43,7 @@ export async function pulsarTransport(settings: PulsarSettings): Promise<Transpo
   );
 }
 
-/** The official client, a native addon. DV_NOTIFY_ADDON_MISSING when it is not installed. */
+/** Loads the official client, a native addon. Throws DV_NOTIFY_ADDON_MISSING if it is not installed. */
 export async function loadClient(errors: PulsarErrors): Promise<typeof Pulsar> {
   try {
     return ((await import('pulsar-client')) as unknown as { default: typeof Pulsar }).default;
@@ -52,7 +52,7 @@ export async function loadClient(errors: PulsarErrors): Promise<typeof Pulsar> {
   }
 }
 
-/** A client with the settings' credentials; it connects when it is used. */
+/** A client with the settings' credentials. It connects when it is used. */
 export function connect(
   pulsar: typeof Pulsar,
   settings: PulsarSettings,
@@ -74,7 +74,7 @@ export function connect(
     ...(tlsCert !== undefined && { tlsCertificateFilePath: tlsCert }),
     ...(tlsKey !== undefined && { tlsPrivateKeyFilePath: tlsKey }),
     ...(authentication && { authentication }),
-    // Its log goes to stderr otherwise, line by line and in a format of its own; what it meets we are told.
+    // Without this it logs to stderr in its own format. We get its errors anyway.
     log: () => undefined,
   });
 }
@@ -96,7 +96,7 @@ function wrap(producer: Pulsar.Producer): Producer {
       try {
         await Promise.race([sending, late.promise]);
       } catch (error) {
-        // The client goes on by itself; closing the producer, which follows, ends that.
+        // The client keeps trying until the producer is closed, which the caller does next.
         sending.catch(() => undefined);
         throw error instanceof DvError ? error : byResult(error, relayErrors);
       } finally {
@@ -109,7 +109,7 @@ function wrap(producer: Pulsar.Producer): Producer {
   };
 }
 
-/** What the client threw, as a DvError: its errors end with the name of its C++ result. */
+/** The client's error as a DvError. Its messages end with the name of the C++ result. */
 export function byResult(error: unknown, errors: PulsarErrors): DvError {
   const result = /(\w+)\W*$/.exec(error instanceof Error ? error.message : '')?.[1] ?? 'unknown';
   switch (result) {
@@ -130,6 +130,6 @@ export function byResult(error: unknown, errors: PulsarErrors): DvError {
     case 'TimeOut':
       return errors.timeout(error);
     default:
-      return errors.away(result, error);
+      return errors.unreachable(result, error);
   }
 }

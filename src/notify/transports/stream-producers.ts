@@ -5,11 +5,11 @@ import { relayErrors } from '../pulsar/pulsar-errors.ts';
 import type { Delivery, OutboxMessage, Transport } from './transport.ts';
 import { one } from '../../errors/rows.ts';
 
-/** What a producer of one stream is opened with. */
+/** Parameters for opening the producer of one stream. */
 export interface Opening {
   participant: string;
   keyType: string;
-  /** The same for a stream whoever relays it: by name and sequence the broker tells what it has already. */
+  /** Always the same for a stream. By this name and the sequence the broker recognises a repetition. */
   producerName: string;
   /** The sequence before that of the first message to send. */
   before: bigint;
@@ -17,34 +17,36 @@ export interface Opening {
 
 /** A connection that sends the messages of one stream, whose sequences follow each other. */
 export interface Producer {
-  /** Sends a message after those sent before; answers when the broker has it for good. Throws a DvError. */
+  /** Sends a message after the previous ones. Resolves when the broker has stored it. Throws a DvError. */
   send(message: OutboxMessage): Promise<void>;
-  /** Ends it: what was sent and not answered fails. */
+  /** Closes the producer. Messages without an acknowledgement fail. */
   close(): Promise<void>;
 }
 
-/** Opens a producer. Throws a DvError; DV_NOTIFY_BUSY when one of that name is open elsewhere. */
+/** Opens a producer. Throws a DvError: DV_NOTIFY_BUSY if a producer of that name is open elsewhere. */
 export type OpenProducer = (opening: Opening) => Promise<Producer>;
 
-/** Sent and not yet answered, at most. */
+/** Maximum number of messages that are sent but not yet acknowledged. */
 export const WINDOW = 100;
 
 /**
- * Larger ones (in UTF-16 units) travel alone: a broker may refuse them for their size, and must not have got a later one
- * then, whose sequence would make it drop this one for a repetition once the limit is raised.
+ * Messages larger than this (in UTF-16 units) are sent alone, because a broker may refuse them for their size. If it
+ * had received a later message by then, it would drop this one as a repetition when it is sent again with a raised
+ * limit.
  */
 const LARGE = 128 * 1024;
 
-/** A producer is closed this soon after its last message: another worker may relay the stream next. */
+/** A producer is closed this long after its last message, because another worker may relay the stream next. */
 const IDLE_MS = 250;
 
-/** How long to wait for another worker's idle producer, and how often to look. */
+/** How long to wait until another worker closes its idle producer, and how often to try. */
 const BUSY_MS = 3000;
 const BUSY_LOOK_MS = 50;
 
 /**
- * A transport through a broker that remembers the last sequence of each producer name (Pulsar's de-duplication): one
- * producer a stream, opened when needed, so that a message sent again after a crash is dropped by the broker.
+ * A transport for a broker that remembers the last sequence of each producer name (Pulsar's de-duplication). Each
+ * stream has one producer, which is opened when needed. When a message is sent again after a crash, the broker drops
+ * the repetition.
  */
 export function producerTransport(name: string, open: OpenProducer, end: () => Promise<void>): Transport {
   const lines = new Map<string, Line>();
@@ -73,8 +75,8 @@ export function producerTransport(name: string, open: OpenProducer, end: () => P
 }
 
 /**
- * What tells this database from each other one, its copies, and itself made anew: a producer name must not outlive the
- * sequences that go with it.
+ * A name for this database that differs from that of any other database, of its copies, and of the same database
+ * created again. A producer name must not be reused when the sequences start again.
  */
 async function databaseName(tx: Transaction): Promise<string> {
   const { rows } = await tx.query<{ name: string }>(
@@ -85,7 +87,7 @@ async function databaseName(tx: Transaction): Promise<string> {
   return one(rows).name;
 }
 
-/** The producer of one stream, while it is open; one delivery at a time. */
+/** Opens and closes the producer of one stream, and makes one delivery at a time. */
 class Line {
   readonly #open: (before: bigint) => Promise<Producer>;
   #producer: { producer: Producer; next: bigint } | undefined;
@@ -125,19 +127,20 @@ class Line {
   async #send(messages: readonly OutboxMessage[]): Promise<Delivery> {
     let delivered = 0;
     let window = WINDOW;
-    let hungUpOn: OutboxMessage | undefined;
+    let closedOn: OutboxMessage | undefined;
     while (delivered < messages.length) {
       const sent = await this.#sendSome(messages.slice(delivered), window);
       delivered += sent.delivered;
       if (sent.error === undefined) continue;
       await this.#shut().catch(() => undefined);
       const failed = messages[delivered]!;
-      const hungUp = sent.error.code === 'DV_NOTIFY_AWAY' && sent.inFlight === 1 && isLarge(failed);
-      // Which of them was too large, the broker does not say when it hangs up: one by one it shows.
+      const closedByBroker = sent.error.code === 'DV_NOTIFY_AWAY' && sent.inFlight === 1 && isLarge(failed);
+      // When the broker closes the connection it does not say which message was too large. Sending one by one shows it.
       if (sent.error.class === 'not_retryable' && sent.inFlight > 1) window = 1;
-      // Its reason is lost when it hangs up while we write; that it does so on this message only, is one.
-      else if (hungUp && hungUpOn !== failed) hungUpOn = failed;
-      else return { delivered, error: hungUp ? relayErrors.tooLarge(sent.error) : sent.error };
+      // If the broker closes the connection while we write, its reason is lost. If it does so twice for the same
+      // message, the message is too large.
+      else if (closedByBroker && closedOn !== failed) closedOn = failed;
+      else return { delivered, error: closedByBroker ? relayErrors.tooLarge(sent.error) : sent.error };
     }
     return { delivered };
   }
@@ -151,7 +154,7 @@ class Line {
     let delivered = 0;
     let inFlight = 0;
     let error: DvError | undefined;
-    const settle = async (to: number): Promise<void> => {
+    const awaitPending = async (to: number): Promise<void> => {
       while (pending.length > to && error === undefined) {
         inFlight = pending.length;
         error = await pending.shift();
@@ -163,13 +166,13 @@ class Line {
       for (const message of messages) {
         if (BigInt(message.sequence) !== open.next) break;
         const large = isLarge(message);
-        await settle(large ? 0 : window - 1);
+        await awaitPending(large ? 0 : window - 1);
         if (error !== undefined) break;
         open.next++;
         pending.push(open.producer.send(message).then(() => undefined, asDvError));
-        if (large) await settle(0);
+        if (large) await awaitPending(0);
       }
-      await settle(0);
+      await awaitPending(0);
     } catch (thrown) {
       error = asDvError(thrown);
     }

@@ -3,11 +3,11 @@ import type { DvError } from '../../errors/dv-error.ts';
 
 /** A message as the relay hands it to a transport. */
 export interface OutboxMessage {
-  /** Stable: the same at each attempt, so that a receiver can tell a repetition. */
+  /** The same at each attempt, so that a receiver can recognise a repetition. */
   id: string;
   participant: string;
   keyType: string; // or 'ALL'
-  /** Rises per participant and key type (the stream). Without gaps but for messages put aside. */
+  /** Rises within the stream (a participant and key type), without gaps except for dead messages. */
   sequence: string;
   type: string;
   /** The CloudEvent, serialised as JSON. */
@@ -15,7 +15,7 @@ export interface OutboxMessage {
   createdAt: Date;
 }
 
-/** How far a batch got: the first `delivered` messages have arrived for good; `error` is what the next one met. */
+/** Result of a batch: the first `delivered` messages are delivered. `error` is the error of the next one. */
 export interface Delivery {
   delivered: number;
   error?: DvError | undefined;
@@ -23,7 +23,11 @@ export interface Delivery {
 
 export interface Transport {
   name: string;
-  /** Delivers messages of ONE stream, in order, and stops at the first that fails. An error of class not_retryable means that message can never be delivered by this transport; any other means that the transport is unreachable for now. `tx` is the relay's transaction, which then marks what was delivered. */
+  /**
+   * Delivers messages of ONE stream, in order, and stops at the first that fails. An error of class not_retryable means
+   * that this transport can never deliver that message. Any other error means that the transport is unreachable for
+   * now. `tx` is the relay's transaction, which then marks what was delivered.
+   */
   deliver(messages: readonly OutboxMessage[], tx: Transaction): Promise<Delivery>;
   close(): Promise<void>;
 }

@@ -4,7 +4,7 @@ import type { Producer } from './stream-producers.ts';
 import { relayErrors } from '../pulsar/pulsar-errors.ts';
 import type { OutboxMessage } from './transport.ts';
 
-/** Nothing acknowledged for so long although something was sent: the broker is away. */
+/** If no acknowledgement arrives within this time after sending, the broker counts as unreachable. */
 const ACK_MS = 10_000;
 
 /** How long the broker may take to close its side. */
@@ -13,7 +13,7 @@ const CLOSE_MS = 2000;
 /** WebSocket's "message too big". */
 const TOO_BIG = 1009;
 
-/** What Pulsar answers to each message; `context` is what was sent with it. */
+/** Pulsar's answer to each message. `context` is the value that was sent with it. */
 interface Ack {
   result: string;
   context?: string | null;
@@ -21,10 +21,10 @@ interface Ack {
   errorMsg?: string;
 }
 
-/** Pulsar's error codes that speak of the message itself: not JSON, not Base64. */
+/** Pulsar's error codes about the message itself: not JSON, not Base64. */
 const UNREADABLE: ReadonlySet<number | undefined> = new Set([3, 7]);
 
-/** Makes a producer of a WebSocket that has just opened; `write` makes the text of a message. */
+/** Makes a producer from a WebSocket that has just opened. `write` makes the text of a message. */
 export function webSocketProducer(
   socket: WebSocket,
   write: (message: OutboxMessage, context: string) => string,
@@ -47,9 +47,9 @@ export function webSocketProducer(
   };
   socket.on('message', (data: Buffer) => {
     const ack = read(data);
-    // Without context it could not read what we sent.
+    // Without a context, Pulsar could not read what we sent.
     if (typeof ack?.context !== 'string') {
-      return finish(ack === undefined ? relayErrors.away('its answer cannot be read') : refusal(ack));
+      return finish(ack === undefined ? relayErrors.unreachable('its answer cannot be read') : refusal(ack));
     }
     const waiter = waiting.get(ack.context);
     waiting.delete(ack.context);
@@ -57,10 +57,12 @@ export function webSocketProducer(
     else waiter?.reject(refusal(ack));
     watch();
   });
-  socket.on('error', (error) => finish(relayErrors.away('the connection failed', error)));
+  socket.on('error', (error) => finish(relayErrors.unreachable('the connection failed', error)));
   socket.on('close', (code) => {
     finish(
-      code === TOO_BIG ? relayErrors.tooLarge() : relayErrors.away(`it closed the connection, code ${code}`),
+      code === TOO_BIG
+        ? relayErrors.tooLarge()
+        : relayErrors.unreachable(`it closed the connection, code ${code}`),
     );
   });
 
@@ -75,9 +77,9 @@ export function webSocketProducer(
       return answer.promise;
     },
     async close() {
-      over ??= relayErrors.away('we closed the connection');
+      over ??= relayErrors.unreachable('we closed the connection');
       if (socket.readyState === socket.CLOSED) return;
-      // Until the broker has closed its side, it keeps the producer's name for us.
+      // The producer's name stays in use until the broker has closed its side.
       const closed = new Promise((resolve) => socket.once('close', resolve));
       if (waiting.size > 0) socket.terminate();
       else socket.close();
@@ -100,5 +102,5 @@ function refusal({ errorCode, errorMsg = '' }: Ack): DvError {
   if (/message size|bigger than|exceeds/i.test(errorMsg)) return relayErrors.tooLarge();
   return UNREADABLE.has(errorCode)
     ? relayErrors.refused()
-    : relayErrors.away(`it answered with error ${errorCode}`);
+    : relayErrors.unreachable(`it answered with error ${errorCode}`);
 }

@@ -7,11 +7,11 @@ import { producerTransport } from './stream-producers.ts';
 import type { Transport } from './transport.ts';
 
 /**
- * Through Pulsar's WebSocket API, ws:// or wss://: no native addon needed. Errors: DV_SETTINGS_INVALID when a PEM file
- * cannot be read.
+ * The transport for Pulsar's WebSocket API, ws:// or wss://. It needs no native addon. Errors: DV_SETTINGS_INVALID if a
+ * PEM file cannot be read.
  */
 export function webSocketTransport(settings: PulsarSettings): Transport {
-  // Once, not at each connection: a file that cannot be read is to be found out at the start.
+  // Read once, not for each connection, so that an unreadable file is reported at the start.
   const tls = readTls(settings);
   return producerTransport(
     'websocket',
@@ -20,9 +20,9 @@ export function webSocketTransport(settings: PulsarSettings): Transport {
       const parameters = {
         producerName,
         initialSequenceId: String(before),
-        // Never given up by the service itself: after one that it had given up later ones would still go out.
+        // The service must never give up a message: it would still send the messages after it.
         sendTimeoutMillis: '0',
-        // A batch sent again in other portions could not be told from a new one.
+        // Without batches: the broker could not recognise a repetition that is batched differently.
         batchingEnabled: 'false',
       };
       const socket = await openSocket(settings, relayErrors, path, parameters, { tls });

@@ -85,7 +85,7 @@ export async function startWorkerProcess(
     lines.push(line.startsWith('{') ? (JSON.parse(line) as LogLine) : { msg: line, level: 30 });
   });
   const exited = new Promise<number | null>((resolve) => void child.once('exit', resolve));
-  const served = () => lines.find(({ msg }) => msg === 'health and metrics served')?.['http'];
+  const served = () => lines.find(({ msg }) => msg === 'serving health and metrics')?.['http'];
   const running = () => child.exitCode === null && child.signalCode === null;
   // Also in hooks, where expect.poll is not allowed.
   await vi.waitFor(

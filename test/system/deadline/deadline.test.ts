@@ -185,7 +185,7 @@ test('the message says since when, what DICT said last, and what is under way; s
 test('list shows what is missed, above the runs, and all deadlines as JSON', async () => {
   const list = async (...args: string[]) => cli(['list', ...args], { env: { DATABASE_URL: database.url } });
   await answer('OK');
-  expect((await list()).stdout).toBe('There are no such runs.\n');
+  expect((await list()).stdout).toBe('No run matches.\n');
   await advance('30 hours');
   await answer(
     'OK',
@@ -194,8 +194,8 @@ test('list shows what is missed, above the runs, and all deadlines as JSON', asy
   await advance('10 hours');
   await raised();
   const lines = (await list()).stdout.split('\n');
-  expect(lines[0]).toMatch(/^Deadline missed: 12345678 PHONE had no OK by \S+Z; the last came \S+Z\.$/);
-  expect(lines.slice(1)).toEqual(['There are no such runs.', '']);
+  expect(lines[0]).toMatch(/^Deadline missed: 12345678 PHONE had no OK by \S+Z; the last OK was at \S+Z\.$/);
+  expect(lines.slice(1)).toEqual(['No run matches.', '']);
   const { deadlines } = (await list('--json')).json<{ deadlines: { keyType: string; missed: boolean }[] }>();
   expect(deadlines).toHaveLength(5);
   expect(deadlines.filter(({ missed }) => missed)).toEqual([

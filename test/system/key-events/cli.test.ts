@@ -10,7 +10,7 @@ test('key-events lists what was refused, with the reason; vsync says that it is 
   const none = await cli(['key-events'], { env });
   expect(none).toMatchObject({
     exitCode: 0,
-    stdout: 'No key event was refused, or DICT has said OK since.\n',
+    stdout: 'No key event was refused since the last OK of DICT.\n',
   });
 
   const [entry] = keys('EMAIL', 1);

@@ -99,10 +99,10 @@ test('a reconciliation that waits for approval: notification, describe, report, 
   for (const part of [
     /^found by +DICT's CID file: no VSync was confirmed yet$/m,
     /^divergent CIDs +40, 40 of them undecided$/m,
-    /^in DICT only +20 \(the keys of 20 are not known before DICT is asked: some may be changes\)$/m,
+    /^in DICT only +20 \(the keys of 20 are unknown until they are fetched from DICT: some may be changed keys\)$/m,
     /^local only +20$/m,
-    /^in all comparisons +40 CIDs; more than 10 need an approval$/m,
-    /^would be done +remove softly up to 20, correct 0, fetch 20 from DICT and add or correct them$/m,
+    /^in all comparisons +40 CIDs; more than 10 need approval$/m,
+    /^planned repair +soft-delete up to 20, correct 0, fetch 20 from DICT and add or correct them$/m,
     new RegExp(`^frozen set +${setHash}$`, 'm'),
     approve,
   ]) {
@@ -158,7 +158,7 @@ test('a reconciliation that waits for approval: notification, describe, report, 
   expect(
     (await csv()).filter((row) => row['decision'] === 'CORRECTED' && row['before_name'] !== ''),
   ).toHaveLength(20);
-  expect((await steer('describe', run)).stdout).toMatch(/^would be done +nothing$/m);
+  expect((await steer('describe', run)).stdout).toMatch(/^planned repair +nothing$/m);
 });
 
 test('refusals: no reconciliation, no such comparison, two formats at once', async () => {

@@ -217,7 +217,7 @@ test('the command says what would go, then removes it', async () => {
   const env = { DATABASE_URL: database.url };
   const dry = await cli(['retention', '--dry-run', '--json'], { env });
   expect(dry.json()).toMatchObject({ runDays: 90, auditDays: 0, expired: { runs: 1 }, removed: 0 });
-  expect((await cli(['retention'], { env })).stdout).toMatch(/closed runs +1\n[^]*are gone/);
+  expect((await cli(['retention'], { env })).stdout).toMatch(/closed runs +1\n[^]*removed/);
   expect(await count('workflow.runs')).toBe(0);
 });
 

@@ -50,7 +50,7 @@ describe('cid by flags', () => {
       exitCode: 0,
       stdout: expect.stringMatching(/^[0-9a-f]{64}\n$/) as string,
     });
-    expect(computed.stderr).toMatch(/^Note: this key type/);
+    expect(computed.stderr).toMatch(/^Note: BACEN does not have this key type/);
   });
 
   it('names all flags that are missing', async () => {

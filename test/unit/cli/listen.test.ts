@@ -47,7 +47,7 @@ test('a line says nothing that a person wrote', () => {
   };
   const event = { time: 'T', type: 'br.dict-vsync.x.v1', subject: `${ISPB}/CPF`, sequence: '7', data };
   expect(formatEvent(event)).toBe('T 12345678/CPF   #7    x event=REJECTED hours=36 ok=true');
-  expect(formatEvent('text')).toBe('a message that is none of ours');
+  expect(formatEvent('text')).toBe('a message that is not from dict-vsync');
 });
 
 test('refuses a count of nothing', async () => {

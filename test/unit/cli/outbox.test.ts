@@ -7,7 +7,7 @@ const outbox = (...args: string[]) => cli(['outbox', ...args], { env: { DATABASE
 
 it('lists what is not delivered, and sends what was put aside again', async () => {
   expect((await outbox('list')).stdout).toBe('0 waiting, 0 dead.\n');
-  expect((await outbox('retry', '--all')).stdout).toBe('No message is put aside.\n');
+  expect((await outbox('retry', '--all')).stdout).toBe('There are no dead messages.\n');
   const ids: string[] = [];
   for (let n = 0; n < 3; n++) {
     const { rows } = await database.pool.query<{ id: string }>(
@@ -38,7 +38,7 @@ it('lists what is not delivered, and sends what was put aside again', async () =
 
   expectRefusal(await outbox('retry', first, third), 1, 'DV_MESSAGE_NOT_DEAD');
   expect((await outbox('retry', second, '--json')).json()).toEqual({ again: 1 });
-  expect((await outbox('retry', '--all')).stdout).toBe('1 messages are sent again.\n');
+  expect((await outbox('retry', '--all')).stdout).toBe('1 messages will be sent again.\n');
   expect((await outbox('list', '--json')).json()).toMatchObject({
     dead: 0,
     messages: [

@@ -162,7 +162,7 @@ describe('timeline', () => {
       [1, 'failed', 'DV_X'],
       [2, 'abandoned', undefined],
       [null, 'signalled: approve: ana: ticket 1', undefined],
-      [3, 'at work', undefined],
+      [3, 'running', undefined],
     ]);
   });
 });

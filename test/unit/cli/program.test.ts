@@ -75,7 +75,7 @@ describe('usage', () => {
     ['outbox list of both states', ['outbox', 'list', '--dead', '--waiting'], '--waiting'],
     ['a limit of nothing', ['list', '--limit', '0'], 'from 1'],
     ['a port that is none', ['simulator', '--port', '70000'], '65535'],
-    ['a speed that is none', ['simulator', '--speed', '-1'], 'above 0'],
+    ['a speed that is none', ['simulator', '--speed', '-1'], 'greater than 0'],
   ])('%s: DV_USAGE', async (_what, args, sentence) => {
     const refused = await cli(args);
     expectRefusal(refused, 2, 'DV_USAGE');
@@ -177,7 +177,7 @@ describe('settings and database', () => {
       exitCode: 0,
       stdout: 'The database is up to date.\n',
     });
-    expect(await cli(['list'], { env })).toMatchObject({ exitCode: 0, stdout: 'There are no such runs.\n' });
+    expect(await cli(['list'], { env })).toMatchObject({ exitCode: 0, stdout: 'No run matches.\n' });
   });
 });
 

@@ -88,7 +88,7 @@ describe('list', () => {
     );
     await started('reconciliation', '--key-type', 'CPF');
     const listed = await steer(['list', '--limit', '1']);
-    expect(listed.stdout).toMatch(/^Put aside: 1 of verification, because workers died/);
+    expect(listed.stdout).toMatch(/^Poisoned: 1 of verification, because three workers died/);
     expect((await steer(['list', '--json', '--limit', '1'])).json()).toMatchObject({
       poisoned: [{ machine: 'verification', count: 1 }],
     });
@@ -153,7 +153,7 @@ describe('cancel and retry', () => {
     const [run] = await started('reconciliation', '--key-type', 'CPF');
     await database.pool.query(`update workflow.runs set claimed_by = 'w', status = 'RUNNING'`);
     expect((await steer(['cancel', run!.id])).stdout).toBe(
-      `Run ${run!.id} is at work: it ends with the step it is in.\n`,
+      `Run ${run!.id} is running a step. It is cancelled at the end of this step.\n`,
     );
   });
 

@@ -63,7 +63,7 @@ describe('vsync', () => {
     await importEntries(database.pool, base);
     const checked = await vsync('--recalculate');
     expect(checked).toMatchObject({ exitCode: 0, stderr: '' });
-    expect(checked.stdout).toContain('right');
+    expect(checked.stdout).toContain('correct');
   });
 
   it('recalculates: a kept one that was wrong is mended, said, and exits 1', async () => {
@@ -74,7 +74,7 @@ describe('vsync', () => {
     const wrong = await vsync('--recalculate', '--json');
     expect(wrong.exitCode).toBe(1);
     expect(wrong.stderr).toBe(
-      `The VSync kept for ${ISPB} EVP was wrong and is mended. Find out who changed keys past the triggers.\n`,
+      `The stored VSync of ${ISPB} EVP was wrong and has been corrected. Find out who changed keys without the triggers.\n`,
     );
     const evp = wrong.json<{ vsyncs: Row[] }>().vsyncs.filter(({ wasWrong }) => wasWrong);
     expect(evp).toEqual([expect.objectContaining({ keyType: 'EVP', vsync: naive('EVP'), entries: 12 })]);

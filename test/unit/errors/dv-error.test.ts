@@ -48,7 +48,7 @@ test('a database that is away may come back; one that does not exist does not co
 
 test('the texts of a broker name the settings that lead to it', () => {
   const texts = (errors: ReturnType<typeof pulsarErrors>) =>
-    [errors.away('x'), errors.timeout(), errors.tls('x'), errors.unauthorized(), errors.topic()]
+    [errors.unreachable('x'), errors.timeout(), errors.tls('x'), errors.unauthorized(), errors.topic()]
       .concat(errors.addonMissing(), errors.unforeseen(undefined))
       .map(({ message }) => message)
       .join('\n');

@@ -39,6 +39,6 @@ test('a PEM file that is not there is named by its setting, when the way opens',
   const missing = join(import.meta.dirname, 'nothing.pem');
   await expect(openTransport({ url: 'wss://pulsar.example', topic, tlsCa: missing })).rejects.toMatchObject({
     code: 'DV_SETTINGS_INVALID',
-    message: 'The file that NOTIFY_TLS_CA names cannot be read.',
+    message: 'The file named by NOTIFY_TLS_CA cannot be read.',
   });
 });

@@ -69,8 +69,8 @@ test('a transport that is away: its stream backs off, longer each time up to 30 
   expectInOrder(got, 6);
   // Said once when it fails, once when it is back.
   expect(lines().map(({ msg }) => msg)).toEqual([
-    'the transport to Core-Dict fails; it is tried again',
-    'the transport to Core-Dict is back',
+    'messages to Core-Dict cannot be delivered; delivery is retried',
+    'messages to Core-Dict are delivered again',
   ]);
 });
 

@@ -6,4 +6,4 @@ select o.id, o.participant, o.key_type, o.sequence, o.type, o.run_id, o.created_
 from dict.outbox o left join dict.outbox_backoffs b using (participant, key_type)
 where o.delivered_at is null;
 comment on view dict.outbox_messages is
-  'The messages to Core-Dict that are not delivered, without their content: WAITING for their turn (retry_at: not before, because the way out failed), or DEAD, put aside.';
+  'The undelivered messages to Core-Dict, without their content. WAITING: will be delivered, but not before retry_at if delivery failed. DEAD: refused by the transport; dict.retry_outbox sends it again.';

@@ -11,4 +11,4 @@ left join lateral (
   where o.participant = s.participant and o.key_type = s.key_type and o.dead_at is not null) d on true
 left join dict.outbox_backoffs b on b.participant = s.participant and b.key_type = s.key_type;
 comment on view dict.outbox_streams is
-  'The streams of messages to Core-Dict, one a participant and key type: whether something waits and since when, how many are put aside, how often the way out failed in a row and when it is tried again.';
+  'The streams of messages to Core-Dict, one for each participant and key type: whether a message waits and since when, how many messages are dead, how often delivery failed in a row and when it is retried.';

@@ -19,4 +19,4 @@ begin
     || more || jsonb_build_object('summary', summary), run);
 end $$;
 comment on function dict.publish_reconciliation_notification(uuid, text, text, jsonb) is
-  'Publishes reconciliation.notification: where a reconciliation stands that did not simply succeed. more: fields that only this event has. Nothing before the reconciliation opened.';
+  'Publishes reconciliation.notification: the state of a reconciliation that started, needs approval or did not succeed. more: fields that only this event has. Publishes nothing if the run has no row in dict.reconciliations yet.';

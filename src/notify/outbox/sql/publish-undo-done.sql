@@ -7,4 +7,4 @@ language sql as $$
   from dict.undos where undo_run_id = undo_run
 $$;
 comment on function dict.publish_undo_done(uuid, text) is
-  'Publishes undo.done: what an undo that has ended put back and left alone. code: the error it ended with.';
+  'Publishes undo.done for an undo that has ended: how many keys it put back and left alone. code: the error with which it ended.';

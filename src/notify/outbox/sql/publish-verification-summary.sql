@@ -22,4 +22,4 @@ begin
   return v.outcome;
 end $$;
 comment on function dict.publish_verification_summary(uuid) is
-  'Publishes verification.summary of a logged verification: what it found and which reconciliations it started. Returns its outcome.';
+  'Publishes verification.summary for a logged verification: its results and the reconciliations that it started. Returns its outcome.';

@@ -4,7 +4,8 @@ declare
   n bigint;
   message uuid;
 begin
-  -- The counter's row lock keeps the sequence without gaps and in commit order; only runs take it, never key writers.
+  -- The row lock on the counter keeps the sequence in commit order and without gaps. Only runs take it, never writers
+  -- of keys.
   insert into dict.outbox_sequences as s values (of_participant, of_key_type, 1)
   on conflict (participant, key_type) do update set last = s.last + 1 returning last into n;
   insert into dict.outbox (participant, key_type, sequence, type, payload, run_id, correlation_id, created_at)
@@ -13,4 +14,4 @@ begin
   returning id into message;
   return message;
 end $$;
-comment on function dict.publish(text, text, text, jsonb, uuid) is 'Puts a message to Core-Dict into the outbox, in the caller''s transaction; returns its id.';
+comment on function dict.publish(text, text, text, jsonb, uuid) is 'Puts a message to Core-Dict into the outbox, in the caller''s transaction. Returns its id.';

@@ -10,15 +10,16 @@ begin
   where not exists (select from dict.outbox o where o.id = m and o.dead_at is not null) limit 1;
   if missing is not null then
     perform workflow.raise_error('DV_MESSAGE_NOT_DEAD',
-      format('Message %s is not put aside: there is none, or it waits or is delivered. `dict-vsync outbox list --dead` lists those that are.', missing));
+      format('Message %s is not a dead message: it does not exist, is still waiting, or is delivered. List the dead messages with `dict-vsync outbox list --dead`.', missing));
   end if;
-  -- In one order for all callers: each stream's counter is locked.
+  -- All callers lock the streams' counters in the same order, so that they cannot deadlock.
   for r in
     select id, participant, key_type from dict.outbox
     where dead_at is not null and (messages is null or id = any (messages))
     order by participant, key_type, sequence for update
   loop
-    -- At the end of its stream: a broker that drops repetitions drops every sequence lower than its last.
+    -- At the end of its stream: a broker with de-duplication drops every sequence that is lower than the last it
+    -- received.
     update dict.outbox_sequences s set last = s.last + 1
     where s.participant = r.participant and s.key_type = r.key_type returning last into n;
     update dict.outbox set sequence = n, dead_at = null, refusals = 0, last_error = null where id = r.id;
@@ -27,4 +28,4 @@ begin
   return again;
 end $$;
 comment on function dict.retry_outbox(uuid[]) is
-  'Sends messages again that were put aside (null: all of them): same ids, new sequences at the end of their streams. Returns how many. Errors: DV_MESSAGE_NOT_DEAD, and then none is sent.';
+  'Sends dead messages again (null: all of them), with the same ids and new sequences at the end of their streams. Returns how many. Errors: DV_MESSAGE_NOT_DEAD; then no message is sent.';
