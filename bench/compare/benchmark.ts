@@ -18,11 +18,11 @@ interface Options {
   slowRounds: number;
 }
 
-/** The types that hold the large base and the one compared with a wholly different file. */
+/** The types that have the large base and the one compared with a completely different file. */
 const LARGE: KeyType = 'CPF';
 const OTHER: KeyType = 'PHONE';
 const FEW_DIFFERENCES = 50;
-/** V8's Set holds no more. */
+/** The maximum size of V8's Set. */
 const LARGEST_SET = 2 ** 24;
 
 /** `bench compare`: the comparison of a CID file with the local base. */

@@ -18,13 +18,13 @@ export interface Case {
 
 export type Way = 'ours' | 'sha256sum' | 'openssl' | 'antiJoins' | 'set';
 
-/** Ours, bundled under `directory` as `npm run build` bundles the program; the bundle's file. */
+/** Bundles ours under `directory`, as `npm run build` bundles the program; returns the bundle's file. */
 export async function bundleOurs(directory: string): Promise<string> {
   const root = fileURLToPath(new URL('../../', import.meta.url));
   return bundleWithThreads(root, 'bench/compare/ours.ts', join(directory, 'bundle', 'ours.mjs'));
 }
 
-/** Runs the ways to compare, checks what each finds, and keeps what each took. */
+/** Runs the methods of comparing, checks what each finds, and keeps what each took. */
 export class Contest {
   readonly #seconds = new Map<string, number[]>();
   readonly #peaks = new Map<string, number[]>();
@@ -32,7 +32,7 @@ export class Contest {
   readonly #directory: string;
   readonly #program: string;
 
-  /** `program`: ours, as bundleOurs makes it. */
+  /** `program`: ours, as made by bundleOurs. */
   constructor(database: BenchDatabase, directory: string, program: string) {
     this.#database = database;
     this.#directory = directory;
@@ -47,7 +47,7 @@ export class Contest {
     await this.#script(one, 'set', new URL('./set.ts', import.meta.url), ['--max-old-space-size=16384']);
   }
 
-  /** The file's SHA-256 alone, where there is the program. */
+  /** The file's SHA-256 alone, where that program exists. */
   async sha256sum({ path }: Case): Promise<void> {
     keep(this.#seconds, path, 'sha256sum', (await runProgram('sha256sum', [path]))?.seconds);
   }
@@ -63,7 +63,7 @@ export class Contest {
     keep(this.#seconds, one.path, 'antiJoins', took);
   }
 
-  /** The figures of ours and another way, as a row wants them. */
+  /** The figures of ours and of another method, as a row needs them. */
   times(one: Case, way: Way, what: string, against: string) {
     const of = (which: Way) => this.#seconds.get(name(one.path, which)) ?? [];
     return { what, unit: 's' as const, ours: of('ours'), against, theirs: of(way) };
@@ -83,7 +83,7 @@ export class Contest {
     return run.answer;
   }
 
-  /** Another, with no figures yet. */
+  /** Another method, with no figures yet. */
   next(): Contest {
     return new Contest(this.#database, this.#directory, this.#program);
   }
@@ -98,7 +98,7 @@ function keep(of: Map<string, number[]>, path: string, way: Way, value: number |
   of.set(name(path, way), [...(of.get(name(path, way)) ?? []), value]);
 }
 
-/** A way that finds something else is no way. */
+/** Fails when a method finds something else. */
 function check(one: Case, found: { dictOnly: number; localOnly: number }): void {
   if (found.dictOnly === one.dictOnly && found.localOnly === one.localOnly) return;
   throw new Error(

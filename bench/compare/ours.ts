@@ -6,7 +6,7 @@ import { createPool } from '../../src/database/pool.ts';
 import { peakMemoryMb, scriptInput, tell } from '../support/child.ts';
 import { PARTICIPANT } from '../support/entries.ts';
 
-/** What a comparing process is given. */
+/** The input of a comparing process. */
 export interface CompareInput {
   url: string;
   keyType: KeyType;

@@ -94,7 +94,7 @@ async function measure(options: Options, bench: Bench): Promise<Findings> {
   };
 }
 
-/** Each plays each round, in an order that turns; what they took, by name. */
+/** Each contestant plays each round, in an order that rotates. Returns what they took, by name. */
 async function play(
   what: string,
   task: Omit<Task, 'url'>,

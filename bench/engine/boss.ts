@@ -21,7 +21,7 @@ await boss.createQueue(QUEUE);
 let handled = 0;
 let stopped = false;
 const handle = async (n: number) => ({ last: n });
-/** Its own loop pauses between fetches that come back short; this one never does. */
+/** Its own loop pauses after a fetch that is not full; this one never pauses. */
 async function work(): Promise<void> {
   while (!stopped) {
     const jobs = await boss.fetch(QUEUE, { batchSize: task.batch ? task.atOnce : 1 });

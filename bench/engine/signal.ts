@@ -1,4 +1,4 @@
-// From a signal's call to the first line of the step that waited for it, in ms, one run after the other.
+// Milliseconds from a signal's call to the first line of the step that waited for it, one run after the other.
 import { createPool } from '../../src/database/pool.ts';
 import { type Activities, type Machine, signalRun, startRun, startWorker } from '../../src/engine/index.ts';
 import { createLog } from '../../src/log.ts';
@@ -45,7 +45,7 @@ for (let i = 0; i < signals + 10; i++) {
   const sent = performance.now();
   await signalRun(pool, run, 'go', {}, 'bench');
   const ms = (await begun.promise) - sent;
-  // The first warm up.
+  // The first runs warm up.
   if (i >= 10) took.push(ms);
   await ended.promise;
 }

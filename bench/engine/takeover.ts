@@ -12,7 +12,7 @@ interface Holder {
   began: Promise<number>;
 }
 
-/** Two workers; the one that works on a run is killed. Seconds until the other has begun the step anew. */
+/** Two workers; the one that works on a run is killed. Seconds until the other has begun the step again. */
 export async function takeover(url: string, pool: Pool, resources: AsyncDisposableStack): Promise<number> {
   const holders = [holder(url, resources), holder(url, resources)];
   await Promise.all(holders.map(async ({ ready }) => ready));

@@ -13,7 +13,7 @@ interface Options {
   divergent: number;
 }
 
-/** Manual de Tempos leaves 36 hours; the habit we came from took this long at most. */
+/** The Manual de Tempos allows 36 hours; the procedure that ours replaces took at most this long. */
 const VERIFICATION_SECONDS = 300;
 const RECONCILIATION_SECONDS = 600;
 

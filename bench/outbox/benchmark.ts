@@ -100,7 +100,7 @@ async function publish(pool: Pool, each: number): Promise<void> {
   await pool.query('vacuum analyze dict.outbox');
 }
 
-/** Relays all there is; answers how much, and one message's body. */
+/** Relays all messages; returns how many, and the body of one. */
 async function relay(pool: Pool, transport: Transport): Promise<{ delivered: number; body: string }> {
   let body = '';
   const listening: Transport = {

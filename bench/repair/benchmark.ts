@@ -12,7 +12,7 @@ interface Options {
   many: number;
 }
 
-/** What CIDS_ENTRIES_READ gives at once (DICT API 2.6.1). */
+/** The size of the CIDS_ENTRIES_READ bucket, available immediately (DICT API 2.6.1). */
 const BUCKET = 36_000;
 
 /** `bench repair`: the application of divergences that were found. */
@@ -45,7 +45,7 @@ async function measure(options: Options, bench: Bench): Promise<Findings> {
   };
 }
 
-/** Of so many divergent CIDs, the keys: those with other values have two. */
+/** The number of keys of N divergent CIDs: a key with other values has two. */
 function keysOf(cids: number): number {
   return Math.floor((cids * 3) / 4);
 }
@@ -97,7 +97,7 @@ async function withinLimits(many: number, outer: Bench): Promise<Row[]> {
   const first = await startWorkerProcess(system, resources);
   const run = await reconcile(pool, 'CPF');
   await decided(pool, run, many / 2);
-  bench.say('killing it, starting another');
+  bench.say('killing the worker, starting another');
   await first.kill();
   await startWorkerProcess(system, resources);
   await completed(pool, run);

@@ -21,10 +21,10 @@ interface Options {
 }
 
 const KEYS_PER_WRITER = 10_000;
-/** The connections there are, but for the import's, the fold's and one to spare. */
+/** The available connections, except those of the import, the fold and one spare. */
 const MOST_WRITERS = CONNECTIONS - 3;
 
-/** `bench trigger`: what the triggers on the key base cost those who write keys. */
+/** `bench trigger`: what the triggers on the key base cost the writers of keys. */
 export function trigger(): Command {
   return benchmark<Options>(
     'trigger',

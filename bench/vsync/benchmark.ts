@@ -16,7 +16,7 @@ interface Options {
   rounds: number;
 }
 
-/** The types that hold few entries and many. */
+/** The types that have few entries and many. */
 const FEW: KeyType = 'EMAIL';
 const MANY: KeyType = 'CPF';
 
@@ -99,7 +99,7 @@ async function timedRead(pool: Pool, keyType: KeyType): Promise<number> {
   return 1000 * (await seconds(async () => readVSync(pool, PARTICIPANT, keyType)));
 }
 
-/** Milliseconds that one statement over all CIDs takes; its answer must be the one kept. */
+/** Milliseconds that one statement over all CIDs takes; its answer must equal the kept VSync. */
 async function timedScan(pool: Pool, keyType: KeyType): Promise<number> {
   let scanned: string | undefined;
   const took = await seconds(async () => {

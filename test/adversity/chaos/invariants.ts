@@ -3,7 +3,7 @@ import { expect } from 'vitest';
 import { KEY_TYPES } from '../../../src/dict/entry/key-type.ts';
 import type { SimulatedDict } from '../../../src/simulator/index.ts';
 
-/** What must hold whatever broke, each as a query for its violations. */
+/** What must be true whatever broke, each as a query for its violations. */
 const VIOLATIONS: Record<string, string> = {
   'every run is closed or has exactly one way to go on': `
     select r.id, r.machine, r.state, r.status, w.claimed, w.jobs, w.awaits
@@ -58,7 +58,7 @@ const VIOLATIONS: Record<string, string> = {
     where told.n is distinct from done.n`,
 };
 
-/** Names of the invariants that do not hold, with the rows that show it. */
+/** The names of the violated invariants, with the rows that violate them. */
 export async function brokenInvariants(pool: Pool): Promise<Record<string, unknown[]>> {
   const broken: Record<string, unknown[]> = {};
   for (const [name, sql] of Object.entries(VIOLATIONS)) {
@@ -73,11 +73,12 @@ const LOST = `(select count(*)::integer from workflow.history h join workflow.ru
   join workflow.states s on (s.machine, s.version, s.state) = (r.machine, r.machine_version, h.state)
   where h.event in ('FAILED', 'ABANDONED', 'RELEASED') and s.task = any ($1))`;
 
-/** Expects everything that must hold when the dust has settled. */
+/** Expects every invariant once the system is quiet again. */
 export async function expectInvariants(pool: Pool, dict: SimulatedDict, participant: string): Promise<void> {
   expect(await brokenInvariants(pool)).toEqual({});
 
-  // DICT's own book: each call has its row, written before it, and a call is repeated only where an attempt broke off.
+  // DICT's own ledger: each call has its row, written before it, and a call is repeated only where an attempt was
+  // interrupted.
   const tell = async (sql: string, tasks: string[]) =>
     (
       await pool.query<{ asked: number; ended: number; answered: number; lost: number }>(

@@ -1,11 +1,11 @@
 import { expect } from 'vitest';
 import type { Bank } from './bank.ts';
 
-/** What happens to a worker that has come to a crash point. */
+/** What happens to a worker that has reached a crash point. */
 export const MODES = {
   /** The process dies. */
   SIGKILL: killed,
-  /** It dies, and Graphile Worker thinks that this was the job's last attempt. */
+  /** It dies, and Graphile Worker takes this for the job's last attempt. */
   'SIGKILL on the last attempt': async (bank: Bank, point: string) => {
     await bank.everyJobIsOnItsLastAttempt(true);
     try {
@@ -14,7 +14,7 @@ export const MODES = {
       await bank.everyJobIsOnItsLastAttempt(false);
     }
   },
-  /** Postgres dies under it and comes back. */
+  /** Its Postgres crashes and restarts. */
   'immediate restart of Postgres': async (bank: Bank, point: string) => {
     const worker = bank.worker(`stop:${point}`);
     await worker.reached(point);
@@ -22,7 +22,7 @@ export const MODES = {
     worker.signal('SIGCONT');
     await bank.settled();
   },
-  /** Whatever it commits next is committed, and it never hears of it. */
+  /** Its next commit is committed, but it never receives the answer. */
   'lost answers to COMMIT': async (bank: Bank, point: string) => {
     const worker = bank.worker(`stop:${point}`);
     await worker.reached(point);
@@ -32,7 +32,7 @@ export const MODES = {
     await expect.poll(() => bank.proxy.lost(), { timeout: 20_000 }).toBeGreaterThan(before);
     await bank.settled();
   },
-  /** It freezes past its lease, another does its work, and it comes back. */
+  /** It freezes past its lease, another worker does its work, and it continues. */
   'SIGSTOP past the lease, then SIGCONT': async (bank: Bank, point: string) => {
     const zombie = bank.worker(`stop:${point}`);
     await zombie.reached(point);
@@ -56,7 +56,7 @@ async function killed(bank: Bank, point: string): Promise<void> {
   await bank.settled();
 }
 
-/** One workload, broken at a crash point in one way: recovers by itself, and everything holds afterwards. */
+/** Breaks one workload at a crash point in one mode: it recovers by itself, and every invariant is true afterwards. */
 export async function breakAt(bank: Bank, point: string, mode: Mode): Promise<void> {
   try {
     await bank.workload(point);
@@ -66,7 +66,7 @@ export async function breakAt(bank: Bank, point: string, mode: Mode): Promise<vo
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
     const log = bank.log().slice(-6000);
-    // The next one begins without what this one left running.
+    // The next workload begins without what this one left running.
     await bank.killWorkers();
     throw new Error(`${point}, ${mode}: ${why}\n${log}`, { cause: error });
   }

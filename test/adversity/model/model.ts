@@ -17,7 +17,7 @@ import { ISPB, KEY_TYPE, MARGIN_SECONDS, type World } from './world.ts';
 const log = await createLog({ level: 'silent', pretty: false });
 export const WORKER = 'model';
 
-/** How many things happen before everything must come to rest, and how often that is asked for. */
+/** How many things happen before the system must come to rest, and how often that is demanded. */
 const ACTIONS = 60;
 const QUIET_POINTS = 2;
 
@@ -30,7 +30,7 @@ interface OpenRun {
   wakes: number;
 }
 
-/** One seed: a world, its worker, and a driver that lets now the one, now the other do something. */
+/** One seed: a world, its worker, and a driver that lets sometimes the one, sometimes the other do something. */
 export class Model {
   readonly #pool: Pool;
   readonly #world: World;
@@ -156,11 +156,11 @@ export class Model {
       },
       log,
     });
-    // Draining, it takes one step at a time.
+    // While draining, it takes one step at a time.
     this.#executor.drain();
   }
 
-  /** While a call is under way. */
+  /** While a call is in progress. */
   async #meanwhile(): Promise<void> {
     const { random } = this.#world;
     if (this.#quiet || !random.chance(0.2)) return;
@@ -194,7 +194,7 @@ export class Model {
     for (let steps = 0; await this.#step(); steps++) if (steps > 500) throw new Error('a run never ends');
   }
 
-  /** Nothing moves any more: both sides end equal, but for what a person holds. */
+  /** Nothing moves any more: both sides end equal, except for the keys that a person keeps held. */
   async #reconcileLast(): Promise<void> {
     const { witness } = this.#world;
     this.#tell('last reconciliation');

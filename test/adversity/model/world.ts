@@ -14,13 +14,13 @@ const OTHER = '00000002';
 export const KEY_TYPE: KeyType = 'PHONE';
 
 export const MARGIN_SECONDS = 30;
-/** How long one side of an operation may be behind the other: within the margin, as the bank promises by setting it. */
+/** How far one side of an operation may be behind the other: within the margin, as the bank promises by setting it. */
 const LAG_MS = 25_000;
 const LATE_MS = 5000;
 
 interface Due {
   at: number;
-  /** A transaction that holds its rows until then. */
+  /** A transaction that keeps its rows locked until then. */
   holds: boolean;
   act: () => Promise<void>;
 }
@@ -59,7 +59,7 @@ export class World {
     return this.#time.now;
   }
 
-  /** Both sides begin equal, or not. */
+  /** Makes both sides begin equal, or not. */
   async begin(): Promise<void> {
     const divergent = this.random.chance(0.7) ? 0.4 : 0;
     for (const entry of this.#keys) {
@@ -76,7 +76,7 @@ export class World {
     await this.pass(120_000);
   }
 
-  /** Lets time pass; what is due within it happens at its time. */
+  /** Lets time pass; what becomes due happens at its time. */
   async pass(ms: number): Promise<void> {
     const until = this.now + ms;
     for (;;) {
@@ -96,14 +96,14 @@ export class World {
     for (const { act } of holding) await act();
   }
 
-  /** Everything that was begun ends, and comes to rest. */
+  /** Ends everything that was begun, and brings it to rest. */
   async settle(): Promise<void> {
     await this.pass(LAG_MS + LATE_MS);
     while (this.#due.length > 0) await this.pass(LAG_MS);
     await this.pass((MARGIN_SECONDS + 10) * 1000);
   }
 
-  /** An owner, or somebody's mistake, changes a key. `alone`: nothing else is under way in the database. */
+  /** An owner, or somebody by mistake, changes a key. `alone`: nothing else is in progress in the database. */
   async act(alone: boolean): Promise<void> {
     const entry = this.random.pick(this.#keys);
     if (this.#busy.has(entry.key) || this.#busy.has(`${entry.key} claimed`)) return;
@@ -142,7 +142,7 @@ export class World {
           here: undefined,
         });
       case 'lose':
-        // The donor's half of a claim; the claimer takes the key a while later.
+        // The donor's half of a claim; the claimer takes the key a little later.
         return this.#bothSides(entry.key, alone, {
           atDict: () => {
             if (!this.#ours(entry.key)) return;
@@ -160,7 +160,7 @@ export class World {
           here: undefined,
         });
       case 'touch':
-        // What is no part of the CID.
+        // What is not part of the CID.
         if (here !== undefined) {
           await this.#sql('update dict.entries set opening_date = $2 where key = $1', [
             entry.key,
@@ -185,7 +185,7 @@ export class World {
     });
   }
 
-  /** As a PSP does it, DICT first or the base first; now and then one of the two never happens. */
+  /** Changes a key as a PSP does, first at DICT or first in the base; sometimes one of the two never happens. */
   async #bothSides(
     key: string,
     alone: boolean,
@@ -215,7 +215,7 @@ export class World {
     this.witness.dictChanged(this.now);
   }
 
-  /** In a transaction that commits a while later, or not at all. */
+  /** Changes a key in a transaction that commits a little later, or not at all. */
   async #slowly(key: string, entry: Entry | undefined, done: () => void): Promise<void> {
     const client = await this.#pool.connect();
     await client.query('begin');

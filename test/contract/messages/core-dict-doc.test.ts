@@ -20,7 +20,7 @@ const news = async () =>
 
 beforeAll(() => tell(0, 3));
 
-test('the worked example deals with each message once, in order', async () => {
+test('the worked example processes each message once, in order', async () => {
   await database.pool.query(worked);
   expect(await news()).toEqual(['key 0', 'key 1', 'key 2']);
   const reading = worked.slice(worked.indexOf('begin;'));
@@ -30,7 +30,7 @@ test('the worked example deals with each message once, in order', async () => {
   expect(await news()).toEqual(['key 0', 'key 1', 'key 2', 'key 3', 'key 4']);
 });
 
-test('a run whose pages have not all arrived is found', async () => {
+test('the worked example finds a run whose pages have not all arrived', async () => {
   await database.pool.query(
     `insert into dict.notifications (id, participant, key_type, sequence, type, payload, created_at)
      values (workflow.uuidv7(), '12345678', 'EVP', 1, 'reconciliation.complete',
@@ -40,6 +40,6 @@ test('a run whose pages have not all arrived is found', async () => {
   expect(rows).toEqual([{ run: 'x', published: 1, arrived: '0' }]);
 });
 
-test.each(asking.map((sql) => [sql]))('%s runs', async (sql) => {
+test.each(asking.map((sql) => [sql]))('the documented query runs: %s', async (sql) => {
   expect((await database.pool.query(sql)).rows).toEqual([]);
 });

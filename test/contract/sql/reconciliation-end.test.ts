@@ -22,7 +22,7 @@ const told = async () =>
     )
   ).map(({ payload }) => payload);
 
-test('cancelling a reconciliation ends its row and tells Core-Dict who and why', async () => {
+test('cancelling a reconciliation ends its row and publishes who and why to Core-Dict', async () => {
   const run = await waitingReconciliation(HASH);
   await query(
     `insert into dict.divergences (run_id, round, cid, side) values ($1, 2, '\\xab', 'DICT_ONLY')`,
@@ -54,14 +54,14 @@ test('cancelling a reconciliation ends its row and tells Core-Dict who and why',
   ]);
 });
 
-test('so does terminating it with its parent', async () => {
+test('terminating it with its parent does the same', async () => {
   const run = await waitingReconciliation(HASH);
   await query(`select workflow.close_run(r, 'TERMINATED') from workflow.runs r where id = $1`, [run]);
   expect(await rowOf(run)).toMatchObject({ outcome: 'TERMINATED', reason: null, ended: true });
   expect(await told()).toMatchObject([{ runId: run, event: 'TERMINATED' }]);
 });
 
-test('and failing where not even its log could be saved; the reason is the error', async () => {
+test('failing before its log could be saved does the same, with the error as the reason', async () => {
   const run = await waitingReconciliation(HASH);
   const error = { code: 'DV_UNEXPECTED', class: 'not_retryable', message: 'No.' };
   await query(`select workflow.close_run(r, 'FAILED', $2) from workflow.runs r where id = $1`, [run, error]);
@@ -69,7 +69,7 @@ test('and failing where not even its log could be saved; the reason is the error
   expect(await told()).toMatchObject([{ runId: run, event: 'FAILED', reason: 'DV_UNEXPECTED: No.' }]);
 });
 
-test('what has ended its own row is not told twice', async () => {
+test('a reconciliation that ended its own row is not published twice', async () => {
   const run = await waitingReconciliation(HASH);
   await query(`select dict.close_reconciliation($1, 'FAILED', 'DV_FILE_LATE: …')`, [run]);
   await query(`select workflow.close_run(r, 'FAILED') from workflow.runs r where id = $1`, [run]);
@@ -77,7 +77,7 @@ test('what has ended its own row is not told twice', async () => {
   expect(await told()).toEqual([]);
 });
 
-test('a reconciliation cancelled before it opened has no row, and nothing is told', async () => {
+test('a reconciliation cancelled before it opened has no row, and nothing is published', async () => {
   const [run = ''] = await start('reconciliation', ISPB, ['CPF']);
   await query('select workflow.cancel($1)', [run]);
   expect(await rowOf(run)).toBeUndefined();

@@ -55,12 +55,12 @@ async function told(): Promise<unknown[]> {
 }
 
 test.each([
-  // What an earlier attempt met is not why.
+  // An error of an earlier attempt is not the reason.
   ['CANCELLED', { code: 'DV_DATABASE' }, {}],
   ['TERMINATED', null, {}],
   ['POISONED', { code: 'DV_STEP_POISONED' }, { code: 'DV_STEP_POISONED' }],
   ['FAILED', { code: 'DV_UNEXPECTED' }, { code: 'DV_UNEXPECTED' }],
-])('an undo that is %s ends its row and tells Core-Dict', async (status, error, code) => {
+])('an undo that is %s ends its row and publishes that to Core-Dict', async (status, error, code) => {
   const undo = await halfway();
   await close(undo, status, error);
   expect(await rowOf(undo)).toEqual({ outcome: status, ended: true });
@@ -73,7 +73,7 @@ test.each([
   ]);
 });
 
-test('one that is retried is open again, and may end otherwise', async () => {
+test('a retried undo is open again, and may end with another result', async () => {
   const undo = await halfway();
   await close(undo, 'POISONED', { code: 'DV_STEP_POISONED' });
   await query('select workflow.retry($1)', [undo]);

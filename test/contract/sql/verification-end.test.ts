@@ -6,7 +6,7 @@ import { ISPB, useSql } from './support.ts';
 const { query, start } = useSql();
 beforeEach(async () => query('truncate dict.outbox, dict.verifications, dict.sync_verifications'));
 
-/** A verification of CPF and PHONE that has found out about CPF. */
+/** A verification of CPF and PHONE that has CPF's answer. */
 async function halfway(): Promise<string> {
   const [run = ''] = await start('verification', ISPB, ['CPF', 'PHONE']);
   await query(`update workflow.runs set context = $2 where id = $1`, [
@@ -25,7 +25,7 @@ const close = async (run: string, status: string, error: unknown = null) =>
 const logged = async (run: string) =>
   query(`select key_types, outcome, results from dict.verifications where run_id = $1`, [run]);
 
-/** The summaries told, each as it is sent and valid by its schema. */
+/** The published summaries, each as it is sent and valid by its schema. */
 async function told(): Promise<unknown[]> {
   const rows = await query<Parameters<typeof cloudEvent>[0]>(
     `select id, participant, key_type as "keyType", sequence, type, payload, correlation_id as "correlationId",
@@ -41,7 +41,7 @@ async function told(): Promise<unknown[]> {
 const CPF = { result: 'NOK', vsync: 'ab'.repeat(32), entries: 3 };
 const poison = { code: 'DV_STEP_POISONED', class: 'not_retryable', message: 'Three workers died.' };
 
-describe('a verification that does not come to its summary is logged and told', () => {
+describe('a verification that does not reach its summary is logged and published', () => {
   test.each([
     ['POISONED', poison, 'DV_STEP_POISONED'],
     ['FAILED', { ...poison, code: 'DV_UNEXPECTED' }, 'DV_UNEXPECTED'],
@@ -63,7 +63,7 @@ describe('a verification that does not come to its summary is logged and told', 
     ]);
   });
 
-  test('before its first step, and with an input that is none', async () => {
+  test('one that ends before its first step, and one whose input is invalid', async () => {
     const [run = ''] = await start('verification', ISPB, ['CPF']);
     await close(run, 'POISONED', poison);
     expect(await told()).toMatchObject([{ outcome: 'INCOMPLETE', keyTypes: { CPF: { result: 'ERROR' } } }]);
@@ -81,7 +81,7 @@ describe('a verification that does not come to its summary is logged and told', 
   });
 });
 
-test('one that ended by itself is not told twice', async () => {
+test('one that ended by itself is not published twice', async () => {
   const run = await halfway();
   let version = 0;
   await query(`select workflow.heartbeat('test', '{}')`);

@@ -6,9 +6,9 @@ export interface Broker {
   webSocketUrl: string;
   /** `http://host:port` of the admin API. */
   adminUrl: string;
-  /** The same with TLS, where it was asked for. */
+  /** The same addresses with TLS, if requested. */
   tls?: { serviceUrl: string; webSocketUrl: string };
-  /** A super user's token, where one is needed. */
+  /** A super user's token, if needed. */
   token?: string;
   stop(): Promise<void>;
 }

@@ -5,7 +5,7 @@ import { capturedLog } from '../../support/log.ts';
 
 afterEach(() => vi.restoreAllMocks());
 
-/** Lets the chores of a minute come every 50 ms. */
+/** Makes the chores of each minute run every 50 ms. */
 function hurryMinutes(): number[] {
   const asked: number[] = [];
   const real = globalThis.setTimeout;
@@ -20,7 +20,7 @@ function hurryMinutes(): number[] {
   return asked;
 }
 
-test('the service watches: one message a breach though two workers run, in the log too, and an OK ends it', async () => {
+test('the service publishes and logs one message per breach though two workers run, and an OK ends the breach', async () => {
   const minutes = hurryMinutes();
   const log = await capturedLog('warn');
   const system = await startSystem({

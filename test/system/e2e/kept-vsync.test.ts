@@ -3,7 +3,7 @@ import { capturedLog } from '../../support/log.ts';
 import { childrenOf, expectBaseLikeDict, reconciliation } from '../../support/inspect.ts';
 import { ISPB, startSystem, type System } from '../../support/system.ts';
 
-/** Changes entries as a restore or a replication does: past the triggers, so that the kept VSync is wrong. */
+/** Changes entries as a restore or a replication does: without the triggers, so that the kept VSync is wrong. */
 async function pastTheTriggers({ pool }: System, sql: string, values: unknown[]): Promise<void> {
   await pool.query('alter table dict.entries disable trigger user');
   await pool.query(sql, values);
@@ -18,7 +18,7 @@ async function scans({ pool }: System): Promise<unknown[]> {
 }
 
 describe('a kept VSync that is wrong', () => {
-  it('is mended before the first verification sends it', async () => {
+  it('it is repaired before the first verification sends it', async () => {
     const { log, lines } = await capturedLog('warn');
     const system = await startSystem({ log });
     const { key } = system.entries[0]!;
@@ -40,7 +40,7 @@ describe('a kept VSync that is wrong', () => {
     await expectBaseLikeDict(system);
   });
 
-  it('is mended by the first verification after 24 hours without a scan', async () => {
+  it('it is repaired by the first verification after 24 hours without a scan', async () => {
     const system = await startSystem();
     await system.waitForClosed(await system.verify());
     expect(await scans(system)).toEqual([{ key_type: 'CPF', entries: 60, mended: 0 }]);
@@ -61,10 +61,10 @@ describe('a kept VSync that is wrong', () => {
   });
 
   it.each([0, 3])(
-    'is mended by a reconciliation of %i keys before it is sent as the proof',
+    'it is repaired by a reconciliation of %i keys before it is sent as the proof',
     async (divergent) => {
       const system = await startSystem({ divergent });
-      // A bucket is wrong without any entry being so.
+      // A bucket is wrong although no entry is.
       await system.pool.query(
         `insert into dict.vsync_deltas (participant, key_type, bucket, count_change, xor)
        values ($1, 'CPF', 7, 1, ('x' || repeat('ab', 32))::bit(256))`,

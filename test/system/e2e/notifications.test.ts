@@ -17,8 +17,8 @@ interface Change {
   after: Shown | null;
 }
 
-describe('Core-Dict hears', () => {
-  it('of a mixed night: each sequence without gaps, each run in causal order', async () => {
+describe('Core-Dict receives', () => {
+  it('the messages of a mixed night: each sequence without gaps, each run in causal order', async () => {
     const system = await startSystem({
       keyTypes: KEY_TYPES,
       divergent: 6,
@@ -94,7 +94,7 @@ describe('Core-Dict hears', () => {
     });
   });
 
-  it('of each message by NOTIFY, which carries no content', async () => {
+  it('a NOTIFY for each message, which carries no content', async () => {
     const system = await startSystem({ divergent: 3 });
     const listener = await system.pool.connect();
     const announced: string[] = [];

@@ -31,7 +31,7 @@ await describeWithPulsar('Core-Dict hears by Pulsar', (broker) => {
         .filter(({ key }) => key === `${system.participant}/${keyType}`)
         .map(({ properties }) => properties['type']);
     expect(of('ALL')).toEqual(['verification.summary']);
-    // The changes come as they are made, in as many messages.
+    // The changes come as they are made, in the same number of messages.
     expect(of('CPF').filter((type, at, all) => type !== all[at - 1])).toEqual([
       'reconciliation.notification',
       'reconciliation.changes',

@@ -107,7 +107,7 @@ describe('a reconciliation repairs', () => {
     }
   });
 
-  it('all kinds in all five types at once', async () => {
+  it('all kinds of divergences in all five types simultaneously', async () => {
     const system = await startSystem({ keyTypes: KEY_TYPES, divergent: 9, keysPerType: 80 });
     const verification = await system.verify();
     await system.waitForClosed(verification);
@@ -146,7 +146,7 @@ describe('a reconciliation repairs', () => {
     expect(changes.flatMap(({ payload }) => payload['changes'] as unknown as unknown[])).toHaveLength(300);
   });
 
-  it('a base that DICT has nothing of: all removed, once DICT has said so for each', async () => {
+  it('a base of which DICT has no key: all are removed, once DICT has said so for each', async () => {
     const system = await startSystem({ keysPerType: 0, local: () => others(3) });
     const run = await system.reconcile();
     expect(await system.waitForClosed(run)).toMatchObject({ status: 'COMPLETED' });
@@ -155,7 +155,7 @@ describe('a reconciliation repairs', () => {
     expect(system.dict.ledger.calls('getEntryByCid').map(({ status }) => status)).toEqual([404, 404, 404]);
   });
 
-  it('nothing where both sides are empty: a file without a CID is legal', async () => {
+  it('nothing where both sides are empty, because a file without a CID is legal', async () => {
     const system = await startSystem({ keysPerType: 0 });
     const run = await system.reconcile();
     expect(await system.waitForClosed(run)).toMatchObject({ status: 'COMPLETED' });

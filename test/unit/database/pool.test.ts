@@ -17,7 +17,7 @@ beforeAll(async () => {
   await once(server, 'close');
 });
 
-test('a connection that breaks while idle is told of and replaced', async () => {
+test('a connection that breaks while idle is reported and replaced', async () => {
   const onError = vi.fn<(error: Error) => void>();
   const pool = createPool(database.url, { max: 1, onError });
   const { rows } = await pool.query<{ pid: number }>('select pg_backend_pid() as pid');

@@ -19,7 +19,10 @@ async function effectsOf(key: string): Promise<string[]> {
   return rows.map(({ what }) => what);
 }
 
-/** A run whose first worker hangs in the effect of its step, was taken for dead, and a second one does the step anew. */
+/**
+ * A run whose first worker hangs in the effect of its step and was taken for dead, and whose step a second worker
+ * repeats.
+ */
 async function takenOver(key: string, late: () => void) {
   const run = await start(key);
   const [first, second] = [
@@ -50,14 +53,14 @@ test.each([
       throw new Error('late');
     },
   ],
-])('the late %s of a worker taken for dead is thrown away whole', async (what, late) => {
+])('the late %s of a worker taken for dead is discarded completely', async (what, late) => {
   const { run, first, second, zombie, other } = await takenOver(`zombie ${what}`, late);
   const before = await rowOf(database.pool, run);
   expect(before).toMatchObject({ claimed_by: 'second', attempt: 2, version: 2 });
   first.goOn.resolve();
   await zombie;
   expect(await effectsOf(`zombie ${what}`)).toEqual([]);
-  // Its wake_at stands, the time to it passes.
+  // Its wake_at stays, and that time passes.
   expect({ ...(await rowOf(database.pool, run)), wakes_in: 0 }).toEqual({ ...before, wakes_in: 0 });
   second.goOn.resolve();
   await other;
@@ -71,7 +74,7 @@ test.each([
   ]);
 });
 
-test('the late effect is thrown away when the run has gone on, too', async () => {
+test('the late effect is also discarded when the run has continued', async () => {
   const { run, first, second, zombie, other } = await takenOver('zombie later', () => undefined);
   const three = { begun: gate(), goOn: gate() };
   script.on('zombie later', 'three', async () => {
@@ -89,7 +92,7 @@ test('the late effect is thrown away when the run has gone on, too', async () =>
   expect(await effectsOf('zombie later')).toEqual(['attempt 2']);
 });
 
-test('the late effect is thrown away when the run was freed and nobody has taken it yet, too', async () => {
+test('the late effect is also discarded when the run was freed and nobody has taken it yet', async () => {
   const run = await start('freed');
   const [inWork, goOn] = [gate(), gate()];
   script.on('freed', 'one', () => async (tx) => {
@@ -108,7 +111,7 @@ test('the late effect is thrown away when the run was freed and nobody has taken
   expect(await rowOf(database.pool, run)).toMatchObject({ state: 'one', claimed_by: null, attempt: 1 });
 });
 
-test('a run that a living worker holds is not taken', async () => {
+test('a run that a living worker has claimed is not taken', async () => {
   const run = await start('held');
   const [inWork, goOn] = [gate(), gate()];
   script.on('held', 'one', async () => {
@@ -125,7 +128,7 @@ test('a run that a living worker holds is not taken', async () => {
   expect(script.count('held', 'one')).toBe(1);
 });
 
-test('the closing of a run while its step works throws the step away', async () => {
+test('closing a run while its step works discards the step', async () => {
   const run = await start('closed under it');
   script.on('closed under it', 'one', () => async (tx) => {
     await tx.query(`insert into public.effects values ('closed under it', 'x')`);
@@ -140,7 +143,7 @@ test('the closing of a run while its step works throws the step away', async () 
   expect(await rowOf(database.pool, run)).toMatchObject({ status: 'TERMINATED', state: 'one' });
 });
 
-test('what a step writes before its end is thrown away once its run was taken over', async () => {
+test('what a step writes before its end is discarded once its run was taken over', async () => {
   const run = await start('early');
   const [begun, goOn] = [gate(), gate()];
   script.on('early', 'one', async ({ attempt, fenced }) => {

@@ -19,7 +19,7 @@ function changeOf(n: number, name: string): AppliedChange {
   return { ...changes[0]!, after: { ...(changes[0]!.after as object), name } };
 }
 
-test('pages keep everything in order, within the count and the bytes, and none could take the next one too', () => {
+test('pages keep everything in order, within the count and the bytes, and none has room for the next one too', () => {
   const items = fc.array(
     fc.record({ name: fc.string({ unit: 'grapheme', maxLength: 20 }), times: fc.constantFrom(1, 100, 5000) }),
     { maxLength: 300 },
@@ -60,7 +60,7 @@ describe('the pages of a run', () => {
     }
   }
 
-  test('count on from chunk to chunk, and the run knows how many there were', async () => {
+  test('are counted from chunk to chunk, and the run knows how many there were', async () => {
     const runId = randomUUID();
     const chunk = (from: number, count: number) =>
       Array.from({ length: count }, (_, n) => changeOf(from + n, 'Ana'));
@@ -94,7 +94,7 @@ describe('the pages of a run', () => {
     expect(got.flatMap((sent) => (eventOf(sent).data as { changes: [] }).changes)).toHaveLength(90);
   });
 
-  test('by reference hold no key and no entry, but the CIDs to ask by', async () => {
+  test('by reference contain no key and no entry, but the CIDs to ask by', async () => {
     const runId = randomUUID();
     await tell(runId, [[changeOf(7, 'Ana Souza')]]);
     await relayOutbox(database.pool, postgresTransport(), { content: 'references' });

@@ -10,7 +10,7 @@ const database = useTestDatabase();
 
 beforeEach(() => emptyOutbox(database.pool));
 
-test('each message becomes a row, announced to who listens by its id, without content', async () => {
+test('each message becomes a row, announced to listeners by its id, without content', async () => {
   const listener = await connect(database.url, 'core-dict');
   const heard: Notification[] = [];
   listener.on('notification', (notification) => heard.push(notification));
@@ -71,7 +71,7 @@ test('nothing is announced before it is committed, and nothing twice', async () 
   expect(await failing).toBe(0);
   await passBackoff(database.pool);
   expect(await relayOutbox(database.pool, transport)).toBe(1);
-  // The mark of delivery lost, as by a person's hand: it is there already.
+  // The mark of delivery lost, as by a manual change: the message is there already.
   await database.pool.query('update dict.outbox set delivered_at = null');
   expect(await relayOutbox(database.pool, transport)).toBe(1);
   await listener.query(`notify ${CHANNEL}, '{"id": "last"}'`);

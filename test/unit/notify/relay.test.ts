@@ -19,7 +19,7 @@ const database = useTestDatabase();
 
 beforeEach(() => emptyOutbox(database.pool));
 
-test('it delivers everything once, in order, in batches of one stream each, and says how many', async () => {
+test('it delivers everything once, in order, in batches of one stream each, and returns how many', async () => {
   await publishMany(database.pool, 250);
   const batches: number[] = [];
   const { transport, got } = keepingTransport((messages) => {
@@ -41,7 +41,7 @@ test('it delivers everything once, in order, in batches of one stream each, and 
   expect(got).toHaveLength(250);
 });
 
-test('two relays at once deliver each message once, in order', async () => {
+test('two simultaneous relays deliver each message once, in order', async () => {
   await publishMany(database.pool, 60);
   const delivering = Promise.withResolvers<void>();
   const goOn = Promise.withResolvers<void>();
@@ -51,7 +51,7 @@ test('two relays at once deliver each message once, in order', async () => {
   });
   const first = relayOutbox(database.pool, transport);
   await delivering.promise;
-  // The four streams are the first one's.
+  // The four streams belong to the first one.
   await expect.poll(() => streamsLocked()).toBe(4);
   expect(await relayOutbox(database.pool, transport)).toBe(0);
   goOn.resolve();
@@ -67,7 +67,7 @@ async function streamsLocked(): Promise<number> {
   return rows[0]!.n;
 }
 
-test('whatever relays, failures and publishers come together: in order, by stable ids, each stream of its own', async () => {
+test('whatever relays, failures and publishers meet, each stream is delivered in order, with stable ids', async () => {
   await fc.assert(
     fc.asyncProperty(
       fc.array(fc.constantFrom('all', 'all', 'part', 'away', 'throws'), { maxLength: 12 }),
@@ -112,7 +112,7 @@ test('whatever relays, failures and publishers come together: in order, by stabl
   );
 });
 
-test('a message not committed is not delivered, nor one after it in its sequence', async () => {
+test('neither an uncommitted message nor one after it in its sequence is delivered', async () => {
   await publishMany(database.pool, 4);
   const client = await database.pool.connect();
   await client.query(`begin; select dict.publish('${ISPB}', 'EMAIL', 'x', '{}', null)`);
@@ -124,13 +124,13 @@ test('a message not committed is not delivered, nor one after it in its sequence
   expectInOrder(got, 5);
 });
 
-test('a relay killed between sending and marking: sent again, the same messages by the same ids', async () => {
+test('after a relay was killed between sending and marking, the same messages are sent again with the same ids', async () => {
   await publishMany(database.pool, 5);
   const sent: OutboxMessage[] = [];
   let killed = 0;
   const { transport, got } = keepingTransport(async (messages) => {
     sent.push(...messages);
-    // What a killed process leaves: its connection is gone before it could mark.
+    // The state that a killed process leaves: its connection is gone before it could mark.
     const { rowCount } = await database.pool.query(
       `select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and pid <> pg_backend_pid()
          and classid = (hashtext('dict-vsync relay')::bigint & 4294967295)::oid
@@ -148,7 +148,7 @@ test('a relay killed between sending and marking: sent again, the same messages 
   expectInOrder(again.got, 5);
 });
 
-test('a stream that Postgres fails on holds up no other', async () => {
+test('a stream that fails in Postgres blocks no other', async () => {
   await publishMany(database.pool, 6);
   await database.pool.query(`create function public.refuse_row() returns trigger language plpgsql as $$
     begin raise exception 'refused by the test'; end $$;

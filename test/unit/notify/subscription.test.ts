@@ -5,7 +5,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { subscribe, type SubscriptionOptions } from '../../../src/notify/index.ts';
 
-/** A broker of bare sockets, for what a real one does only on a bad day. Refuses with HTTP `status` as long as it is set. */
+/** A broker of bare sockets, for what a real one does only rarely. Refuses with HTTP `status` as long as it is set. */
 async function badDay(onConnection: (socket: WebSocket, request: IncomingMessage, nth: number) => void) {
   const state: { status?: number; connections: number } = { connections: 0 };
   const http = createServer();
@@ -49,7 +49,7 @@ async function hear(options: Partial<SubscriptionOptions> & { url: string }) {
   return { problems, subscription };
 }
 
-test('what is no JSON ends the connection, not the process; a message sent with the handshake is not lost', async () => {
+test('a message that is not JSON ends the connection, not the process; a message sent with the handshake is not lost', async () => {
   const said: string[] = [];
   const urls: string[] = [];
   const { url } = await badDay((socket, request, nth) => {
@@ -65,7 +65,7 @@ test('what is no JSON ends the connection, not the process; a message sent with 
   expect(asked.searchParams.get('subscriptionType')).toBe('Key_Shared');
 });
 
-test('a broker that refuses us, or is away, is tried until it is there', async () => {
+test('a broker that refuses us, or is unreachable, is tried until it is there', async () => {
   const { url, state } = await badDay(() => undefined);
   state.status = 401;
   const { problems } = await hear({ url });
@@ -74,7 +74,7 @@ test('a broker that refuses us, or is away, is tried until it is there', async (
   await expect.poll(() => problems.at(-1)).toBeUndefined();
 });
 
-test('what shall come again is said so; batches don’t overlap; closing waits for the one under way', async () => {
+test('a message to redeliver is reported as such, batches don’t overlap, and closing waits for the one in progress', async () => {
   const said: string[] = [];
   const { url } = await badDay((socket) => {
     socket.on('message', (data: Buffer) => said.push(data.toString()));
@@ -106,6 +106,6 @@ test('what shall come again is said so; batches don’t overlap; closing waits f
   expect(sizes[0]).toBeLessThanOrEqual(100);
 });
 
-test.each(['a/b', 'persistent://a//c', 'http://a/b/c', ''])('topic %j is none', async (topic) => {
+test.each(['a/b', 'persistent://a//c', 'http://a/b/c', ''])('topic %j is refused', async (topic) => {
   await expect(hear({ url: 'ws://127.0.0.1:1', topic })).rejects.toMatchObject({ code: 'DV_TOPIC_INVALID' });
 });
