@@ -63,7 +63,7 @@ export class Contest {
     keep(this.#seconds, one.path, 'antiJoins', took);
   }
 
-  /** The figures of ours and of another method, as a row needs them. */
+  /** The figures of our program and of another method, as a row needs them. */
   times(one: Case, way: Way, what: string, against: string) {
     const of = (which: Way) => this.#seconds.get(name(one.path, which)) ?? [];
     return { what, unit: 's' as const, ours: of('ours'), against, theirs: of(way) };

@@ -89,7 +89,7 @@ export async function promises(
       : [
           alone(
             {
-              what: 'worker killed in a step → another goes on, worst',
+              what: 'worker killed in a step → another continues, worst',
               unit: 's',
               ours: [Math.max(...takenOver)],
             },

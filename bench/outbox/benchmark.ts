@@ -26,7 +26,7 @@ export function outbox(): Command {
     (command) =>
       command
         .option('--messages <N>', 'small messages, over five streams (the key types)', count(5), 100_000)
-        .option('--rounds <N>', 'rounds of each, in turns', count(1), 1),
+        .option('--rounds <N>', 'rounds of each, alternating', count(1), 1),
     measure,
   );
 }

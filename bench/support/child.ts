@@ -42,7 +42,7 @@ export async function runScript<T>(
   nodeOptions: readonly string[] = [],
 ): Promise<ProcessRun<T>> {
   const run = await runProgram(process.execPath, [...nodeOptions, script.pathname], scriptEnvironment(input));
-  if (run === undefined) throw new Error('Node is not there.');
+  if (run === undefined) throw new Error('Node was not found.');
   return { seconds: run.seconds, answer: JSON.parse(run.answer) as T };
 }
 

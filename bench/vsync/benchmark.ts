@@ -29,8 +29,8 @@ export function vsync(): Command {
       command
         .option('--entries <N>', 'many', count(1), 10_000_000)
         .option('--few <N>', 'few', count(1), 10_000)
-        .option('--reads <N>', 'reads a size', count(2), 200)
-        .option('--rounds <N>', 'scans of all CIDs a size', count(1), 3),
+        .option('--reads <N>', 'reads per size', count(2), 200)
+        .option('--rounds <N>', 'scans of all CIDs per size', count(1), 3),
     measure,
   );
 }
@@ -90,7 +90,7 @@ async function measure(options: Options, { directory, resources, say }: Bench): 
       }),
     ],
     notes: [
-      'All CIDs: one statement, bit_xor over the entries of the participant and key type, parallel if Postgres likes.',
+      'All CIDs: one statement, bit_xor over the entries of the participant and key type, parallel if Postgres chooses so.',
     ],
   };
 }

@@ -33,7 +33,7 @@ export function useTestDatabase(per: 'file' | 'test' = 'file'): Readonly<Pick<Te
   });
   after(() => database?.drop());
   const opened = (): TestDatabase => {
-    if (database === undefined) throw new Error('the test database is there in hooks and tests only');
+    if (database === undefined) throw new Error('the test database exists only in hooks and tests');
     return database;
   };
   return {

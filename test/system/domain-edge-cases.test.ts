@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 
-/** Each rule and edge case of the domain (BACEN's DICT API 2.6.1 and Manual, section 9), and the tests that hold us to it. */
+/** Each rule and edge case of the domain (BACEN's DICT API 2.6.1 and Manual, section 9), and the tests that verify it. */
 const COVERED: Record<string, Record<string, readonly [file: string, ...names: string[]][]>> = {
   'CID and VSync': {
     "BACEN's own vectors": [
@@ -56,7 +56,7 @@ const COVERED: Record<string, Record<string, readonly [file: string, ...names: s
     ],
   },
   'the five operations and their limits': {
-    'DICT answers OK or NOK only; a NOK is believed after three fresh reads': [
+    'DICT answers OK or NOK only; a NOK counts after three fresh reads': [
       [
         'test/system/e2e/while-keys-change.test.ts',
         'a key that arrives between two reads: OK, and nothing is started',
@@ -102,7 +102,7 @@ const COVERED: Record<string, Record<string, readonly [file: string, ...names: s
     'AVAILABLE files whose Url gives 404': [
       ['test/system/e2e/cid-file.test.ts', 'it no longer exists (%i) when it is to be downloaded'],
     ],
-    'Bytes and Sha256 before one line is believed': [
+    'Bytes and Sha256 are checked before any line counts': [
       [
         'test/unit/dict/compare/scan.test.ts',
         'a wrong size or hash is what is reported, whatever the lines are',
@@ -171,7 +171,7 @@ const COVERED: Record<string, Record<string, readonly [file: string, ...names: s
     '403: configuration, not retried': [
       ['test/system/e2e/bridge-failures.test.ts', 'without permission, DICT is not asked about it again'],
     ],
-    'a permanent 500 for one CID: put aside with its correlation id': [
+    'a permanent 500 for one CID: quarantined with its correlation id': [
       [
         'test/unit/dict/repair/lookups-resumed.test.ts',
         'on one CID: it is asked for three times and quarantined with DICT’s correlation id, the rest is repaired',
@@ -226,7 +226,7 @@ const COVERED: Record<string, Record<string, readonly [file: string, ...names: s
       ['test/system/e2e/in-flight.test.ts', 'a key added locally and not at DICT yet is not removed'],
       ['test/adversity/model/model.test.ts', 'whatever happens in whatever order'],
     ],
-    'a transaction under way at the snapshot': [
+    'a transaction in progress at the snapshot': [
       [
         'test/unit/dict/event-log/replay-source.test.ts',
         'it has a transaction in progress at the snapshot, whatever the clock said when it wrote',
@@ -252,7 +252,7 @@ for (const [chapter, rules] of Object.entries(COVERED)) {
       for (const [file, ...names] of tests) {
         const text = readFileSync(new URL(`../../${file}`, import.meta.url), 'utf8');
         expect(names, `which tests of ${file}`).not.toEqual([]);
-        // A test's name, or enough of it to be no other's.
+        // A test's name, or enough of it to be unique.
         for (const name of names) expect(name.length, `"${name}" of ${file}`).toBeGreaterThan(8);
         for (const name of names) expect(text, `${file} has no test "${name}"`).toContain(name);
       }

@@ -147,7 +147,7 @@ export class Bank {
     await this.pool.end();
     const directory = join(this.#directory, 'postgres');
     const server = runningServer(directory);
-    if (server === undefined) throw new Error('Postgres runs');
+    if (server === undefined) throw new Error('Postgres still runs');
     process.kill(server.pid, 'SIGQUIT');
     await until(() => runningServer(directory)?.pid !== server.pid);
     this.#postgres = await startEmbeddedPostgres({ directory, settings: SETTINGS });

@@ -18,7 +18,7 @@ export async function drive(pool: Pool): Promise<void> {
                where p.pronamespace = 'dict'::regnamespace and p.prosrc like '%clock_timestamp()%' loop
         execute replace(pg_get_functiondef(f.oid), 'clock_timestamp()', 'workflow.now()');
       end loop;
-      -- A seed leads the same way each time.
+      -- A seed always repeats the same sequence.
       for f in select p.oid from pg_proc p
                where p.pronamespace = 'workflow'::regnamespace and p.prosrc like '%random()%' loop
         execute replace(pg_get_functiondef(f.oid), 'random()', '0.5');

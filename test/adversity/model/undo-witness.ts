@@ -63,7 +63,7 @@ export class UndoWitness {
     if (key === null) return undefined;
     if (decision === 'HELD') return this.#everHeld.has(key) ? undefined : 'nobody ever held it';
     const changes = decision === 'ADDED' || decision === 'CORRECTED' || decision === 'REMOVED';
-    return changes && this.held.has(key) ? 'a person holds the key' : undefined;
+    return changes && this.held.has(key) ? 'the key is held by a person' : undefined;
   }
 
   /**

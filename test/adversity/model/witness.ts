@@ -217,7 +217,7 @@ export class Witness {
     const present = this.base.get(key);
     if (describe(before) !== describe(present))
       wrong(`before is ${describe(before)}, not ${describe(present)}`);
-    if ((decision === 'REMOVED') !== (after === null)) wrong('after does not tell what was done');
+    if ((decision === 'REMOVED') !== (after === null)) wrong('after does not show what was done');
 
     const written = this.#written.get(key);
     if (

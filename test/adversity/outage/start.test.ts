@@ -80,9 +80,9 @@ test('a stop while another program migrates ends it immediately with 0', async (
 
 test.each([
   ['a wrong password', { password: 'wrong-s3cret' }, 2, 'DV_DATABASE_FORBIDDEN'],
-  ['no such database', { pathname: '/nowhere' }, 1, 'DV_DATABASE_UNREACHABLE'],
+  ['a database that does not exist', { pathname: '/nowhere' }, 1, 'DV_DATABASE_UNREACHABLE'],
   [
-    'a certificate that is not there',
+    'a certificate that does not exist',
     { search: '?sslmode=verify-full&sslrootcert=/nowhere.pem' },
     1,
     'DV_DATABASE_UNREACHABLE',

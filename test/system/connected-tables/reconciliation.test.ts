@@ -108,7 +108,7 @@ describe.each([
         ? `update bank.pix_keys set account = '987654' where pix_key = '${changed}'`
         : `update core.accounts a set number = '987654' from core.keys k where k.account_id = a.id and pix_key = '${changed}'`,
     );
-    await system.pool.query(`select dict.approve_reconciliation($1, 'a test', 'go on')`, [run]);
+    await system.pool.query(`select dict.approve_reconciliation($1, 'a test', 'continue')`, [run]);
     const decided = async () =>
       (await divergences(system.pool, run)).filter(({ round, key }) => round === 1 && key === changed);
     await vi.waitFor(async () =>

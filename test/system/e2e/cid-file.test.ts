@@ -52,7 +52,7 @@ describe('an unusable CID file is refused as a whole, and another is requested',
     ['wrong Sha256', 'file_wrong_sha256', 'AVAILABLE', 'DV_FILE_SHA256_WRONG'],
     ['wrong Bytes', 'file_wrong_bytes', 'AVAILABLE', 'DV_FILE_BYTES_WRONG'],
     ['truncated', 'file_truncated', 'AVAILABLE', 'DV_FILE_BYTES_WRONG'],
-    ['a line that is no CID', 'file_junk_line', 'AVAILABLE', 'DV_FILE_LINE_INVALID'],
+    ['a line that is not a CID', 'file_junk_line', 'AVAILABLE', 'DV_FILE_LINE_INVALID'],
     ['ERROR', 'file_error', 'ERROR', null],
     ['UNAVAILABLE', 'file_unavailable', 'UNAVAILABLE', null],
   ] as const)('%s', async (_name, kind, status, refused) => {

@@ -6,14 +6,14 @@ import { createNamespace, type Namespace } from '../../support/pulsar/namespace.
 import { expectValidEvent } from '../../support/schemas.ts';
 import { startSystem } from '../../support/system.ts';
 
-await describeWithPulsar('Core-Dict hears by Pulsar', (broker) => {
+await describeWithPulsar('Core-Dict receives by Pulsar', (broker) => {
   let namespace: Namespace;
   beforeAll(async () => {
     namespace = await createNamespace(broker);
   });
   afterAll(() => namespace.remove());
 
-  test.each(TRANSPORTS)('of a verification and its reconciliation, by %s', async (name, url) => {
+  test.each(TRANSPORTS)('the messages of a verification and its reconciliation, by %s', async (name, url) => {
     const topic = namespace.topic(name);
     const system = await startSystem({
       divergent: 6,

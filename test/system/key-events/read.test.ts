@@ -88,9 +88,9 @@ describe('what cannot be used is refused by codes', () => {
 describe('a message that is not a CloudEvent has no name to be recorded under', () => {
   test.each([
     ['nothing', ''],
-    ['no JSON', '{'],
-    ['no object', '[]'],
-    ['no UTF-8', Buffer.from([0x7b, 0xff, 0x7d])],
+    ['not JSON', '{'],
+    ['not an object', '[]'],
+    ['not UTF-8', Buffer.from([0x7b, 0xff, 0x7d])],
     ['another version', JSON.stringify({ ...created, specversion: '0.3' })],
     ['no id', JSON.stringify({ ...created, id: undefined })],
     ['an empty id', JSON.stringify({ ...created, id: '' })],

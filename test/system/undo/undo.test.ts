@@ -30,7 +30,7 @@ async function changedKeys({ pool }: System, run: string): Promise<Record<string
 }
 
 describe('undo', () => {
-  it('it restores every entry and the VSync, holds the keys back, and publishes that to Core-Dict', async () => {
+  it('it restores every entry and the VSync, makes the keys held, and publishes that to Core-Dict', async () => {
     const { system, run, before } = await repaired();
     const after = await stateOf(system);
     const changes = await changedKeys(system, run);

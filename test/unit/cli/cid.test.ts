@@ -84,7 +84,7 @@ describe('cid by CSV', () => {
     ['other columns', `${HEADER},more\n${LINE},x\n`, 'DV_CSV_COLUMNS', 'unknown: more'],
     ['nothing at all', '', 'DV_CSV_COLUMNS', 'the first line'],
     ['a bad line 3', `${HEADER}\n${LINE}\n${LINE.slice(4)}\n`, 'DV_CSV_LINE_INVALID', 'Line 3 '],
-    ['no UTF-8', Buffer.from(`${HEADER}\n${LINE}\n`, 'latin1'), 'DV_CSV_ENCODING', 'UTF-8'],
+    ['not UTF-8', Buffer.from(`${HEADER}\n${LINE}\n`, 'latin1'), 'DV_CSV_ENCODING', 'UTF-8'],
   ])('it refuses %s', async (_what, stdin, code, sentence) => {
     const refused = await cli(['cid', '--json'], { stdin });
     expectRefusal(refused, 1, code);

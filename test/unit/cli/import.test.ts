@@ -72,7 +72,7 @@ describe('import of something wrong', () => {
       'Line 5 gives the key of line 3 again',
     ],
     [
-      'a key given twice, otherwise',
+      'a key given twice with different values',
       csv([one, { ...one, branch: '1' }]),
       'DV_KEY_TWICE',
       'Line 3 gives the key of line 2',

@@ -70,12 +70,12 @@ describe('usage', () => {
     ['reject without --by', ['reject', 'x', '--reason', 'y'], '--by'],
     ['an unknown status', ['list', '--status', 'DONE'], 'WAITING'],
     ['an unknown machine', ['list', '--machine', 'verify'], 'reconciliation'],
-    ['an outbox retry of nothing', ['outbox', 'retry'], '--all'],
+    ['an outbox retry without ids', ['outbox', 'retry'], '--all'],
     ['an outbox retry of a name', ['outbox', 'retry', 'first'], 'UUID'],
     ['outbox list of both states', ['outbox', 'list', '--dead', '--waiting'], '--waiting'],
-    ['a limit of nothing', ['list', '--limit', '0'], 'from 1'],
-    ['a port that is none', ['simulator', '--port', '70000'], '65535'],
-    ['a speed that is none', ['simulator', '--speed', '-1'], 'above 0'],
+    ['a limit of 0', ['list', '--limit', '0'], 'from 1'],
+    ['an invalid port', ['simulator', '--port', '70000'], '65535'],
+    ['an invalid speed', ['simulator', '--speed', '-1'], 'above 0'],
   ])('%s: DV_USAGE', async (_what, args, sentence) => {
     const refused = await cli(args);
     expectRefusal(refused, 2, 'DV_USAGE');

@@ -105,7 +105,7 @@ describe("DICT's 429", () => {
     dict.faults.on({ kind: 'problem', operation: 'listCidSetEvents', status: 429, times: 1 });
     const error = await failure(list(limited));
     expect(error).toMatchObject({ code: 'DV_DICT_RATE_LIMITED', class: 'rate_limited' });
-    // The number in the section reference is DICT's.
+    // The correlation id is DICT's.
     expect(error.correlationId).toBe(dict.ledger.calls('listCidSetEvents')[0]!.correlationId);
     expect(await secondsUntil(error.retryAt)).toBeGreaterThan(58);
     await failure(list(limitedBridge(bridge, anotherPool())));

@@ -54,10 +54,13 @@ describe('no SQL statement breaks a machine', () => {
   const CLOSING = `closed_at = now(), wake_at = null`;
   test.each([
     ['a state that does not exist', `state = 'nowhere'`],
-    ['a state to which no edge leads', `state = 'end', status = 'COMPLETED', ${CLOSING}`],
-    ['a status that does not go with the state', `status = 'COMPLETED', ${CLOSING}`],
+    ['a state to which no transition leads', `state = 'end', status = 'COMPLETED', ${CLOSING}`],
+    ['a status that does not match the state', `status = 'COMPLETED', ${CLOSING}`],
     ['waiting where the state does not wait', `status = 'WAITING'`],
-    ['a way into a wait, with an end as its status', `state = 'wait', status = 'REJECTED', ${CLOSING}`],
+    [
+      'a transition into a wait, with an end as its status',
+      `state = 'wait', status = 'REJECTED', ${CLOSING}`,
+    ],
     ['another key', `workflow_key = 'other'`],
     ['another machine', `machine = 'other'`],
     ['another version of the machine', 'machine_version = 2'],

@@ -226,7 +226,7 @@ export function doesNotCompile() {
     },
   });
   machineOf({
-    name: 'end that is none',
+    name: 'invalid end',
     version: 1,
     initial: 'end',
     // @ts-expect-error

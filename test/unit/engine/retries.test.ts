@@ -191,7 +191,7 @@ describe('a failure transition', () => {
     const seen: unknown[] = [];
     script.on('troubled path', 'mourn', ({ attempt, run: { error } }) => {
       seen.push(error?.message);
-      if (attempt === 1) throw new DvError('DV_BRIDGE_TIMEOUT', 'by the way');
+      if (attempt === 1) throw new DvError('DV_BRIDGE_TIMEOUT', 'another error');
       return { outcome: 'done' };
     });
     await executor.advance(run);

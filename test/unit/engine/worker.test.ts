@@ -25,8 +25,8 @@ function held(key: string, state = 'one') {
 describe('stopping', () => {
   test('lets the step in progress end, begins no other, and says so', async () => {
     const first = await work({ concurrency: 1 });
-    const step = held('under way');
-    const run = await start('under way');
+    const step = held('in progress');
+    const run = await start('in progress');
     await step.begun;
     const waiting = await start('not begun');
     const stopped = first.stop();
@@ -34,11 +34,11 @@ describe('stopping', () => {
     await stopped;
     await first.ended;
     expect(await rowOf(database.pool, run)).toMatchObject({ state: 'two', claimed_by: null, attempt: 0 });
-    expect(script.begun).toEqual(['under way one 1']);
+    expect(script.begun).toEqual(['in progress one 1']);
     expect(await anyWorkerAlive(database.pool)).toBe(false);
     await work();
     for (const each of [run, waiting]) await untilStatus(database.pool, each, 'COMPLETED');
-    expect(script.count('under way', 'one')).toBe(1);
+    expect(script.count('in progress', 'one')).toBe(1);
   });
 
   test('releases a step that takes too long; it uses up no attempt and another worker does it', async () => {

@@ -76,8 +76,8 @@ const line = cidOf(1);
 test.each<[string, string, number]>([
   ['a digit too few', `${cidOf(0)}\n${line.slice(1)}\n${cidOf(2)}\n`, 2],
   ['a digit too many', `${cidOf(0)}\n${line}0\n`, 2],
-  ['no hex digit', `${line.slice(0, -1)}g\n`, 1],
-  ['no hex digit at the start', `g${line.slice(1)}\n`, 1],
+  ['a character that is not a hex digit', `${line.slice(0, -1)}g\n`, 1],
+  ['the same at the start', `g${line.slice(1)}\n`, 1],
   ['a character beyond ASCII', `${line.slice(0, -2)}é\n`, 1],
   ['an empty line', `${line}\n\n${cidOf(2)}\n`, 2],
   ['an empty line alone', '\n', 1],

@@ -125,8 +125,8 @@ test('a source that throws leaves everything as it was, and the connection usabl
 
 test.each([
   ['a row that the table refuses', { ...entries[1]!, participant: '1234' }, '23514'],
-  ['a request id that is none', { ...entries[1]!, requestId: 'x' }, '22P02'],
-  ['a character that Postgres has no place for', { ...entries[1]!, name: 'a\0b' }, '22021'],
+  ['an invalid request id', { ...entries[1]!, requestId: 'x' }, '22P02'],
+  ['a character that Postgres does not accept', { ...entries[1]!, name: 'a\0b' }, '22021'],
 ])('it imports all or nothing: %s', async (_, bad, code) => {
   await expect(importEntries(database.pool, [entries[0]!, bad, entries[2]!])).rejects.toMatchObject({ code });
   expect(await stored(database.pool)).toEqual([]);

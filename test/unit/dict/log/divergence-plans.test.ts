@@ -111,7 +111,7 @@ async function compared(client: PoolClient): Promise<{ runId: string; round: num
 
 test.each([
   ['tables that were never analysed', false],
-  ['tables whose statistics know other runs only', true],
+  ['tables whose statistics cover other runs only', true],
 ])('over %s no statement reads a whole round, or the base, for each row', async (_, others) => {
   const client = await database.pool.connect();
   try {

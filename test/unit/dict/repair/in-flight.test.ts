@@ -27,7 +27,7 @@ const event = (of: Entry): CidSetEvent => ({
 });
 
 interface Round {
-  /** "DICT_ONLY" or "LOCAL_ONLY" for the side of the CID: its decision, the reason, and the key it names. */
+  /** Judges entries whose CID only one side has, "DICT_ONLY" or "LOCAL_ONLY"; returns the decision, why, and the key. */
   judge(
     divergent: readonly { side: string; of: Entry }[],
     events?: readonly CidSetEvent[],

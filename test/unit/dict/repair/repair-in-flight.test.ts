@@ -24,7 +24,7 @@ const truncation = async (db: Db) => void (await db.query('truncate dict.entries
 /** All that may happen to a present key. */
 const changes: [string, (db: Db) => Promise<void>][] = [
   ['its account changed', content],
-  ['what is no part of its CID changed', update('opening_date = null')],
+  ['a column outside its CID changed', update('opening_date = null')],
   ['it was removed', removal],
   ['it was removed and came back', async (db) => (await removal(db), update('removed_at = null')(db))],
   [
@@ -78,7 +78,7 @@ test.each(changes)(
 
 const arrivals: [string, (db: Db) => Promise<void>][] = [
   ['it came, as DICT has it', async (db) => insert(db, [asDict])],
-  ['it came, otherwise', async (db) => insert(db, [entry])],
+  ['it came with other values', async (db) => insert(db, [entry])],
   ['it came and was removed', async (db) => (await insert(db, [asDict]), removal(db))],
   ['it came and was deleted', async (db) => (await insert(db, [asDict]), deletion(db))],
 ];
