@@ -16,7 +16,7 @@ export interface Case {
   localOnly: number;
 }
 
-export type Way = 'ours' | 'sha256sum' | 'openssl' | 'antiJoins' | 'set';
+export type Method = 'ours' | 'sha256sum' | 'openssl' | 'antiJoins' | 'set';
 
 /** Bundles ours under `directory`, as `npm run build` bundles the program; returns the bundle's file. */
 export async function bundleOurs(directory: string): Promise<string> {
@@ -64,22 +64,22 @@ export class Contest {
   }
 
   /** The figures of our program and of another method, as a row needs them. */
-  times(one: Case, way: Way, what: string, against: string) {
-    const of = (which: Way) => this.#seconds.get(name(one.path, which)) ?? [];
-    return { what, unit: 's' as const, ours: of('ours'), against, theirs: of(way) };
+  times(one: Case, method: Method, what: string, against: string) {
+    const of = (which: Method) => this.#seconds.get(name(one.path, which)) ?? [];
+    return { what, unit: 's' as const, ours: of('ours'), against, theirs: of(method) };
   }
 
-  peaks(one: Case, way: Way): number[] {
-    return this.#peaks.get(name(one.path, way)) ?? [];
+  peaks(one: Case, method: Method): number[] {
+    return this.#peaks.get(name(one.path, method)) ?? [];
   }
 
-  async #script(one: Case, way: Way, script: URL, nodeOptions: string[]): Promise<CompareAnswer> {
+  async #script(one: Case, method: Method, script: URL, nodeOptions: string[]): Promise<CompareAnswer> {
     const { path, keyType } = one;
     const input: CompareInput = { url: this.#database.url, keyType, path, directory: this.#directory };
     const run = await runScript<CompareAnswer>(script, input, nodeOptions);
     check(one, run.answer);
-    keep(this.#seconds, path, way, run.seconds);
-    keep(this.#peaks, path, way, run.answer.peakMb);
+    keep(this.#seconds, path, method, run.seconds);
+    keep(this.#peaks, path, method, run.answer.peakMb);
     return run.answer;
   }
 
@@ -89,13 +89,13 @@ export class Contest {
   }
 }
 
-function name(path: string, way: Way): string {
-  return `${way} ${path}`;
+function name(path: string, method: Method): string {
+  return `${method} ${path}`;
 }
 
-function keep(of: Map<string, number[]>, path: string, way: Way, value: number | undefined): void {
+function keep(of: Map<string, number[]>, path: string, method: Method, value: number | undefined): void {
   if (value === undefined) return;
-  of.set(name(path, way), [...(of.get(name(path, way)) ?? []), value]);
+  of.set(name(path, method), [...(of.get(name(path, method)) ?? []), value]);
 }
 
 /** Fails when a method finds something else. */

@@ -3,7 +3,7 @@ import { scanCidFileInThread } from '../../src/dict/compare/scan-thread.ts';
 import type { KeyType } from '../../src/dict/entry/key-type.ts';
 import { withLocalCids } from '../../src/dict/compare/local-cids.ts';
 import { createPool } from '../../src/database/pool.ts';
-import { peakMemoryMb, scriptInput, tell } from '../support/child.ts';
+import { peakMemoryMb, scriptInput, printAnswer } from '../support/child.ts';
 import { PARTICIPANT } from '../support/entries.ts';
 
 /** The input of a comparing process. */
@@ -32,4 +32,4 @@ async function main({ url, keyType, path, directory }: CompareInput): Promise<Co
   return { dictOnly, localOnly, peakMb: peakMemoryMb() };
 }
 
-tell(await main(scriptInput()));
+printAnswer(await main(scriptInput()));

@@ -2,7 +2,7 @@ import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { to as copyTo } from 'pg-copy-streams';
 import { createPool } from '../../src/database/pool.ts';
-import { peakMemoryMb, scriptInput, tell } from '../support/child.ts';
+import { peakMemoryMb, scriptInput, printAnswer } from '../support/child.ts';
 import { PARTICIPANT } from '../support/entries.ts';
 import type { CompareAnswer, CompareInput } from './ours.ts';
 
@@ -23,4 +23,4 @@ async function main({ url, keyType, path }: CompareInput): Promise<CompareAnswer
   return { dictOnly: lines.size, localOnly, peakMb: peakMemoryMb() };
 }
 
-tell(await main(scriptInput()));
+printAnswer(await main(scriptInput()));

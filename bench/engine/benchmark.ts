@@ -65,7 +65,7 @@ async function measure(options: Options, bench: Bench): Promise<Findings> {
     sizes: { ...options },
     database,
     rows: [
-      ...versus(`steps of ${steps}-step runs, ${atOnce} at once`, '/s', manys, rate(many), ours, [
+      ...versus(`steps of ${steps}-step runs, ${atOnce} simultaneously`, '/s', manys, rate(many), ours, [
         { peer: dbos, least: 2 },
       ]),
       ...versus(`one step of ${steps}, one run at a time`, 'ms', singles, stepMs, ours, [
@@ -74,7 +74,7 @@ async function measure(options: Options, bench: Bench): Promise<Findings> {
       ...versus(`a run of ${steps} steps, one at a time, start to end`, 'ms', singles, runMs, ours, [
         { peer: dbos },
       ]),
-      ...versus(`1-step runs, ${atOnce} at once`, '/s', lones, rate(lone), ours, [
+      ...versus(`1-step runs, ${atOnce} simultaneously`, '/s', lones, rate(lone), ours, [
         { peer: boss, least: 1 },
         { peer: bossInBatches },
         { peer: dbos, least: 2 },

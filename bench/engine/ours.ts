@@ -2,7 +2,7 @@
 import { createPool } from '../../src/database/pool.ts';
 import { startRun, startRuns, startWorker } from '../../src/engine/index.ts';
 import { createLog } from '../../src/log.ts';
-import { scriptInput, tell } from '../support/child.ts';
+import { scriptInput, printAnswer } from '../support/child.ts';
 import { inGroups, Stopwatch, type Task, timed } from './contest.ts';
 import { activities, line } from './machine.ts';
 
@@ -59,4 +59,4 @@ const took = await timed(task, stopwatch, async (from, n) => {
 });
 await worker.stop();
 await pool.end();
-tell(took);
+printAnswer(took);

@@ -2,7 +2,7 @@
 import { createPool } from '../../src/database/pool.ts';
 import { type Activities, type Machine, signalRun, startRun, startWorker } from '../../src/engine/index.ts';
 import { createLog } from '../../src/log.ts';
-import { scriptInput, tell } from '../support/child.ts';
+import { scriptInput, printAnswer } from '../support/child.ts';
 
 const { url, signals, atOnce } = scriptInput<{ url: string; signals: number; atOnce: number }>();
 const machine: Machine = {
@@ -51,4 +51,4 @@ for (let i = 0; i < signals + 10; i++) {
 }
 await worker.stop();
 await pool.end();
-tell(took);
+printAnswer(took);

@@ -57,7 +57,7 @@ export function scriptInput<T>(): T {
 }
 
 /** In the script: its answer, once. */
-export function tell(answer: unknown): void {
+export function printAnswer(answer: unknown): void {
   process.stdout.write(`${JSON.stringify(answer)}\n`);
 }
 

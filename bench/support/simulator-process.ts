@@ -8,7 +8,7 @@ import {
   type SimulatedDictOptions,
   startSimulator,
 } from '../../src/simulator/index.ts';
-import { scriptInput, tell } from './child.ts';
+import { scriptInput, printAnswer } from './child.ts';
 import { PARTICIPANT } from './entries.ts';
 
 /** The input of a simulator process. */
@@ -54,12 +54,12 @@ async function main({ url, keyTypes, keysPerType, divergent, options }: Simulato
     divergentCids[keyType] = dictOnly + localOnly + 2 * changed;
   }
   await pool.end();
-  tell({ address: simulator.address, divergentCids } satisfies SimulatorReady);
+  printAnswer({ address: simulator.address, divergentCids } satisfies SimulatorReady);
   process.stdin.resume();
   await once(process.stdin, 'end');
   const { ledger } = simulator.dict;
   await simulator.stop();
-  tell({
+  printAnswer({
     lookups: ledger.count('getEntryByCid'),
     limited: ledger.calls().filter(({ status }) => status === 429).length,
   } satisfies SimulatorCalls);

@@ -143,7 +143,7 @@ export async function notifications(pool: Pool): Promise<Notification[]> {
 }
 
 /** The notifications of one run as "type event", in order; the changes of several chunks count as one. */
-export async function heard(pool: Pool, runId: string): Promise<string[]> {
+export async function received(pool: Pool, runId: string): Promise<string[]> {
   return (await notifications(pool))
     .filter(({ payload }) => payload['runId'] === runId)
     .map(({ type, payload }) => [type, payload['event']].filter((part) => part !== undefined).join(' '))

@@ -32,7 +32,7 @@ const ACCOUNT = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : {};
 export interface Cluster {
   url: string;
   /** Uses up N transaction ids. */
-  burn(transactions: number): void;
+  useTransactionIds(transactions: number): void;
   stop(): Promise<void>;
 }
 
@@ -53,7 +53,7 @@ export async function startCluster(): Promise<Cluster> {
   await reachable(url, Date.now() + 20_000);
   return {
     url,
-    burn: (transactions) => {
+    useTransactionIds: (transactions) => {
       run('psql', [
         ...['-d', url, '-qc'],
         `do $$ begin for i in 1..${transactions} loop perform pg_current_xact_id(); commit; end loop; end $$`,

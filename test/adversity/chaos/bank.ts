@@ -159,7 +159,7 @@ export class Bank {
    * Waits until nothing is left to do except to wait for the next tick. Restarts a worker that ended, as supervisors
    * do.
    */
-  async settled(timeout = 90_000): Promise<void> {
+  async untilQuiet(timeout = 90_000): Promise<void> {
     const restless = async () => {
       const living = [...this.#workers].filter((worker) => worker.running);
       if (living.length === 0) this.worker();

@@ -54,7 +54,7 @@ test(
         expect(await worker.gone()).toBe('SIGKILL');
         await bank.expireLeases();
       }
-      await bank.settled();
+      await bank.untilQuiet();
       await bank.stopWorkers();
       await bank.inspect();
     });

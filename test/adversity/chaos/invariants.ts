@@ -79,20 +79,20 @@ export async function expectInvariants(pool: Pool, dict: SimulatedDict, particip
 
   // DICT's own ledger: each call has its row, written before it, and a call is repeated only where an attempt was
   // interrupted.
-  const tell = async (sql: string, tasks: string[]) =>
+  const countCalls = async (sql: string, tasks: string[]) =>
     (
       await pool.query<{ asked: number; ended: number; answered: number; lost: number }>(
         `select ${sql}, ${LOST} as lost`,
         [tasks],
       )
     ).rows[0]!;
-  const verifications = await tell(
+  const verifications = await countCalls(
     `(select count(*)::integer from dict.sync_verifications) as asked,
      (select count(*)::integer from dict.sync_verifications where result is not null) as ended,
      (select count(*)::integer from dict.sync_verifications where result in ('OK', 'NOK')) as answered`,
     ['bridge_verify_vsync', 'bridge_confirm_vsync'],
   );
-  const files = await tell(
+  const files = await countCalls(
     `(select count(*)::integer from dict.cid_files) as asked,
      (select count(*)::integer from dict.cid_files where dict_id is not null) as ended,
      (select count(*)::integer from dict.cid_files where dict_id is not null) as answered`,
@@ -104,15 +104,15 @@ export async function expectInvariants(pool: Pool, dict: SimulatedDict, particip
   ] as const) {
     const calls = dict.ledger.count(operation);
     const { asked, ended, answered, lost } = book;
-    const holds = answered <= calls && calls <= asked && asked - ended <= lost;
-    expect({ operation, calls, ...book, holds }).toMatchObject({ holds: true });
+    const consistent = answered <= calls && calls <= asked && asked - ended <= lost;
+    expect({ operation, calls, ...book, consistent }).toMatchObject({ consistent: true });
   }
 
   for (const keyType of KEY_TYPES) {
-    const kept = await pool.query<{ vsync: string; mended: number }>(
-      'select kept_vsync as vsync, repaired_buckets as mended from dict.recalculate_vsync($1, $2)',
+    const kept = await pool.query<{ vsync: string; repaired: number }>(
+      'select kept_vsync as vsync, repaired_buckets as repaired from dict.recalculate_vsync($1, $2)',
       [participant, keyType],
     );
-    expect(kept.rows).toEqual([{ vsync: dict.directory.set(participant, keyType).vsync(), mended: 0 }]);
+    expect(kept.rows).toEqual([{ vsync: dict.directory.set(participant, keyType).vsync(), repaired: 0 }]);
   }
 }

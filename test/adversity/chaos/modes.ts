@@ -20,7 +20,7 @@ export const MODES = {
     await worker.reached(point);
     await bank.restartPostgres();
     worker.signal('SIGCONT');
-    await bank.settled();
+    await bank.untilQuiet();
   },
   /** Its next commit is committed, but it never receives the answer. */
   'lost answers to COMMIT': async (bank: Bank, point: string) => {
@@ -30,7 +30,7 @@ export const MODES = {
     bank.proxy.loseCommitAnswers();
     worker.signal('SIGCONT');
     await expect.poll(() => bank.proxy.lost(), { timeout: 20_000 }).toBeGreaterThan(before);
-    await bank.settled();
+    await bank.untilQuiet();
   },
   /** It freezes past its lease, another worker does its work, and it continues. */
   'SIGSTOP past the lease, then SIGCONT': async (bank: Bank, point: string) => {
@@ -39,9 +39,9 @@ export const MODES = {
     await bank.expireLeases();
     const other = bank.worker();
     await other.ready();
-    await bank.settled();
+    await bank.untilQuiet();
     zombie.signal('SIGCONT');
-    await bank.settled();
+    await bank.untilQuiet();
   },
 } as const;
 
@@ -53,7 +53,7 @@ async function killed(bank: Bank, point: string): Promise<void> {
   expect(await worker.gone()).toBe('SIGKILL');
   await bank.expireLeases();
   bank.worker();
-  await bank.settled();
+  await bank.untilQuiet();
 }
 
 /** Breaks one workload at a crash point in one mode: it recovers by itself, and every invariant is true afterwards. */

@@ -20,7 +20,7 @@ describe.each(Array.from({ length: rounds }, (_, n) => n + 1))('round %i', () =>
 
   /** Expects that nothing is left to do, that the workers exit cleanly, and that every invariant is true. */
   async function allIsWell(): Promise<void> {
-    await bank.settled();
+    await bank.untilQuiet();
     await bank.stopWorkers();
     await bank.inspect();
   }
@@ -66,7 +66,7 @@ describe.each(Array.from({ length: rounds }, (_, n) => n + 1))('round %i', () =>
     await expect
       .poll(async () => claims('ABANDONED'), { timeout: 20_000, interval: 50 })
       .toBeGreaterThan(before);
-    await bank.settled();
+    await bank.untilQuiet();
     zombie.signal('SIGCONT');
     await expect.poll(() => zombie.said, { timeout: 20_000 }).toMatch(/DV_FENCED|DV_DATABASE|broke/);
     await allIsWell();
@@ -86,7 +86,7 @@ describe.each(Array.from({ length: rounds }, (_, n) => n + 1))('round %i', () =>
       await delay(3000);
       if (times < 2) await worker.freeze();
     }
-    await bank.settled();
+    await bank.untilQuiet();
     expect(await claims('ABANDONED')).toBe(before);
     await allIsWell();
   });
@@ -112,7 +112,7 @@ describe.each(Array.from({ length: rounds }, (_, n) => n + 1))('round %i', () =>
       // Timers set before are an hour late now; none is lost.
       await expect.poll(async () => brokenInvariantsOfRuns(), { timeout: 20_000 }).toEqual([]);
     } else {
-      await bank.settled();
+      await bank.untilQuiet();
     }
     await bank.pool.query('update workflow.clock set offset_by = offset_by - $1::interval', [jump]);
     await allIsWell();
@@ -122,11 +122,11 @@ describe.each(Array.from({ length: rounds }, (_, n) => n + 1))('round %i', () =>
 
   test('with two workers one tick fires once', async () => {
     await begin();
-    const told = async () =>
+    const ticks = async () =>
       (await bank.pool.query(`select from workflow.signals where name = 'tick'`)).rowCount ?? 0;
-    const before = await told();
+    const before = await ticks();
     await Promise.all([bank.worker().ready(), bank.worker().ready(), bank.worker().ready()]);
-    expect(await told()).toBe(before + 1);
+    expect(await ticks()).toBe(before + 1);
     await allIsWell();
   });
 
@@ -157,10 +157,10 @@ describe.each(Array.from({ length: rounds }, (_, n) => n + 1))('round %i', () =>
       ).rows[0]?.status;
     expect(await status()).toBe('POISONED');
     await bank.workload();
-    await bank.settled();
+    await bank.untilQuiet();
     expect(await status()).toBe('POISONED');
     await bank.pool.query('select workflow.retry($1)', [rows[0]?.id]);
-    await bank.settled();
+    await bank.untilQuiet();
     expect(await status()).toBe('COMPLETED');
     await allIsWell();
   });
@@ -174,7 +174,7 @@ describe.each(Array.from({ length: rounds }, (_, n) => n + 1))('round %i', () =>
     const before = await claims('ABANDONED');
     worker.signal('SIGCONT');
     expect(await worker.stop()).toBe(0);
-    await bank.settled();
+    await bank.untilQuiet();
     expect(await claims('ABANDONED')).toBe(before);
     await allIsWell();
   });

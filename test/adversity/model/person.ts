@@ -38,15 +38,15 @@ export class Person {
   async decide(run: string, quiet: boolean): Promise<void> {
     const { random } = this.#world;
     if (!quiet && random.chance(0.1)) {
-      this.#tell('reject');
+      this.#note('reject');
       await this.#pool.query(`select dict.reject_reconciliation($1, 'ana', 'odd')`, [run]);
       return;
     }
     if (!quiet && random.chance(0.7) && ((await this.#pool.query(REGISTRABLE, [run])).rowCount ?? 0) > 0) {
-      this.#tell('register');
+      this.#note('register');
       await this.#pool.query(`select dict.register_local_only($1, null, 'ana', 'ours')`, [run]);
     }
-    this.#tell('approve');
+    this.#note('approve');
     await this.#pool.query(`select dict.approve_reconciliation($1, 'ana', 'fine')`, [run]);
   }
 
@@ -59,7 +59,7 @@ export class Person {
 
   /** Releases every held key. */
   async release(): Promise<void> {
-    this.#tell('release all');
+    this.#note('release all');
     await this.#pool.query(`select dict.release_keys('ana', '${ISPB}')`);
     const { undo } = this.#world.witness;
     undo.released([...undo.held]);
@@ -72,7 +72,7 @@ export class Person {
 
   async #undo(runs: readonly string[]): Promise<void> {
     if (runs.length === 0) return;
-    this.#tell('undo');
+    this.#note('undo');
     await this.#pool.query(`select dict.start_undo($1, 'ana')`, [this.#world.random.pick(runs)]);
   }
 
@@ -80,7 +80,7 @@ export class Person {
     const { undo } = this.#world.witness;
     if (undo.held.size === 0) return;
     const key = this.#world.random.pick([...undo.held]);
-    this.#tell(`release ${key}`);
+    this.#note(`release ${key}`);
     await this.#pool.query(`select dict.release_keys('ana', '${ISPB}', key => $1)`, [key]);
     undo.released([key]);
   }
@@ -91,11 +91,11 @@ export class Person {
     );
     if (rows.length === 0) return;
     const { id, machine } = this.#world.random.pick(rows);
-    this.#tell(`cancel ${machine}`);
+    this.#note(`cancel ${machine}`);
     await this.#pool.query(`select workflow.cancel($1, 'ana')`, [id]);
   }
 
-  #tell(what: string): void {
-    this.#world.witness.tell(this.#world.now, what);
+  #note(what: string): void {
+    this.#world.witness.note(this.#world.now, what);
   }
 }

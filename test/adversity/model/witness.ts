@@ -66,7 +66,7 @@ export class Witness {
     this.undo = new UndoWitness(pool);
   }
 
-  tell(at: number, what: string): void {
+  note(at: number, what: string): void {
     this.story.push(`${((at - EPOCH) / 1000).toFixed(1).padStart(8)} s  ${what}`);
   }
 
@@ -127,7 +127,7 @@ export class Witness {
     const fresh = rows.filter(({ runId, round, cid }) => !this.#seen.has(`${runId} ${round} ${cid}`));
     for (const decided of fresh) {
       this.#seen.add(`${decided.runId} ${decided.round} ${decided.cid}`);
-      this.tell(
+      this.note(
         now,
         `    ${decided.side} ${decided.cid.slice(0, 8)} ${decided.decision} ${decided.key ?? ''}`,
       );
@@ -148,7 +148,7 @@ export class Witness {
 
   async #afterUndo(now: number): Promise<void> {
     for (const { key, entry } of await this.undo.afterStep(this.base)) {
-      this.tell(now, `    put back ${key} ${describe(entry)}`);
+      this.note(now, `    put back ${key} ${describe(entry)}`);
       this.#changed(now, key, entry);
     }
     await this.expectBase();
@@ -199,7 +199,7 @@ export class Witness {
       const known = this.#rounds.get(id);
       if (known === undefined) this.#rounds.set(id, { at: now, order: ++this.#order });
       else if (state === 'judge') known.judgedFrom ??= began;
-      if (state === 'judge' && foundBy !== null) this.tell(now, `    by ${foundBy}: ${reason}`);
+      if (state === 'judge' && foundBy !== null) this.note(now, `    by ${foundBy}: ${reason}`);
     }
   }
 

@@ -21,7 +21,7 @@ const LATE_MS = 5000;
 interface Due {
   at: number;
   /** A transaction that keeps its rows locked until then. */
-  holds: boolean;
+  keepsLocks: boolean;
   act: () => Promise<void>;
 }
 
@@ -91,13 +91,13 @@ export class World {
 
   /** Ends the bank's open transactions: a repair would wait for their locks, and the model has one thread. */
   async letGo(): Promise<void> {
-    const holding = this.#due.filter(({ holds }) => holds);
-    this.#due = this.#due.filter(({ holds }) => !holds);
-    for (const { act } of holding) await act();
+    const locking = this.#due.filter(({ keepsLocks }) => keepsLocks);
+    this.#due = this.#due.filter(({ keepsLocks }) => !keepsLocks);
+    for (const { act } of locking) await act();
   }
 
   /** Ends everything that was begun, and brings it to rest. */
-  async settle(): Promise<void> {
+  async comeToRest(): Promise<void> {
     await this.pass(LAG_MS + LATE_MS);
     while (this.#due.length > 0) await this.pass(LAG_MS);
     await this.pass((MARGIN_SECONDS + 10) * 1000);
@@ -119,7 +119,7 @@ export class World {
     );
     const fresh = { ...this.#changed(entry), requestId: this.random.uuid() };
     const patch = { name: this.#name(), accountNumber: String(1 + this.random.below(3)) };
-    this.witness.tell(this.now, `${what} ${entry.key}`);
+    this.witness.note(this.now, `${what} ${entry.key}`);
     switch (what) {
       case 'create':
         return this.#bothSides(entry.key, alone, {
@@ -173,7 +173,7 @@ export class World {
 
   #claimed(entry: Entry, there: Entry): void {
     const fresh = { ...this.#changed(entry), requestId: this.random.uuid() };
-    this.witness.tell(this.now, `claim ${entry.key}`);
+    this.witness.note(this.now, `claim ${entry.key}`);
     this.#busy.add(entry.key);
     this.dict.directory.confirmClaim({ donor: OTHER, claimer: ISPB, key: there.key });
     this.#later(LAG_MS, () => {
@@ -228,7 +228,7 @@ export class World {
       async () => {
         await client.query(commits ? 'commit' : 'rollback');
         client.release();
-        this.witness.tell(this.now, `  ${commits ? 'committed' : 'rolled back'} ${key}`);
+        this.witness.note(this.now, `  ${commits ? 'committed' : 'rolled back'} ${key}`);
         if (commits) this.#wrote(wrote, key, entry, text);
         done();
       },
@@ -239,7 +239,7 @@ export class World {
   async #put(entry: Entry | undefined, key = entry?.key ?? ''): Promise<void> {
     const [text, values] = statementOf(this.random, entry, key);
     await this.#sql(text, values);
-    this.witness.tell(this.now, `  here ${key} ${entry === undefined ? 'gone' : entry.name}`);
+    this.witness.note(this.now, `  here ${key} ${entry === undefined ? 'gone' : entry.name}`);
     this.#wrote(this.now, key, entry, text);
   }
 
@@ -248,8 +248,8 @@ export class World {
     if (text.startsWith('delete')) this.witness.deleted(key);
   }
 
-  #later(within: number, act: () => void | Promise<void>, holds = false): void {
-    this.#due.push({ at: this.now + this.random.below(within), holds, act: async () => act() });
+  #later(within: number, act: () => void | Promise<void>, keepsLocks = false): void {
+    this.#due.push({ at: this.now + this.random.below(within), keepsLocks, act: async () => act() });
   }
 
   #ours(key: string): boolean {

@@ -81,7 +81,7 @@ test.each([
     await other.query(`begin; lock table ${table} in access exclusive mode`);
     try {
       if (chore === 'fold' || chore === 'sweep') await TO_DO[chore]?.give();
-      const told = () =>
+      const reported = () =>
         new Set(
           worker
             .log()
@@ -89,7 +89,7 @@ test.each([
             .filter(({ code }) => code === 'DV_CHORE_BLOCKED')
             .map((line) => line['chore']),
         );
-      for (const name of stuck) await expect.poll(told, { timeout: 10_000 }).toContain(name);
+      for (const name of stuck) await expect.poll(reported, { timeout: 10_000 }).toContain(name);
       for (const name of others) {
         await TO_DO[name]?.give();
         await expect.poll(async () => TO_DO[name]?.left(), { timeout: 10_000 }).toBe(0);

@@ -56,10 +56,10 @@ test.each([
   const url = Object.assign(new URL(server.url), { port: String(await port()) }).href;
   const worker = await startWorkerProcess({ ...env, DATABASE_URL: url }, { untilWorks: false });
   await expect.poll(worker.readiness).toEqual(waits);
-  const told = Date.now();
+  const stoppedAt = Date.now();
   expect(await worker.stop()).toBe(0);
   // An attempt to connect is given up after 10 s.
-  expect(Date.now() - told).toBeLessThan(5000);
+  expect(Date.now() - stoppedAt).toBeLessThan(5000);
 });
 
 test('a stop while another program migrates ends it immediately with 0', async () => {

@@ -168,9 +168,9 @@ export async function expectSound(pool: Pool, runs: readonly string[]): Promise<
   await expect
     .poll(async () => (await pool.query('select from dict.outbox where delivered_at is null')).rowCount)
     .toBe(0);
-  const { rows: told } = await pool.query(
+  const { rows: published } = await pool.query(
     `select n.payload ->> 'runId' as run, c ->> 'key' as key
      from dict.notifications n, jsonb_array_elements(n.payload -> 'changes') c group by 1, 2 having count(*) > 1`,
   );
-  expect(told).toEqual([]);
+  expect(published).toEqual([]);
 }

@@ -66,7 +66,7 @@ async function workOn(url: string): Promise<Installation> {
   await untilState(pool, polls, 'poll_file');
   expect(await worker.stop()).toBe(0);
   // Written, and not published yet.
-  await pool.query(`select dict.publish($1, 'CPF', 'sync.deadline_missed', '{"told": "late"}', null)`, [
+  await pool.query(`select dict.publish($1, 'CPF', 'sync.deadline_missed', '{"published": "late"}', null)`, [
     ISPB,
   ]);
   await pool.end();
@@ -122,10 +122,10 @@ async function goesOn({ dict, env, asks, polls }: Installation, url: string): Pr
     expect(await localBase(pool)).toEqual(dictBase({ dict }));
     for (const keyType of KEY_TYPES) {
       const { rows } = await pool.query(
-        'select repaired_buckets as mended from dict.recalculate_vsync($1, $2)',
+        'select repaired_buckets as repaired from dict.recalculate_vsync($1, $2)',
         [ISPB, keyType],
       );
-      expect(rows).toEqual([{ mended: 0 }]);
+      expect(rows).toEqual([{ repaired: 0 }]);
     }
     // A later change is left alone; nothing older looks as if it had changed since.
     const inFlight = async (run: string) => {
@@ -136,9 +136,9 @@ async function goesOn({ dict, env, asks, polls }: Installation, url: string): Pr
     expect(await inFlight(polls)).toEqual(new Set());
     await expectInvariants(pool, dict, ISPB);
     const { rows: late } = await pool.query(
-      `select count(*)::integer as told from dict.notifications where payload -> 'data' ->> 'told' = 'late'`,
+      `select count(*)::integer as published from dict.notifications where payload -> 'data' ->> 'published' = 'late'`,
     );
-    expect(late).toEqual([{ told: 1 }]);
+    expect(late).toEqual([{ published: 1 }]);
   } finally {
     expect(await worker.stop()).toBe(0);
   }
@@ -165,8 +165,8 @@ describe.skipIf(NO_PG_DUMP !== undefined)(`pg_dump (${NO_PG_DUMP ?? 'here'})`, (
       const source = await startCluster();
       const target = await startCluster();
       onTestFinished(target.stop);
-      source.burn(before);
-      target.burn(after);
+      source.useTransactionIds(before);
+      target.useTransactionIds(after);
       const installation = await workOn(source.url);
       await dumpInto(source.url, target.url);
       await source.stop();

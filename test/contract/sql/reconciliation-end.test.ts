@@ -15,7 +15,7 @@ const rowOf = async (run: string) =>
     )
   )[0];
 
-const told = async () =>
+const published = async () =>
   (
     await query<{ payload: Record<string, unknown> }>(
       `select payload from dict.outbox where type = 'reconciliation.notification' order by sequence`,
@@ -35,7 +35,7 @@ test('cancelling a reconciliation ends its row and publishes who and why to Core
     ended: true,
     found: 1,
   });
-  expect(await told()).toEqual([
+  expect(await published()).toEqual([
     {
       runId: run,
       event: 'CANCELLED',
@@ -58,7 +58,7 @@ test('terminating it with its parent does the same', async () => {
   const run = await waitingReconciliation(HASH);
   await query(`select workflow.close_run(r, 'TERMINATED') from workflow.runs r where id = $1`, [run]);
   expect(await rowOf(run)).toMatchObject({ outcome: 'TERMINATED', reason: null, ended: true });
-  expect(await told()).toMatchObject([{ runId: run, event: 'TERMINATED' }]);
+  expect(await published()).toMatchObject([{ runId: run, event: 'TERMINATED' }]);
 });
 
 test('failing before its log could be saved does the same, with the error as the reason', async () => {
@@ -66,7 +66,7 @@ test('failing before its log could be saved does the same, with the error as the
   const error = { code: 'DV_UNEXPECTED', class: 'not_retryable', message: 'No.' };
   await query(`select workflow.close_run(r, 'FAILED', $2) from workflow.runs r where id = $1`, [run, error]);
   expect(await rowOf(run)).toMatchObject({ outcome: 'FAILED', reason: 'DV_UNEXPECTED: No.', ended: true });
-  expect(await told()).toMatchObject([{ runId: run, event: 'FAILED', reason: 'DV_UNEXPECTED: No.' }]);
+  expect(await published()).toMatchObject([{ runId: run, event: 'FAILED', reason: 'DV_UNEXPECTED: No.' }]);
 });
 
 test('a reconciliation that ended its own row is not published twice', async () => {
@@ -74,12 +74,12 @@ test('a reconciliation that ended its own row is not published twice', async () 
   await query(`select dict.close_reconciliation($1, 'FAILED', 'DV_FILE_LATE: …')`, [run]);
   await query(`select workflow.close_run(r, 'FAILED') from workflow.runs r where id = $1`, [run]);
   expect(await rowOf(run)).toMatchObject({ outcome: 'FAILED', reason: 'DV_FILE_LATE: …' });
-  expect(await told()).toEqual([]);
+  expect(await published()).toEqual([]);
 });
 
 test('a reconciliation cancelled before it opened has no row, and nothing is published', async () => {
   const [run = ''] = await start('reconciliation', ISPB, ['CPF']);
   await query('select workflow.cancel($1)', [run]);
   expect(await rowOf(run)).toBeUndefined();
-  expect(await told()).toEqual([]);
+  expect(await published()).toEqual([]);
 });

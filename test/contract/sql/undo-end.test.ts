@@ -45,7 +45,7 @@ const rowOf = async (undo: string) =>
       [undo],
     )
   )[0];
-async function told(): Promise<unknown[]> {
+async function published(): Promise<unknown[]> {
   const rows = await query<Parameters<typeof cloudEvent>[0]>(
     `select id, participant, key_type as "keyType", sequence, type, payload, correlation_id as "correlationId",
        created_at as "createdAt" from dict.outbox order by sequence`,
@@ -64,7 +64,7 @@ test.each([
   const undo = await halfway();
   await close(undo, status, error);
   expect(await rowOf(undo)).toEqual({ outcome: status, ended: true });
-  expect(await told()).toEqual([
+  expect(await published()).toEqual([
     {
       type: 'undo.done',
       ...{ runId: undo, pageCount: 1, changeCount: 1, ...code },
@@ -80,7 +80,7 @@ test('a retried undo is open again, and may end with another result', async () =
   expect(await rowOf(undo)).toEqual({ outcome: null, ended: false });
   await query(`select workflow.cancel($1, 'Ana')`, [undo]);
   expect(await rowOf(undo)).toEqual({ outcome: 'CANCELLED', ended: true });
-  expect(await told()).toMatchObject([
+  expect(await published()).toMatchObject([
     { summary: { outcome: 'POISONED' } },
     { summary: { outcome: 'CANCELLED' } },
   ]);

@@ -26,7 +26,7 @@ const logged = async (run: string) =>
   query(`select key_types, outcome, results from dict.verifications where run_id = $1`, [run]);
 
 /** The published summaries, each as it is sent and valid by its schema. */
-async function told(): Promise<unknown[]> {
+async function published(): Promise<unknown[]> {
   const rows = await query<Parameters<typeof cloudEvent>[0]>(
     `select id, participant, key_type as "keyType", sequence, type, payload, correlation_id as "correlationId",
        created_at as "createdAt" from dict.outbox order by sequence`,
@@ -53,7 +53,7 @@ describe('a verification that does not reach its summary is logged and published
     await close(run, status, error);
     const results = { CPF, PHONE: { result: 'ERROR', code } };
     expect(await logged(run)).toEqual([{ key_types: ['CPF', 'PHONE'], outcome: 'INCOMPLETE', results }]);
-    expect(await told()).toEqual([
+    expect(await published()).toEqual([
       expect.objectContaining({
         runId: run,
         outcome: 'INCOMPLETE',
@@ -66,7 +66,9 @@ describe('a verification that does not reach its summary is logged and published
   test('one that ends before its first step, and one whose input is invalid', async () => {
     const [run = ''] = await start('verification', ISPB, ['CPF']);
     await close(run, 'POISONED', poison);
-    expect(await told()).toMatchObject([{ outcome: 'INCOMPLETE', keyTypes: { CPF: { result: 'ERROR' } } }]);
+    expect(await published()).toMatchObject([
+      { outcome: 'INCOMPLETE', keyTypes: { CPF: { result: 'ERROR' } } },
+    ]);
     for (const input of [
       {},
       { participant: ISPB, keyTypes: 'CPF' },
@@ -99,5 +101,5 @@ test('one that ended by itself is not published twice', async () => {
   expect(await query('select status, state from workflow.runs where id = $1', [run])).toEqual([
     { status: 'FAILED', state: 'incomplete' },
   ]);
-  expect(await told()).toEqual([]);
+  expect(await published()).toEqual([]);
 });

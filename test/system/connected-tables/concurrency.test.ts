@@ -14,8 +14,8 @@ import {
   keys,
   oneTable,
   rejects,
-  settle,
-  settled,
+  feedOnce,
+  feedAll,
   threeTables,
   transaction,
 } from './support.ts';
@@ -36,7 +36,7 @@ test('of two transactions that change one key in two tables neither waits, and b
   await first.end('commit');
   await second.end('commit');
   expect((await pool.query('select from dict.feed_queue where missed')).rowCount).toBe(1);
-  await settled(pool);
+  await feedAll(pool);
   await expectFed(pool, threeTables, 4);
   expect(await bankRows(pool, threeTables)).toContainEqual(
     expect.objectContaining({ name: 'Nova', account_number: '77' }),
@@ -59,9 +59,9 @@ test.each(['the key first', 'the owner first'])(
     const [one, other] = order === 'the key first' ? [adds, changes] : [changes, adds];
     await one.end('commit');
     // While the other transaction is open, its changes may be invisible.
-    await settle(pool);
+    await feedOnce(pool);
     await other.end('commit');
-    await settled(pool);
+    await feedAll(pool);
     await expectFed(pool, threeTables, 3);
     expect(await bankRows(pool, threeTables)).toContainEqual(
       expect.objectContaining({ name: 'Nova', key: entry!.key }),
@@ -76,7 +76,7 @@ test('a writer in REPEATABLE READ succeeds, and its change arrives', async () =>
   await pool.query(`update core.accounts set number = '1' || number`);
   await client.query(`update core.owners set full_name = 'Repetida'`);
   await end('commit');
-  await settled(pool);
+  await feedAll(pool);
   await expectFed(pool, threeTables, 3);
 });
 
@@ -91,7 +91,7 @@ test('two transactions that register the same new key do not wait for each other
   await oneTable.write(second.client, [{ ...entry!, name: 'Outra' }]);
   await second.end('commit');
   await first.end('rollback');
-  await settled(pool);
+  await feedAll(pool);
   await expectFed(pool, oneTable, 1);
 });
 
@@ -153,7 +153,7 @@ test.each([1, 2, 3])(
       writing = false;
     });
     await Promise.all([loading, settling]);
-    await settled(pool);
+    await feedAll(pool);
     const unusable = (await rejects(pool)).map((reject) => reject.split(' ')[2]);
     const shown = (await bankRows(pool, threeTables)) as { key: string; request_id: string | null }[];
     expect(unusable.toSorted((a, b) => (a! < b! ? -1 : 1))).toEqual(

@@ -14,7 +14,7 @@ import {
   ISPB,
   keys,
   oneTable,
-  settled,
+  feedAll,
   threeTables,
   transaction,
 } from './support.ts';
@@ -144,7 +144,7 @@ test('a key queued in another cluster, and brought here by a dump, is processed 
      select f.name, e.participant, e.key_type, e.key, true, '999999999999'
      from dict.feed_sources f, dict.entries e`,
   );
-  await settled(pool);
+  await feedAll(pool);
   expect((await pool.query(`select from dict.entries where name = 'Alheio'`)).rowCount).toBe(0);
   await expectFed(pool, oneTable, 3);
 });

@@ -14,8 +14,8 @@ import {
   keys,
   oneTable,
   rejects,
-  settle,
-  settled,
+  feedOnce,
+  feedAll,
 } from './support.ts';
 
 const ALL = [...KEY_TYPES].sort();
@@ -145,11 +145,11 @@ test('when a mapping breaks, writes continue and all VSyncs are incomplete, unti
   await pool.query(`delete from bank.pix_keys where kind = 'EMAIL'`);
   expect(await rejects(pool)).toEqual(['   42703']);
   expect(await incomplete(pool)).toEqual(ALL);
-  await settle(pool);
+  await feedOnce(pool);
   expect(await rejects(pool)).toEqual(['   42703']);
   expect(await counts(pool)).toEqual({ EMAIL: 3 });
   await pool.query('alter view bank.dict_keys rename column rid to request_id');
-  await settled(pool);
+  await feedAll(pool);
   expect(await rejects(pool)).toEqual([]);
   await expectFed(pool, oneTable, 4);
 });
@@ -161,7 +161,7 @@ test('a keys function that raises an error makes the feed look at all keys', asy
   await oneTable.write(pool, keys('CPF', 4));
   await pool.query(`update bank.pix_keys set full_name = 'Bia'`);
   expect(await rejects(pool)).toEqual(['   P0001']);
-  await settled(pool);
+  await feedAll(pool);
   expect(await rejects(pool)).toEqual([]);
   await expectFed(pool, oneTable, 7);
 });
@@ -173,14 +173,14 @@ test('the command and the metrics say that a VSync is incomplete', async () => {
   expect(url.pathname).toBe(`/${rows[0]!.name}`);
   await pool.query(`update bank.pix_keys set request_id = null where pix_key = 'a@b'`);
   const env = { DATABASE_URL: url.href };
-  const told = await cli(['vsync', '--json'], { env });
+  const shown = await cli(['vsync', '--json'], { env });
   expect(
-    told
+    shown
       .json<{ vsyncs: { keyType: string; incomplete?: true }[] }>()
       .vsyncs.filter((row) => row.incomplete === true),
   ).toEqual([expect.objectContaining({ keyType: 'EMAIL', entries: 2 })]);
-  expect(told.stderr).toMatch(/^VSync incomplete: 12345678 EMAIL /m);
-  expect(told.exitCode).toBe(0);
+  expect(shown.stderr).toMatch(/^VSync incomplete: 12345678 EMAIL /m);
+  expect(shown.exitCode).toBe(0);
   const metrics = await createMetrics(pool).registry.metrics();
   expect(metrics).toContain(`dict_vsync_vsync_incomplete{participant="${ISPB}",key_type="EMAIL"} 1`);
   expect(metrics).toContain(`dict_vsync_vsync_incomplete{participant="${ISPB}",key_type="CPF"} 0`);

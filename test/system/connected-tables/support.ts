@@ -180,12 +180,12 @@ export async function counts(pool: Pool): Promise<Record<string, number>> {
 }
 
 /** One pass of what the workers do continuously. */
-export async function settle(pool: Pool): Promise<void> {
+export async function feedOnce(pool: Pool): Promise<void> {
   await processFeedQueue(pool);
 }
 
 /** Passes until nothing is left: transactions anywhere on the server can delay it for a moment. */
-export async function settled(pool: Pool): Promise<void> {
+export async function feedAll(pool: Pool): Promise<void> {
   await vi.waitFor(
     async () => {
       await processFeedQueue(pool);

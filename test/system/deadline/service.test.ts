@@ -1,5 +1,5 @@
 import { afterEach, expect, test, vi } from 'vitest';
-import { heard, notifications } from '../../support/inspect.ts';
+import { received, notifications } from '../../support/inspect.ts';
 import { startSystem } from '../../support/system.ts';
 import { capturedLog } from '../../support/log.ts';
 
@@ -33,7 +33,7 @@ test('the service publishes and logs one message per breach though two workers r
   expect(rows).toEqual([{ hours: 12.5 }]);
   const verified = await system.verify();
   await system.waitForClosed(verified);
-  expect(await heard(system.pool, verified)).toEqual(['verification.summary']);
+  expect(await received(system.pool, verified)).toEqual(['verification.summary']);
   const missed = async () =>
     (await notifications(system.pool)).filter(({ type }) => type === 'sync.deadline_missed');
   const alerts = async () => (await system.pool.query('select key_type from dict.deadline_alerts')).rowCount;

@@ -5,7 +5,7 @@ import {
   dictBase,
   expectBase,
   expectBaseLikeDict,
-  heard,
+  received,
   notifications,
   reconciliation,
 } from '../../support/inspect.ts';
@@ -96,7 +96,7 @@ describe('over the threshold', () => {
       added: 0,
       ended: true,
     });
-    expect((await heard(system.pool, run)).at(-1)).toBe('reconciliation.notification FAILED');
+    expect((await received(system.pool, run)).at(-1)).toBe('reconciliation.notification FAILED');
   });
 
   it('a waiting reconciliation survives a restart of the service, and applies nothing then either', async () => {
@@ -169,7 +169,7 @@ describe('over the threshold', () => {
       dictOnly: 150,
       ended: true,
     });
-    expect(await heard(system.pool, run)).toEqual([
+    expect(await received(system.pool, run)).toEqual([
       'reconciliation.notification STARTED',
       'reconciliation.notification APPROVAL_NEEDED',
       'reconciliation.notification REJECTED',
@@ -230,7 +230,7 @@ describe('an approval that comes late', () => {
     });
     expect(system.dict.ledger.count('createCidSetFile')).toBe(2);
     expect(
-      (await heard(system.pool, run)).filter((message) => message.endsWith('APPROVAL_NEEDED')),
+      (await received(system.pool, run)).filter((message) => message.endsWith('APPROVAL_NEEDED')),
     ).toHaveLength(1);
   });
 
@@ -252,7 +252,7 @@ describe('an approval that comes late', () => {
     await decide(system, 'reject', run, 'bia', 'grows');
     expect(await system.waitForClosed(run)).toMatchObject({ status: 'REJECTED' });
     await expectBase(system, system.local);
-    expect((await heard(system.pool, run)).slice(1)).toEqual([
+    expect((await received(system.pool, run)).slice(1)).toEqual([
       'reconciliation.notification APPROVAL_NEEDED',
       'reconciliation.notification APPROVAL_NEEDED',
       'reconciliation.notification REJECTED',

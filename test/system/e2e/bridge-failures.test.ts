@@ -5,7 +5,7 @@ import {
   childrenOf,
   expectBase,
   expectBaseLikeDict,
-  heard,
+  received,
   notifications,
   reconciliation,
 } from '../../support/inspect.ts';
@@ -165,7 +165,7 @@ describe('a repair whose lookups fail', () => {
       added: 30,
       rounds: 1,
     });
-    expect((await heard(system.pool, run)).at(-1)).toBe('reconciliation.complete');
+    expect((await received(system.pool, run)).at(-1)).toBe('reconciliation.complete');
   });
 
   it('it waits for DICT’s limit and continues where it was', async () => {

@@ -2,7 +2,7 @@ import { readdir } from 'node:fs/promises';
 import { describe, expect, it, vi } from 'vitest';
 import { historyOf, retryRun } from '../../../src/engine/index.ts';
 import type { Fault } from '../../../src/simulator/index.ts';
-import { cidFiles, expectBase, expectBaseLikeDict, heard, reconciliation } from '../../support/inspect.ts';
+import { cidFiles, expectBase, expectBaseLikeDict, received, reconciliation } from '../../support/inspect.ts';
 import { isClosed, startSystem, type System, type SystemOptions } from '../../support/system.ts';
 import { capturedLog } from '../../support/log.ts';
 
@@ -101,7 +101,7 @@ describe('an unusable CID file is refused as a whole, and another is requested',
       reason: expect.stringMatching(/^DV_FILE_UNUSABLE: /) as unknown,
       ended: true,
     });
-    expect(await heard(system.pool, run)).toEqual([
+    expect(await received(system.pool, run)).toEqual([
       'reconciliation.notification STARTED',
       'reconciliation.notification FAILED',
     ]);
@@ -133,7 +133,7 @@ describe('a CID file that does not come', () => {
       reason: expect.stringMatching(/^DV_FILE_LATE: /) as unknown,
       ended: true,
     });
-    expect(await heard(system.pool, run)).toEqual([
+    expect(await received(system.pool, run)).toEqual([
       'reconciliation.notification STARTED',
       'reconciliation.notification FAILED',
     ]);
@@ -146,7 +146,7 @@ describe('a CID file that does not come', () => {
       { round: 1, status: 'REQUESTED', refused: 'DV_FILE_LATE' },
       { round: 2, status: 'AVAILABLE', refused: null },
     ]);
-    expect(await heard(system.pool, run)).toEqual([
+    expect(await received(system.pool, run)).toEqual([
       'reconciliation.notification STARTED',
       'reconciliation.notification FAILED',
       'reconciliation.changes',

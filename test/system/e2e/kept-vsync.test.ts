@@ -12,7 +12,7 @@ async function pastTheTriggers({ pool }: System, sql: string, values: unknown[])
 
 async function scans({ pool }: System): Promise<unknown[]> {
   const { rows } = await pool.query(
-    'select key_type, entries::integer, repaired_buckets as mended from dict.vsync_scans',
+    'select key_type, entries::integer, repaired_buckets as repaired from dict.vsync_scans',
   );
   return rows;
 }
@@ -27,7 +27,7 @@ describe('a kept VSync that is wrong', () => {
     const run = await system.verify();
     expect(await system.waitForClosed(run)).toMatchObject({ status: 'COMPLETED' });
     expect(await scans(system)).toEqual([
-      { key_type: 'CPF', entries: 60, mended: expect.any(Number) as unknown },
+      { key_type: 'CPF', entries: 60, repaired: expect.any(Number) as unknown },
     ]);
     expect(lines().find(({ repairedBuckets }) => repairedBuckets !== undefined)).toMatchObject({
       level: 40,
@@ -43,7 +43,7 @@ describe('a kept VSync that is wrong', () => {
   it('it is repaired by the first verification after 24 hours without a scan', async () => {
     const system = await startSystem();
     await system.waitForClosed(await system.verify());
-    expect(await scans(system)).toEqual([{ key_type: 'CPF', entries: 60, mended: 0 }]);
+    expect(await scans(system)).toEqual([{ key_type: 'CPF', entries: 60, repaired: 0 }]);
     await pastTheTriggers(system, 'delete from dict.entries where key = $1', [system.entries[0]!.key]);
 
     await system.advance('23 hours');
@@ -54,7 +54,7 @@ describe('a kept VSync that is wrong', () => {
     await system.advance('2 hours');
     const run = await system.verify();
     await system.waitForClosed(run);
-    expect(await scans(system)).toEqual([{ key_type: 'CPF', entries: 59, mended: 1 }]);
+    expect(await scans(system)).toEqual([{ key_type: 'CPF', entries: 59, repaired: 1 }]);
     const child = (await childrenOf(system.pool, run)).CPF!;
     expect(await system.waitForClosed(child)).toMatchObject({ status: 'COMPLETED' });
     await expectBaseLikeDict(system);
@@ -72,7 +72,7 @@ describe('a kept VSync that is wrong', () => {
       );
       const run = await system.reconcile();
       expect(await system.waitForClosed(run)).toMatchObject({ status: 'COMPLETED' });
-      expect(await scans(system)).toEqual([{ key_type: 'CPF', entries: 60, mended: 1 }]);
+      expect(await scans(system)).toEqual([{ key_type: 'CPF', entries: 60, repaired: 1 }]);
       expect(await reconciliation(system.pool, run)).toMatchObject({ rounds: 1 });
       await expectBaseLikeDict(system);
     },

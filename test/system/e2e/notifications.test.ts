@@ -3,7 +3,7 @@ import { KEY_TYPES } from '../../../src/dict/entry/key-type.ts';
 import {
   childrenOf,
   divergences,
-  heard,
+  received,
   notifications,
   reconciliation,
   type Shown,
@@ -47,7 +47,7 @@ describe('Core-Dict receives', () => {
     expect(all.filter(({ keyType }) => keyType === 'ALL')).toHaveLength(2);
     const asked = ['reconciliation.notification STARTED', 'reconciliation.notification APPROVAL_NEEDED'];
     for (const keyType of KEY_TYPES) {
-      expect(await heard(system.pool, children[keyType]!)).toEqual(
+      expect(await received(system.pool, children[keyType]!)).toEqual(
         keyType === 'EVP'
           ? [...asked, 'reconciliation.notification REJECTED']
           : [...asked, 'reconciliation.changes', 'reconciliation.complete'],

@@ -3,7 +3,7 @@ import { expect, it } from 'vitest';
 import type { Entry } from '../../../src/dict/entry/entry.ts';
 import { KEY_TYPES } from '../../../src/dict/entry/key-type.ts';
 import { retryRun } from '../../../src/engine/index.ts';
-import { childrenOf, heard, notifications } from '../../support/inspect.ts';
+import { childrenOf, received, notifications } from '../../support/inspect.ts';
 import { capturedLog } from '../../support/log.ts';
 import { isClosed, startSystem } from '../../support/system.ts';
 
@@ -113,7 +113,7 @@ it('by reference, no message contains personal data, and each says what to ask f
   await expect
     .poll(async () => (await notifications(system.pool)).map(({ type }) => type))
     .toEqual(expect.arrayContaining(['undo.changes', 'undo.done']));
-  expect(await heard(system.pool, children.EVP!)).toContain('reconciliation.notification REJECTED');
+  expect(await received(system.pool, children.EVP!)).toContain('reconciliation.notification REJECTED');
   const { rows } = await system.pool.query<{ payload: { personaldata: boolean } }>(
     'select payload from dict.notifications',
   );

@@ -4,7 +4,7 @@ import {
   divergences,
   expectBase,
   expectBaseLikeDict,
-  heard,
+  received,
   localBase,
   notifications,
   reconciliation,
@@ -80,7 +80,7 @@ describe('DICT says NOK after the repair', () => {
       { round: 3, decision: 'REFUSED', after: null },
     ]);
     expect((await localBase(system.pool)).has(key)).toBe(false);
-    expect(await heard(system.pool, run)).toEqual([
+    expect(await received(system.pool, run)).toEqual([
       'reconciliation.notification STARTED',
       'reconciliation.changes',
       'reconciliation.notification FAILED',
@@ -99,7 +99,7 @@ describe('DICT says NOK after the repair', () => {
       reason: null,
       added: 3,
     });
-    expect((await heard(system.pool, run)).slice(3)).toEqual([
+    expect((await received(system.pool, run)).slice(3)).toEqual([
       'reconciliation.changes',
       'reconciliation.complete',
     ]);
@@ -150,7 +150,7 @@ describe('a repair that DICT’s limits would make too long', () => {
     expect(await divergences(system.pool, run)).toEqual([]);
     expect(await localBase(system.pool)).toEqual(new Map());
     expect(system.dict.ledger.count('getEntryByCid')).toBe(0);
-    expect(await heard(system.pool, run)).toEqual([
+    expect(await received(system.pool, run)).toEqual([
       'reconciliation.notification STARTED',
       'reconciliation.notification FAILED',
     ]);
@@ -182,7 +182,7 @@ describe('a step that the database refuses at first', () => {
     );
     await lift();
     await system.hurryToRun(run, ({ status }) => status === 'WAITING');
-    expect(await heard(system.pool, run)).toEqual([
+    expect(await received(system.pool, run)).toEqual([
       'reconciliation.notification STARTED',
       'reconciliation.notification APPROVAL_NEEDED',
     ]);
@@ -226,14 +226,16 @@ describe('a CID that DICT fails on again and again', () => {
     );
     const ids = system.dict.ledger.calls('getEntryByCid').map(({ correlationId }) => correlationId);
     expect(ids).toContain(rows[0]?.correlation_id);
-    expect(await heard(system.pool, run)).toEqual([
+    expect(await received(system.pool, run)).toEqual([
       'reconciliation.notification STARTED',
       'reconciliation.changes',
       'reconciliation.notification QUARANTINED',
       'reconciliation.complete',
     ]);
-    const told = (await notifications(system.pool)).find(({ payload }) => payload['event'] === 'QUARANTINED');
-    expect(told?.payload['quarantined']).toEqual([{ cid, correlationId: rows[0]?.correlation_id }]);
+    const published = (await notifications(system.pool)).find(
+      ({ payload }) => payload['event'] === 'QUARANTINED',
+    );
+    expect(published?.payload['quarantined']).toEqual([{ cid, correlationId: rows[0]?.correlation_id }]);
     broken.off();
     const next = await system.reconcile();
     expect(await system.waitForClosed(next)).toMatchObject({ status: 'COMPLETED' });

@@ -254,8 +254,10 @@ describe('a CID that DICT fails on again and again', () => {
       removed: system.plan.CPF.localOnly,
       corrected: system.plan.CPF.changed,
     });
-    const told = (await notifications(system.pool)).find(({ type }) => type === 'reconciliation.complete');
-    expect(told).toMatchObject({
+    const published = (await notifications(system.pool)).find(
+      ({ type }) => type === 'reconciliation.complete',
+    );
+    expect(published).toMatchObject({
       payload: { runId: run, summary: { outcome: 'COMPLETED_WITH_QUARANTINE', quarantined: 1 } },
     });
     const aside = (await divergences(system.pool, run)).filter(({ decision }) => decision === 'QUARANTINED');

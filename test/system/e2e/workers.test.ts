@@ -43,10 +43,10 @@ describe('two services on one database', () => {
       `select run_id, version from workflow.history where event = 'STARTED' group by 1, 2 having count(*) > 1`,
     );
     expect(twice).toEqual([]);
-    const told = (await notifications(system.pool)).map(({ keyType, type, payload }) =>
+    const published = (await notifications(system.pool)).map(({ keyType, type, payload }) =>
       [keyType, type, payload['event'] ?? ''].join(' '),
     );
-    const once = told.filter((message) => !message.includes('reconciliation.changes'));
+    const once = published.filter((message) => !message.includes('reconciliation.changes'));
     expect(new Set(once).size).toBe(once.length);
     expect(once).toHaveLength(1 + 5 * 2);
     const { rows: changed } = await system.pool.query<{ key: string }>(

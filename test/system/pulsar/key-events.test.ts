@@ -39,7 +39,7 @@ await describeWithPulsar('key events', (broker) => {
   }
 
   /** A serving worker, with a topic and its subscription. */
-  async function heard(): Promise<{ pool: Pool; running: Subscription } & Topics> {
+  async function serving(): Promise<{ pool: Pool; running: Subscription } & Topics> {
     const { pool } = await servingDatabase();
     const namespace = await createNamespace(broker);
     onTestFinished(() => namespace.remove());
@@ -67,7 +67,7 @@ await describeWithPulsar('key events', (broker) => {
   }
 
   test('creations, updates and deletions, repeated, out of order or without RequestId, are all acknowledged and count once', async () => {
-    const topics = await heard();
+    const topics = await serving();
     const { pool, topic } = topics;
     const created = keyEvent('key.created', first, at(1));
     const deleted = keyEvent('key.deleted', second, at(3));
@@ -98,7 +98,7 @@ await describeWithPulsar('key events', (broker) => {
   });
 
   test('a message that is not a CloudEvent goes to the dead-letter topic at its third try, and blocks nothing else', async () => {
-    const topics = await heard();
+    const topics = await serving();
     const { pool, topic } = topics;
     await publishAll(broker, topic, [
       { body: 'no JSON', key: first.key },
@@ -111,7 +111,7 @@ await describeWithPulsar('key events', (broker) => {
   });
 
   test('so does an event that the database refuses, in a batch with others', async () => {
-    const topics = await heard();
+    const topics = await serving();
     const { pool, topic, running } = topics;
     await running.close();
     await pool.query(
@@ -136,26 +136,26 @@ await describeWithPulsar('key events', (broker) => {
   });
 
   test('while the database is unreachable, nothing becomes a dead letter', async () => {
-    const topics = await heard();
+    const topics = await serving();
     const { pool, topic } = topics;
     await pool.query(
       `create sequence tries;
-     create function away() returns trigger language plpgsql as $$ begin
-       perform nextval('public.tries'); raise 'away' using errcode = '57P03'; end $$;
-     create trigger away before insert on dict.key_events for each row execute function away()`,
+     create function unreachable() returns trigger language plpgsql as $$ begin
+       perform nextval('public.tries'); raise 'unreachable' using errcode = '57P03'; end $$;
+     create trigger unreachable before insert on dict.key_events for each row execute function unreachable()`,
     );
     await publish(topic, keyEvent('key.created', first, at(1)));
     const tries = async () =>
       (await pool.query<{ n: number }>('select last_value::integer as n from tries')).rows[0]!.n;
     await expect.poll(tries).toBeGreaterThan(4);
-    await pool.query('drop trigger away on dict.key_events');
+    await pool.query('drop trigger unreachable on dict.key_events');
     await expect.poll(() => present(pool)).toEqual([`${first.key} ${first.name}`]);
     await allDone(topic);
     expect(await backlog(broker, topics.dead, SUBSCRIPTION)).toBe(0);
   });
 
   test('if a worker ends between commit and acknowledgement, the event comes again and counts once', async () => {
-    const topics = await heard();
+    const topics = await serving();
     const { pool, topic, running } = topics;
     await running.close();
     const committed = Promise.withResolvers<void>();
@@ -184,7 +184,7 @@ await describeWithPulsar('key events', (broker) => {
   });
 
   test('two workers share the keys, and each key ends as its newest event says', async () => {
-    const topics = await heard();
+    const topics = await serving();
     const { pool, topic } = topics;
     await worker(pool, topics);
     const entries = keys('EMAIL', 20);

@@ -4,7 +4,7 @@ import {
   changeLocally,
   divergences,
   expectBaseLikeDict,
-  heard,
+  received,
   localBase,
   notifications,
 } from '../../support/inspect.ts';
@@ -53,7 +53,7 @@ describe('held keys', () => {
     // One round, and DICT was asked about none of them.
     expect(new Set(found.map(({ round }) => round))).toEqual(new Set([1]));
     expect(system.dict.ledger.count('getEntryByCid')).toBe(lookups);
-    expect(await heard(system.pool, next)).toEqual([
+    expect(await received(system.pool, next)).toEqual([
       'reconciliation.notification STARTED',
       'reconciliation.notification FAILED',
     ]);

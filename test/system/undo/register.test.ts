@@ -68,11 +68,11 @@ describe('a local-only key that a person wants registered', () => {
       'select keys_registered::integer as n, plan_by, plan_why from dict.reconciliations join dict.key_changes using (run_id) limit 1',
     );
     expect(rows).toEqual([{ n: 3, plan_by: 'ana', plan_why: 'lost in the migration' }]);
-    const told = await notifications(system.pool);
-    const changes = told.find(({ type }) => type === 'reconciliation.changes')!.payload['changes'];
+    const published = await notifications(system.pool);
+    const changes = published.find(({ type }) => type === 'reconciliation.changes')!.payload['changes'];
     expect(changes).toHaveLength(3);
     expect(changes).toContainEqual(expect.objectContaining({ decision: 'REGISTERED', key: extra[0]!.key }));
-    const complete = told.find(({ type }) => type === 'reconciliation.complete')!;
+    const complete = published.find(({ type }) => type === 'reconciliation.complete')!;
     expect(complete.payload['summary']).toMatchObject({ keysRegistered: 3, keysRemoved: 0 });
   });
 

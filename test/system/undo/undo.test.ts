@@ -38,37 +38,37 @@ describe('undo', () => {
 
     const undoRun = await undo(system, run);
     expect(await stateOf(system)).toEqual(before);
-    const { rows: scans } = await system.pool.query<{ mended: number }>(
-      `select repaired_buckets as mended from dict.recalculate_vsync($1, 'CPF')`,
+    const { rows: scans } = await system.pool.query<{ repaired: number }>(
+      `select repaired_buckets as repaired from dict.recalculate_vsync($1, 'CPF')`,
       [system.participant],
     );
-    expect(scans).toEqual([{ mended: 0 }]);
+    expect(scans).toEqual([{ repaired: 0 }]);
 
     expect(await undone(system, undoRun)).toEqual(
       Object.entries(changes).map(([key, decision]) => ({ key, decision, result: 'UNDONE', why: null })),
     );
     expect(await heldNow(system)).toEqual(Object.keys(changes));
 
-    const heard = (await notifications(system.pool)).filter(({ payload }) => payload['runId'] === undoRun);
-    expect(heard.map(({ type }) => type)).toEqual(['undo.changes', 'undo.done']);
-    const told = heard[0]!.payload['changes'] as unknown as {
+    const received = (await notifications(system.pool)).filter(({ payload }) => payload['runId'] === undoRun);
+    expect(received.map(({ type }) => type)).toEqual(['undo.changes', 'undo.done']);
+    const published = received[0]!.payload['changes'] as unknown as {
       key: string;
       before: unknown;
       after: unknown;
     }[];
-    expect(told.map(({ key }) => key)).toEqual(Object.keys(changes));
-    for (const change of told) {
+    expect(published.map(({ key }) => key)).toEqual(Object.keys(changes));
+    for (const change of published) {
       expect(change.before ?? undefined).toEqual(inMessage(after.entries[change.key]));
       expect(change.after ?? undefined).toEqual(inMessage(before.entries[change.key]));
     }
-    expect(heard[1]!.payload['summary']).toMatchObject({
+    expect(received[1]!.payload['summary']).toMatchObject({
       participant: system.participant,
       keyType: 'CPF',
       undoneRun: run,
       by: 'ana',
       reason: 'DICT was wrong',
       outcome: 'COMPLETED',
-      keysUndone: told.length,
+      keysUndone: published.length,
       keysLeft: 0,
     });
   });
@@ -101,8 +101,8 @@ describe('undo', () => {
     expect([...results.values()].filter(({ result }) => result === 'UNDONE')).toHaveLength(results.size - 3);
     expect(await heldNow(system)).not.toContain(updated);
 
-    const told = (await notifications(system.pool)).find(({ type }) => type === 'undo.changes')!;
-    expect(told.payload['changes']).toContainEqual(
+    const published = (await notifications(system.pool)).find(({ type }) => type === 'undo.changes')!;
+    expect(published.payload['changes']).toContainEqual(
       expect.objectContaining({ key: updated, result: 'NEWER', why: 'it has changed since' }),
     );
     expect(await describeUndo(system, undoRun)).toEqual({ undone: results.size - 3, left: 3 });
@@ -186,9 +186,9 @@ describe('undo', () => {
     expect(await system.waitForRun(id, isClosed)).toMatchObject({ status: 'COMPLETED' });
     expect(await undone(system, id)).toHaveLength(700);
     expect(await stateOf(system)).toEqual(before);
-    const told = (await notifications(system.pool)).filter(({ type }) => type === 'undo.changes');
+    const published = (await notifications(system.pool)).filter(({ type }) => type === 'undo.changes');
     expect(
-      told.map(({ payload }) => [payload['page'], (payload['changes'] as unknown as unknown[]).length]),
+      published.map(({ payload }) => [payload['page'], (payload['changes'] as unknown as unknown[]).length]),
     ).toEqual([1, 2, 3, 4, 5, 6, 7].map((page) => [page, 100]));
     expect((await notifications(system.pool)).at(-1)?.payload).toMatchObject({
       ...{ runId: id, pageCount: 7, changeCount: 700 },

@@ -161,11 +161,11 @@ describe('cancel and retry', () => {
     const [run] = await started('verification', '--key-type', 'CPF');
     expectRefusal(await steer(['retry', run!.id]), 1, 'DV_RUN_NOT_FAILED');
     await database.pool.query(
-      `select workflow.close_run(r, 'FAILED', '{"code": "DV_BRIDGE_UNREACHABLE", "message": "The Bridge is away."}')
+      `select workflow.close_run(r, 'FAILED', '{"code": "DV_BRIDGE_UNREACHABLE", "message": "The Bridge is down."}')
        from workflow.runs r`,
     );
     const described = (await steer(['describe', run!.id])).stdout;
-    expect(described).toMatch(/^error +DV_BRIDGE_UNREACHABLE: The Bridge is away\.$/m);
+    expect(described).toMatch(/^error +DV_BRIDGE_UNREACHABLE: The Bridge is down\.$/m);
     expect((await steer(['list'])).stdout).toMatch(/DV_BRIDGE_UNREACHABLE$/m);
     const retried = await steer(['retry', run!.id, '--by', 'ana', '--json']);
     expect(retried.json()).toEqual({ id: run!.id, state: 'read' });

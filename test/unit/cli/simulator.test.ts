@@ -15,7 +15,7 @@ import { cli, expectRefusal } from './support.ts';
 const ISPB = '87654321';
 
 /** The simulator's output, as soon as it listens. */
-function heard() {
+function listening() {
   const said = Promise.withResolvers<{ address: string }>();
   // The command's own capture is in place when it listens.
   const listening = async () => {
@@ -35,7 +35,7 @@ it('it serves the keys that it generated, and exports the local base with the di
   const file = join(folder, 'local.csv');
   const flags = ['--port', '0', '--keys', '30', '--seed', '5', '--divergent', '6', '--participant', ISPB];
   const running = cli(['simulator', ...flags, '--speed', '20', '--export', file, '--json']);
-  const { address } = await heard();
+  const { address } = await listening();
   const bridge = connectBridge({ address });
   try {
     const entries = [

@@ -89,10 +89,10 @@ describe('children', () => {
   ] as const)('with $policy, when the parent closes', async ({ policy, idle, busy, after }) => {
     const key = `closing ${policy}`;
     const run = await parentOf(key, policy);
-    const [inWork, goOn] = [gate(), gate()];
+    const [inWork, proceed] = [gate(), gate()];
     script.on(`${key}/0`, 'work', async () => {
       inWork.resolve();
-      await goOn.promise;
+      await proceed.promise;
       throw new DvError('DV_DICT_INTERNAL', 'x');
     });
     const works = executor.advance((await rowOfKey(database.pool, `${key}/0`)).id);
@@ -102,7 +102,7 @@ describe('children', () => {
     expect((await rowOfKey(database.pool, `${key}/0`)).status).toBe(busy);
     expect((await rowOfKey(database.pool, `${key}/1`)).status).toBe(idle);
     script.on(`${key}/0`, 'work', () => ({ outcome: 'done' }));
-    goOn.resolve();
+    proceed.resolve();
     await works;
     await advanceClock(database.pool, '2 seconds');
     await executor.advance((await rowOfKey(database.pool, `${key}/0`)).id);

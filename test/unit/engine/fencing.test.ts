@@ -26,14 +26,14 @@ async function effectsOf(key: string): Promise<string[]> {
 async function takenOver(key: string, late: () => void) {
   const run = await start(key);
   const [first, second] = [
-    { begun: gate(), goOn: gate() },
-    { begun: gate(), goOn: gate() },
+    { begun: gate(), proceed: gate() },
+    { begun: gate(), proceed: gate() },
   ];
   script.on(key, 'one', ({ attempt }) => async (tx) => {
     await tx.query('insert into public.effects values ($1, $2)', [key, `attempt ${attempt}`]);
-    const { begun, goOn } = attempt === 1 ? first : second;
+    const { begun, proceed } = attempt === 1 ? first : second;
     begun.resolve();
-    await goOn.promise;
+    await proceed.promise;
     if (attempt === 1) late();
     return { outcome: 'done', context: { by: attempt } };
   });
@@ -57,12 +57,12 @@ test.each([
   const { run, first, second, zombie, other } = await takenOver(`zombie ${what}`, late);
   const before = await rowOf(database.pool, run);
   expect(before).toMatchObject({ claimed_by: 'second', attempt: 2, version: 2 });
-  first.goOn.resolve();
+  first.proceed.resolve();
   await zombie;
   expect(await effectsOf(`zombie ${what}`)).toEqual([]);
   // Its wake_at stays, and that time passes.
   expect({ ...(await rowOf(database.pool, run)), wakes_in: 0 }).toEqual({ ...before, wakes_in: 0 });
-  second.goOn.resolve();
+  second.proceed.resolve();
   await other;
   expect(await effectsOf(`zombie ${what}`)).toEqual(['attempt 2']);
   expect(await rowOf(database.pool, run)).toMatchObject({ status: 'COMPLETED', context: { by: 2 } });
@@ -76,36 +76,36 @@ test.each([
 
 test('the late effect is also discarded when the run has continued', async () => {
   const { run, first, second, zombie, other } = await takenOver('zombie later', () => undefined);
-  const three = { begun: gate(), goOn: gate() };
+  const three = { begun: gate(), proceed: gate() };
   script.on('zombie later', 'three', async () => {
     three.begun.resolve();
-    await three.goOn.promise;
+    await three.proceed.promise;
     return { outcome: 'done' };
   });
-  second.goOn.resolve();
+  second.proceed.resolve();
   await three.begun.promise;
-  first.goOn.resolve();
+  first.proceed.resolve();
   await zombie;
   expect(await rowOf(database.pool, run)).toMatchObject({ state: 'three', claimed_by: 'second' });
-  three.goOn.resolve();
+  three.proceed.resolve();
   await other;
   expect(await effectsOf('zombie later')).toEqual(['attempt 2']);
 });
 
 test('the late effect is also discarded when the run was freed and nobody has taken it yet', async () => {
   const run = await start('freed');
-  const [inWork, goOn] = [gate(), gate()];
+  const [inWork, proceed] = [gate(), gate()];
   script.on('freed', 'one', () => async (tx) => {
     await tx.query(`insert into public.effects values ('freed', 'one')`);
     inWork.resolve();
-    await goOn.promise;
+    await proceed.promise;
     return { outcome: 'done' };
   });
   const late = executor.advance(run);
   await inWork.promise;
   await silence(database.pool, 'first');
   await database.pool.query('select workflow.sweep()');
-  goOn.resolve();
+  proceed.resolve();
   await late;
   expect(await effectsOf('freed')).toEqual([]);
   expect(await rowOf(database.pool, run)).toMatchObject({ state: 'one', claimed_by: null, attempt: 1 });
@@ -113,17 +113,17 @@ test('the late effect is also discarded when the run was freed and nobody has ta
 
 test('a run that a living worker has claimed is not taken', async () => {
   const run = await start('held');
-  const [inWork, goOn] = [gate(), gate()];
+  const [inWork, proceed] = [gate(), gate()];
   script.on('held', 'one', async () => {
     inWork.resolve();
-    await goOn.promise;
+    await proceed.promise;
     return { outcome: 'done' };
   });
   const first = executor.advance(run);
   await inWork.promise;
   await (await executorAs('second')).advance(run);
   expect(await rowOf(database.pool, run)).toMatchObject({ state: 'one', claimed_by: 'first', version: 1 });
-  goOn.resolve();
+  proceed.resolve();
   await first;
   expect(script.count('held', 'one')).toBe(1);
 });
@@ -145,11 +145,11 @@ test('closing a run while its step works discards the step', async () => {
 
 test('what a step writes before its end is discarded once its run was taken over', async () => {
   const run = await start('early');
-  const [begun, goOn] = [gate(), gate()];
+  const [begun, proceed] = [gate(), gate()];
   script.on('early', 'one', async ({ attempt, fenced }) => {
     if (attempt === 1) {
       begun.resolve();
-      await goOn.promise;
+      await proceed.promise;
     }
     await fenced(async (tx) =>
       tx.query('insert into public.effects values ($1, $2)', ['early', `attempt ${attempt}`]),
@@ -160,7 +160,7 @@ test('what a step writes before its end is discarded once its run was taken over
   await begun.promise;
   await silence(database.pool, 'first');
   await (await executorAs('second')).advance(run);
-  goOn.resolve();
+  proceed.resolve();
   await zombie;
   expect(await effectsOf('early')).toEqual(['attempt 2']);
 });

@@ -46,7 +46,7 @@ const nobody = '00000000-0000-7000-8000-000000000000';
 const start = async (machine: string, key: string) =>
   startRun(database.pool, machine, key, { kept: true }, 'test');
 const cancel = async (run: string) => cancelRun(database.pool, run, 'ana', 'no longer needed');
-const retry = async (run: string) => retryRun(database.pool, run, 'ana', 'mended');
+const retry = async (run: string) => retryRun(database.pool, run, 'ana', 'repaired');
 const fail = () => {
   throw new DvError('DV_DICT_FORBIDDEN', 'on purpose');
 };
@@ -126,7 +126,7 @@ describe('retry', () => {
     });
     expect(await retry(run)).toBe('two');
     expect((await historyOf(database.pool, run)).at(-1)).toMatchObject({
-      ...{ event: 'RETRIED', state: 'two', detail: { by: 'ana', reason: 'mended' } },
+      ...{ event: 'RETRIED', state: 'two', detail: { by: 'ana', reason: 'repaired' } },
     });
     await executor.advance(run);
     expect(await rowOf(database.pool, run)).toMatchObject({

@@ -103,9 +103,9 @@ describe('a step', () => {
   });
 
   test('it receives the run, the state and the attempt it works on', async () => {
-    const run = await startRun(database.pool, 'chain', 'told', { participant: '12345678' }, 'test');
+    const run = await startRun(database.pool, 'chain', 'informed', { participant: '12345678' }, 'test');
     let seen: unknown;
-    script.on('told', 'one', ({ run: of, state, task, attempt, repetitions, enteredAt }) => {
+    script.on('informed', 'one', ({ run: of, state, task, attempt, repetitions, enteredAt }) => {
       const late = Math.abs(enteredAt.getTime() - Date.now()) > 60_000;
       seen = { run: of, state, task, attempt, repetitions, late };
       return { outcome: 'done' };
@@ -116,7 +116,7 @@ describe('a step', () => {
         ...{
           id: run,
           machine: 'chain',
-          workflowKey: 'told',
+          workflowKey: 'informed',
           input: { participant: '12345678' },
           context: {},
         },

@@ -92,11 +92,11 @@ describe('runs that move at the same moment', () => {
   test('do not wait for one whose row somebody has locked', async () => {
     const runs = await start(3);
     const held = runs[0]!;
-    const [begun, goOn] = [gate(), gate()];
+    const [begun, proceed] = [gate(), gate()];
     for (const run of runs) {
       script.on(await keyOf(run), 'one', async () => {
         if (run === held) begun.resolve();
-        await goOn.promise;
+        await proceed.promise;
         return { outcome: 'done' };
       });
     }
@@ -105,7 +105,7 @@ describe('runs that move at the same moment', () => {
     const client = await database.pool.connect();
     await client.query('begin');
     await client.query('select from workflow.runs where id = $1 for update', [held]);
-    goOn.resolve();
+    proceed.resolve();
     await Promise.all(advanced.slice(1));
     expect(await rowOf(database.pool, held)).toMatchObject({ state: 'one', version: 1 });
     await client.query('rollback');
@@ -118,12 +118,12 @@ describe('runs that move at the same moment', () => {
     const runs = await start(3);
     const lost = runs[1]!;
     const begun = gate();
-    const goOn = gate();
+    const proceed = gate();
     for (const run of runs) {
       script.on(await keyOf(run), 'one', async ({ attempt }) => {
         if (attempt > 1) return { outcome: 'skip', context: { by: 'second' } };
         if (run === lost) begun.resolve();
-        await goOn.promise;
+        await proceed.promise;
         return { outcome: 'done', context: { by: 'first' } };
       });
     }
@@ -132,7 +132,7 @@ describe('runs that move at the same moment', () => {
     await silence(database.pool, 'first');
     await (await executorAs('second')).advance(lost);
     const taken = await rowOf(database.pool, lost);
-    goOn.resolve();
+    proceed.resolve();
     await Promise.all(advanced);
     expect(taken).toMatchObject({ status: 'COMPLETED', context: { by: 'second' } });
     expect(await rowOf(database.pool, lost)).toEqual(taken);
@@ -242,11 +242,11 @@ describe('many runs in one start', () => {
 
 test('a busy worker gives back what it fetched and has no slot for', async () => {
   const busy = await work({ concurrency: 1 });
-  const [begun, goOn] = [gate(), gate()];
+  const [begun, proceed] = [gate(), gate()];
   const first = (await start(1))[0]!;
   script.on(await keyOf(first), 'one', async () => {
     begun.resolve();
-    await goOn.promise;
+    await proceed.promise;
     return { outcome: 'done' };
   });
   await begun.promise;
@@ -257,7 +257,7 @@ test('a busy worker gives back what it fetched and has no slot for', async () =>
   await expect.poll(locked, { interval: 5 }).toBe(2);
   const other = await work({ concurrency: 1 });
   await untilStatus(database.pool, second, 'COMPLETED', 3000);
-  goOn.resolve();
+  proceed.resolve();
   await untilStatus(database.pool, first, 'COMPLETED');
   await Promise.all([busy.stop(), other.stop()]);
 });

@@ -153,7 +153,7 @@ describe('a wait', () => {
   });
 
   test('it takes each of several simultaneous signals once', async () => {
-    const run = await start('decision', 'at once');
+    const run = await start('decision', 'simultaneous');
     await executor.advance(run);
     await Promise.all(Array.from({ length: 6 }, async () => signal(run, 'approve')));
     await executor.advance(run);

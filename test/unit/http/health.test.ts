@@ -36,9 +36,9 @@ describe('a worker', () => {
   });
 
   test('is not ready once it is stopping, and after it has stopped by itself', async () => {
-    const told = healthOf();
-    told.stopping();
-    expect(await told.check()).toEqual({
+    const stopping = healthOf();
+    stopping.stopping();
+    expect(await stopping.check()).toEqual({
       ready: false,
       reasons: [{ reason: 'worker_stopping', message: 'The worker is stopping or has stopped.' }],
       warnings: [],

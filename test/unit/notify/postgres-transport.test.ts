@@ -12,15 +12,15 @@ beforeEach(() => emptyOutbox(database.pool));
 
 test('each message becomes a row, announced to listeners by its id, without content', async () => {
   const listener = await connect(database.url, 'core-dict');
-  const heard: Notification[] = [];
-  listener.on('notification', (notification) => heard.push(notification));
+  const received: Notification[] = [];
+  listener.on('notification', (notification) => received.push(notification));
   await listener.query(`listen ${CHANNEL}`);
   for (const n of [1, 2, 3]) await publishOne(database.pool, { n });
   await publishOne(database.pool, { participant: '00000001' });
 
   const transport = postgresTransport();
   expect(await relayOutbox(database.pool, transport)).toBe(4);
-  await expect.poll(() => heard.length).toBe(4);
+  await expect.poll(() => received.length).toBe(4);
   const announced = (await outbox(database.pool)).map(({ id, participant, sequence }) => ({
     id,
     participant,
@@ -28,7 +28,7 @@ test('each message becomes a row, announced to listeners by its id, without cont
     sequence,
     type: 'reconciliation.changes',
   }));
-  expect(heard.map(({ payload }) => JSON.parse(payload!) as unknown)).toEqual(announced);
+  expect(received.map(({ payload }) => JSON.parse(payload!) as unknown)).toEqual(announced);
 
   const { rows } = await listener.query(
     `select n.*, n.delivered_at >= n.created_at as later,
@@ -53,8 +53,8 @@ test('each message becomes a row, announced to listeners by its id, without cont
 
 test('nothing is announced before it is committed, and nothing twice', async () => {
   const listener = await connect(database.url, 'core-dict');
-  const heard: string[] = [];
-  listener.on('notification', ({ payload }) => heard.push((JSON.parse(payload!) as { id: string }).id));
+  const received: string[] = [];
+  listener.on('notification', ({ payload }) => received.push((JSON.parse(payload!) as { id: string }).id));
   await listener.query(`listen ${CHANNEL}`);
   await publishOne(database.pool);
   const { id } = (await outbox(database.pool))[0]!;
@@ -75,8 +75,8 @@ test('nothing is announced before it is committed, and nothing twice', async () 
   await database.pool.query('update dict.outbox set delivered_at = null');
   expect(await relayOutbox(database.pool, transport)).toBe(1);
   await listener.query(`notify ${CHANNEL}, '{"id": "last"}'`);
-  await expect.poll(() => heard.at(-1)).toBe('last');
-  expect(heard).toEqual([id, 'last']);
+  await expect.poll(() => received.at(-1)).toBe('last');
+  expect(received).toEqual([id, 'last']);
   const { rows } = await database.pool.query('select id, participant from dict.notifications');
   expect(rows).toEqual([{ id, participant: ISPB }]);
   await listener.end();

@@ -4,7 +4,7 @@ import { postgresTransport, relayOutbox } from '../../../src/notify/index.ts';
 import { useTestDatabase } from '../../support/database.ts';
 import { capturedLog } from '../../support/log.ts';
 import {
-  AWAY,
+  UNREACHABLE,
   ISPB,
   OTHER,
   emptyOutbox,
@@ -36,9 +36,11 @@ const backoffs = async () =>
 test('the stream of an unreachable transport backs off, longer each time up to 30 s, and recovers; the others continue', async () => {
   await publishMany(database.pool, 6);
   const { log, lines } = await capturedLog('info');
-  let away = true;
+  let unreachable = true;
   const { transport, got } = keepingTransport((messages) =>
-    away && streamOf(messages[0]!) === `${ISPB}/EMAIL` ? { delivered: 0, error: AWAY } : undefined,
+    unreachable && streamOf(messages[0]!) === `${ISPB}/EMAIL`
+      ? { delivered: 0, error: UNREACHABLE }
+      : undefined,
   );
   expect(await relayOutbox(database.pool, transport, { log })).toBe(4);
   const [first] = await backoffs();
@@ -62,7 +64,7 @@ test('the stream of an unreachable transport backs off, longer each time up to 3
     expect(wait).toBeGreaterThan(most / 2 - 0.5);
     expect(wait).toBeLessThanOrEqual(most);
   }
-  away = false;
+  unreachable = false;
   await passBackoff(database.pool);
   expect(await relayOutbox(database.pool, transport, { log })).toBe(2);
   expect(await backoffs()).toEqual([]);
@@ -77,7 +79,9 @@ test('the stream of an unreachable transport backs off, longer each time up to 3
 test('the part of a batch that arrived is not sent again', async () => {
   for (let n = 0; n < 10; n++) await publishOne(database.pool, { n });
   let failing = true;
-  const { transport, got } = keepingTransport(() => (failing ? { delivered: 7, error: AWAY } : undefined));
+  const { transport, got } = keepingTransport(() =>
+    failing ? { delivered: 7, error: UNREACHABLE } : undefined,
+  );
   expect(await relayOutbox(database.pool, transport)).toBe(7);
   failing = false;
   await passBackoff(database.pool);

@@ -3,7 +3,7 @@ import { beforeEach, expect, test } from 'vitest';
 import { relayOutbox, type Delivery, type OutboxMessage } from '../../../src/notify/index.ts';
 import { useTestDatabase } from '../../support/database.ts';
 import {
-  AWAY,
+  UNREACHABLE,
   ISPB,
   OTHER,
   emptyOutbox,
@@ -44,17 +44,17 @@ test('it delivers everything once, in order, in batches of one stream each, and 
 test('two simultaneous relays deliver each message once, in order', async () => {
   await publishMany(database.pool, 60);
   const delivering = Promise.withResolvers<void>();
-  const goOn = Promise.withResolvers<void>();
+  const proceed = Promise.withResolvers<void>();
   const { transport, got } = keepingTransport(async () => {
     delivering.resolve();
-    await goOn.promise;
+    await proceed.promise;
   });
   const first = relayOutbox(database.pool, transport);
   await delivering.promise;
   // The four streams belong to the first one.
   await expect.poll(() => streamsLocked()).toBe(4);
   expect(await relayOutbox(database.pool, transport)).toBe(0);
-  goOn.resolve();
+  proceed.resolve();
   expect(await first).toBe(60);
   expectInOrder(got, 60);
 });
@@ -70,7 +70,7 @@ async function streamsLocked(): Promise<number> {
 test('whatever relays, failures and publishers meet, each stream is delivered in order, with stable ids', async () => {
   await fc.assert(
     fc.asyncProperty(
-      fc.array(fc.constantFrom('all', 'all', 'part', 'away', 'throws'), { maxLength: 12 }),
+      fc.array(fc.constantFrom('all', 'all', 'part', 'unreachable', 'throws'), { maxLength: 12 }),
       fc.integer({ min: 2, max: 3 }),
       fc.integer({ min: 5, max: 20 }),
       async (moods, relays, count) => {
@@ -79,8 +79,8 @@ test('whatever relays, failures and publishers meet, each stream is delivered in
         const { transport, got } = keepingTransport((messages): Delivery | undefined => {
           const mood = left.shift();
           if (mood === 'throws') throw new TypeError('broke');
-          if (mood === 'away') return { delivered: 0, error: AWAY };
-          if (mood === 'part') return { delivered: Math.floor(messages.length / 2), error: AWAY };
+          if (mood === 'unreachable') return { delivered: 0, error: UNREACHABLE };
+          if (mood === 'part') return { delivered: Math.floor(messages.length / 2), error: UNREACHABLE };
           return undefined;
         });
         let publishing = true;

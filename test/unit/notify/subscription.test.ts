@@ -35,7 +35,7 @@ const delivered = (n: number, tries = 0) =>
     redeliveryCount: tries,
   });
 
-async function hear(options: Partial<SubscriptionOptions> & { url: string }) {
+async function receive(options: Partial<SubscriptionOptions> & { url: string }) {
   const problems: (string | undefined)[] = [];
   const subscription = await subscribe({
     settingsPrefix: 'KEY_EVENTS',
@@ -57,7 +57,7 @@ test('a message that is not JSON ends the connection, not the process; a message
     socket.on('message', (data: Buffer) => said.push(data.toString()));
     socket.send(nth === 1 ? 'nonsense' : delivered(nth));
   });
-  const { problems } = await hear({ url, token: 'a token' });
+  const { problems } = await receive({ url, token: 'a token' });
   await expect.poll(() => said).toEqual([JSON.stringify({ messageId: 'id 2' })]);
   expect(problems).toEqual([undefined, 'DV_NOTIFY_AWAY', undefined]);
   const asked = new URL(urls[1]!, url);
@@ -68,7 +68,7 @@ test('a message that is not JSON ends the connection, not the process; a message
 test('a broker that refuses us, or is unreachable, is tried until it is there', async () => {
   const { url, state } = await badDay(() => undefined);
   state.status = 401;
-  const { problems } = await hear({ url });
+  const { problems } = await receive({ url });
   await expect.poll(() => problems).toContain('DV_NOTIFY_UNAUTHORIZED');
   delete state.status;
   await expect.poll(() => problems.at(-1)).toBeUndefined();
@@ -84,7 +84,7 @@ test('a message to redeliver is reported as such, batches don’t overlap, and c
   const sizes: number[] = [];
   const began = Promise.withResolvers<void>();
   const go = Promise.withResolvers<void>();
-  const { subscription } = await hear({
+  const { subscription } = await receive({
     url,
     take: async (messages) => {
       expect(++under).toBe(1);
@@ -107,5 +107,7 @@ test('a message to redeliver is reported as such, batches don’t overlap, and c
 });
 
 test.each(['a/b', 'persistent://a//c', 'http://a/b/c', ''])('topic %j is refused', async (topic) => {
-  await expect(hear({ url: 'ws://127.0.0.1:1', topic })).rejects.toMatchObject({ code: 'DV_TOPIC_INVALID' });
+  await expect(receive({ url: 'ws://127.0.0.1:1', topic })).rejects.toMatchObject({
+    code: 'DV_TOPIC_INVALID',
+  });
 });

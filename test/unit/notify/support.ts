@@ -98,7 +98,9 @@ export async function passBackoff(pool: Pool): Promise<void> {
 /** Another participant. */
 export const OTHER = '00000001';
 /** The error of a transport whose broker is unreachable. */
-export const AWAY = new DvError('DV_NOTIFY_AWAY', 'The broker cannot be reached.', { class: 'retryable' });
+export const UNREACHABLE = new DvError('DV_NOTIFY_AWAY', 'The broker cannot be reached.', {
+  class: 'retryable',
+});
 
 /** Messages alternating between two participants and two key types. */
 export async function publishMany(pool: Pool, count: number): Promise<void> {

@@ -76,8 +76,8 @@ export async function keptVSyncs(db: Db): Promise<Record<string, string>> {
   const { rows } = await db.query<{ participant: string; key_type: string; entries: string; vsync: string }>(
     'select participant, key_type, entries, vsync from dict.vsyncs',
   );
-  const told = rows.map((row) => [`${row.participant} ${row.key_type}`, `${row.entries} ${row.vsync}`]);
-  return Object.fromEntries(told.filter(([, vsync]) => vsync !== `0 ${'0'.repeat(64)}`));
+  const shown = rows.map((row) => [`${row.participant} ${row.key_type}`, `${row.entries} ${row.vsync}`]);
+  return Object.fromEntries(shown.filter(([, vsync]) => vsync !== `0 ${'0'.repeat(64)}`));
 }
 
 /** Runs `work` on a connection of its own, which it then releases. */

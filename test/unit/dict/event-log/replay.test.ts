@@ -17,7 +17,7 @@ const difference = (dict: Set<string>, local: Set<string>) => [
   ...[...dict].filter((one) => !local.has(one)).map((one) => `DICT_ONLY ${one}`),
   ...[...local].filter((one) => !dict.has(one)).map((one) => `LOCAL_ONLY ${one}`),
 ];
-const told = (divergences: ReturnType<typeof replayLogs>) =>
+const shown = (divergences: ReturnType<typeof replayLogs>) =>
   divergences.map((found) => `${found.side} ${found.cid.toString('hex')}`);
 
 /** Toggles of CIDs, one after the other: a present CID is removed, an absent one is added. */
@@ -72,7 +72,7 @@ describe('replaying both logs from a common set', () => {
       fc.property(world, (given) => {
         const { there, here, events, changes } = replayed(given);
         const found = replayLogs(events, changes, here);
-        expect(told(found).sort()).toEqual(difference(there, here).sort());
+        expect(shown(found).sort()).toEqual(difference(there, here).sort());
         expect(found.map((one) => one.cid.toString('hex'))).toEqual(
           found.map((one) => one.cid.toString('hex')).toSorted(),
         );
@@ -94,7 +94,7 @@ describe('replaying both logs from a common set', () => {
           damage === 'change' ? lost(changes) : changes,
           base,
         );
-        const right = told(found).sort().join() === difference(there, base).sort().join();
+        const right = shown(found).sort().join() === difference(there, base).sort().join();
         expect(explains(found, vsyncOf(base), vsyncOf(there))).toBe(right);
       }),
       { numRuns: 500 },
@@ -110,6 +110,6 @@ describe('replaying both logs from a common set', () => {
       { type: 'ADDED', cid: a, timestamp: '2' },
     ];
     const changes = changesOf(new Set([a]), [1, 2]);
-    expect(told(replayLogs(events, changes, new Set([b])))).toEqual([`DICT_ONLY ${a}`, `LOCAL_ONLY ${b}`]);
+    expect(shown(replayLogs(events, changes, new Set([b])))).toEqual([`DICT_ONLY ${a}`, `LOCAL_ONLY ${b}`]);
   });
 });
