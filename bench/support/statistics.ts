@@ -8,8 +8,7 @@ export function median(numbers: readonly number[]): number {
 
 /**
  * The ratio of `a` to `b`. If both were measured alternately and equally often: the median of the pairs' ratios, so
- * that
- * other load on the machine affects both. Otherwise: the ratio of the medians.
+ * that other load on the machine affects both. Otherwise: the ratio of the medians.
  */
 export function ratioOf(a: readonly number[], b: readonly number[]): number {
   return a.length === b.length ? median(a.map((value, i) => value / b[i]!)) : median(a) / median(b);

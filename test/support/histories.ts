@@ -19,8 +19,7 @@ export function readHistories(machine: string, version: number): Transition[][] 
 
 /**
  * Adds the path of a run to the recorded ones of its machine and version, unless it is recorded already. Only a run
- * that
- * went from its beginning to an end of its machine, and was not retried, has a path.
+ * that went from its beginning to an end of its machine, and was not retried, has a path.
  */
 export async function recordHistory(pool: Pool, runId: string): Promise<void> {
   const [run] = await listRuns(pool, { ids: [runId] });

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 
-/** Each rule and edge case of the domain (BACEN's DICT API 2.6.1 and Manual, section 9), and the tests that verify it. */
+/** Each rule and edge case of the domain (BACEN's DICT API 2.6.1 and Manual, section 9), and the tests of it. */
 const COVERED: Record<string, Record<string, readonly [file: string, ...names: string[]][]>> = {
   'CID and VSync': {
     "BACEN's own vectors": [

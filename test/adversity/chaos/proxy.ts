@@ -14,8 +14,7 @@ export interface ChaosProxy {
   blackHole(on: boolean): void;
   /**
    * From now on each connection's next commit (an explicit one, or a statement's own) reaches the server, which
-   * executes
-   * it; its answer is dropped and the connection cut. Each connection loses one answer.
+   * executes it; its answer is dropped and the connection cut. Each connection loses one answer.
    */
   loseCommitAnswers(): void;
   /** How many answers were dropped until now. */

@@ -13,8 +13,7 @@ import { ownServer } from '../outage/support.ts';
 import { ISPB } from '../../support/key-base.ts';
 
 // Rounds of work, each beside a reader that keeps its snapshot open throughout (a report, a dump), so that no vacuum
-// can
-// remove the rows that die meanwhile. SOAK_ROUNDS=200 makes it long.
+// can remove the rows that die meanwhile. SOAK_ROUNDS=200 makes it long.
 const ROUNDS = Number(process.env['SOAK_ROUNDS'] ?? 3);
 const RUNS = 400;
 const STATEMENTS = 60;

@@ -14,8 +14,8 @@ export interface Broker {
 }
 
 /**
- * The Pulsar that PULSAR_URL names (pulsar://host:port), its admin API and WebSocket at PULSAR_HTTP_URL, default port 8080
- * of the same host; undefined when it is not set.
+ * The Pulsar that PULSAR_URL names (pulsar://host:port), with its admin API and WebSocket at PULSAR_HTTP_URL (default:
+ * port 8080 of the same host); undefined when it is not set.
  */
 export function givenBroker(): Broker | undefined {
   const url = process.env['PULSAR_URL'] ?? '';

@@ -8,8 +8,7 @@ export type Answer = { broker: Broker } | { reason: string } | { error: string }
 
 /**
  * Serves the one Pulsar of all test files. It starts when the first of them asks, so that other tests don't wait for
- * it.
- * Returns the URL to ask.
+ * it. Returns the URL to ask.
  */
 export async function servePulsar(): Promise<{ url: string; stop(): Promise<void> }> {
   let starting: Promise<Broker | string> | undefined;

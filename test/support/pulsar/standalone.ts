@@ -67,8 +67,7 @@ export interface StandaloneOptions {
 
 /**
  * Starts Apache Pulsar standalone on this machine's Java, with its data in a temporary folder. It ends with this
- * process,
- * even when this process is killed. Throws with the last lines of its log when it does not start.
+ * process, even when this process is killed. Throws with the last lines of its log when it does not start.
  */
 export async function startStandalone(options: StandaloneOptions = {}): Promise<Standalone> {
   const classpath = await pulsarClasspath();

@@ -31,8 +31,7 @@ async function write(pool: System['pool'], entries: readonly Entry[]): Promise<v
 }
 
 // Manual Operacional do DICT, homologation: 1,000 keys of one type are registered, BACEN makes changes and insertions
-// by
-// itself, and OK is reached within the hour, while claims arrive.
+// by itself, and OK is reached within the hour, while claims arrive.
 it('the homologation test: 1,000 keys, DICT changing on its own, claims arriving, OK reached', async () => {
   const system = await startSystem({
     keyTypes: ['PHONE'],

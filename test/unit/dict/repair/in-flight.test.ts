@@ -27,7 +27,7 @@ const event = (of: Entry): CidSetEvent => ({
 });
 
 interface Round {
-  /** Judges entries whose CID only one side has, "DICT_ONLY" or "LOCAL_ONLY"; returns the decision, why, and the key. */
+  /** Judges entries whose CID only one side has, "DICT_ONLY" or "LOCAL_ONLY"; returns decision, reason and key. */
   judge(
     divergent: readonly { side: string; of: Entry }[],
     events?: readonly CidSetEvent[],
