@@ -140,15 +140,15 @@ await describeWithPulsar('key events', (broker) => {
     const { pool, topic } = topics;
     await pool.query(
       `create sequence tries;
-     create function unreachable() returns trigger language plpgsql as $$ begin
-       perform nextval('public.tries'); raise 'unreachable' using errcode = '57P03'; end $$;
-     create trigger unreachable before insert on dict.key_events for each row execute function unreachable()`,
+     create function away() returns trigger language plpgsql as $$ begin
+       perform nextval('public.tries'); raise 'away' using errcode = '57P03'; end $$;
+     create trigger away before insert on dict.key_events for each row execute function away()`,
     );
     await publish(topic, keyEvent('key.created', first, at(1)));
     const tries = async () =>
       (await pool.query<{ n: number }>('select last_value::integer as n from tries')).rows[0]!.n;
     await expect.poll(tries).toBeGreaterThan(4);
-    await pool.query('drop trigger unreachable on dict.key_events');
+    await pool.query('drop trigger away on dict.key_events');
     await expect.poll(() => present(pool)).toEqual([`${first.key} ${first.name}`]);
     await allDone(topic);
     expect(await backlog(broker, topics.dead, SUBSCRIPTION)).toBe(0);
