@@ -7,10 +7,10 @@ import { repair } from './repair/benchmark.ts';
 import { trigger } from './trigger/benchmark.ts';
 import { vsync } from './vsync/benchmark.ts';
 
-/** `npm run bench -- NAME [flags]`: ours beside what one would take instead, in one run, on the same data. */
+/** `npm run bench -- NAME [flags]`: ours beside what one would use instead, in one run, on the same data. */
 const program = programOf(
   'bench',
-  'Measures ours beside what one would take instead, alternately, in one run, on the same data.',
+  'Measures ours beside what one would use instead, alternately, in one run, on the same data.',
   [compare(), vsync(), trigger(), repair(), night(), outbox(), engine()],
 );
 process.exitCode = await runCli(process.argv.slice(2), program);

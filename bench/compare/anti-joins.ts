@@ -4,7 +4,7 @@ import type { Pool } from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
 import { PARTICIPANT } from '../support/entries.ts';
 
-/** The file loaded into a table (unlogged: the fastest there is), then one anti-join each way; the counts. */
+/** Loads the file into a table (unlogged: the fastest there is), then counts by one anti-join in each direction. */
 export async function antiJoins(
   pool: Pool,
   keyType: string,

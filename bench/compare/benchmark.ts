@@ -18,11 +18,11 @@ interface Options {
   slowRounds: number;
 }
 
-/** The types that hold the large base and the one compared with a wholly different file. */
+/** The types that have the large base and the one compared with a completely different file. */
 const LARGE: KeyType = 'CPF';
 const OTHER: KeyType = 'PHONE';
 const FEW_DIFFERENCES = 50;
-/** V8's Set holds no more. */
+/** The maximum size of V8's Set. */
 const LARGEST_SET = 2 ** 24;
 
 /** `bench compare`: the comparison of a CID file with the local base. */
@@ -32,11 +32,11 @@ export function compare(): Command {
     'Compares a CID file with the local base, against sha256sum of the file, COPY and two anti-joins, and a JavaScript Set.',
     (command) =>
       command
-        .option('--lines <N>', 'CIDs a side, with 0 and 50 differences', count(100), 10_000_000)
-        .option('--different <N>', 'CIDs a side when every one differs', count(1), 5_000_000)
+        .option('--lines <N>', 'CIDs per side, with 0 and 50 differences', count(100), 10_000_000)
+        .option('--different <N>', 'CIDs per side when every one differs', count(1), 5_000_000)
         .option(
           '--memory-lines <N,N…>',
-          'sizes of wholly different files whose comparison with the large base has its memory measured',
+          'sizes of completely different files; measures the memory of comparing each with the large base',
           counts(1),
           [1_000_000, 5_000_000, 20_000_000],
         )
@@ -140,9 +140,9 @@ const MOST_MB = 300;
 const FLAT = 1.25;
 
 const NOTES = [
-  'Ours: a process of its own, bundled as it ships, from its start to its end: the file read and hashed in two threads, buckets and CIDs from dict.entries in one snapshot.',
-  'COPY + anti-joins: into an unlogged table, analyzed, one count each way over dict.entries; work_mem as above. Ours counts likewise.',
-  'The files lie in the page cache for all.',
+  'Ours: a process of its own, bundled as it is shipped, from its start to its end: the file is read and hashed in two threads, buckets and CIDs from dict.entries in one snapshot.',
+  'COPY + anti-joins: into an unlogged table, analyzed, one count in each direction over dict.entries; work_mem as above. Ours counts in the same manner.',
+  'For all of them the files are in the page cache.',
 ];
 
 function quick(contest: Contest, one: Case, what: string): Row[] {

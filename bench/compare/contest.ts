@@ -16,15 +16,15 @@ export interface Case {
   localOnly: number;
 }
 
-export type Way = 'ours' | 'sha256sum' | 'openssl' | 'antiJoins' | 'set';
+export type Method = 'ours' | 'sha256sum' | 'openssl' | 'antiJoins' | 'set';
 
-/** Ours, bundled under `directory` as `npm run build` bundles the program; the bundle's file. */
+/** Bundles ours under `directory`, as `npm run build` bundles the program; returns the bundle's file. */
 export async function bundleOurs(directory: string): Promise<string> {
   const root = fileURLToPath(new URL('../../', import.meta.url));
   return bundleWithThreads(root, 'bench/compare/ours.ts', join(directory, 'bundle', 'ours.mjs'));
 }
 
-/** Runs the ways to compare, checks what each finds, and keeps what each took. */
+/** Runs the methods of comparing, checks what each finds, and keeps what each took. */
 export class Contest {
   readonly #seconds = new Map<string, number[]>();
   readonly #peaks = new Map<string, number[]>();
@@ -32,7 +32,7 @@ export class Contest {
   readonly #directory: string;
   readonly #program: string;
 
-  /** `program`: ours, as bundleOurs makes it. */
+  /** `program`: ours, as made by bundleOurs. */
   constructor(database: BenchDatabase, directory: string, program: string) {
     this.#database = database;
     this.#directory = directory;
@@ -47,7 +47,7 @@ export class Contest {
     await this.#script(one, 'set', new URL('./set.ts', import.meta.url), ['--max-old-space-size=16384']);
   }
 
-  /** The file's SHA-256 alone, where there is the program. */
+  /** The file's SHA-256 alone, where that program exists. */
   async sha256sum({ path }: Case): Promise<void> {
     keep(this.#seconds, path, 'sha256sum', (await runProgram('sha256sum', [path]))?.seconds);
   }
@@ -63,42 +63,42 @@ export class Contest {
     keep(this.#seconds, one.path, 'antiJoins', took);
   }
 
-  /** The figures of ours and another way, as a row wants them. */
-  times(one: Case, way: Way, what: string, against: string) {
-    const of = (which: Way) => this.#seconds.get(name(one.path, which)) ?? [];
-    return { what, unit: 's' as const, ours: of('ours'), against, theirs: of(way) };
+  /** The figures of our program and of another method, as a row needs them. */
+  times(one: Case, method: Method, what: string, against: string) {
+    const of = (which: Method) => this.#seconds.get(name(one.path, which)) ?? [];
+    return { what, unit: 's' as const, ours: of('ours'), against, theirs: of(method) };
   }
 
-  peaks(one: Case, way: Way): number[] {
-    return this.#peaks.get(name(one.path, way)) ?? [];
+  peaks(one: Case, method: Method): number[] {
+    return this.#peaks.get(name(one.path, method)) ?? [];
   }
 
-  async #script(one: Case, way: Way, script: URL, nodeOptions: string[]): Promise<CompareAnswer> {
+  async #script(one: Case, method: Method, script: URL, nodeOptions: string[]): Promise<CompareAnswer> {
     const { path, keyType } = one;
     const input: CompareInput = { url: this.#database.url, keyType, path, directory: this.#directory };
     const run = await runScript<CompareAnswer>(script, input, nodeOptions);
     check(one, run.answer);
-    keep(this.#seconds, path, way, run.seconds);
-    keep(this.#peaks, path, way, run.answer.peakMb);
+    keep(this.#seconds, path, method, run.seconds);
+    keep(this.#peaks, path, method, run.answer.peakMb);
     return run.answer;
   }
 
-  /** Another, with no figures yet. */
+  /** Another method, with no figures yet. */
   next(): Contest {
     return new Contest(this.#database, this.#directory, this.#program);
   }
 }
 
-function name(path: string, way: Way): string {
-  return `${way} ${path}`;
+function name(path: string, method: Method): string {
+  return `${method} ${path}`;
 }
 
-function keep(of: Map<string, number[]>, path: string, way: Way, value: number | undefined): void {
+function keep(of: Map<string, number[]>, path: string, method: Method, value: number | undefined): void {
   if (value === undefined) return;
-  of.set(name(path, way), [...(of.get(name(path, way)) ?? []), value]);
+  of.set(name(path, method), [...(of.get(name(path, method)) ?? []), value]);
 }
 
-/** A way that finds something else is no way. */
+/** Fails when a method finds something else. */
 function check(one: Case, found: { dictOnly: number; localOnly: number }): void {
   if (found.dictOnly === one.dictOnly && found.localOnly === one.localOnly) return;
   throw new Error(

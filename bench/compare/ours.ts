@@ -3,10 +3,10 @@ import { scanCidFileInThread } from '../../src/dict/compare/scan-thread.ts';
 import type { KeyType } from '../../src/dict/entry/key-type.ts';
 import { withLocalCids } from '../../src/dict/compare/local-cids.ts';
 import { createPool } from '../../src/database/pool.ts';
-import { peakMemoryMb, scriptInput, tell } from '../support/child.ts';
+import { peakMemoryMb, scriptInput, printAnswer } from '../support/child.ts';
 import { PARTICIPANT } from '../support/entries.ts';
 
-/** What a comparing process is given. */
+/** The input of a comparing process. */
 export interface CompareInput {
   url: string;
   keyType: KeyType;
@@ -32,4 +32,4 @@ async function main({ url, keyType, path, directory }: CompareInput): Promise<Co
   return { dictOnly, localOnly, peakMb: peakMemoryMb() };
 }
 
-tell(await main(scriptInput()));
+printAnswer(await main(scriptInput()));

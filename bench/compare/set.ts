@@ -2,11 +2,11 @@ import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { to as copyTo } from 'pg-copy-streams';
 import { createPool } from '../../src/database/pool.ts';
-import { peakMemoryMb, scriptInput, tell } from '../support/child.ts';
+import { peakMemoryMb, scriptInput, printAnswer } from '../support/child.ts';
 import { PARTICIPANT } from '../support/entries.ts';
 import type { CompareAnswer, CompareInput } from './ours.ts';
 
-/** The obvious program: the file's lines in a Set, the local CIDs streamed past it. A Set ends at 2^24 lines. */
+/** The obvious program: the file's lines in a Set, the local CIDs streamed past it. A Set has room for 2^24 lines. */
 async function main({ url, keyType, path }: CompareInput): Promise<CompareAnswer> {
   const lines = new Set<string>();
   for await (const line of createInterface({ input: createReadStream(path) })) lines.add(line);
@@ -23,4 +23,4 @@ async function main({ url, keyType, path }: CompareInput): Promise<CompareAnswer
   return { dictOnly: lines.size, localOnly, peakMb: peakMemoryMb() };
 }
 
-tell(await main(scriptInput()));
+printAnswer(await main(scriptInput()));

@@ -19,17 +19,17 @@ interface Options extends PromiseOptions {
 export function engine(): Command {
   return benchmark<Options>(
     'engine',
-    'Runs of steps through our engine, DBOS Transact and pg-boss; signals, take-over, start and idleness of ours.',
+    'Runs of steps through our engine, DBOS Transact and pg-boss; also our own signals, take-over, start and idleness.',
     (command) =>
       command
-        .option('--runs <N>', 'runs of several steps a round', count(1), 300)
+        .option('--runs <N>', 'runs of several steps per round', count(1), 300)
         .option('--steps <N>', 'steps of such a run', count(1), 10)
-        .option('--at-once <N>', 'runs at once', count(2), 20)
-        .option('--single <N>', 'runs one at a time a round', count(1), 40)
-        .option('--one-step <N>', 'runs of one step a round', count(1), 2000)
+        .option('--at-once <N>', 'simultaneous runs', count(2), 20)
+        .option('--single <N>', 'runs that execute one at a time, per round', count(1), 40)
+        .option('--one-step <N>', 'runs of one step per round', count(1), 2000)
         .option('--rounds <N>', 'rounds', count(1), 5)
         .option('--signals <N>', 'signals', count(1), 300)
-        .option('--kills <N>', 'workers killed in a step; 15 s each', count(0), 2)
+        .option('--kills <N>', 'workers to kill in a step; 15 s each', count(0), 2)
         .option('--starts <N>', 'worker starts', count(1), 7)
         .option('--idle <SECONDS>', 'how long the idle worker is watched', count(1), 20),
     measure,
@@ -46,14 +46,14 @@ async function measure(options: Options, bench: Bench): Promise<Findings> {
   const { steps, rounds, atOnce } = options;
 
   const many = { runs: options.runs, steps, atOnce, aCall: 1, warmUp: 5 * atOnce };
-  const manys = await play('runs at once', many, workflows, rounds, bench);
+  const manys = await play('simultaneous runs', many, workflows, rounds, bench);
   const single = { runs: options.single, steps, atOnce: 1, aCall: 1, warmUp: 5 };
   const singles = await play('runs one at a time', single, workflows, rounds, bench);
   const lone = { runs: options.oneStep, steps: 1, atOnce, aCall: 1, warmUp: 5 * atOnce };
   const lones = await play('runs of one step', lone, all, rounds, bench);
   const bulk = { ...lone, aCall: atOnce };
   const queues = all.filter((player) => player !== dbos);
-  const bulks = await play('runs of one step, many started a call', bulk, queues, rounds, bench);
+  const bulks = await play('runs of one step, many started per call', bulk, queues, rounds, bench);
 
   const rate =
     (task: Omit<Task, 'url'>) =>
@@ -65,7 +65,7 @@ async function measure(options: Options, bench: Bench): Promise<Findings> {
     sizes: { ...options },
     database,
     rows: [
-      ...versus(`steps of ${steps}-step runs, ${atOnce} at once`, '/s', manys, rate(many), ours, [
+      ...versus(`steps of ${steps}-step runs, ${atOnce} simultaneously`, '/s', manys, rate(many), ours, [
         { peer: dbos, least: 2 },
       ]),
       ...versus(`one step of ${steps}, one run at a time`, 'ms', singles, stepMs, ours, [
@@ -74,7 +74,7 @@ async function measure(options: Options, bench: Bench): Promise<Findings> {
       ...versus(`a run of ${steps} steps, one at a time, start to end`, 'ms', singles, runMs, ours, [
         { peer: dbos },
       ]),
-      ...versus(`1-step runs, ${atOnce} at once`, '/s', lones, rate(lone), ours, [
+      ...versus(`1-step runs, ${atOnce} simultaneously`, '/s', lones, rate(lone), ours, [
         { peer: boss, least: 1 },
         { peer: bossInBatches },
         { peer: dbos, least: 2 },
@@ -87,14 +87,14 @@ async function measure(options: Options, bench: Bench): Promise<Findings> {
     ],
     notes: [
       ...absent,
-      'All on one server, each in a database and a Node process of its own that both starts the runs and does them, round by round alternately. A step does nothing and returns {last: name}, which each keeps. A run counts when its end is committed. Each run is started by a call of its own; where many are started a call, by startRuns and by insert. One step: from the beginning of the first step of a run to the end of its last, divided by their number.',
-      'DBOS Transact: startWorkflow and getResult in one process, without a queue. pg-boss: send, fetch and complete without pauses, without history or steps; "in batches" fetches as many jobs as there are runs at once and completes them together.',
-      'Signal: from the call of signalRun to the first line of the step. Killed: from SIGKILL to the first line of the step in the other worker. Start: `dict-vsync worker`, bundled as it ships, from the start of its process until /readyz says so. Idle: statements that reach the server from it, by pg_stat_statements.',
+      'All on one server, each in a database and a Node process of its own that both starts the runs and executes them. They alternate round by round. A step does nothing and returns {last: name}, which each keeps. A run counts when its end is committed. Each run is started by a call of its own; where many are started per call, by startRuns and by insert. One step: from the beginning of the first step of a run to the end of its last, divided by their number.',
+      'DBOS Transact: startWorkflow and getResult in one process, without a queue. pg-boss: send, fetch and complete without pauses, without history or steps; "in batches" fetches as many jobs as there are simultaneous runs and completes them together.',
+      'Signal: from the call of signalRun to the first line of the step. Killed: from SIGKILL to the first line of the step in the other worker. Start: `dict-vsync worker`, bundled as it is shipped, from the start of its process until /readyz is OK. Idle: statements that reach the server from it, by pg_stat_statements.',
     ],
   };
 }
 
-/** Each plays each round, in an order that turns; what they took, by name. */
+/** Each contestant plays each round, in an order that rotates. Returns what they took, by name. */
 async function play(
   what: string,
   task: Omit<Task, 'url'>,

@@ -1,7 +1,7 @@
 // pg-boss, in a process of its own: a job is a run of one step.
 import { PgBoss } from 'pg-boss';
 import { setTimeout as delay } from 'node:timers/promises';
-import { scriptInput, tell } from '../support/child.ts';
+import { scriptInput, printAnswer } from '../support/child.ts';
 import { inGroups, Stopwatch, type Task, timed } from './contest.ts';
 
 const QUEUE = 'line';
@@ -21,7 +21,7 @@ await boss.createQueue(QUEUE);
 let handled = 0;
 let stopped = false;
 const handle = async (n: number) => ({ last: n });
-/** Its own loop pauses between fetches that come back short; this one never does. */
+/** Its own loop pauses after a fetch that is not full; this one never pauses. */
 async function work(): Promise<void> {
   while (!stopped) {
     const jobs = await boss.fetch(QUEUE, { batchSize: task.batch ? task.atOnce : 1 });
@@ -52,4 +52,4 @@ const took = await timed(task, new Stopwatch(), async (from, n) => {
 stopped = true;
 await Promise.all(workers);
 await boss.stop({ graceful: false });
-tell(took);
+printAnswer(took);

@@ -1,25 +1,25 @@
-/** What a contestant is asked to do, in a process of its own, against a database of its own on the one server. */
+/** What a contestant must do, in a process of its own, against a database of its own on the shared server. */
 export interface Task {
   url: string;
   runs: number;
-  /** Steps a run. */
+  /** Steps per run. */
   steps: number;
-  /** How many runs at once. */
+  /** How many runs work simultaneously. */
   atOnce: number;
-  /** How many runs a call starts. */
+  /** How many runs one call starts. */
   aCall: number;
   /** Runs before the clock starts. */
   warmUp: number;
 }
 
-/** What it took, from the first start to the last end made durable. */
+/** What it took, from the first start to the last committed end. */
 export interface Took {
   seconds: number;
-  /** Of these: from the beginning of each run's first step to the end of its last, added up. */
+  /** The part of it from the beginning of each run's first step to the end of its last, summed over the runs. */
   stepping: number;
 }
 
-/** Adds up what runs one at a time take from their first step's beginning to their last step's end. */
+/** Sums what runs that execute one at a time take from the beginning of their first step to the end of their last. */
 export class Stopwatch {
   #began = 0;
   seconds = 0;
@@ -54,7 +54,7 @@ export async function inGroups(
   );
 }
 
-/** Warms up, then measures: `play(from, n)` takes `n` runs, numbered from `from` on, to their end. */
+/** Warms up, then measures. `play(from, n)` executes `n` runs, numbered from `from` on, to their end. */
 export async function timed(
   task: Task,
   stopwatch: Stopwatch,

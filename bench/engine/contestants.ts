@@ -5,7 +5,7 @@ import { runScript } from '../support/child.ts';
 import type { BenchDatabase } from '../support/postgres.ts';
 import type { Task, Took } from './contest.ts';
 
-/** Who takes part, with a database of its own on the one server. */
+/** The contestants, each with a database of its own on the shared server. */
 export interface Contestant {
   name: string;
   /** What the runs of a task take, in a new process. */
@@ -14,7 +14,7 @@ export interface Contestant {
 
 const HOW_TO_INSTALL = 'not installed: npm ci --prefix bench';
 
-/** Ours and those peers that are installed; why the others are not there. */
+/** Ours and those peers that are installed; for the others, why they are missing. */
 export async function contestants(database: BenchDatabase): Promise<{
   ours: Contestant;
   dbos: Contestant | undefined;
@@ -57,7 +57,7 @@ async function contestant(
   };
 }
 
-/** Makes a database on the server; its URL. */
+/** Makes a database on the server; returns its URL. */
 export async function ownDatabase(pool: Pool, serverUrl: string, name: string): Promise<string> {
   const database = `bench_${name.toLowerCase().replaceAll(/[^a-z]+/g, '_')}`;
   await pool.query(`create database ${database}`);

@@ -1,6 +1,6 @@
 // DBOS Transact, in a process of its own.
 import { DBOS } from '@dbos-inc/dbos-sdk';
-import { scriptInput, tell } from '../support/child.ts';
+import { scriptInput, printAnswer } from '../support/child.ts';
 import { atOnce, Stopwatch, type Task, timed } from './contest.ts';
 
 const task = scriptInput<Task>();
@@ -30,4 +30,4 @@ const took = await timed(task, stopwatch, async (from, n) =>
   }),
 );
 await DBOS.shutdown();
-tell(took);
+printAnswer(took);

@@ -1,6 +1,6 @@
 import type { Activities, Machine } from '../../src/engine/index.ts';
 
-/** The machine of so many steps that do nothing but answer: each remembers what it answered. */
+/** A machine of N steps that only answer; each remembers what it answered. */
 export function line(steps: number): Machine {
   const states: Machine['states'] = { end: { kind: 'terminal', closesAs: 'COMPLETED' } };
   for (let i = 1; i <= steps; i++) {

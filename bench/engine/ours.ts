@@ -1,8 +1,8 @@
-// Ours, in a process of its own: worker and those who start runs, as in the peers' scripts.
+// Ours, in a process of its own: a worker and the callers that start runs, as in the peers' scripts.
 import { createPool } from '../../src/database/pool.ts';
 import { startRun, startRuns, startWorker } from '../../src/engine/index.ts';
 import { createLog } from '../../src/log.ts';
-import { scriptInput, tell } from '../support/child.ts';
+import { scriptInput, printAnswer } from '../support/child.ts';
 import { inGroups, Stopwatch, type Task, timed } from './contest.ts';
 import { activities, line } from './machine.ts';
 
@@ -10,7 +10,7 @@ const task = scriptInput<Task>();
 const machine = line(task.steps);
 const pool = createPool(task.url, { max: 2 * task.atOnce + 5 });
 
-/** Steps that have yet to end, and what is told when none has. */
+/** Steps that have not ended yet, and what is called when all have. */
 let open = 0;
 let allEnded = () => {};
 const stopwatch = new Stopwatch();
@@ -30,7 +30,7 @@ const worker = await startWorker({
   schedules: [],
   ticks: {},
   chores: [],
-  // Told after the commit; a run's last step is its end.
+  // Called after the commit; a run's last step is its end.
   onAttempt: ({ outcome }) => {
     if (outcome !== 'completed') throw new Error(`A step ${outcome}.`);
     if (--open > 0) return;
@@ -39,7 +39,7 @@ const worker = await startWorker({
   },
 });
 
-/** Starts runs, as many callers at once as there are runs at once, and waits until all have ended. */
+/** Starts runs, with as many simultaneous callers as simultaneous runs, and waits until all have ended. */
 async function play(from: number, n: number): Promise<void> {
   const ended = Promise.withResolvers<void>();
   open = n * task.steps;
@@ -59,4 +59,4 @@ const took = await timed(task, stopwatch, async (from, n) => {
 });
 await worker.stop();
 await pool.end();
-tell(took);
+printAnswer(took);

@@ -20,7 +20,7 @@ export interface PromiseOptions {
   idle: number;
 }
 
-/** What ours is measured on alone. */
+/** The measurements that only ours has. */
 export async function promises(
   options: PromiseOptions,
   database: BenchDatabase,
@@ -63,7 +63,7 @@ export async function promises(
     LOG_LEVEL: 'error',
   };
   const program = await bundleIn(bench.directory);
-  // The first start stores what later ones find.
+  // The first start stores the machine, which later starts find.
   await (await startService(program, environment, resources)).stop();
   const starts: number[] = [];
   for (let i = 0; i < options.starts; i++) {
@@ -89,7 +89,7 @@ export async function promises(
       : [
           alone(
             {
-              what: 'worker killed in a step → another goes on, worst',
+              what: 'worker killed in a step → another continues, worst',
               unit: 's',
               ours: [Math.max(...takenOver)],
             },

@@ -9,22 +9,22 @@ import { bundleProgram } from '../../build/bundle.ts';
 
 /** `dict-vsync worker`, as it is deployed, ready to work. */
 export interface Service {
-  /** From the process's start until /readyz said so, in ms. */
+  /** Milliseconds from the start of the process until /readyz was OK. */
   startedInMs: number;
   stop(): Promise<void>;
 }
 
-/** Bundles the program as `npm run build` does, under `directory`; the bundle's file. */
+/** Bundles the program under `directory`, as `npm run build` does; returns the bundle's file. */
 export async function bundleIn(directory: string): Promise<string> {
   const root = new URL('../../', import.meta.url);
-  // The bundle finds them one folder up.
+  // The bundle looks for them one folder up.
   for (const shipped of ['migrations', 'proto', 'crontab', 'package.json']) {
     await symlink(new URL(shipped, root).pathname, join(directory, shipped));
   }
   return bundleProgram(root.pathname, join(directory, 'dist'));
 }
 
-/** Starts a bundle of it; ends with `resources` at the latest. */
+/** Starts a bundled service; `resources` ends it at the latest. */
 export async function startService(
   program: string,
   environment: Record<string, string>,
@@ -67,7 +67,7 @@ async function freePort(): Promise<number> {
   return port;
 }
 
-/** What the server was asked: statements from outside, those inside functions not counted. */
+/** How many statements the server executed: those from clients; statements inside functions are not counted. */
 export async function statementsOf(pool: Pool, database: string): Promise<number> {
   const { rows } = await pool.query<{ calls: number }>(
     `select coalesce(sum(calls), 0)::float8 as calls

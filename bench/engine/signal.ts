@@ -1,8 +1,8 @@
-// From a signal's call to the first line of the step that waited for it, in ms, one run after the other.
+// Milliseconds from a signal's call to the first line of the step that waited for it, one run after the other.
 import { createPool } from '../../src/database/pool.ts';
 import { type Activities, type Machine, signalRun, startRun, startWorker } from '../../src/engine/index.ts';
 import { createLog } from '../../src/log.ts';
-import { scriptInput, tell } from '../support/child.ts';
+import { scriptInput, printAnswer } from '../support/child.ts';
 
 const { url, signals, atOnce } = scriptInput<{ url: string; signals: number; atOnce: number }>();
 const machine: Machine = {
@@ -45,10 +45,10 @@ for (let i = 0; i < signals + 10; i++) {
   const sent = performance.now();
   await signalRun(pool, run, 'go', {}, 'bench');
   const ms = (await begun.promise) - sent;
-  // The first warm up.
+  // The first runs warm up.
   if (i >= 10) took.push(ms);
   await ended.promise;
 }
 await worker.stop();
 await pool.end();
-tell(took);
+printAnswer(took);

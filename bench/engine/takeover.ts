@@ -5,19 +5,19 @@ import type { Pool } from 'pg';
 import { startRun } from '../../src/engine/index.ts';
 import { scriptEnvironment } from '../support/child.ts';
 
-interface Holder {
+interface StuckWorker {
   child: ChildProcess;
   ready: Promise<void>;
   /** When it began the step. */
   began: Promise<number>;
 }
 
-/** Two workers; the one that works on a run is killed. Seconds until the other has begun the step anew. */
+/** Two workers; the one that works on a run is killed. Seconds until the other has begun the step again. */
 export async function takeover(url: string, pool: Pool, resources: AsyncDisposableStack): Promise<number> {
-  const holders = [holder(url, resources), holder(url, resources)];
-  await Promise.all(holders.map(async ({ ready }) => ready));
+  const workers = [startStuckWorker(url, resources), startStuckWorker(url, resources)];
+  await Promise.all(workers.map(async ({ ready }) => ready));
   await startRun(pool, 'line1', `held ${performance.now()}`, {}, 'bench');
-  const [first, second] = holders as [Holder, Holder];
+  const [first, second] = workers as [StuckWorker, StuckWorker];
   const worksFirst = await Promise.race([first.began.then(() => true), second.began.then(() => false)]);
   const [victim, heir] = worksFirst ? [first, second] : [second, first];
   const gone = once(victim.child, 'exit');
@@ -31,8 +31,8 @@ export async function takeover(url: string, pool: Pool, resources: AsyncDisposab
   return seconds;
 }
 
-function holder(url: string, resources: AsyncDisposableStack): Holder {
-  const child = spawn(process.execPath, [new URL('./hold.ts', import.meta.url).pathname], {
+function startStuckWorker(url: string, resources: AsyncDisposableStack): StuckWorker {
+  const child = spawn(process.execPath, [new URL('./stuck-worker.ts', import.meta.url).pathname], {
     stdio: ['ignore', 'pipe', 'inherit'],
     env: scriptEnvironment({ url }),
   });

@@ -13,7 +13,7 @@ interface Options {
   divergent: number;
 }
 
-/** Manual de Tempos leaves 36 hours; the habit we came from took this long at most. */
+/** The Manual de Tempos allows 36 hours; the procedure that ours replaces took at most this long. */
 const VERIFICATION_SECONDS = 300;
 const RECONCILIATION_SECONDS = 600;
 
@@ -21,11 +21,11 @@ const RECONCILIATION_SECONDS = 600;
 export function night(): Command {
   return benchmark<Options>(
     'night',
-    'Five key types at once: verification and reconciliations end to end, DICT at its real speed and limits.',
+    'Five key types simultaneously: verification and reconciliations end to end, with DICT at its real speed and limits.',
     (command) =>
       command
-        .option('--keys <N>', 'keys a type', count(4), 1_000_000)
-        .option('--divergent <N>', 'divergent keys a type; 75 make 100 divergent CIDs', count(0), 75),
+        .option('--keys <N>', 'keys per type', count(4), 1_000_000)
+        .option('--divergent <N>', 'divergent keys per type; 75 make 100 divergent CIDs', count(0), 75),
     measure,
   );
 }
@@ -76,7 +76,7 @@ async function measure({ keys, divergent }: Options, bench: Bench): Promise<Find
       alone({ what: 'calls that DICT refused for its limits', unit: '', ours: [limited] }),
     ],
     notes: [
-      "DICT: the simulator in a process of its own, BACEN's token buckets, 10 s a CID file. Reconciliations run at the same time, in one worker; each ends with DICT's OK. Default settings, but for the approval threshold.",
+      "DICT: the simulator in a process of its own, BACEN's token buckets, 10 s per CID file. Reconciliations run at the same time, in one worker; each ends with DICT's OK. Default settings, but for the approval threshold.",
     ],
   };
 }

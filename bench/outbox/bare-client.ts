@@ -2,8 +2,8 @@ import { once } from 'node:events';
 import { WebSocket } from 'ws';
 
 /**
- * Sends texts through Pulsar's WebSocket API as a small script would: `window` of them unanswered at most, nothing
- * kept anywhere. Answers when all are acknowledged; throws when one is not.
+ * Sends texts through Pulsar's WebSocket API as a small script would, with at most `window` of them unacknowledged, and
+ * stores nothing. Returns when all are acknowledged; throws when one is refused.
  */
 export async function sendBare(
   base: string,

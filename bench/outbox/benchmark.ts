@@ -26,7 +26,7 @@ export function outbox(): Command {
     (command) =>
       command
         .option('--messages <N>', 'small messages, over five streams (the key types)', count(5), 100_000)
-        .option('--rounds <N>', 'rounds of each, in turns', count(1), 1),
+        .option('--rounds <N>', 'rounds of each, alternating', count(1), 1),
     measure,
   );
 }
@@ -100,7 +100,7 @@ async function publish(pool: Pool, each: number): Promise<void> {
   await pool.query('vacuum analyze dict.outbox');
 }
 
-/** Relays all there is; answers how much, and one message's body. */
+/** Relays all messages; returns how many, and the body of one. */
 async function relay(pool: Pool, transport: Transport): Promise<{ delivered: number; body: string }> {
   let body = '';
   const listening: Transport = {

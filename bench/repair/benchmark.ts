@@ -12,18 +12,18 @@ interface Options {
   many: number;
 }
 
-/** What CIDS_ENTRIES_READ gives at once (DICT API 2.6.1). */
+/** The size of the CIDS_ENTRIES_READ bucket, available immediately (DICT API 2.6.1). */
 const BUCKET = 36_000;
 
 /** `bench repair`: the application of divergences that were found. */
 export function repair(): Command {
   return benchmark<Options>(
     'repair',
-    'Applies divergences through the whole service: at DICT without limits, and within its bucket with a crash in between.',
+    'Applies divergences through the whole service: with a DICT without limits, and within its bucket with a crash in between.',
     (command) =>
       command
         .option('--divergences <N>', 'divergent CIDs, DICT without limits', count(4), 1000)
-        .option('--rounds <N>', 'how often, each another key type (at most 5)', count(1), 3)
+        .option('--rounds <N>', 'repetitions, each with another key type (at most 5)', count(1), 3)
         .option('--many <N>', "divergent CIDs within DICT's bucket; 0 leaves it out", count(0), BUCKET),
     measure,
   );
@@ -39,13 +39,13 @@ async function measure(options: Options, bench: Bench): Promise<Findings> {
     database: quick.database,
     rows: [...quick.rows, ...limited],
     notes: [
-      'A quarter of the CIDs are of keys only DICT has, a quarter of keys only we have, half of keys with other values (two CIDs each). Applied: from the first lookup at DICT to the last change committed, Core-Dict told.',
+      'A quarter of the CIDs are of keys that only DICT has, a quarter of keys that only we have, half of keys with other values (two CIDs each). Applied: from the first lookup at DICT until the last change is committed and published to Core-Dict.',
       `Killed: kill -9 of the worker when half is decided; another one takes over by itself.`,
     ],
   };
 }
 
-/** Of so many divergent CIDs, the keys: those with other values have two. */
+/** The number of keys of N divergent CIDs: a key with other values has two. */
 function keysOf(cids: number): number {
   return Math.floor((cids * 3) / 4);
 }
@@ -97,7 +97,7 @@ async function withinLimits(many: number, outer: Bench): Promise<Row[]> {
   const first = await startWorkerProcess(system, resources);
   const run = await reconcile(pool, 'CPF');
   await decided(pool, run, many / 2);
-  bench.say('killing it, starting another');
+  bench.say('killing the worker, starting another');
   await first.kill();
   await startWorkerProcess(system, resources);
   await completed(pool, run);

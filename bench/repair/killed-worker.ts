@@ -10,7 +10,7 @@ export interface WorkerProcess {
   kill(): Promise<void>;
 }
 
-/** Starts it; answers when a worker (the one it takes over from counts) is known to the database. */
+/** Starts it; returns when the database knows a worker (the one that it takes over from counts too). */
 export async function startWorkerProcess(
   { database, environment }: System,
   resources: AsyncDisposableStack,
@@ -30,7 +30,7 @@ export async function startWorkerProcess(
   return { kill };
 }
 
-/** Waits until a run has decided about so many divergences. */
+/** Waits until a run has decided about N divergences. */
 export async function decided(pool: Pool, run: string, least: number): Promise<void> {
   for (;;) {
     const { rows } = await pool.query<{ n: number }>(

@@ -10,24 +10,24 @@ import type { Row } from './rows.ts';
 
 /** What a benchmark works with. */
 export interface Bench {
-  /** Temporary, its own. */
+  /** A temporary folder of its own. */
   directory: string;
-  /** Ended after the benchmark, the last first. */
+  /** Closed after the benchmark, the last one first. */
   resources: AsyncDisposableStack;
-  /** Tells a person what goes on, on stderr. */
+  /** Shows progress on stderr. */
   say(line: string): void;
 }
 
 export interface Findings {
-  /** The sizes measured with, as given or by default. */
+  /** The sizes to measure, as given or by default. */
   sizes: Record<string, number | string>;
   database: Pick<BenchDatabase, 'version' | 'settings'>;
   rows: Row[];
-  /** How it was measured, where the rows don't say. */
+  /** How it was measured, where the rows don't say so. */
   notes: string[];
 }
 
-/** A command that measures and prints: a table, or one JSON document. A target that does not hold is no failure. */
+/** A command that measures and prints a table or one JSON document. A missed target does not make it fail. */
 export function benchmark<O extends object>(
   name: string,
   summary: string,

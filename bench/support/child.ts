@@ -5,13 +5,13 @@ import { text } from 'node:stream/consumers';
 
 const INPUT = 'BENCH_INPUT';
 
-/** What a process took, from its start to its end. */
+/** What a process used, from its start to its end. */
 export interface ProcessRun<T> {
   seconds: number;
   answer: T;
 }
 
-/** Runs a program to its end; undefined where there is no such program. Throws when it fails. */
+/** Runs a program to its end; undefined where the program does not exist. Throws when it fails. */
 export async function runProgram(
   program: string,
   args: readonly string[],
@@ -33,33 +33,35 @@ export async function runProgram(
   return { seconds: (performance.now() - began) / 1000, answer: await output };
 }
 
-/** Runs a script of ours in a Node process of its own, so that its memory is its own; its answer is what it tells. */
+/**
+ * Runs one of our scripts in a Node process of its own, so that its memory is its own; returns the answer it prints.
+ */
 export async function runScript<T>(
   script: URL,
   input: unknown,
   nodeOptions: readonly string[] = [],
 ): Promise<ProcessRun<T>> {
   const run = await runProgram(process.execPath, [...nodeOptions, script.pathname], scriptEnvironment(input));
-  if (run === undefined) throw new Error('Node is not there.');
+  if (run === undefined) throw new Error('Node was not found.');
   return { seconds: run.seconds, answer: JSON.parse(run.answer) as T };
 }
 
-/** The environment in which a script of ours finds what it is given. */
+/** The environment in which our script finds its input. */
 export function scriptEnvironment(input: unknown): NodeJS.ProcessEnv {
   return { ...process.env, [INPUT]: JSON.stringify(input) };
 }
 
-/** In the script: what it was given. */
+/** In the script: its input. */
 export function scriptInput<T>(): T {
   return JSON.parse(process.env[INPUT] ?? 'null') as T;
 }
 
 /** In the script: its answer, once. */
-export function tell(answer: unknown): void {
+export function printAnswer(answer: unknown): void {
   process.stdout.write(`${JSON.stringify(answer)}\n`);
 }
 
-/** The most memory this process ever held, in MB. */
+/** The most memory this process ever used, in MB. */
 export function peakMemoryMb(): number {
   // Not getrusage: on Linux its maximum begins with that of the process that started this one.
   if (process.platform === 'linux') {

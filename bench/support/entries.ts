@@ -12,7 +12,9 @@ const LOADERS = 2;
 export const ENTRY_COLUMNS =
   'participant, key_type, key, request_id, owner_type, tax_id_number, name, branch, account_number, account_type';
 
-/** SELECT of made-up entries of one key type, numbered from `first` to `last`; their key is the number in 11 digits. */
+/**
+ * SELECT of generated entries of one key type, numbered from `first` to `last`; their key is the number in 11 digits.
+ */
 export function madeEntries(keyType: string, first: number, last: number): string {
   return `select '${PARTICIPANT}', '${keyType}', lpad(i::text, 11, '0'),
     ('00000000-0000-4000-8000-' || lpad(to_hex(i), 12, '0'))::uuid, 'NATURAL_PERSON', lpad(i::text, 11, '0'),
@@ -20,8 +22,8 @@ export function madeEntries(keyType: string, first: number, last: number): strin
 }
 
 /**
- * Fills the real table with `count` entries a key type, fast: triggers off and the index on CIDs built afterwards; then
- * the VSyncs are computed from the entries, as after a restore.
+ * Fills the real table with `count` entries per key type, fast: triggers are off and the index on CIDs is built
+ * afterwards. Then the VSyncs are computed from the entries, as after a restore.
  */
 export async function loadEntries(pool: Pool, counts: Partial<Record<KeyType, number>>): Promise<void> {
   const { rows } = await pool.query<{ indexdef: string }>(
@@ -46,7 +48,7 @@ export async function loadEntries(pool: Pool, counts: Partial<Record<KeyType, nu
   for (const keyType of Object.keys(counts)) await recalculateVSync(pool, PARTICIPANT, keyType as KeyType);
   await pool.query('select dict.fold_vsync_deltas(1000000)');
   await pool.query('vacuum analyze dict.vsync_deltas, dict.vsync_buckets');
-  // What was loaded is written back now, not while something is measured.
+  // Writes what was loaded to disk now, not during a measurement.
   await pool.query('checkpoint');
 }
 
@@ -62,8 +64,8 @@ export async function withoutTriggers<T>(pool: Pool, work: (client: PoolClient) 
 }
 
 /**
- * Writes the CID file that DICT would make of these entries, in no order of CIDs, but with half of `differences` CIDs
- * left out and as many others in their place.
+ * Writes the CID file that DICT would make of these entries, unordered, but with half of `differences` CIDs left out
+ * and the same number of others in their place.
  */
 export async function writeCidFile(
   pool: Pool,

@@ -1,6 +1,6 @@
 import { InvalidArgumentError } from '../../src/cli/program.ts';
 
-/** A parser of a flag's whole number from `least` to `most`; "10m" and "20k" are understood. */
+/** A parser of a flag's integer from `least` to `most`; it understands "10m" and "20k". */
 export function count(least: number, most = Number.MAX_SAFE_INTEGER): (value: string) => number {
   return (value) => {
     const [, digits, unit] = /^([0-9]+)([km]?)$/.exec(value.toLowerCase().replaceAll('_', '')) ?? [];

@@ -1,12 +1,12 @@
 import { cpus, loadavg, totalmem } from 'node:os';
 
-/** What the figures were measured on. */
+/** The machine that the figures were measured on. */
 export interface Machine {
   cpu: string;
   cores: number;
   memoryGb: number;
   node: string;
-  /** Processes that wanted to run when the benchmark began, over the last minute: it was alone when near 0. */
+  /** The load average of the last minute when the benchmark began: near 0, the benchmark was alone on the machine. */
   loadBefore: number;
   platform: string;
 }

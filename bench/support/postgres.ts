@@ -12,7 +12,9 @@ export interface BenchDatabase {
   settings: Record<string, string>;
 }
 
-/** As a participant would run it: durable. Memory enough that the peers' joins and sorts need no files. */
+/**
+ * As a participant would run it: durable, with enough memory that the peers' joins and sorts need no temporary files.
+ */
 const SETTINGS: Record<string, string> = {
   fsync: 'on',
   synchronous_commit: 'on',
@@ -28,7 +30,7 @@ const SETTINGS: Record<string, string> = {
 /** Of the pool. */
 export const CONNECTIONS = 30;
 
-/** Starts a throwaway Postgres under `directory` with our migrations; ends with `resources`. */
+/** Starts a temporary Postgres under `directory` with our migrations; `resources` ends it. */
 export async function startDatabase(
   directory: string,
   resources: AsyncDisposableStack,

@@ -8,7 +8,7 @@ const LINE_BYTES = 65;
 const BATCH = 16_384;
 const HEX = Buffer.from('0123456789abcdef');
 
-/** Writes a CID file of `count` random lines, the same ones for the same seed: AES in counter mode is fast enough. */
+/** Writes a CID file of `count` random lines, the same for the same seed. AES in counter mode is fast enough. */
 export async function writeRandomCidFile(path: string, count: number, seed: number): Promise<void> {
   function* batches() {
     const key = Buffer.alloc(32);

@@ -8,15 +8,15 @@ export interface Row {
   unit: Unit;
   /** Median of `runs.ours`. */
   ours: number;
-  /** What ours is measured against; null when against nothing but the target. */
+  /** What ours is compared with; null when it is compared with a target only. */
   against: string | null;
   /** Median of `runs.theirs`. */
   theirs: number | null;
   ratio: number | null;
-  /** For people, e.g. "≤ 1.2×"; null when the row is for information. */
+  /** For people, e.g. "≤ 1.2×"; null when the row is for information only. */
   target: string | null;
   held: boolean | null;
-  /** Every round's figure, in order. */
+  /** The figure of each round, in order. */
   runs: { ours: number[]; theirs: number[] };
 }
 
@@ -31,7 +31,7 @@ interface Compared extends Measured {
   theirs: readonly number[];
 }
 
-/** Ours against another, as ours/theirs, which should be at most `most` times or at least `least` times, if given. */
+/** Ours beside another: ours/theirs, which should be at most `most` or at least `least`, if given. */
 export function against(row: Compared, target: { most?: number; least?: number } = {}): Row {
   const ratio = ratioOf(row.ours, row.theirs);
   const { most, least } = target;
@@ -46,7 +46,7 @@ export function against(row: Compared, target: { most?: number; least?: number }
   };
 }
 
-/** Ours, which should be `times` as fast as another: the ratio is theirs/ours. */
+/** Ours, which should be `times` as fast as another; the ratio is theirs/ours. */
 export function faster(row: Compared, times?: number): Row {
   const ratio = ratioOf(row.theirs, row.ours);
   return {
@@ -81,7 +81,7 @@ function base({ what, unit, ours }: Measured): Row {
   };
 }
 
-/** To four significant digits: more would be noise. */
+/** Rounded to four significant digits: more would be noise. */
 function round(value: number): number {
   return Number(value.toPrecision(4));
 }

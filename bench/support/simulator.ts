@@ -3,9 +3,9 @@ import { createInterface } from 'node:readline';
 import { scriptEnvironment } from './child.ts';
 import type { SimulatorCalls, SimulatorInput, SimulatorReady } from './simulator-process.ts';
 
-/** A DICT simulator in a process of its own, so that it takes nothing from the service that is measured. */
+/** A DICT simulator in a process of its own, so that it uses nothing of the service that is measured. */
 export interface SimulatorProcess extends SimulatorReady {
-  /** Ends it; its calls. */
+  /** Ends it; returns its calls. */
   stop(): Promise<SimulatorCalls>;
 }
 

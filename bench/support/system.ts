@@ -14,10 +14,10 @@ import type { SimulatorInput } from './simulator-process.ts';
 
 const POLL_MS = 100;
 
-/** A tick far away: the bench starts what it measures. */
+/** A tick far in the future: the bench itself starts what it measures. */
 const CRONTAB = '0 0 29 2 * verification_schedule';
 
-/** The whole product: database, a DICT in a process of its own, and what the service is started with. */
+/** The whole product: the database, a simulated DICT in a process of its own, and the settings of the service. */
 export interface System {
   database: BenchDatabase;
   simulator: SimulatorProcess;
@@ -25,7 +25,10 @@ export interface System {
   environment: Record<string, string>;
 }
 
-/** Starts database and simulator and loads the local base: an import, which never counts as just changed by a customer. */
+/**
+ * Starts database and simulator and loads the local base as an import, which never counts as just changed by a
+ * customer.
+ */
 export async function startSystem(
   { directory, resources, say }: Bench,
   dict: Omit<SimulatorInput, 'url'>,
@@ -40,13 +43,13 @@ export async function startSystem(
     TEMP_DIR: directory,
     LOG_LEVEL: 'error',
     HTTP_PORT: '0',
-    // No person is here to approve.
+    // Nobody is here to approve.
     MANUAL_APPROVAL_THRESHOLD: '1000000',
   };
   return { database, simulator, environment };
 }
 
-/** Starts the service in this process, as `dict-vsync worker` does; ends with `resources`. */
+/** Starts the service in this process, as `dict-vsync worker` does; `resources` ends it. */
 export async function serve(
   { database, environment }: System,
   resources: AsyncDisposableStack,
@@ -64,7 +67,7 @@ export async function serve(
   resources.defer(async () => service.stop());
 }
 
-/** Starts a reconciliation; its run's id. */
+/** Starts a reconciliation; returns its run's id. */
 export async function reconcile(pool: Pool, keyType: KeyType): Promise<string> {
   const { rows } = await pool.query<{ id: string }>('select dict.start_reconciliation($1, $2) as id', [
     PARTICIPANT,
@@ -73,7 +76,7 @@ export async function reconcile(pool: Pool, keyType: KeyType): Promise<string> {
   return rows[0]!.id;
 }
 
-/** Waits until the run has completed; throws when it ends otherwise, or waits for a person. */
+/** Waits until the run has completed; throws when it ends in another state, or waits for a person. */
 export async function completed(pool: Pool, id: string): Promise<RunView> {
   for (;;) {
     const [run] = await listRuns(pool, { ids: [id] });
@@ -90,7 +93,9 @@ export async function completed(pool: Pool, id: string): Promise<RunView> {
   }
 }
 
-/** The divergent CIDs a reconciliation found, its rounds together; throws when they are not those that were made. */
+/**
+ * The divergent CIDs that a reconciliation found in all its rounds. Throws when they are not the ones that were made.
+ */
 export async function foundDivergences({ database, simulator }: System, id: string): Promise<number> {
   const { rows } = await database.pool.query<{ keyType: KeyType; found: number }>(
     `select key_type as "keyType", (dict_only_cids + local_only_cids)::integer as found
@@ -103,7 +108,7 @@ export async function foundDivergences({ database, simulator }: System, id: stri
   return found;
 }
 
-/** Seconds a run spent in a state, from the first claim of it to the last step's end. */
+/** Seconds that a run spent in a state, from its first claim to the end of its last step. */
 export async function secondsIn(pool: Pool, id: string, state: string): Promise<number> {
   const { rows } = await pool.query<{ seconds: number }>(
     'select extract(epoch from max(at) - min(at))::float8 as seconds from workflow.history where run_id = $1 and state = $2',

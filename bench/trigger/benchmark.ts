@@ -21,19 +21,19 @@ interface Options {
 }
 
 const KEYS_PER_WRITER = 10_000;
-/** The connections there are, but for the import's, the fold's and one to spare. */
+/** The available connections, except those of the import, the fold and one spare. */
 const MOST_WRITERS = CONNECTIONS - 3;
 
-/** `bench trigger`: what the triggers on the key base cost those who write keys. */
+/** `bench trigger`: what the triggers on the key base cost the writers of keys. */
 export function trigger(): Command {
   return benchmark<Options>(
     'trigger',
-    'Writes keys with our triggers (VSync deltas, CID log) and to the same table without.',
+    'Writes keys with our triggers (VSync deltas, CID log) and to the same table without them.',
     (command) =>
       command
         .option('--entries <N>', 'entries in the table', count(KEYS_PER_WRITER), 1_000_000)
-        .option('--block <N>', 'single writes a block', count(10), 200)
-        .option('--blocks <N>', 'blocks a kind of write and table', count(1), 15)
+        .option('--block <N>', 'single writes per block', count(10), 200)
+        .option('--blocks <N>', 'blocks per kind of write and table', count(1), 15)
         .option(
           '--bulk <N>',
           'rows of a bulk insert, and of the import beside the writers',
@@ -41,8 +41,8 @@ export function trigger(): Command {
           1_000_000,
         )
         .option('--rounds <N>', 'rounds of bulk inserts, and of writers beside an import', count(1), 3)
-        .option('--writers <N>', 'writers at once', count(1, MOST_WRITERS), 8)
-        .option('--writer-keys <N>', 'keys a writer changes a transaction', count(1), 20),
+        .option('--writers <N>', 'simultaneous writers', count(1, MOST_WRITERS), 8)
+        .option('--writer-keys <N>', 'keys that a writer changes per transaction', count(1), 20),
     measure,
   );
 }

@@ -23,7 +23,7 @@ export async function bulkInserts(
   const client = await pool.connect();
   try {
     await pipeline(client.query(copyTo(`copy ${STAGE} to stdout`)), createWriteStream(path));
-    const ways = {
+    const methods = {
       insert: async (table: Table) =>
         client.query(
           `insert into ${table} (${ENTRY_COLUMNS}) select ${ENTRY_COLUMNS.replace('request_id', 'request_id::uuid')} from ${STAGE}`,
@@ -35,10 +35,10 @@ export async function bulkInserts(
         ),
     };
     for (let round = 0; round < sizes.rounds; round++) {
-      for (const way of ['insert', 'copy'] as const) {
+      for (const method of ['insert', 'copy'] as const) {
         for (const table of round % 2 === 0 ? TABLES : TABLES.toReversed()) {
           await emptyBoth(pool);
-          took[way][table].push(await seconds(async () => ways[way](table)));
+          took[method][table].push(await seconds(async () => methods[method](table)));
         }
       }
     }

@@ -17,8 +17,8 @@ const SQL: Record<Write, (table: Table) => string> = {
 };
 
 /**
- * The latency of a write of one row, each a transaction of its own made durable: medians of blocks, in ms. Both tables
- * take turns, block by block.
+ * The latency of writing one row in a durable transaction of its own: medians of blocks, in ms. The two tables
+ * alternate, block by block.
  */
 export async function singleWrites(
   pool: Pool,
@@ -30,7 +30,7 @@ export async function singleWrites(
   try {
     for (let round = -1; round < rounds; round++) {
       for (const write of WRITES) {
-        // Each goes first every other time.
+        // Which one goes first alternates.
         for (const table of round % 2 === 0 ? TABLES : TABLES.toReversed()) {
           const took = await writeBlock(client, write, table, { entries, block, round });
           if (round >= 0) medians[write][table].push(took);
@@ -54,7 +54,7 @@ async function writeBlock(
   const text = SQL[write](table);
   const took: number[] = [];
   for (let i = 0; i < block; i++) {
-    // Spread over the whole base; what is inserted lies behind it, and is what is deleted.
+    // Updates are spread over the whole base; inserts come after it, and the inserted rows are the ones deleted.
     const place = write === 'update' ? spread((round + 1) * block + i, entries) : entries + 1 + i;
     const values = [String(place).padStart(11, '0'), String(round + 2).padStart(10, '0')];
     const began = performance.now();
@@ -65,7 +65,7 @@ async function writeBlock(
   return median(took);
 }
 
-/** The i-th of a walk through 1 … n that jumps about. */
+/** The i-th number of a pseudo-random walk through 1 … n. */
 function spread(i: number, n: number): number {
   return 1 + ((i * 7_368_787) % n);
 }

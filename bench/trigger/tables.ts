@@ -7,7 +7,7 @@ export const PLAIN = 'public.plain_entries';
 export const TABLES = [OURS, PLAIN] as const;
 export type Table = (typeof TABLES)[number];
 
-/** Figures of both, alternately taken. */
+/** The figures of both, measured alternately. */
 export type Both = Record<Table, number[]>;
 
 export function none(): Both {
@@ -20,11 +20,11 @@ export async function fillBoth(pool: Pool, entries: number): Promise<void> {
   await pool.query(`create table ${PLAIN} (like ${OURS} including all)`);
   await pool.query(`insert into ${PLAIN} (${ENTRY_COLUMNS}) select ${ENTRY_COLUMNS} from ${OURS}`);
   await pool.query(`vacuum analyze ${PLAIN}`);
-  // Both alike: the first write to a page after a checkpoint logs the whole page.
+  // The same for both: the first write to a page after a checkpoint logs the whole page.
   await pool.query('checkpoint');
 }
 
-/** Empties both, what our triggers wrote, and begins a new checkpoint cycle. */
+/** Empties both tables and what our triggers wrote, and begins a new checkpoint cycle. */
 export async function emptyBoth(pool: Pool): Promise<void> {
   await withoutTriggers(pool, async (client) => {
     await client.query(

@@ -4,9 +4,9 @@ import { FOLD_EVERY_MS, foldDeltas } from '../../src/dict/vsync/vsync-store.ts';
 import { ENTRY_COLUMNS, madeEntries, PARTICIPANT } from '../support/entries.ts';
 import { OURS, type Table } from './tables.ts';
 
-/** What writers and import came to on one table. */
+/** The result of writers and import on one table. */
 export interface WritersRun {
-  /** Of 20 changes each, while the import ran. */
+  /** Transactions of 20 changes each, during the import. */
   transactionsPerSecond: number;
   importSeconds: number;
   /** Process ids of the writers' connections. */
@@ -17,16 +17,16 @@ export interface WritersRun {
 export interface WritersSizes {
   writers: number;
   keysPerTransaction: number;
-  /** Keys of its own a writer, so that no writer waits for another's row. */
+  /** Each writer has keys of its own, so that no writer waits for another's row. */
   keysPerWriter: number;
-  /** Rows of the import: numbered from `importFrom` on. */
+  /** Rows of the import, numbered from `importFrom` on. */
   importRows: number;
   importFrom: number;
 }
 
 /**
- * Writers that change keys in random order in transactions beside an import in one transaction, until it has
- * committed; on our table with the fold running, as it does in the service.
+ * Writers change keys in random order in transactions beside an import in one transaction, until it has committed. On
+ * our table the fold runs too, as it does in the service.
  */
 export async function writersBesideImport(
   pool: Pool,

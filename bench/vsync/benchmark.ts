@@ -16,7 +16,7 @@ interface Options {
   rounds: number;
 }
 
-/** The types that hold few entries and many. */
+/** The types that have few entries and many. */
 const FEW: KeyType = 'EMAIL';
 const MANY: KeyType = 'CPF';
 
@@ -29,8 +29,8 @@ export function vsync(): Command {
       command
         .option('--entries <N>', 'many', count(1), 10_000_000)
         .option('--few <N>', 'few', count(1), 10_000)
-        .option('--reads <N>', 'reads a size', count(2), 200)
-        .option('--rounds <N>', 'scans of all CIDs a size', count(1), 3),
+        .option('--reads <N>', 'reads per size', count(2), 200)
+        .option('--rounds <N>', 'scans of all CIDs per size', count(1), 3),
     measure,
   );
 }
@@ -90,7 +90,7 @@ async function measure(options: Options, { directory, resources, say }: Bench): 
       }),
     ],
     notes: [
-      'All CIDs: one statement, bit_xor over the entries of the participant and key type, parallel if Postgres likes.',
+      'All CIDs: one statement, bit_xor over the entries of the participant and key type, parallel if Postgres chooses so.',
     ],
   };
 }
@@ -99,7 +99,7 @@ async function timedRead(pool: Pool, keyType: KeyType): Promise<number> {
   return 1000 * (await seconds(async () => readVSync(pool, PARTICIPANT, keyType)));
 }
 
-/** Milliseconds that one statement over all CIDs takes; its answer must be the one kept. */
+/** Milliseconds that one statement over all CIDs takes; its answer must equal the kept VSync. */
 async function timedScan(pool: Pool, keyType: KeyType): Promise<number> {
   let scanned: string | undefined;
   const took = await seconds(async () => {

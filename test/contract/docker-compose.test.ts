@@ -22,13 +22,13 @@ const { services, volumes } = parse(readFileSync(file, 'utf8'), { merge: true })
 };
 const ours = Object.entries(services).filter(([, { image }]) => image === 'dict-vsync');
 
-test('what there is to start', () => {
+test('the file has the expected services', () => {
   expect(Object.keys(services).sort()).toEqual(
     ['core-dict', 'import', 'migrate', 'postgres', 'pulsar', 'simulator', 'worker'].sort(),
   );
 });
 
-test('every service that stays has a health check, and what is waited for can come', () => {
+test('every lasting service has a health check, and every dependency can be satisfied', () => {
   for (const [name, service] of Object.entries(services)) {
     const ends = service.healthcheck?.disable === true;
     expect(ends || service.healthcheck?.test?.[0] === 'CMD', name).toBe(true);
@@ -41,14 +41,14 @@ test('every service that stays has a health check, and what is waited for can co
   }
 });
 
-test('volumes are declared, and all declared ones used', () => {
+test('every volume is declared, and every declared volume is used', () => {
   const used = Object.values(services).flatMap((service) =>
     (service.volumes ?? []).map((volume) => volume.split(':')[0]),
   );
   expect(new Set(used)).toEqual(new Set(Object.keys(volumes)));
 });
 
-test('our commands and settings are ones that the program has', () => {
+test('the program has every command and setting that the file uses', () => {
   const commands = createProgram().commands;
   for (const [name, { command = ['worker'], environment = {} }] of ours) {
     const [asked, ...args] = command;

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 export const canMakeCertificates = openssl('version');
 
 /**
- * Makes a self-signed certificate, PEM files in a folder, and answers their paths. `altName` is as OpenSSL writes it:
+ * Makes a self-signed certificate as PEM files in a folder, and returns their paths. `altName` is as OpenSSL writes it:
  * `DNS:name`, `IP:127.0.0.1`.
  */
 export function makeCertificate(

@@ -11,19 +11,19 @@ export interface TestDatabase {
   drop(): Promise<void>;
 }
 
-/** A migrated database of its own: a copy of the template that global-setup.ts made. */
+/** A migrated database of the test's own: a copy of the template that global-setup.ts made. */
 export function createTestDatabase(): Promise<TestDatabase> {
   return createDatabase(`template ${inject('postgres').template}`);
 }
 
-/** A database without anything of ours in it. */
+/** A database without any of our objects. */
 export function createEmptyDatabase(): Promise<TestDatabase> {
   return createDatabase("template template0 encoding 'UTF8'");
 }
 
 /**
- * A migrated database for the whole test file, made before its first test and dropped after its last one; or one for
- * each test. To be called at the top of the file; its members are there from the first `beforeAll` (`beforeEach`) on.
+ * A migrated database for the whole test file, made before its first test and dropped after its last one, or one for
+ * each test. Call it at the top of the file; its members exist from the first `beforeAll` (`beforeEach`) on.
  */
 export function useTestDatabase(per: 'file' | 'test' = 'file'): Readonly<Pick<TestDatabase, 'url' | 'pool'>> {
   let database: TestDatabase | undefined;
@@ -33,7 +33,7 @@ export function useTestDatabase(per: 'file' | 'test' = 'file'): Readonly<Pick<Te
   });
   after(() => database?.drop());
   const opened = (): TestDatabase => {
-    if (database === undefined) throw new Error('the test database is there in hooks and tests only');
+    if (database === undefined) throw new Error('the test database exists only in hooks and tests');
     return database;
   };
   return {

@@ -11,11 +11,11 @@ import { servePulsar } from './pulsar/serve-pulsar.ts';
 declare module 'vitest' {
   export interface ProvidedContext {
     postgres: {
-      /** A database of the server on which databases can be created and dropped. */
+      /** A database of the server from which databases can be created and dropped. */
       url: string;
-      /** All databases of this run of the tests begin with it. */
+      /** The prefix of all databases of this test run. */
       prefix: string;
-      /** A migrated database to copy. */
+      /** The migrated database to copy. */
       template: string;
     };
     /** Where to ask for the Pulsar of all tests (test/support/pulsar/describe.ts). */
@@ -88,7 +88,7 @@ async function startContainer(): Promise<TestServer> {
       ...Object.entries(THROWAWAY_SETTINGS).flatMap(([name, value]) => ['-c', `${name}=${value}`]),
     ])
     .withExposedPorts(5432)
-    // The image starts the server twice: once to set it up.
+    // The image starts the server twice: the first time to set it up.
     .withWaitStrategy(Wait.forLogMessage('database system is ready to accept connections', 2))
     .start();
   const stop = async (): Promise<void> => {

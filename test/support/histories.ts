@@ -11,15 +11,15 @@ export interface Transition {
 
 const FOLDER = new URL('../unit/workflows/histories/', import.meta.url);
 
-/** The recorded paths of a machine in a version, from its initial state to an end; empty when there are none. */
+/** The recorded paths of a machine in a version, from its initial state to an end; empty when nothing is recorded. */
 export function readHistories(machine: string, version: number): Transition[][] {
   const file = fileOf(machine, version);
   return existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as Transition[][]) : [];
 }
 
 /**
- * Adds the path of a run to the recorded ones of its machine and version, unless it is there already. Only a run that
- * went from its beginning to an end of its machine, and was not retried, has a path.
+ * Adds the path of a run to the recorded ones of its machine and version, unless it is recorded already. Only a run
+ * that went from its beginning to an end of its machine, and was not retried, has a path.
  */
 export async function recordHistory(pool: Pool, runId: string): Promise<void> {
   const [run] = await listRuns(pool, { ids: [runId] });
@@ -28,7 +28,7 @@ export async function recordHistory(pool: Pool, runId: string): Promise<void> {
   const path = events.flatMap(({ state, outcome, nextState }): Transition[] =>
     outcome !== null && nextState !== null ? [{ state, outcome, nextState }] : [],
   );
-  // Cancelled, or failed in a state without a failure edge.
+  // Cancelled, or failed in a state without a failure transition.
   if (path.at(-1)?.nextState !== run.state || events.at(-1)?.state !== run.state) return;
   const { rowCount } = await pool.query(
     `select from workflow.states where machine = $1 and version = $2 and state = $3 and kind = 'terminal'`,
@@ -44,7 +44,7 @@ export async function recordHistory(pool: Pool, runId: string): Promise<void> {
   writeFileSync(fileOf(run.machine, run.machineVersion), written(sorted));
 }
 
-/** recordHistory for every run of a database. With several test files at once, run them one after the other. */
+/** Calls recordHistory for every run of a database. For several test files, run them one after the other. */
 export async function recordHistories(pool: Pool): Promise<void> {
   for (const { id } of await listRuns(pool)) await recordHistory(pool, id);
 }
@@ -53,7 +53,7 @@ function fileOf(machine: string, version: number): URL {
   return new URL(`${machine}-v${version}.json`, FOLDER);
 }
 
-/** One transition a line, as the formatter leaves it. */
+/** One transition per line, as the formatter writes it. */
 function written(paths: Transition[][]): string {
   const line = ({ state, outcome, nextState }: Transition) =>
     `    { "state": "${state}", "outcome": "${outcome}", "nextState": "${nextState}" }`;

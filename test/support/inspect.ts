@@ -6,10 +6,10 @@ import { KEY_TYPES, type KeyType } from '../../src/dict/entry/key-type.ts';
 import { expectValidEvent } from './schemas.ts';
 import { ISPB, type System } from './system.ts';
 
-/** A key as both sides can show it. */
+/** A key in the form that both sides can show. */
 export type Shown = Entry & { cid: string };
 
-/** The keys the local base holds, by key. */
+/** The keys of the local base, by key. */
 export async function localBase(pool: Pool, participant = ISPB): Promise<Map<string, Shown>> {
   const { rows } = await pool.query<{ content: Shown }>(
     `select dict.entry_json(e) as content from dict.entries e where participant = $1 and removed_at is null`,
@@ -18,13 +18,13 @@ export async function localBase(pool: Pool, participant = ISPB): Promise<Map<str
   return new Map(rows.map(({ content }) => [content.key, shown(content, content.cid)]));
 }
 
-/** The keys the simulated DICT holds for the participant, by key. */
+/** The participant's keys at the simulated DICT, by key. */
 export function dictBase({ dict }: Pick<System, 'dict'>, participant = ISPB): Map<string, Shown> {
   const all = KEY_TYPES.flatMap((keyType) => [...dict.directory.set(participant, keyType).entries()]);
   return new Map(all.map(({ entry, cid }) => [entry.key, shown(entry, cid)]));
 }
 
-/** Expects the local base to hold exactly the keys that DICT holds, field by field, the CID computed by Postgres. */
+/** Expects the local base to have exactly the keys that DICT has, field by field, with the CID computed by Postgres. */
 export async function expectBaseLikeDict(system: System, participant = ISPB): Promise<void> {
   const local = await localBase(system.pool, participant);
   const dict = dictBase(system, participant);
@@ -32,7 +32,7 @@ export async function expectBaseLikeDict(system: System, participant = ISPB): Pr
   for (const [key, entry] of dict) expect(local.get(key)).toEqual(entry);
 }
 
-/** Expects the local base to hold exactly these entries. */
+/** Expects the local base to have exactly these entries. */
 export async function expectBase(system: System, entries: readonly Entry[]): Promise<void> {
   const local = await localBase(system.pool);
   expect([...local.keys()].sort()).toEqual(entries.map(({ key }) => key).sort());
@@ -91,7 +91,7 @@ export async function divergences(pool: Pool, runId: string): Promise<Divergence
   return rows;
 }
 
-/** The CID files a reconciliation asked for, oldest first. */
+/** The CID files that a reconciliation requested, oldest first. */
 export async function cidFiles(
   pool: Pool,
   runId: string,
@@ -103,7 +103,7 @@ export async function cidFiles(
   return rows;
 }
 
-/** The reconciliations that a verification spawned, by key type. */
+/** The reconciliations that a verification started, by key type. */
 export async function childrenOf(pool: Pool, runId: string): Promise<Partial<Record<KeyType, string>>> {
   const { rows } = await pool.query<{ keyType: KeyType; id: string }>(
     `select input ->> 'keyType' as "keyType", id from workflow.runs where parent_id = $1 order by id`,
@@ -121,7 +121,9 @@ export interface Notification {
   payload: Record<string, never>;
 }
 
-/** What Core-Dict reads, in order, once the relay has delivered all of it. Each is checked against its schema. */
+/**
+ * What Core-Dict reads, in order, once the relay has delivered everything. Each message is checked against its schema.
+ */
 export async function notifications(pool: Pool): Promise<Notification[]> {
   await vi.waitFor(
     async () => {
@@ -140,15 +142,15 @@ export async function notifications(pool: Pool): Promise<Notification[]> {
   });
 }
 
-/** The notifications of one run as "type event", in order; the changes of several chunks as one. */
-export async function heard(pool: Pool, runId: string): Promise<string[]> {
+/** The notifications of one run as "type event", in order; the changes of several chunks count as one. */
+export async function received(pool: Pool, runId: string): Promise<string[]> {
   return (await notifications(pool))
     .filter(({ payload }) => payload['runId'] === runId)
     .map(({ type, payload }) => [type, payload['event']].filter((part) => part !== undefined).join(' '))
     .filter((message, at, all) => message !== 'reconciliation.changes' || message !== all[at - 1]);
 }
 
-/** Local entries as the bank's own system changes them: other columns of one key. */
+/** Changes local entries as the bank's own system does: other columns of one key. */
 export async function changeLocally(
   pool: Pool,
   key: string,

@@ -5,7 +5,7 @@ import { generateKeyBase } from '../../src/simulator/index.ts';
 /** The participant of most tests. */
 export const ISPB = '12345678';
 
-/** That many generated keys of a type; the same seed makes the same keys. */
+/** N generated keys of a type; the same seed makes the same keys. */
 export function keys(keyType: KeyType, count: number, seed = 1, participant = ISPB): Entry[] {
   return [...generateKeyBase({ participant, keyTypes: [keyType], keysPerType: count, seed })];
 }

@@ -4,7 +4,7 @@ import { createLog } from '../../src/log.ts';
 /** One line of the log, parsed. */
 export type LogLine = Record<string, unknown> & { msg: string; level: number };
 
-/** A log as the service writes it, kept in memory. */
+/** A log in the service's format, kept in memory. */
 export async function capturedLog(
   level: string,
 ): Promise<{ log: Logger; text: () => string; lines: () => LogLine[] }> {

@@ -2,7 +2,10 @@ import { type ShippedSchema, shippedSchema } from '../../src/database/migrate/mi
 
 const shipped = shippedSchema();
 
-/** A made-up next release: a table, a trigger and its function, a changed and a new function, a view with one column more. */
+/**
+ * A fictitious next release: a table, a trigger and its function, a changed and a new function, a view with one more
+ * column.
+ */
 export const NEXT_RELEASE: ShippedSchema = {
   migrations: [
     ...shipped.migrations,
@@ -27,7 +30,7 @@ export const NEXT_RELEASE: ShippedSchema = {
   },
 };
 
-/** A function of no parameters, for a set of a test. */
+/** A function without parameters, for a test's set of SQL files. */
 export function made(name: string, rest: string): ShippedSchema['functions']['definitions'][number] {
   return {
     name,

@@ -17,7 +17,9 @@ export const SCHEMAS: ReadonlyMap<string, Schema> = new Map(
   ]),
 );
 
-/** What we send is checked more strictly than receivers should: no field that the schema does not name. */
+/**
+ * Our own messages are checked more strictly than receivers should check: no field beside those that the schema names.
+ */
 function closed(schema: unknown): unknown {
   if (Array.isArray(schema)) return schema.map(closed);
   if (typeof schema !== 'object' || schema === null) return schema;
@@ -30,14 +32,14 @@ addFormats.default(ajv);
 ajv.addKeyword({ keyword: 'x-personal-data', schemaType: 'boolean' });
 for (const [name, schema] of SCHEMAS) ajv.addSchema(closed(schema) as Schema, name);
 
-/** The check of a schema, by its file name; no field beside those it names. */
+/** The check of a schema, by its file name; it allows no field beside those that the schema names. */
 export function validator(name: string): ValidateFunction {
   const found = ajv.getSchema(name);
   if (found === undefined) throw new Error(`there is no schema ${name}`);
   return found;
 }
 
-/** What is wrong with a CloudEvent of ours: its envelope, and its data by the schema that it names. */
+/** What is wrong with one of our CloudEvents: its envelope, and its data by the schema that it names. */
 export function problemsOf(event: unknown): string[] {
   const { dataschema, type, data } = event as { dataschema: string; type: string; data: unknown };
   const name = dataschema.replace('urn:dict-vsync:schemas:', '');

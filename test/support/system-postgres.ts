@@ -8,13 +8,13 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { assertReachable } from '../../src/database/pool.ts';
 import { freePort } from './free-port.ts';
 
-/** Where a whole installation of Postgres is, with pg_dump: npm's has the server only. */
+/** Where a complete installation of Postgres is, with pg_dump: npm's package has the server only. */
 const BIN = spawnSync('pg_config', ['--bindir']).stdout?.toString().trim() ?? '';
 const at = (program: string): string => join(BIN, program);
 
 const PROGRAMS = ['initdb', 'postgres', 'pg_dump', 'psql'];
 
-/** Why nothing can be dumped here; undefined when it can. */
+/** Why pg_dump cannot run here; undefined when it can. */
 export const NO_PG_DUMP =
   BIN !== '' && PROGRAMS.every((name) => majorOf(at(name)) >= 15)
     ? undefined
@@ -28,11 +28,11 @@ function majorOf(program: string): number {
 /** Postgres refuses to run as root. */
 const ACCOUNT = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : {};
 
-/** A cluster of its own with an empty database. */
+/** A cluster of the test's own with an empty database. */
 export interface Cluster {
   url: string;
-  /** Uses so many transaction ids up. */
-  burn(transactions: number): void;
+  /** Uses up N transaction ids. */
+  useTransactionIds(transactions: number): void;
   stop(): Promise<void>;
 }
 
@@ -53,7 +53,7 @@ export async function startCluster(): Promise<Cluster> {
   await reachable(url, Date.now() + 20_000);
   return {
     url,
-    burn: (transactions) => {
+    useTransactionIds: (transactions) => {
       run('psql', [
         ...['-d', url, '-qc'],
         `do $$ begin for i in 1..${transactions} loop perform pg_current_xact_id(); commit; end loop; end $$`,
@@ -67,7 +67,7 @@ export async function startCluster(): Promise<Cluster> {
   };
 }
 
-/** Dumps a database as text and plays it into an empty one, as an operator does. */
+/** Dumps a database as text and restores it into an empty one, as an operator does. */
 export async function dumpInto(source: string, target: string): Promise<void> {
   const directory = await mkdtemp(join(tmpdir(), 'dict-vsync-dump-'));
   if (ACCOUNT.uid !== undefined) chownSync(directory, ACCOUNT.uid, ACCOUNT.gid);
@@ -77,14 +77,14 @@ export async function dumpInto(source: string, target: string): Promise<void> {
   await rm(directory, { recursive: true });
 }
 
-/** The definitions of our two schemas as text, by pg_dump; what differs from run to run left out. */
+/** The definitions of our two schemas as text, by pg_dump, without what differs from run to run. */
 export function dumpDefinitions(source: string): string {
   const dump = run('pg_dump', ['-d', source, '-s', '-n', 'workflow', '-n', 'dict']);
   const changing = /^(\\(un)?restrict .*|-- Dumped (from|by) .*|-- (Started|Completed) on .*)\n/gm;
   return `${dump.replaceAll(changing, '').trim()}\n`;
 }
 
-/** The major version of the pg_dump here. */
+/** The major version of pg_dump here. */
 export const PG_DUMP_MAJOR = majorOf(at('pg_dump'));
 
 async function reachable(url: string, until: number): Promise<void> {

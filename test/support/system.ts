@@ -43,7 +43,7 @@ export interface SystemOptions {
   local?: (entries: Entry[]) => Entry[];
   /** Environment variables. */
   settings?: Record<string, string>;
-  /** Files are made at once unless it says otherwise. */
+  /** CID files are made immediately unless this says otherwise. */
   simulator?: SimulatedDictOptions;
   /** Default: daily, at the hour that is farthest from now. */
   crontab?: string;
@@ -57,37 +57,37 @@ export interface System {
   participant: string;
   /** TEMP_DIR of its services. */
   tempDir: string;
-  /** What DICT was seeded with, and the local base. */
+  /** The seed of DICT, and the local base. */
   entries: Entry[];
   local: Entry[];
-  /** What `divergent` made of the first participant's base. */
+  /** What `divergent` changed in the first participant's base. */
   plan: Record<KeyType, Damage>;
   readonly service: RunningWorker;
   stopService(): Promise<void>;
   restartService(): Promise<void>;
-  /** A second worker on the same database. */
+  /** Starts a second worker on the same database. */
   startAnotherService(): Promise<RunningWorker>;
-  /** Takes the Bridge off the network, and puts it back under the same address. */
+  /** Makes the Bridge unreachable, and reachable again at the same address. */
   stopBridge(): Promise<void>;
   restoreBridge(): Promise<void>;
   /** Lets milliseconds pass at DICT. */
   passAtDict(ms: number): void;
   /** Lets time pass for the workflows: a Postgres interval. */
   advance(interval: string): Promise<void>;
-  /** Starts a verification of the first participant, as a person with psql does; its run id. */
+  /** Starts a verification of the first participant, as a person does with psql; returns its run id. */
   verify(keyTypes?: readonly KeyType[]): Promise<string>;
-  /** Starts a reconciliation of the first participant; its run id. */
+  /** Starts a reconciliation of the first participant; returns its run id. */
   reconcile(keyType?: KeyType): Promise<string>;
   waitForRun(name: string, predicate: (run: RunView) => boolean): Promise<RunView>;
   waitForClosed(name: string): Promise<RunView>;
-  /** As waitForRun, with half a minute passing for the workflows at each look. */
+  /** Like waitForRun, but half a minute passes for the workflows at each look. */
   hurryToRun(name: string, predicate: (run: RunView) => boolean): Promise<RunView>;
   stop(): Promise<void>;
 }
 
 export const isClosed = (run: RunView): boolean => run.closedAt !== null;
 
-/** Daily, half a day from now: no tick of the real clock comes during a test. */
+/** Daily, half a day from now: no tick of the real clock fires during a test. */
 const FAR_FROM_NOW = `0 ${(new Date().getUTCHours() + 12) % 24} * * * verification_schedule`;
 
 /**
@@ -130,7 +130,7 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
     PARTICIPANT_ISPB: participants.join(','),
     WORKER_CONCURRENCY: '5',
     TEMP_DIR: temp,
-    // The base was loaded a moment ago, and nobody wants to wait.
+    // The base was loaded a moment ago, and the tests must not wait for the margin.
     IN_FLIGHT_MARGIN_SECONDS: '0',
     NOK_RECHECK_SECONDS: '0.02',
     FILE_POLL_SECONDS: '0.05',

@@ -1,15 +1,15 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 
-/** Each rule and edge case of the domain (BACEN's DICT API 2.6.1 and Manual, section 9), and the tests that hold us to it. */
+/** Each rule and edge case of the domain (BACEN's DICT API 2.6.1 and Manual, section 9), and the tests of it. */
 const COVERED: Record<string, Record<string, readonly [file: string, ...names: string[]][]>> = {
   'CID and VSync': {
     "BACEN's own vectors": [
-      ['test/unit/dict/entry/cid.test.ts', "BACEN's vector: message and CID"],
+      ['test/unit/dict/entry/cid.test.ts', "message and CID equal those of BACEN's vector"],
       ['test/unit/dict/entry/cid-sql.test.ts', "the column has BACEN's own CID"],
       ['test/unit/dict/vsync/vsync.test.ts', "BACEN's vector"],
     ],
-    'null is ""': [['test/unit/dict/entry/cid.test.ts', 'a null is an empty text']],
+    'null is ""': [['test/unit/dict/entry/cid.test.ts', 'a null counts as an empty text']],
     'byte-exact: no trimming, case folding or normalisation; zeros count': [
       ['test/unit/dict/entry/cid.test.ts', 'every attribute counts, byte by byte'],
       ['test/unit/dict/key-base/csv.test.ts', 'NFD stays NFD'],
@@ -21,7 +21,10 @@ const COVERED: Record<string, Record<string, readonly [file: string, ...names: s
         'test/unit/dict/entry/cid.test.ts',
         'the opening date, the owner type and the case of the RequestId do not',
       ],
-      ['test/unit/dict/event-log/replay-source.test.ts', 'what is no part of the CID changed'],
+      [
+        'test/unit/dict/event-log/replay-source.test.ts',
+        'after a change outside the CID: the CID was there and is there, even if it leaves later',
+      ],
     ],
     'updateEntry keeps the RequestId; a claim brings another': [
       ['test/unit/simulator/directory.test.ts', 'updateEntry keeps the RequestId, changes the CID'],
@@ -29,7 +32,7 @@ const COVERED: Record<string, Record<string, readonly [file: string, ...names: s
     ],
     'a CID can come back (A → B → A)': [
       ['test/unit/dict/key-base/cid-log.test.ts', 'a content that comes back (A → B → A)'],
-      ['test/unit/dict/event-log/event-log.test.ts', 'the last event of a CID tells (A → B → A)'],
+      ['test/unit/dict/event-log/event-log.test.ts', 'the last event of a CID decides (A → B → A)'],
       ['test/unit/dict/event-log/replay-source.test.ts', 'A → B → A: A was there and is there'],
       ['test/unit/dict/repair/in-flight.test.ts', 'A → B → A since the snapshot'],
     ],
@@ -47,26 +50,33 @@ const COVERED: Record<string, Record<string, readonly [file: string, ...names: s
     'keep every CID ever generated': [
       [
         'test/unit/dict/key-base/cid-log.test.ts',
-        'soft removal, return, deletion and truncation each say why',
+        'soft removal, return, deletion and truncation each log why',
       ],
       ['test/unit/dict/vsync/vsync-model.test.ts', 'every CID is logged once as it leaves'],
     ],
   },
   'the five operations and their limits': {
-    'DICT answers OK or NOK only; a NOK is believed after three fresh reads': [
-      ['test/system/e2e/while-keys-change.test.ts', 'a key on its way between two reads', 'apart in time'],
+    'DICT answers OK or NOK only; a NOK counts after three fresh reads': [
+      [
+        'test/system/e2e/while-keys-change.test.ts',
+        'a key that arrives between two reads: OK, and nothing is started',
+        'apart in time',
+      ],
     ],
     'createCidSetFile and createSyncVerification take no idempotency key': [
       [
         'test/unit/dict/vsync/sync-verification.test.ts',
-        'the intent is there while DICT is asked, and stays when no answer comes',
+        'the intent is recorded before DICT is asked, and stays when no answer comes',
       ],
-      ['test/unit/dict/log/reconciliation-log.test.ts', 'each CID file is noted before it is asked for'],
+      [
+        'test/unit/dict/log/reconciliation-log.test.ts',
+        'each CID file is recorded before it is requested, and the given files are counted per round',
+      ],
       ['test/adversity/model/model.test.ts', 'whatever happens in whatever order'],
     ],
     'token buckets per participant, refilled by whole periods': [
       ['test/unit/dict/rate-limits.test.ts', 'two workers share the buckets', 'refills by whole periods'],
-      ['test/unit/dict/rate-limits-seeding.test.ts', 'with what DICT says it has left'],
+      ['test/unit/dict/rate-limits-seeding.test.ts', 'they get the tokens that DICT says are left'],
     ],
     'an empty bucket: 429 without Retry-After; 503 carries one': [
       ['test/unit/simulator/limits.test.ts', '429 of an empty bucket has no Retry-After, 503 has one'],
@@ -85,15 +95,18 @@ const COVERED: Record<string, Record<string, readonly [file: string, ...names: s
     'files stuck in REQUESTED, in ERROR or UNAVAILABLE': [
       [
         'test/system/e2e/cid-file.test.ts',
-        'is waited for 10 minutes',
-        'an unusable CID file is refused whole',
+        'the run waits 10 minutes, fails, is logged and published, and a retry requests another file',
+        'an unusable CID file is refused as a whole, and another is requested',
       ],
     ],
     'AVAILABLE files whose Url gives 404': [
-      ['test/system/e2e/cid-file.test.ts', 'gone (%i) when it is to be downloaded'],
+      ['test/system/e2e/cid-file.test.ts', 'it no longer exists (%i) when it is to be downloaded'],
     ],
-    'Bytes and Sha256 before one line is believed': [
-      ['test/unit/dict/compare/scan.test.ts', 'a wrong size or hash is what is told, whatever the lines are'],
+    'Bytes and Sha256 are checked before any line counts': [
+      [
+        'test/unit/dict/compare/scan.test.ts',
+        'a wrong size or hash is what is reported, whatever the lines are',
+      ],
       ['test/system/e2e/cid-file.test.ts', 'wrong Sha256'],
     ],
     'lowercase or uppercase hex, no order': [
@@ -101,13 +114,13 @@ const COVERED: Record<string, Record<string, readonly [file: string, ...names: s
       ['test/system/e2e/cid-file.test.ts', 'upper case'],
     ],
     'a CID twice in the file': [
-      ['test/system/e2e/cid-file.test.ts', 'a CID twice: warned of and counted once'],
+      ['test/system/e2e/cid-file.test.ts', 'a CID that is listed twice is warned of and counted once'],
     ],
     'a file of zero CIDs is legal': [
       [
         'test/system/e2e/reconciliation.test.ts',
         'nothing where both sides are empty',
-        'a base that DICT has nothing of',
+        'a base of which DICT has no key: all are removed, once DICT has said so for each',
       ],
     ],
     'events: both ends inclusive, pages overlap, repeats are dropped': [
@@ -121,7 +134,7 @@ const COVERED: Record<string, Record<string, readonly [file: string, ...names: s
       [
         'test/unit/dict/event-log/event-log.test.ts',
         'a whole page at one timestamp is stepped over',
-        'more than a page at one timestamp cannot be had',
+        'more than a page at one timestamp cannot be read, which is reported: %s',
       ],
     ],
     'SyncVerifierStart is the VSync after the first event, End = Start XOR the others': [
@@ -131,8 +144,8 @@ const COVERED: Record<string, Record<string, readonly [file: string, ...names: s
     'events up to 5 s late': [
       [
         'test/unit/dict/event-log/event-log.test.ts',
-        'events that show late are left out',
-        'comes to show behind us',
+        'late events are left out while the log does not show them, and the chain still links up',
+        'an event that appears behind us, between two pages, is noticed',
       ],
       ['test/unit/dict/repair/recent-dict-additions.test.ts', 'when the log does not show the change yet'],
       ['test/system/e2e/event-log.test.ts', 'an event was late'],
@@ -140,30 +153,36 @@ const COVERED: Record<string, Record<string, readonly [file: string, ...names: s
     'between confirmClaim and completeClaim the key is in nobody’s set': [
       [
         'test/system/e2e/while-keys-change.test.ts',
-        'the donor loses the key: gone with confirmClaim',
+        'the donor loses the key: it disappears with confirmClaim, and belongs to nobody until completeClaim',
         'confirmed while a reconciliation runs',
       ],
     ],
     '404 for a listed CID: superseded, the events are read again': [
-      ['test/unit/dict/repair/repair-policy.test.ts', 'DICT no longer has the CID: superseded'],
+      ['test/unit/dict/repair/repair-policy.test.ts', 'a CID that DICT no longer has is superseded'],
       [
         'test/unit/dict/repair/recent-dict-additions.test.ts',
         'is not removed when its DICT half is superseded',
       ],
-      ['test/system/e2e/rounds.test.ts', 'is no reason to remove or to forget'],
+      [
+        'test/system/e2e/rounds.test.ts',
+        'the key is neither removed nor forgotten, and the next round asks again',
+      ],
     ],
     '403: configuration, not retried': [
-      ['test/system/e2e/bridge-failures.test.ts', 'for want of permission is not asked about again'],
+      ['test/system/e2e/bridge-failures.test.ts', 'without permission, DICT is not asked about it again'],
     ],
-    'a permanent 500 for one CID: put aside with its correlation id': [
+    'a permanent 500 for one CID: quarantined with its correlation id': [
       [
         'test/unit/dict/repair/lookups-resumed.test.ts',
-        'on one CID: asked three times',
-        'on all of them: that is an outage',
-        'on the few that are pending and on every other CID: an outage likewise',
-        'on all that are pending, but not on others: put aside',
+        'on one CID: it is asked for three times and quarantined with DICT’s correlation id, the rest is repaired',
+        'on all CIDs: that is an outage, nothing is quarantined, and all is repaired once it is over',
+        'on the few that are pending and on every other CID: that is an outage too, however few they are',
+        'on all that are pending, but not on others: they are quarantined',
       ],
-      ['test/system/e2e/while-keys-change.test.ts', 'beside every kind of divergence'],
+      [
+        'test/system/e2e/while-keys-change.test.ts',
+        'with every kind of divergence beside it: all others are repaired, and Core-Dict receives the one left',
+      ],
     ],
   },
   'who is right, and what is corrected': {
@@ -181,7 +200,7 @@ const COVERED: Record<string, Record<string, readonly [file: string, ...names: s
       ['test/system/undo/register.test.ts', 'is registered at DICT as it is here', 'for an EVP'],
     ],
     'all five types, at most 36 hours apart': [
-      ['test/system/e2e/schedule.test.ts', 'starts one verification of all types a tick'],
+      ['test/system/e2e/schedule.test.ts', 'it starts one verification of all types per tick'],
       ['test/system/deadline/deadline.test.ts', 'an OK is good for 36 hours, to the second'],
     ],
     'in both with other values: two divergences, one change': [
@@ -196,7 +215,7 @@ const COVERED: Record<string, Record<string, readonly [file: string, ...names: s
         'when the replay does not add up',
         'when DICT says NOK to what the replay led to',
       ],
-      ['test/system/e2e/kept-vsync.test.ts', 'is mended before the first verification sends it'],
+      ['test/system/e2e/kept-vsync.test.ts', 'it is repaired before the first verification sends it'],
     ],
     'nothing is removed that appeared locally, or in DICT’s events, after the snapshot': [
       [
@@ -204,11 +223,14 @@ const COVERED: Record<string, Record<string, readonly [file: string, ...names: s
         'a key changed since the snapshot',
         "a CID that DICT's log names",
       ],
-      ['test/system/e2e/in-flight.test.ts', 'added locally and on its way to DICT: not removed'],
+      ['test/system/e2e/in-flight.test.ts', 'a key added locally and not at DICT yet is not removed'],
       ['test/adversity/model/model.test.ts', 'whatever happens in whatever order'],
     ],
-    'a transaction under way at the snapshot': [
-      ['test/unit/dict/event-log/replay-source.test.ts', 'a transaction under way at the snapshot'],
+    'a transaction in progress at the snapshot': [
+      [
+        'test/unit/dict/event-log/replay-source.test.ts',
+        'it has a transaction in progress at the snapshot, whatever the clock said when it wrote',
+      ],
       ['test/unit/dict/repair/in-flight.test.ts', 'by a transaction that the snapshot does not see'],
     ],
     'key operations are never blocked': [
@@ -230,7 +252,7 @@ for (const [chapter, rules] of Object.entries(COVERED)) {
       for (const [file, ...names] of tests) {
         const text = readFileSync(new URL(`../../${file}`, import.meta.url), 'utf8');
         expect(names, `which tests of ${file}`).not.toEqual([]);
-        // A test's name, or enough of it to be no other's.
+        // A test's name, or enough of it to be unique.
         for (const name of names) expect(name.length, `"${name}" of ${file}`).toBeGreaterThan(8);
         for (const name of names) expect(text, `${file} has no test "${name}"`).toContain(name);
       }

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { listAssets, readAsset } from '../../src/assets.ts';
 
-test('reads a file by its path in the repository, and lists a folder so that each can be read', () => {
+test('it reads a file by its path in the repository, and lists a folder so that each file can be read', () => {
   expect(readAsset('proto/bridge.proto')).toContain('service DictBridge');
   expect(listAssets('proto')).toEqual(['proto/bridge.proto']);
   expect(listAssets('proto/')).toEqual(listAssets('proto'));

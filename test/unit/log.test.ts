@@ -83,7 +83,7 @@ test('personal data are redacted one to three levels deep, in objects, lists and
   );
 });
 
-test('child bindings go with each line of the child and no other', async () => {
+test('child bindings are in each line of the child and in no other', async () => {
   const { log, last } = await capture();
   const child = log.child({ runId: 'run', correlationId: 'abc' }).child({ activity: 'compare_cids' });
   child.info('one');
@@ -92,7 +92,7 @@ test('child bindings go with each line of the child and no other', async () => {
   expect(last()).not.toHaveProperty('runId');
 });
 
-test("an error of ours is logged with its code, class, sentence and place, its cause without the cause's words", async () => {
+test("our own error is logged with its code, class, sentence and place, and its cause without the cause's words", async () => {
   const { log, lines, last } = await capture();
   const cause = Object.assign(new Error('invalid input: "SECRET"'), {
     code: '22P02',
@@ -132,7 +132,7 @@ test("the words of somebody else's error are never logged", async () => {
   expect(lines.join('')).not.toContain('SECRET');
 });
 
-test('pretty: one readable line, redacted likewise', async () => {
+test('with the pretty format a line is readable, and redacted in the same manner', async () => {
   const { log, lines } = await capture({ pretty: true });
   log.child({ runId: 'run' }).warn({ keyType: 'CPF', entry: { key: 'SECRET' } }, 'VSync differs');
   expect(lines).toHaveLength(1);

@@ -6,7 +6,7 @@ import { describe, expect, test } from 'vitest';
 import { readBridgeTls, readSettings, SETTING_NAMES } from '../../src/settings.ts';
 import { DvError } from '../../src/errors/dv-error.ts';
 
-/** The error that reading these settings ends with. */
+/** The error that reading these settings throws. */
 function refusal(environment: Record<string, string>): DvError {
   try {
     readSettings(environment);
@@ -17,7 +17,7 @@ function refusal(environment: Record<string, string>): DvError {
   throw new Error('the settings were accepted');
 }
 
-test('defaults: everything but where the database and the Bridge are', () => {
+test('everything has a default except the addresses of the database and the Bridge', () => {
   expect(readSettings({})).toEqual({
     PARTICIPANT_ISPB: [],
     MANUAL_APPROVAL_THRESHOLD: 100,
@@ -47,7 +47,7 @@ test('defaults: everything but where the database and the Bridge are', () => {
   });
 });
 
-test('an empty variable is one that is not set, and other variables are none of ours', () => {
+test('an empty variable counts as not set, and variables of other programs are ignored', () => {
   const empty = Object.fromEntries(SETTING_NAMES.map((name) => [name, '']));
   expect(readSettings({ ...empty, PATH: '/bin', HTTP_PORTS: 'x' })).toEqual(readSettings({}));
 });
@@ -79,7 +79,7 @@ test.each(['postgres://db', 'ws:', 'ws://token@host', 'wss://host?token=x', 'htt
   },
 );
 
-test('NOTIFY_TOPIC may hold the participant and the key type, and nothing else in braces', () => {
+test('NOTIFY_TOPIC may contain the participant and the key type, and nothing else in braces', () => {
   const topic = 'persistent://bank/dict-{participant}/vsync.{keyType}';
   expect(readSettings({ NOTIFY_TOPIC: topic }).NOTIFY_TOPIC).toBe(topic);
   expect(refusal({ NOTIFY_TOPIC: 'persistent://bank/dict/{key}' }).message).toContain(
@@ -93,7 +93,7 @@ test('numbers are read as numbers', () => {
 });
 
 describe('PARTICIPANT_ISPB', () => {
-  test('one or several, spaces around the commas, zeros kept, each once, in the order given', () => {
+  test('accepts one or several, ignores spaces around the commas, keeps zeros, each once, in the given order', () => {
     const read = (text: string) => readSettings({ PARTICIPANT_ISPB: text }).PARTICIPANT_ISPB;
     expect(read('00000001')).toEqual(['00000001']);
     expect(read(' 12345678, 00000001 ,12345678,')).toEqual(['12345678', '00000001']);
@@ -110,24 +110,24 @@ describe('PARTICIPANT_ISPB', () => {
 });
 
 test.each(['postgres://a:5432,b:5432/x', 'postgres://bank:p,w@a,b/x'])(
-  'one host only: failover needs a name that leads to the primary (%s)',
+  'only one host is allowed, because failover needs a name that leads to the primary (%s)',
   (url) => {
     expect(refusal({ DATABASE_URL: url }).message).toContain('DATABASE_URL: must name one host');
   },
 );
 
-test('a session URL goes with a pooled one', () => {
+test('a pooled URL requires a session URL', () => {
   expect(refusal({ DATABASE_SESSION_URL: 'postgres://db/x' }).message).toContain(
     'DATABASE_SESSION_URL: can only be set together with DATABASE_URL',
   );
 });
 
-test('what an auditor asks for is kept for two years at least', () => {
+test('what an auditor asks for is kept for at least two years', () => {
   expect(readSettings({ RETENTION_AUDIT_DAYS: '730' }).RETENTION_AUDIT_DAYS).toBe(730);
   expect(refusal({ RETENTION_AUDIT_DAYS: '729' }).message).toContain('RETENTION_AUDIT_DAYS: must be 0');
 });
 
-test('all problems are reported at once, each by its name', () => {
+test('all problems are reported together, each by its name', () => {
   const error = refusal({
     DATABASE_URL: 'mysql://localhost/x',
     PARTICIPANT_ISPB: '123',
@@ -199,7 +199,7 @@ describe('contradictory TLS settings', () => {
   });
 
   test.each([[[]], [[CA]], [[CA, NAME]], [[CA, CERT, KEY]], [[CA, CERT, KEY, NAME]]])(
-    '%j is fine',
+    '%j is accepted',
     (names) => {
       const given = Object.fromEntries(names.map((name) => [name, 'x']));
       expect(readSettings(given)).toMatchObject(given);
@@ -238,7 +238,7 @@ describe("the Bridge's TLS files", () => {
 });
 
 describe('values are never in the text of an error', () => {
-  test('whatever is set to whatever', () => {
+  test('whatever value any setting has', () => {
     const value = fc.stringMatching(/^[#-~]{12,30}$/).map((text) => `${text}§`);
     fc.assert(
       fc.property(fc.dictionary(fc.constantFrom(...SETTING_NAMES), value, { minKeys: 1 }), (given) => {

@@ -18,10 +18,10 @@ import { until } from './until.ts';
 import { WorkerProcess } from './worker-process.ts';
 import { ISPB } from '../../support/key-base.ts';
 
-/** Nothing is lost but what a crash of the machine would take: each commit is in the kernel's hands. */
+/** Only a crash of the machine would lose something: each commit is in the kernel's hands. */
 const SETTINGS = { fsync: 'off', max_connections: '100' };
 
-/** A bank with a Postgres of its own that may be torn down, a simulated DICT, and worker processes. */
+/** A bank with a Postgres of its own that may be killed, a simulated DICT, and worker processes. */
 export class Bank {
   readonly dict: SimulatedDict;
   readonly proxy: ChaosProxy;
@@ -59,7 +59,7 @@ export class Bank {
     });
     const proxy = await startChaosProxy(Number(new URL(postgres.url).port));
     undo.defer(() => proxy.close());
-    // A comparison of every workload costs a dozen calls: BACEN's limits would have us wait for hours.
+    // Each workload's comparison makes a dozen calls: with BACEN's limits we would wait for hours.
     const simulator = await startSimulator({ fileGenerationMs: 0, limits: 'off' });
     undo.defer(() => simulator.stop());
     const { dict, address: bridge } = simulator;
@@ -70,7 +70,7 @@ export class Bank {
     ];
     dict.directory.seed(entries);
     await importEntries(bank.pool, entries);
-    // Hourly: what ticks there are come from setting the last one back.
+    // Hourly: the only ticks come from setting the last one back.
     await writeFile(join(directory, 'crontab'), '0 * * * * verification_schedule\n');
     const first = bank.worker();
     await first.ready();
@@ -101,8 +101,9 @@ export class Bank {
   }
 
   /**
-   * Something to do that comes by every crash point: keys that differ, a tick that is due when the next worker starts,
-   * a schedule due for renewal, and where it takes that a call that fails once. Of the limits nothing is used up.
+   * A workload that reaches every crash point: keys that differ, a tick that is due when the next worker starts, a
+   * schedule due for renewal and, where the crash point needs it, a call that fails once. It uses up nothing of the
+   * limits.
    */
   async workload(point = ''): Promise<void> {
     this.dict.faults.clear();
@@ -120,7 +121,7 @@ export class Bank {
       where machine = 'verification_schedule' and closed_at is null`);
   }
 
-  /** Makes every job one that Graphile Worker will not try again, or none. */
+  /** Makes every job one that Graphile Worker will not try again, or makes every job retryable. */
   async everyJobIsOnItsLastAttempt(last: boolean): Promise<void> {
     await this.pool.query(`
       create or replace function public.last_attempt() returns trigger language plpgsql as
@@ -131,7 +132,7 @@ export class Bank {
       for each row execute function public.last_attempt()`);
   }
 
-  /** What lease and sweep would take 12 s for: whoever is not heard of counts as dead, and is swept. */
+  /** Does immediately what lease and sweep would take 12 s for: a silent worker counts as dead, and is swept. */
   async expireLeases(): Promise<void> {
     await this.pool.query(
       `update workflow.workers set heartbeat_at = heartbeat_at - interval '1 hour' where stopped_at is null`,
@@ -139,12 +140,14 @@ export class Bank {
     await this.pool.query('select workflow.sweep()');
   }
 
-  /** As a crash of the server: nobody is asked, nothing is closed. Back under another port, the same through the proxy. */
+  /**
+   * Ends it as a crash of the server: nothing is asked or closed. It restarts on another port, behind the same proxy.
+   */
   async restartPostgres(): Promise<void> {
     await this.pool.end();
     const directory = join(this.#directory, 'postgres');
     const server = runningServer(directory);
-    if (server === undefined) throw new Error('Postgres runs');
+    if (server === undefined) throw new Error('Postgres still runs');
     process.kill(server.pid, 'SIGQUIT');
     await until(() => runningServer(directory)?.pid !== server.pid);
     this.#postgres = await startEmbeddedPostgres({ directory, settings: SETTINGS });
@@ -152,8 +155,11 @@ export class Bank {
     this.pool = createPool(this.#postgres.url);
   }
 
-  /** Until nothing is left to do but to wait for the next tick. A worker that ended is started again, as supervisors do. */
-  async settled(timeout = 90_000): Promise<void> {
+  /**
+   * Waits until nothing is left to do except to wait for the next tick. Restarts a worker that ended, as supervisors
+   * do.
+   */
+  async untilQuiet(timeout = 90_000): Promise<void> {
     const restless = async () => {
       const living = [...this.#workers].filter((worker) => worker.running);
       if (living.length === 0) this.worker();
@@ -168,15 +174,15 @@ export class Bank {
     await until(restless, timeout, 50);
   }
 
-  /** Expects all that must hold. */
+  /** Expects that every invariant is true. */
   async inspect(): Promise<void> {
     await expectInvariants(this.pool, this.dict, ISPB);
   }
 
-  /** Stops every worker that still runs, cleanly; each must say so by exit code 0. */
+  /** Stops every worker that still runs, cleanly; each must exit with code 0. */
   async stopWorkers(): Promise<void> {
     for (const worker of this.#workers) {
-      // Before that it has no handler, and nothing to hand over; what broke may have ended it as it began.
+      // Before that it has no signal handler, and nothing to hand over; the break may have ended it as it began.
       await until(() => worker.isReady || !worker.running);
       if (worker.running) expect(await worker.stop()).toBe(0);
     }
@@ -191,7 +197,7 @@ export class Bank {
     this.#workers.clear();
   }
 
-  /** What the workers of now have logged, for a failure's report. */
+  /** What the present workers have logged, for the report of a failure. */
   log(): string {
     return [...this.#workers].map(({ said }) => said).join('\n--- next worker\n');
   }

@@ -3,10 +3,13 @@ import { Bank } from './bank.ts';
 import { breakAt, type Mode } from './modes.ts';
 import { crashPoints } from './points.ts';
 
-/** What of `npm run test:chaos` every change has to pass: each crash point once, and each other kind of break once. */
+/**
+ * The part of `npm run test:chaos` that every change has to pass: each crash point once, and each other kind of break
+ * once.
+ */
 let banks: Bank[] = [];
 beforeAll(async () => {
-  // Two, because each spends much of its time waiting: for a start, a lease, a retry.
+  // Two, because each spends much of its time waiting for a start, a lease or a retry.
   banks = await Promise.all([Bank.open(), Bank.open()]);
 });
 afterAll(async () => {
@@ -14,7 +17,7 @@ afterAll(async () => {
 });
 
 const points = crashPoints();
-/** A step in which two workers died survives; the third would have it put aside. */
+/** A step in which two workers died survives; the third death would poison its run. */
 const pairs = Array.from({ length: Math.ceil(points.length / 2) }, (_, n) => points.slice(2 * n, 2 * n + 2));
 const OTHERS: [Mode, string][] = [
   ['SIGKILL on the last attempt', 'step-claimed'],
@@ -23,7 +26,7 @@ const OTHERS: [Mode, string][] = [
   ['SIGSTOP past the lease, then SIGCONT', 'after-activity-before-transaction'],
 ];
 
-/** Both banks at once, each with half of the breaks. */
+/** Both banks simultaneously, each with half of the breaks. */
 async function shared<T>(breaks: readonly T[], each: (bank: Bank, what: T) => Promise<void>): Promise<void> {
   const left = [...breaks];
   await Promise.all(
@@ -33,14 +36,14 @@ async function shared<T>(breaks: readonly T[], each: (bank: Bank, what: T) => Pr
   );
 }
 
-test('the crash points are found', () => {
+test('the sources contain the crash points that this test breaks', () => {
   expect(points).toContain('after-effect-before-commit');
   expect(points).toContain('relay-between-send-and-mark');
   expect(points.length).toBeGreaterThan(15);
 });
 
 test(
-  'a worker killed at any crash point leaves nothing behind that is lost or done twice',
+  'a worker killed at any crash point loses nothing and does nothing twice',
   { timeout: 180_000 },
   async () => {
     await shared(pairs, async (bank, pair) => {
@@ -51,13 +54,13 @@ test(
         expect(await worker.gone()).toBe('SIGKILL');
         await bank.expireLeases();
       }
-      await bank.settled();
+      await bank.untilQuiet();
       await bank.stopWorkers();
       await bank.inspect();
     });
   },
 );
 
-test('each other kind of break, once', { timeout: 120_000 }, async () => {
+test('the system recovers from each other kind of break', { timeout: 120_000 }, async () => {
   await shared(OTHERS, async (bank, [mode, point]) => breakAt(bank, point, mode));
 });

@@ -1,11 +1,11 @@
 import { expect } from 'vitest';
 import type { Bank } from './bank.ts';
 
-/** What happens to a worker that has come to a crash point. */
+/** What happens to a worker that has reached a crash point. */
 export const MODES = {
   /** The process dies. */
   SIGKILL: killed,
-  /** It dies, and Graphile Worker thinks that this was the job's last attempt. */
+  /** It dies, and Graphile Worker takes this for the job's last attempt. */
   'SIGKILL on the last attempt': async (bank: Bank, point: string) => {
     await bank.everyJobIsOnItsLastAttempt(true);
     try {
@@ -14,15 +14,15 @@ export const MODES = {
       await bank.everyJobIsOnItsLastAttempt(false);
     }
   },
-  /** Postgres dies under it and comes back. */
+  /** Its Postgres crashes and restarts. */
   'immediate restart of Postgres': async (bank: Bank, point: string) => {
     const worker = bank.worker(`stop:${point}`);
     await worker.reached(point);
     await bank.restartPostgres();
     worker.signal('SIGCONT');
-    await bank.settled();
+    await bank.untilQuiet();
   },
-  /** Whatever it commits next is committed, and it never hears of it. */
+  /** Its next commit is committed, but it never receives the answer. */
   'lost answers to COMMIT': async (bank: Bank, point: string) => {
     const worker = bank.worker(`stop:${point}`);
     await worker.reached(point);
@@ -30,18 +30,18 @@ export const MODES = {
     bank.proxy.loseCommitAnswers();
     worker.signal('SIGCONT');
     await expect.poll(() => bank.proxy.lost(), { timeout: 20_000 }).toBeGreaterThan(before);
-    await bank.settled();
+    await bank.untilQuiet();
   },
-  /** It freezes past its lease, another does its work, and it comes back. */
+  /** It freezes past its lease, another worker does its work, and it continues. */
   'SIGSTOP past the lease, then SIGCONT': async (bank: Bank, point: string) => {
     const zombie = bank.worker(`stop:${point}`);
     await zombie.reached(point);
     await bank.expireLeases();
     const other = bank.worker();
     await other.ready();
-    await bank.settled();
+    await bank.untilQuiet();
     zombie.signal('SIGCONT');
-    await bank.settled();
+    await bank.untilQuiet();
   },
 } as const;
 
@@ -53,10 +53,10 @@ async function killed(bank: Bank, point: string): Promise<void> {
   expect(await worker.gone()).toBe('SIGKILL');
   await bank.expireLeases();
   bank.worker();
-  await bank.settled();
+  await bank.untilQuiet();
 }
 
-/** One workload, broken at a crash point in one way: recovers by itself, and everything holds afterwards. */
+/** Breaks one workload at a crash point in one mode: it recovers by itself, and every invariant is true afterwards. */
 export async function breakAt(bank: Bank, point: string, mode: Mode): Promise<void> {
   try {
     await bank.workload(point);
@@ -66,7 +66,7 @@ export async function breakAt(bank: Bank, point: string, mode: Mode): Promise<vo
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
     const log = bank.log().slice(-6000);
-    // The next one begins without what this one left running.
+    // The next workload begins without what this one left running.
     await bank.killWorkers();
     throw new Error(`${point}, ${mode}: ${why}\n${log}`, { cause: error });
   }

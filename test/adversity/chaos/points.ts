@@ -13,6 +13,6 @@ export function crashPoints(): string[] {
   const names = files.flatMap((file) =>
     [...readFileSync(file, 'utf8').matchAll(/\bcrashPoint\(\s*'([^']+)'/g)].map((match) => match[1] ?? ''),
   );
-  if (new Set(names).size !== names.length) throw new Error('two crash points have one name');
+  if (new Set(names).size !== names.length) throw new Error('two crash points have the same name');
   return names;
 }

@@ -1,20 +1,23 @@
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 
-/** A way to a Postgres that can go wrong as networks do. */
+/** A proxy in front of a Postgres that can fail as networks do. */
 export interface ChaosProxy {
-  /** A database's URL by way of the proxy. */
+  /** A database's URL through the proxy. */
   through(url: string): string;
-  /** Where new connections go from now on: a server that was restarted has another port. */
+  /** Where new connections go from now on: a restarted server has another port. */
   retarget(port: number): void;
-  /** Connections stay and are taken, but nothing comes through, until false. What was swallowed is lost. */
+  /**
+   * Until false: connections stay open and new ones are accepted, but nothing comes through. What was swallowed is
+   * lost.
+   */
   blackHole(on: boolean): void;
   /**
-   * From now on each connection's next commit (an explicit one, or a statement's own) reaches the server, which does
-   * it; its answer is dropped and the connection cut. Each connection loses one.
+   * From now on each connection's next commit (an explicit one, or a statement's own) reaches the server, which
+   * executes it; its answer is dropped and the connection cut. Each connection loses one answer.
    */
   loseCommitAnswers(): void;
-  /** How many answers were dropped so far. */
+  /** How many answers were dropped until now. */
   lost(): number;
   close(): Promise<void>;
 }
@@ -76,7 +79,7 @@ export async function startChaosProxy(targetPort: number): Promise<ChaosProxy> {
     },
     blackHole(on) {
       hole = on;
-      // What was half sent cannot go on: the peers find out when the first byte comes through again.
+      // A half-sent message cannot continue: the peers find out when the first byte comes through again.
       if (!on) for (const { near, far } of pairs) [near, far].forEach((socket) => socket.destroy());
     },
     loseCommitAnswers() {

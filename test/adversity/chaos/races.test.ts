@@ -31,7 +31,7 @@ const machine = machineOver<typeof activities>()({
   },
 });
 
-/** Two things at once, in as many runs as there are timings to be met, with two workers that take what comes. */
+/** Does two things simultaneously, in enough runs to meet all timings, with two workers that take what comes. */
 const RUNS = 40;
 let database: TestDatabase;
 let workers: RunningWorker[];
@@ -47,12 +47,12 @@ afterEach(async () => {
 
 const start = async (key: string) => startRun(database.pool, 'raced', key, {}, 'test');
 const go = async (run: string) => signalRun(database.pool, run, 'go', {}, 'test').catch(closedIsFine);
-/** Of two at once the later one may find the run closed. */
+/** Of two simultaneous calls the later one may find the run closed. */
 function closedIsFine(error: unknown): void {
   if (!(error instanceof DvError && ['DV_RUN_CLOSED', 'DV_QUEUE_BUSY'].includes(error.code))) throw error;
 }
 
-/** Runs all of them to an end by a signal each, then looks at what is left. */
+/** Ends all runs with a signal each, then looks at what is left. */
 async function endAll(runs: readonly string[], allowed: readonly string[]): Promise<void> {
   const open = async () => {
     for (const run of runs) {
@@ -74,14 +74,14 @@ const each = async <T>(race: (n: number) => Promise<T>) =>
 const runIds = async () =>
   (await database.pool.query<{ id: string }>('select id from workflow.runs')).rows.map(({ id }) => id);
 
-describe('two at once', () => {
-  test('starts of one key: one run', async () => {
+describe('two simultaneous calls', () => {
+  test('two starts of one key make one run', async () => {
     const ids = await each(async (n) => start(`key ${n % 4}`));
     expect(new Set(ids).size).toBe(4);
     await endAll(await runIds(), ['COMPLETED']);
   });
 
-  test('signals: one is consumed, and the run goes on once', async () => {
+  test('of two signals one is consumed, and the run continues once', async () => {
     await each(async (n) => {
       const run = await start(`signalled ${n}`);
       await Promise.all([go(run), go(run), go(run)]);
@@ -93,7 +93,7 @@ describe('two at once', () => {
     expect(rows.map(({ n }) => n)).toEqual(Array.from({ length: RUNS }, () => 1));
   });
 
-  test('the signal and the step before the wait: it is waited for, or there already', async () => {
+  test('a signal that races the step before the wait is never lost', async () => {
     await each(async (n) => {
       const run = await start(`before ${n}`);
       await go(run);
@@ -101,7 +101,7 @@ describe('two at once', () => {
     await endAll(await runIds(), ['COMPLETED']);
   });
 
-  test('the signal and its deadline: one of them', async () => {
+  test('a signal that races its deadline: exactly one of them decides', async () => {
     const ids = await each(async (n) => start(`late ${n}`));
     await expect
       .poll(
@@ -120,7 +120,7 @@ describe('two at once', () => {
     expect(rows.map(({ n }) => n)).toEqual(Array.from({ length: RUNS }, () => 1));
   });
 
-  test('the cancel and the completion: closed once, as the one or the other', async () => {
+  test('a cancel that races the completion: the run is closed once, by the one or the other', async () => {
     await each(async (n) => {
       const run = await start(`cancelled ${n}`);
       await go(run);

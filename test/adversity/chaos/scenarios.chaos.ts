@@ -18,9 +18,9 @@ describe.each(Array.from({ length: rounds }, (_, n) => n + 1))('round %i', () =>
   });
   afterAll(async () => bank.close());
 
-  /** All is well: nothing left to do, the workers leave cleanly, everything holds. */
+  /** Expects that nothing is left to do, that the workers exit cleanly, and that every invariant is true. */
   async function allIsWell(): Promise<void> {
-    await bank.settled();
+    await bank.untilQuiet();
     await bank.stopWorkers();
     await bank.inspect();
   }
@@ -36,7 +36,7 @@ describe.each(Array.from({ length: rounds }, (_, n) => n + 1))('round %i', () =>
     return rows[0]?.n ?? 0;
   };
 
-  test('a killed worker: another goes on with its run within 15 s', async () => {
+  test('another worker continues the run of a killed worker within 15 s', async () => {
     await begin();
     const victim = bank.worker('kill:after-activity-before-transaction');
     await victim.gone();
@@ -56,23 +56,23 @@ describe.each(Array.from({ length: rounds }, (_, n) => n + 1))('round %i', () =>
     await allIsWell();
   });
 
-  test('a worker frozen past its lease: another takes over, and what the zombie then writes is thrown away', async () => {
+  test('another worker takes over from a worker frozen past its lease, and what the zombie then writes is discarded', async () => {
     await begin();
     const zombie = bank.worker('stop:after-effect-before-commit');
     await zombie.reached('after-effect-before-commit');
     const before = await claims('ABANDONED');
     bank.worker();
-    // No lease is shortened here: it sits in an open transaction, with the run's row locked.
+    // No lease is shortened here: the worker is frozen in an open transaction, with the run's row locked.
     await expect
       .poll(async () => claims('ABANDONED'), { timeout: 20_000, interval: 50 })
       .toBeGreaterThan(before);
-    await bank.settled();
+    await bank.untilQuiet();
     zombie.signal('SIGCONT');
     await expect.poll(() => zombie.said, { timeout: 20_000 }).toMatch(/DV_FENCED|DV_DATABASE|broke/);
     await allIsWell();
   });
 
-  test('a slow worker that is alive keeps its run: busy for longer than a lease', async () => {
+  test('a slow worker that is alive keeps its run, even when busy for longer than a lease', async () => {
     await begin();
     const worker = bank.worker('stop:step-claimed');
     await worker.reached('step-claimed');
@@ -86,12 +86,12 @@ describe.each(Array.from({ length: rounds }, (_, n) => n + 1))('round %i', () =>
       await delay(3000);
       if (times < 2) await worker.freeze();
     }
-    await bank.settled();
+    await bank.untilQuiet();
     expect(await claims('ABANDONED')).toBe(before);
     await allIsWell();
   });
 
-  test('a network that swallows everything for 30 s', async () => {
+  test('work survives a network that swallows everything for 30 s', async () => {
     await begin();
     const worker = bank.worker('stop:after-activity-before-transaction');
     await worker.reached('after-activity-before-transaction');
@@ -102,17 +102,17 @@ describe.each(Array.from({ length: rounds }, (_, n) => n + 1))('round %i', () =>
     await allIsWell();
   });
 
-  test.each(['1 hour', '-1 hour'])('the clock jumps by %s, and back', async (jump) => {
+  test.each(['1 hour', '-1 hour'])('work survives a clock that jumps by %s, and back', async (jump) => {
     await begin();
     const worker = bank.worker('stop:after-activity-before-transaction');
     await worker.reached('after-activity-before-transaction');
     await bank.pool.query('update workflow.clock set offset_by = offset_by + $1::interval', [jump]);
     worker.signal('SIGCONT');
     if (jump.startsWith('-')) {
-      // Timers set before are an hour off now, and wait for that hour; none is lost.
+      // Timers set before are an hour late now; none is lost.
       await expect.poll(async () => brokenInvariantsOfRuns(), { timeout: 20_000 }).toEqual([]);
     } else {
-      await bank.settled();
+      await bank.untilQuiet();
     }
     await bank.pool.query('update workflow.clock set offset_by = offset_by - $1::interval', [jump]);
     await allIsWell();
@@ -120,17 +120,17 @@ describe.each(Array.from({ length: rounds }, (_, n) => n + 1))('round %i', () =>
   const brokenInvariantsOfRuns = async () =>
     Object.keys(await brokenInvariants(bank.pool)).filter((name) => name.startsWith('every run'));
 
-  test('two workers and one tick: it fires once', async () => {
+  test('with two workers one tick fires once', async () => {
     await begin();
-    const told = async () =>
+    const ticks = async () =>
       (await bank.pool.query(`select from workflow.signals where name = 'tick'`)).rowCount ?? 0;
-    const before = await told();
+    const before = await ticks();
     await Promise.all([bank.worker().ready(), bank.worker().ready(), bank.worker().ready()]);
-    expect(await told()).toBe(before + 1);
+    expect(await ticks()).toBe(before + 1);
     await allIsWell();
   });
 
-  test('a worker that runs out of memory in a step', async () => {
+  test('work survives a worker that runs out of memory in a step', async () => {
     await begin();
     const worker = bank.worker('kill:step-claimed', OUT_OF_MEMORY);
     expect(await worker.gone()).toBe('SIGABRT');
@@ -139,7 +139,7 @@ describe.each(Array.from({ length: rounds }, (_, n) => n + 1))('round %i', () =>
     await allIsWell();
   });
 
-  test('a step that kills every worker: put aside at the third, others go on, a person retries it', async () => {
+  test('a step that kills three workers is poisoned, other runs continue, and a person retries it', async () => {
     const { rows } = await bank.pool.query<{ id: string }>(
       `select dict.start_reconciliation('12345678', array['PHONE']) as id`,
     );
@@ -157,15 +157,15 @@ describe.each(Array.from({ length: rounds }, (_, n) => n + 1))('round %i', () =>
       ).rows[0]?.status;
     expect(await status()).toBe('POISONED');
     await bank.workload();
-    await bank.settled();
+    await bank.untilQuiet();
     expect(await status()).toBe('POISONED');
     await bank.pool.query('select workflow.retry($1)', [rows[0]?.id]);
-    await bank.settled();
+    await bank.untilQuiet();
     expect(await status()).toBe('COMPLETED');
     await allIsWell();
   });
 
-  test('a clean stop hands over at once and burns no attempt', async () => {
+  test('a clean stop hands over immediately and uses up no attempt', async () => {
     await begin();
     const worker = bank.worker('stop:step-claimed');
     await worker.reached('step-claimed');
@@ -174,7 +174,7 @@ describe.each(Array.from({ length: rounds }, (_, n) => n + 1))('round %i', () =>
     const before = await claims('ABANDONED');
     worker.signal('SIGCONT');
     expect(await worker.stop()).toBe(0);
-    await bank.settled();
+    await bank.untilQuiet();
     expect(await claims('ABANDONED')).toBe(before);
     await allIsWell();
   });

@@ -1,6 +1,6 @@
 import { vi } from 'vitest';
 
-/** Waits until `look` answers true; fails with what it answered last. Works in hooks, too. */
+/** Waits until `look` returns true; fails with its last answer. Works in hooks, too. */
 export async function until(look: () => unknown, timeout = 60_000, interval = 20): Promise<void> {
   await vi.waitFor(
     async () => {

@@ -1,6 +1,6 @@
 import { defineConfig } from 'vitest/config';
 
-/** `npm run test:chaos`: everything that can break, broken, one after the other. CHAOS_ROUNDS=20 does it 20 times. */
+/** `npm run test:chaos`: breaks everything that can break, one after the other. CHAOS_ROUNDS=20 does it 20 times. */
 export default defineConfig({
   test: {
     include: ['test/adversity/chaos/**/*.chaos.ts'],

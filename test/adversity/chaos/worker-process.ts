@@ -12,7 +12,7 @@ export class WorkerProcess {
   readonly #stops: boolean;
   #said = '';
 
-  /** `crashAt` as DICT_VSYNC_CRASH_AT takes it. */
+  /** `crashAt` in the form of DICT_VSYNC_CRASH_AT. */
   constructor(environment: Record<string, string>, crashAt = '', nodeOptions: readonly string[] = []) {
     this.#stops = crashAt.startsWith('stop:');
     this.#child = spawn(process.execPath, [...nodeOptions, MAIN, 'worker'], {
@@ -35,7 +35,7 @@ export class WorkerProcess {
     return this.#said.includes('worker ready');
   }
 
-  /** Until it has come to a crash point. */
+  /** Waits until it has reached a crash point. */
   async reached(point: string): Promise<void> {
     await this.#hasSaid(`crash point ${point}\n`);
     if (this.#stops) await this.frozen();
@@ -55,7 +55,7 @@ export class WorkerProcess {
     if (ended) throw new Error(`it ended before it said ${text}:\n${this.#said.slice(-3000)}`);
   }
 
-  /** Until it is gone; answers its exit code or signal. */
+  /** Waits until it has exited; returns its exit code or signal. */
   async gone(): Promise<number | string | null> {
     if (this.running) await once(this.#child, 'exit');
     return this.#child.exitCode ?? this.#child.signalCode;
@@ -71,7 +71,7 @@ export class WorkerProcess {
     await this.frozen();
   }
 
-  /** Until the system says that it is frozen: a SIGCONT that comes before the SIGSTOP would be for nothing. */
+  /** Waits until the system says that it is frozen: a SIGCONT before the SIGSTOP would have no effect. */
   async frozen(): Promise<void> {
     const state = () =>
       / ([A-Z]) /.exec(readFileSync(`/proc/${this.#child.pid}/stat`, 'utf8').replace(/\(.*\)/, ''))?.[1];
@@ -83,7 +83,7 @@ export class WorkerProcess {
     await this.gone();
   }
 
-  /** As `docker stop` does. */
+  /** Stops it as `docker stop` does. */
   async stop(): Promise<number | string | null> {
     this.signal('SIGTERM');
     return this.gone();

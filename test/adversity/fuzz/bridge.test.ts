@@ -19,7 +19,7 @@ const calls: Partial<Record<Operation, (bridge: Bridge) => Promise<unknown>>> = 
   listPolicies: async (bridge) => bridge.listPolicies({ participant: ISPB }, CALL),
 };
 
-/** A value that has no place there, of any of protobuf's kinds, or none. */
+/** A value of any of protobuf's kinds that does not belong there, or no value. */
 const strange = fc.oneof(
   fc.constantFrom(
     undefined,
@@ -41,7 +41,7 @@ const strange = fc.oneof(
   fc.integer(),
 );
 
-/** Puts strange values at some of the places of an answer, however deep. */
+/** Puts strange values at some of the places of an answer, at any depth. */
 function strangely(
   answer: unknown,
   changes: readonly { at: number; value: unknown }[],
@@ -64,7 +64,7 @@ function strangely(
 }
 
 test.each(Object.keys(calls) as Operation[])(
-  '%s: a strange answer is refused with a code, or is a whole one',
+  '%s: a strange answer is refused with a code, or is a valid answer',
   async (operation) => {
     const { bridge, dict } = await bridgeWithDict({ limits: 'off' });
     dict.directory.createEntry(entry);

@@ -26,7 +26,7 @@ const entries = [
 ];
 
 test(
-  'a damaged CID file is refused with a code, or read line by line; against its SHA-256 it is always refused',
+  'a damaged CID file is refused with a code, or read line by line; a check of its SHA-256 always refuses it',
   async () => {
     const lines = Array.from({ length: 40 }, (_, n) => createHash('sha256').update(String(n)).digest('hex'));
     const whole = Buffer.from(lines.map((line) => `${line}\n`).join(''));

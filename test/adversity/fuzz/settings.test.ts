@@ -6,7 +6,7 @@ import { assertReachable } from '../../../src/database/pool.ts';
 import { DvError } from '../../../src/errors/dv-error.ts';
 import { FUZZ_TIMEOUT, fuzzing } from './support.ts';
 
-/** A value that each setting may have, where not any text will do. */
+/** A valid value of each setting that does not accept any text. */
 const VALID: Record<string, string> = {
   DATABASE_URL: 'postgres://bank:pw@db.example:6432/x?sslmode=verify-full',
   DATABASE_SESSION_URL: 'postgres://bank:pw@db.example:5432/x',
@@ -42,7 +42,7 @@ const ODD = [
 ];
 const SECRET = 'hunter2';
 
-/** A setting's value: one that may be, changed a little; or any text at all. */
+/** A setting's value: a valid one, changed a little; or any text. */
 const valueOf = (name: string) => {
   const near = fc
     .tuple(
@@ -60,7 +60,7 @@ const valueOf = (name: string) => {
   );
 };
 
-/** The settings, or the refusal: nothing else may come of it. */
+/** The settings, or the refusal: there is no third result. */
 function read(given: Record<string, string>): Settings | DvError {
   try {
     return readSettings(given);
@@ -72,7 +72,7 @@ function read(given: Record<string, string>): Settings | DvError {
   }
 }
 
-/** What must be true of settings that were accepted, whatever was given. */
+/** What must be true of accepted settings, whatever was given. */
 function expectUsable(settings: Settings): void {
   for (const [name, value] of Object.entries(settings)) {
     if (typeof value === 'number') expect([name, Number.isFinite(value)]).toEqual([name, true]);
@@ -84,7 +84,7 @@ function expectUsable(settings: Settings): void {
   expect(settings.GRAPHILE_WORKER_SCHEMA).not.toMatch(/^(pg_.*|workflow|dict)$/);
 }
 
-test.each(SETTING_NAMES)('%s, whatever it is set to, is used or refused by its name', (name) => {
+test.each(SETTING_NAMES)("any value of %s is used, or refused by the setting's name", (name) => {
   fc.assert(
     fc.property(valueOf(name), (value) => {
       const answer = read({ [name]: value });
@@ -95,7 +95,7 @@ test.each(SETTING_NAMES)('%s, whatever it is set to, is used or refused by its n
   );
 });
 
-test('a number is what is written, or refused: a blank is no 0', () => {
+test('a number is what is written, or refused: a blank is not 0', () => {
   const numeric = SETTING_NAMES.filter(
     (name) => typeof (readSettings({}) as Record<string, unknown>)[name] === 'number',
   );
@@ -108,7 +108,7 @@ test('a number is what is written, or refused: a blank is no 0', () => {
   }
 });
 
-test('several at once: each that is wrong is named, and no value is told', () => {
+test('several wrong settings are each named, and no value is shown', () => {
   const given = fc
     .subarray(SETTING_NAMES, { minLength: 1 })
     .chain((names) =>
@@ -126,7 +126,7 @@ test('several at once: each that is wrong is named, and no value is told', () =>
       expect(inspect(answer, { depth: 9, showHidden: true })).not.toContain(SECRET);
       for (const [name, value] of Object.entries(settings)) {
         if (typeof (readSettings({}) as Record<string, unknown>)[name] === 'number') {
-          // The secret is no number.
+          // The secret is not a number.
           expect([value, answer.message.includes(name)]).toEqual([value, true]);
         }
       }
@@ -137,7 +137,7 @@ test('several at once: each that is wrong is named, and no value is told', () =>
 });
 
 test(
-  'a database URL that is accepted fails, if it does, with a coded error that keeps the password',
+  'if an accepted database URL fails, it fails with a coded error that does not show the password',
   { timeout: FUZZ_TIMEOUT },
   async () => {
     const part = fc.oneof(

@@ -5,7 +5,7 @@ import { FUZZ_TIMEOUT, fuzzing } from './support.ts';
 
 const { query } = useSql();
 
-/** The documented functions that take something from people, with the types of what they take. */
+/** The documented functions that take a person's input, with the types of their parameters. */
 const FUNCTIONS: Record<string, string[]> = {
   'dict.start_verification': ['text', 'text[]'],
   'dict.start_reconciliation': ['text', 'text[]'],
@@ -45,11 +45,11 @@ const values: Record<string, fc.Arbitrary<unknown>> = {
   jsonb: fc.option(fc.json().map((json) => json.replaceAll('\\u0000', ''))),
 };
 
-/** Errors of SQL that say what is wrong with the value, not that ours broke: not null, and data exceptions. */
+/** SQL errors that say what is wrong with the value, not that our function broke: not null, and data exceptions. */
 const ALLOWED = /^(DV000|23502|22\w{3})$/;
 
 test.each(Object.entries(FUNCTIONS))(
-  '%s does what it is for, or refuses with a code and changes nothing',
+  '%s does its work, or refuses with a code and changes nothing',
   async (name, types) => {
     const counted = async () =>
       query(`select (select count(*) from workflow.runs) as runs, (select count(*) from workflow.history) as history,

@@ -2,8 +2,8 @@ import fc from 'fast-check';
 import { DvError } from '../../../src/errors/dv-error.ts';
 
 /**
- * How long to fuzz: so many runs in `npm test`; with FUZZ_MINUTES=120 each test goes on for so long, and FUZZ_SEED
- * leads the same way again.
+ * How long to fuzz: a fixed number of runs in `npm test`; with FUZZ_MINUTES=120 each test continues for that time.
+ * FUZZ_SEED repeats the same sequence.
  */
 export function fuzzing(numRuns: number): fc.Parameters<unknown> & { verbose: true } {
   const minutes = Number(process.env['FUZZ_MINUTES'] ?? 0);
@@ -16,7 +16,7 @@ export function fuzzing(numRuns: number): fc.Parameters<unknown> & { verbose: tr
   };
 }
 
-/** Longer than what fuzzing() was told to take. */
+/** A test's time limit, longer than what fuzzing() takes. */
 export const FUZZ_TIMEOUT = 60_000 + Number(process.env['FUZZ_MINUTES'] ?? 0) * 90_000;
 
 /** A change of some bytes: what disks, proxies and other programs do to files. */
@@ -45,7 +45,7 @@ export function damaged(content: Buffer, changes: readonly Damage[]): Buffer {
   return result;
 }
 
-/** What `work` answers, or the coded error it refuses with; anything else is thrown on, and fails the test. */
+/** What `work` returns, or the coded error it refuses with; any other error is thrown on, and fails the test. */
 export async function refusedOr<T>(work: () => Promise<T>): Promise<T | DvError> {
   try {
     return await work();

@@ -3,7 +3,7 @@ import type { Pool } from 'pg';
 /** When the model's time begins. */
 export const EPOCH = Date.UTC(2026, 0, 10, 10);
 
-/** Makes the database go by the model's clock and driver alone: also its triggers, which go by the real clock otherwise. */
+/** Makes the database use the model's clock and driver only; otherwise its triggers would use the real clock. */
 export async function drive(pool: Pool): Promise<void> {
   await pool.query(`
     create or replace function workflow.now() returns timestamptz
@@ -18,7 +18,7 @@ export async function drive(pool: Pool): Promise<void> {
                where p.pronamespace = 'dict'::regnamespace and p.prosrc like '%clock_timestamp()%' loop
         execute replace(pg_get_functiondef(f.oid), 'clock_timestamp()', 'workflow.now()');
       end loop;
-      -- A seed leads the same way each time.
+      -- A seed always repeats the same sequence.
       for f in select p.oid from pg_proc p
                where p.pronamespace = 'workflow'::regnamespace and p.prosrc like '%random()%' loop
         execute replace(pg_get_functiondef(f.oid), 'random()', '0.5');
@@ -26,7 +26,7 @@ export async function drive(pool: Pool): Promise<void> {
       alter table dict.entries alter since set default workflow.now();
       alter table dict.cid_history alter left_at set default workflow.now();
     end $$`);
-  // No queue: the driver takes the runs itself.
+  // Without a queue: the driver takes the runs itself.
   await pool.query(`
     create or replace function workflow.add_job(run_id uuid, task text, due timestamptz, key_prefix text default 'run:')
     returns void language sql as ''`);
@@ -37,7 +37,7 @@ export async function setClock(pool: Pool, ms: number): Promise<void> {
   await pool.query(`update workflow.clock set offset_by = $1 * interval '1 millisecond'`, [ms]);
 }
 
-/** Forgets every key, run and job; the machines stay. */
+/** Deletes every key, run and job; the machines stay. */
 export async function forgetEverything(pool: Pool): Promise<void> {
   await pool.query(`
     do $$

@@ -1,7 +1,9 @@
 import type { Pool, PoolClient } from 'pg';
 import type { Bridge } from '../../../src/bridge/index.ts';
 
-/** Kept, so that what waits for them is not collected: a file that a crash left open must not be closed by us. */
+/**
+ * Kept, so that what waits for them is not garbage-collected: a file that a crash left open must not be closed by us.
+ */
 const held: Promise<never>[] = [];
 
 function forever(): Promise<never> {
@@ -10,13 +12,13 @@ function forever(): Promise<never> {
   return never;
 }
 
-/** What happens around a call to the Bridge, while it is the only thing that happens. */
+/** What happens around a call to the Bridge, while nothing else happens. */
 export type Around = () => Promise<void>;
 
 /**
- * One life of a worker: what it reaches the database and the Bridge through. One thing happens at a time, in the order
- * asked for, so that a seed always leads the same way. When its fuse has burnt down the life ends as by SIGKILL: its
- * connections are cut, and nothing it began ever goes on.
+ * One life of a worker: its access to the database and the Bridge. One thing happens at a time, in the order of the
+ * requests, so that a seed always repeats the same sequence. When its countdown reaches zero the life ends as by
+ * SIGKILL: its connections are cut, and nothing that it began ever continues.
  */
 export class Incarnation {
   readonly pool: Pool;
@@ -32,7 +34,7 @@ export class Incarnation {
     this.bridge = this.#mortalBridge(bridge, around);
   }
 
-  /** Settles when it has crashed. */
+  /** Resolves when it has crashed. */
   get crashed(): Promise<'crashed'> {
     return this.#ended.promise;
   }

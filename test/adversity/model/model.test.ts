@@ -13,12 +13,12 @@ import { drive, EPOCH, forgetEverything, setClock } from './database.ts';
 import { Model, WORKER } from './model.ts';
 import { ISPB, World } from './world.ts';
 
-// A thread costs a tenth of a second to start, and its own tests show that it answers the same.
+// A thread takes a tenth of a second to start, and its own tests show that it gives the same answers.
 vi.mock('../../../src/dict/compare/scan-thread.ts', async () => ({
   scanCidFileInThread: (await import('../../../src/dict/compare/scan.ts')).scanCidFile,
 }));
 
-/** Worlds at once: the one waits for the database while the other works. */
+/** Worlds that run simultaneously: one waits for the database while the other works. */
 const LANES = 3;
 
 const first = Number(process.env['MODEL_SEED'] ?? 1);
@@ -55,7 +55,7 @@ async function play(pool: Pool, seed: number): Promise<void> {
   }
 }
 
-/** Plays seeds until there are none left, in a database of its own. */
+/** Plays seeds until all have been played, in a database of its own. */
 async function lane(left: Iterator<number>, failed: AbortController): Promise<void> {
   const database = await createTestDatabase();
   try {
@@ -77,7 +77,7 @@ test(
   `whatever happens in whatever order, both sides end equal and no change of a customer is undone (${seeds} seeds)`,
   { timeout: seeds * 5000 + 60_000 },
   async () => {
-    // Only spans are reckoned with in this process; time passes in the worlds.
+    // In this process only durations matter; time passes in the worlds.
     vi.useFakeTimers({ toFake: ['Date'], now: EPOCH });
     onTestFinished(() => void vi.useRealTimers());
     const left = Array.from({ length: seeds }, (_, n) => first + n).values();

@@ -17,7 +17,7 @@ import { ISPB, KEY_TYPE, MARGIN_SECONDS, type World } from './world.ts';
 const log = await createLog({ level: 'silent', pretty: false });
 export const WORKER = 'model';
 
-/** How many things happen before everything must come to rest, and how often that is asked for. */
+/** How many things happen before the system must come to rest, and how often that is demanded. */
 const ACTIONS = 60;
 const QUIET_POINTS = 2;
 
@@ -30,7 +30,7 @@ interface OpenRun {
   wakes: number;
 }
 
-/** One seed: a world, its worker, and a driver that lets now the one, now the other do something. */
+/** One seed: a world, its worker, and a driver that lets sometimes the one, sometimes the other do something. */
 export class Model {
   readonly #pool: Pool;
   readonly #world: World;
@@ -132,11 +132,11 @@ export class Model {
   async #takeStep({ id, state }: OpenRun): Promise<void> {
     const { random } = this.#world;
     const began = this.#world.now;
-    this.#tell(`step ${state}`);
+    this.#note(`step ${state}`);
     if (!this.#quiet && random.chance(0.12)) this.#life.light(1 + random.below(14));
     const ended = await Promise.race([this.#executor.advance(id), this.#life.crashed]);
     if (ended === 'crashed') {
-      this.#tell('  crashed');
+      this.#note('  crashed');
       this.#beBorn();
     } else this.#life.light(Infinity);
     await this.#world.witness.afterStep(state, began, this.#world.now);
@@ -156,11 +156,11 @@ export class Model {
       },
       log,
     });
-    // Draining, it takes one step at a time.
+    // While draining, it takes one step at a time.
     this.#executor.drain();
   }
 
-  /** While a call is under way. */
+  /** While a call is in progress. */
   async #meanwhile(): Promise<void> {
     const { random } = this.#world;
     if (this.#quiet || !random.chance(0.2)) return;
@@ -169,15 +169,15 @@ export class Model {
   }
 
   async #comeToRest(): Promise<void> {
-    this.#tell('quiet');
+    this.#note('quiet');
     const { witness, dict } = this.#world;
     dict.faults.clear();
     this.#life.light(Infinity);
     await this.#world.letGo();
-    await this.#world.settle();
+    await this.#world.comeToRest();
     await this.#finish();
     if (await this.#person.undoesLast()) await this.#finish();
-    await this.#world.settle();
+    await this.#world.comeToRest();
     if (witness.undo.held.size > 0) {
       await this.#reconcileLast();
       await this.#person.release();
@@ -194,10 +194,10 @@ export class Model {
     for (let steps = 0; await this.#step(); steps++) if (steps > 500) throw new Error('a run never ends');
   }
 
-  /** Nothing moves any more: both sides end equal, but for what a person holds. */
+  /** Nothing moves any more: both sides end equal, except for the keys that a person keeps held. */
   async #reconcileLast(): Promise<void> {
     const { witness } = this.#world;
-    this.#tell('last reconciliation');
+    this.#note('last reconciliation');
     const { rows } = await this.#pool.query<{ id: string }>(
       `select dict.start_reconciliation($1, array['${KEY_TYPE}']) as id`,
       [ISPB],
@@ -217,7 +217,7 @@ export class Model {
     );
   }
 
-  #tell(what: string): void {
-    this.#world.witness.tell(this.#world.now, what);
+  #note(what: string): void {
+    this.#world.witness.note(this.#world.now, what);
   }
 }

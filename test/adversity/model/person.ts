@@ -1,7 +1,7 @@
 import type { Pool } from 'pg';
 import { ISPB, KEY_TYPE, type World } from './world.ts';
 
-/** Of closed reconciliations those that changed a key no undo has come to, oldest first. */
+/** The closed reconciliations that changed a key that no undo has processed, oldest first. */
 const UNDOABLE = `
   select r.id from workflow.runs r
   where r.machine = 'reconciliation' and r.closed_at is not null and exists (
@@ -16,7 +16,7 @@ const REGISTRABLE = `
   where d.run_id = $1 and d.round = (select max(round) from dict.rounds where run_id = $1)
     and d.side = 'LOCAL_ONLY' and d.decision = 'PENDING'`;
 
-/** Who decides, undoes, releases and cancels. */
+/** The person who decides, undoes, releases and cancels. */
 export class Person {
   readonly #pool: Pool;
   readonly #world: World;
@@ -26,7 +26,7 @@ export class Person {
     this.#world = world;
   }
 
-  /** Does something nobody asked for. */
+  /** Does something that nobody asked for. */
   async act(): Promise<void> {
     const what = this.#world.random.pick(['undo', 'undo', 'undo', 'release', 'cancel'] as const);
     if (what === 'undo') await this.#undo(await this.#undoable());
@@ -34,32 +34,32 @@ export class Person {
     else await this.#cancel();
   }
 
-  /** Approves or rejects what a run waits with; while all is `quiet`, approves. */
+  /** Approves or rejects what a run waits with; always approves while all is `quiet`. */
   async decide(run: string, quiet: boolean): Promise<void> {
     const { random } = this.#world;
     if (!quiet && random.chance(0.1)) {
-      this.#tell('reject');
+      this.#note('reject');
       await this.#pool.query(`select dict.reject_reconciliation($1, 'ana', 'odd')`, [run]);
       return;
     }
     if (!quiet && random.chance(0.7) && ((await this.#pool.query(REGISTRABLE, [run])).rowCount ?? 0) > 0) {
-      this.#tell('register');
+      this.#note('register');
       await this.#pool.query(`select dict.register_local_only($1, null, 'ana', 'ours')`, [run]);
     }
-    this.#tell('approve');
+    this.#note('approve');
     await this.#pool.query(`select dict.approve_reconciliation($1, 'ana', 'fine')`, [run]);
   }
 
-  /** Now and then: undoes the last reconciliation that changed something. */
+  /** Sometimes undoes the last reconciliation that changed something. */
   async undoesLast(): Promise<boolean> {
     const runs = this.#world.random.chance(0.4) ? await this.#undoable() : [];
     await this.#undo(runs.slice(-1));
     return runs.length > 0;
   }
 
-  /** Releases every key that is held. */
+  /** Releases every held key. */
   async release(): Promise<void> {
-    this.#tell('release all');
+    this.#note('release all');
     await this.#pool.query(`select dict.release_keys('ana', '${ISPB}')`);
     const { undo } = this.#world.witness;
     undo.released([...undo.held]);
@@ -72,7 +72,7 @@ export class Person {
 
   async #undo(runs: readonly string[]): Promise<void> {
     if (runs.length === 0) return;
-    this.#tell('undo');
+    this.#note('undo');
     await this.#pool.query(`select dict.start_undo($1, 'ana')`, [this.#world.random.pick(runs)]);
   }
 
@@ -80,7 +80,7 @@ export class Person {
     const { undo } = this.#world.witness;
     if (undo.held.size === 0) return;
     const key = this.#world.random.pick([...undo.held]);
-    this.#tell(`release ${key}`);
+    this.#note(`release ${key}`);
     await this.#pool.query(`select dict.release_keys('ana', '${ISPB}', key => $1)`, [key]);
     undo.released([key]);
   }
@@ -91,11 +91,11 @@ export class Person {
     );
     if (rows.length === 0) return;
     const { id, machine } = this.#world.random.pick(rows);
-    this.#tell(`cancel ${machine}`);
+    this.#note(`cancel ${machine}`);
     await this.#pool.query(`select workflow.cancel($1, 'ana')`, [id]);
   }
 
-  #tell(what: string): void {
-    this.#world.witness.tell(this.#world.now, what);
+  #note(what: string): void {
+    this.#world.witness.note(this.#world.now, what);
   }
 }

@@ -1,7 +1,7 @@
 import type { Entry } from '../../../src/dict/entry/entry.ts';
 import type { Random } from '../../../src/simulator/random.ts';
 
-/** How the bank writes an entry, or removes its key, in one of the two ways there are. */
+/** How the bank writes an entry, or removes its key, by one of the two methods that exist. */
 export function statementOf(random: Random, entry: Entry | undefined, key: string): [string, unknown[]] {
   if (entry === undefined) {
     return random.chance(0.5)

@@ -12,7 +12,7 @@ interface Undone {
   after: Entry | null;
 }
 
-/** What a run did to a key: what the key was before its first change, and its last decision. */
+/** What a run did to a key: what the key was before the run's first change, and the run's last decision. */
 interface Change {
   original: Entry | undefined;
   decision: string;
@@ -24,7 +24,10 @@ export interface PutBack {
   entry: Entry | undefined;
 }
 
-/** Watches undos by the words of docs/guides/undo.md: put back only where nothing newer touched the key, and held until released. */
+/**
+ * Checks undos against docs/guides/undo.md: a key is put back only where nothing newer touched it, and held until
+ * released.
+ */
 export class UndoWitness {
   /** Who changed each key last: a run's id, or the bank. */
   readonly #last = new Map<string, string>();
@@ -55,15 +58,18 @@ export class UndoWitness {
     for (const key of keys) this.held.delete(key);
   }
 
-  /** What is wrong with a reconciliation's decision about a key, as far as holds go. */
+  /** What is wrong with a reconciliation's decision about a key, as far as held keys are concerned. */
   objection(decision: string, key: string | null): string | undefined {
     if (key === null) return undefined;
     if (decision === 'HELD') return this.#everHeld.has(key) ? undefined : 'nobody ever held it';
     const changes = decision === 'ADDED' || decision === 'CORRECTED' || decision === 'REMOVED';
-    return changes && this.held.has(key) ? 'a person holds the key' : undefined;
+    return changes && this.held.has(key) ? 'the key is held by a person' : undefined;
   }
 
-  /** A step of an undo is over (or its worker crashed in it): judges what it did, by the base before it; what it put back. */
+  /**
+   * A step of an undo has ended (or its worker crashed in it): judges what it did by the base before it; returns what
+   * it put back.
+   */
   async afterStep(base: ReadonlyMap<string, Entry>): Promise<PutBack[]> {
     const { rows } = await this.#pool.query<Undone>(
       `select undo_run_id as "undoRunId", run_id as "runId", key, decision, result, before, after
@@ -100,7 +106,7 @@ export class UndoWitness {
     return change.original;
   }
 
-  /** An undo that has ended well came to every key its run changed. */
+  /** Checks that an undo that ended well processed every key that its run changed. */
   async #expectComplete(): Promise<void> {
     const { rows } = await this.#pool.query<{ runId: string }>(
       'select distinct run_id as "runId" from dict.undos where outcome = $1',

@@ -8,7 +8,7 @@ import { EPOCH } from './database.ts';
 import { describe, hex } from './describe.ts';
 import { UndoWitness } from './undo-witness.ts';
 
-/** A moment of the model: milliseconds since 1970, and the order of what happens within one. */
+/** A moment of the model: milliseconds since 1970, and the order of what happens within one millisecond. */
 export interface Moment {
   at: number;
   order: number;
@@ -25,18 +25,18 @@ interface Decided {
   after: (Entry & { cid: string }) | null;
 }
 
-/** When a CID was in DICT; `until` undefined: it is. */
+/** When a CID was in DICT; `until` undefined: it still is. */
 interface Stay {
   from: number;
   until: number | undefined;
 }
 
-/** How long what DICT said may be applied, in milliseconds. */
+/** How long an answer of DICT may be applied, in milliseconds. */
 const FRESH_MS = 60_000;
 
 /**
- * Watches a model run and says what is wrong: keeps its own idea of the local base, from what the bank wrote and what
- * the divergences say was repaired, and of what may be repaired, by the words of DOMAIN.md and nothing else.
+ * Watches a model run and says what is wrong. It keeps its own idea of the local base, from what the bank wrote and
+ * what the divergences say was repaired, and of what may be repaired. It knows nothing but the words of DOMAIN.md.
  */
 export class Witness {
   /** The local base as it must be, by key. */
@@ -52,7 +52,7 @@ export class Witness {
   readonly #dict: SimulatedDict;
   readonly #scope: { participant: string; keyType: KeyType; marginMs: number };
   #order = 0;
-  /** What happened, for whoever has to find out why. */
+  /** What happened, for whoever investigates a failure. */
   readonly story: string[] = [];
 
   constructor(
@@ -66,18 +66,22 @@ export class Witness {
     this.undo = new UndoWitness(pool);
   }
 
-  tell(at: number, what: string): void {
+  note(at: number, what: string): void {
     this.story.push(`${((at - EPOCH) / 1000).toFixed(1).padStart(8)} s  ${what}`);
   }
 
-  /** The bank's own system has written a key (undefined: it is gone). What changed nothing is no write. */
+  /**
+   * The bank's own system has written a key (undefined: deleted it). What changed nothing does not count as a write.
+   */
   wrote(at: number, key: string, entry: Entry | undefined): void {
     if (describe(entry) === describe(this.base.get(key))) return;
     this.#changed(at, key, entry);
     this.undo.bankChanged(key);
   }
 
-  /** It has deleted the row of a key, even if that was removed softly before: there is nothing to put back in. */
+  /**
+   * It has deleted the row of a key, even if that was softly removed before: there is no row to put the key back in.
+   */
   deleted(key: string): void {
     this.undo.bankChanged(key);
   }
@@ -88,7 +92,7 @@ export class Witness {
     else this.base.set(key, entry);
   }
 
-  /** It has written what is no part of a CID: the margin before a snapshot goes by when the CID came. */
+  /** It has written something that is not part of a CID: the margin before a snapshot counts from when the CID came. */
   touched(key: string): void {
     this.#written.set(key, { at: this.#written.get(key)?.at ?? 0, order: ++this.#order });
     this.undo.bankChanged(key);
@@ -109,12 +113,12 @@ export class Witness {
     }
   }
 
-  /** A step of a run is over (or its worker crashed in it); it began at `began`. */
+  /** A step of a run has ended (or its worker crashed in it); it began at `began`. */
   async afterStep(state: string, began: number, now: number): Promise<void> {
     if (state === 'snapshot' || state === 'judge') await this.#noteRounds(state, began, now);
     if (state === 'undo' || state === 'publish') return this.#afterUndo(now);
     if (state !== 'apply' && state !== 'judge') return;
-    // What was registered there.
+    // What was registered at DICT.
     this.dictChanged(now);
     const { rows } = await this.#pool.query<Decided>(
       `select d.run_id as "runId", d.round, encode(d.cid, 'hex') as cid, d.side, d.decision, d.key, d.before, d.after
@@ -123,7 +127,7 @@ export class Witness {
     const fresh = rows.filter(({ runId, round, cid }) => !this.#seen.has(`${runId} ${round} ${cid}`));
     for (const decided of fresh) {
       this.#seen.add(`${decided.runId} ${decided.round} ${decided.cid}`);
-      this.tell(
+      this.note(
         now,
         `    ${decided.side} ${decided.cid.slice(0, 8)} ${decided.decision} ${decided.key ?? ''}`,
       );
@@ -144,13 +148,13 @@ export class Witness {
 
   async #afterUndo(now: number): Promise<void> {
     for (const { key, entry } of await this.undo.afterStep(this.base)) {
-      this.tell(now, `    put back ${key} ${describe(entry)}`);
+      this.note(now, `    put back ${key} ${describe(entry)}`);
       this.#changed(now, key, entry);
     }
     await this.expectBase();
   }
 
-  /** The local base holds exactly what the bank wrote and the divergences say, and its VSync is their XOR. */
+  /** The local base is exactly what the bank wrote and the divergences say, and its VSync is the XOR of its CIDs. */
   async expectBase(): Promise<void> {
     const { rows } = await this.#pool.query<{ content: Entry & { cid: string } }>(
       `select dict.entry_json(e) as content from dict.entries e
@@ -179,7 +183,7 @@ export class Witness {
     }
   }
 
-  /** The keys that the two sides do not both hold with the same CID. */
+  /** The keys that the two sides do not both have with the same CID. */
   differing(): string[] {
     const here = new Map([...this.base].map(([key, entry]) => [key, hex(entry)]));
     const there = new Map([...this.#set.entries()].map(({ cid, entry }) => [entry.key, cid]));
@@ -195,7 +199,7 @@ export class Witness {
       const known = this.#rounds.get(id);
       if (known === undefined) this.#rounds.set(id, { at: now, order: ++this.#order });
       else if (state === 'judge') known.judgedFrom ??= began;
-      if (state === 'judge' && foundBy !== null) this.tell(now, `    by ${foundBy}: ${reason}`);
+      if (state === 'judge' && foundBy !== null) this.note(now, `    by ${foundBy}: ${reason}`);
     }
   }
 
@@ -213,7 +217,7 @@ export class Witness {
     const present = this.base.get(key);
     if (describe(before) !== describe(present))
       wrong(`before is ${describe(before)}, not ${describe(present)}`);
-    if ((decision === 'REMOVED') !== (after === null)) wrong('after does not tell what was done');
+    if ((decision === 'REMOVED') !== (after === null)) wrong('after does not show what was done');
 
     const written = this.#written.get(key);
     if (

@@ -14,14 +14,14 @@ const OTHER = '00000002';
 export const KEY_TYPE: KeyType = 'PHONE';
 
 export const MARGIN_SECONDS = 30;
-/** How long one side of an operation may be behind the other: within the margin, as the bank promises by setting it. */
+/** How far one side of an operation may be behind the other: within the margin, as the bank promises by setting it. */
 const LAG_MS = 25_000;
 const LATE_MS = 5000;
 
 interface Due {
   at: number;
-  /** A transaction that holds its rows until then. */
-  holds: boolean;
+  /** A transaction that keeps its rows locked until then. */
+  keepsLocks: boolean;
   act: () => Promise<void>;
 }
 
@@ -59,7 +59,7 @@ export class World {
     return this.#time.now;
   }
 
-  /** Both sides begin equal, or not. */
+  /** Makes both sides begin equal, or not. */
   async begin(): Promise<void> {
     const divergent = this.random.chance(0.7) ? 0.4 : 0;
     for (const entry of this.#keys) {
@@ -76,7 +76,7 @@ export class World {
     await this.pass(120_000);
   }
 
-  /** Lets time pass; what is due within it happens at its time. */
+  /** Lets time pass; what becomes due happens at its time. */
   async pass(ms: number): Promise<void> {
     const until = this.now + ms;
     for (;;) {
@@ -91,19 +91,19 @@ export class World {
 
   /** Ends the bank's open transactions: a repair would wait for their locks, and the model has one thread. */
   async letGo(): Promise<void> {
-    const holding = this.#due.filter(({ holds }) => holds);
-    this.#due = this.#due.filter(({ holds }) => !holds);
-    for (const { act } of holding) await act();
+    const locking = this.#due.filter(({ keepsLocks }) => keepsLocks);
+    this.#due = this.#due.filter(({ keepsLocks }) => !keepsLocks);
+    for (const { act } of locking) await act();
   }
 
-  /** Everything that was begun ends, and comes to rest. */
-  async settle(): Promise<void> {
+  /** Ends everything that was begun, and brings it to rest. */
+  async comeToRest(): Promise<void> {
     await this.pass(LAG_MS + LATE_MS);
     while (this.#due.length > 0) await this.pass(LAG_MS);
     await this.pass((MARGIN_SECONDS + 10) * 1000);
   }
 
-  /** An owner, or somebody's mistake, changes a key. `alone`: nothing else is under way in the database. */
+  /** An owner, or somebody by mistake, changes a key. `alone`: nothing else is in progress in the database. */
   async act(alone: boolean): Promise<void> {
     const entry = this.random.pick(this.#keys);
     if (this.#busy.has(entry.key) || this.#busy.has(`${entry.key} claimed`)) return;
@@ -119,7 +119,7 @@ export class World {
     );
     const fresh = { ...this.#changed(entry), requestId: this.random.uuid() };
     const patch = { name: this.#name(), accountNumber: String(1 + this.random.below(3)) };
-    this.witness.tell(this.now, `${what} ${entry.key}`);
+    this.witness.note(this.now, `${what} ${entry.key}`);
     switch (what) {
       case 'create':
         return this.#bothSides(entry.key, alone, {
@@ -142,7 +142,7 @@ export class World {
           here: undefined,
         });
       case 'lose':
-        // The donor's half of a claim; the claimer takes the key a while later.
+        // The donor's half of a claim; the claimer takes the key a little later.
         return this.#bothSides(entry.key, alone, {
           atDict: () => {
             if (!this.#ours(entry.key)) return;
@@ -160,7 +160,7 @@ export class World {
           here: undefined,
         });
       case 'touch':
-        // What is no part of the CID.
+        // What is not part of the CID.
         if (here !== undefined) {
           await this.#sql('update dict.entries set opening_date = $2 where key = $1', [
             entry.key,
@@ -173,7 +173,7 @@ export class World {
 
   #claimed(entry: Entry, there: Entry): void {
     const fresh = { ...this.#changed(entry), requestId: this.random.uuid() };
-    this.witness.tell(this.now, `claim ${entry.key}`);
+    this.witness.note(this.now, `claim ${entry.key}`);
     this.#busy.add(entry.key);
     this.dict.directory.confirmClaim({ donor: OTHER, claimer: ISPB, key: there.key });
     this.#later(LAG_MS, () => {
@@ -185,7 +185,7 @@ export class World {
     });
   }
 
-  /** As a PSP does it, DICT first or the base first; now and then one of the two never happens. */
+  /** Changes a key as a PSP does, first at DICT or first in the base; sometimes one of the two never happens. */
   async #bothSides(
     key: string,
     alone: boolean,
@@ -215,7 +215,7 @@ export class World {
     this.witness.dictChanged(this.now);
   }
 
-  /** In a transaction that commits a while later, or not at all. */
+  /** Changes a key in a transaction that commits a little later, or not at all. */
   async #slowly(key: string, entry: Entry | undefined, done: () => void): Promise<void> {
     const client = await this.#pool.connect();
     await client.query('begin');
@@ -228,7 +228,7 @@ export class World {
       async () => {
         await client.query(commits ? 'commit' : 'rollback');
         client.release();
-        this.witness.tell(this.now, `  ${commits ? 'committed' : 'rolled back'} ${key}`);
+        this.witness.note(this.now, `  ${commits ? 'committed' : 'rolled back'} ${key}`);
         if (commits) this.#wrote(wrote, key, entry, text);
         done();
       },
@@ -239,7 +239,7 @@ export class World {
   async #put(entry: Entry | undefined, key = entry?.key ?? ''): Promise<void> {
     const [text, values] = statementOf(this.random, entry, key);
     await this.#sql(text, values);
-    this.witness.tell(this.now, `  here ${key} ${entry === undefined ? 'gone' : entry.name}`);
+    this.witness.note(this.now, `  here ${key} ${entry === undefined ? 'gone' : entry.name}`);
     this.#wrote(this.now, key, entry, text);
   }
 
@@ -248,8 +248,8 @@ export class World {
     if (text.startsWith('delete')) this.witness.deleted(key);
   }
 
-  #later(within: number, act: () => void | Promise<void>, holds = false): void {
-    this.#due.push({ at: this.now + this.random.below(within), holds, act: async () => act() });
+  #later(within: number, act: () => void | Promise<void>, keepsLocks = false): void {
+    this.#due.push({ at: this.now + this.random.below(within), keepsLocks, act: async () => act() });
   }
 
   #ours(key: string): boolean {

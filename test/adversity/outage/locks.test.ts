@@ -29,7 +29,7 @@ beforeAll(async () => {
   other = new pg.Client({ connectionString: database.url });
   await other.connect();
   undo.defer(async () => other.end());
-  // From then on the chores ask for nothing that no look has told them of.
+  // From then on the chores query only for what the look at pending work has found.
   await TO_DO['fold']?.give();
   await vi.waitFor(async () => expect(await TO_DO['fold']?.left()).toBe(0), { timeout: 10_000 });
 });
@@ -38,7 +38,7 @@ afterAll(async () => undo.disposeAsync());
 const count = async (sql: string) => (await database.pool.query(sql)).rowCount;
 let n = 0;
 
-/** Gives each chore something to do that another session can see done; answers what is left of it. */
+/** Gives each chore a piece of work whose end another session can see; returns what is left of it. */
 const TO_DO: Record<string, { give: () => Promise<unknown>; left: () => Promise<number | null> }> = {
   fold: {
     give: async () =>
@@ -74,14 +74,14 @@ test.each([
   ['relay', ['look', 'relay', 'feed'], 'dict.outbox, dict.feed_queue', ['fold', 'sweep']],
   ['sweep', ['sweep'], 'workflow.signals', ['fold', 'relay']],
 ])(
-  '%s stuck on a lock is told, the others go on, and it works again afterwards',
+  '%s stuck on a lock is reported, the other chores continue, and it works again afterwards',
   async (chore, stuck, table, others) => {
     const before = worker.log().length;
     await TO_DO[chore]?.give().catch(() => undefined);
     await other.query(`begin; lock table ${table} in access exclusive mode`);
     try {
       if (chore === 'fold' || chore === 'sweep') await TO_DO[chore]?.give();
-      const told = () =>
+      const reported = () =>
         new Set(
           worker
             .log()
@@ -89,12 +89,12 @@ test.each([
             .filter(({ code }) => code === 'DV_CHORE_BLOCKED')
             .map((line) => line['chore']),
         );
-      for (const name of stuck) await expect.poll(told, { timeout: 10_000 }).toContain(name);
+      for (const name of stuck) await expect.poll(reported, { timeout: 10_000 }).toContain(name);
       for (const name of others) {
         await TO_DO[name]?.give();
         await expect.poll(async () => TO_DO[name]?.left(), { timeout: 10_000 }).toBe(0);
       }
-      // No more sessions wait for it than there are chores: none is left behind by those broken off.
+      // No more sessions wait for the lock than there are chores: none of those that were broken off is left behind.
       const waiting = await count(
         `select from pg_stat_activity where application_name = 'dict-vsync chores' and wait_event_type = 'Lock'`,
       );
@@ -107,7 +107,7 @@ test.each([
   },
 );
 
-test('a heartbeat stuck on a lock is broken off by the server too: no session is left behind', async () => {
+test('the server also breaks off a heartbeat stuck on a lock, and no session is left behind', async () => {
   await other.query('begin; lock table workflow.workers in access exclusive mode');
   try {
     const beat = database.pool.query(`select from workflow.heartbeat('late', '{}')`);
@@ -117,7 +117,7 @@ test('a heartbeat stuck on a lock is broken off by the server too: no session is
   }
 });
 
-test('a tick that cannot be decided is decided when it can', async () => {
+test('a tick that cannot be decided is decided as soon as it can be', async () => {
   await database.pool.query(`update workflow.schedules set last_tick = last_tick - interval '1 day'`);
   await other.query('begin; select from workflow.schedules for update');
   const simulator = await startSimulator();

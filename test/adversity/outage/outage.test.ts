@@ -51,7 +51,7 @@ beforeAll(async () => {
     NOK_RECHECK_SECONDS: '0.02',
     FILE_POLL_SECONDS: '0.05',
   });
-  // Not DICT's patience is tested here: what no bucket is known for is not limited.
+  // This does not test DICT's limits: an operation without a bucket is not limited.
   await pool.query('delete from dict.rate_limits');
   undo.defer(async () => void (worker.running() && (await worker.stop())));
 });
@@ -65,7 +65,7 @@ const untilNotReady = async () =>
     .poll(worker.readiness, { timeout: 10_000, interval: 50 })
     .toMatchObject({ status: 503, reasons: expect.arrayContaining(['database_unreachable']) as string[] });
 
-/** Reconciliations of all key types, which the outage meets at work. */
+/** Starts reconciliations of all key types, which the outage interrupts. */
 async function atWork(): Promise<string[]> {
   const runs = await damageAndReconcile(pool, ISPB, KEY_TYPES);
   await untilSteps(pool, runs, 8);
@@ -79,7 +79,7 @@ async function expectRecovered(runs: string[]): Promise<void> {
   expect(worker.running()).toBe(true);
 }
 
-test('Postgres crashes at work, is away a while, and is back', async () => {
+test('the worker survives a crash of Postgres, which stays down for a while', async () => {
   const runs = await atWork();
   await server.kill();
   await untilNotReady();
@@ -88,7 +88,7 @@ test('Postgres crashes at work, is away a while, and is back', async () => {
   await expectRecovered(runs);
 });
 
-test('every backend is terminated, again and again', async () => {
+test('the worker survives the repeated termination of every backend', async () => {
   const runs = await atWork();
   for (let round = 0; round < 8; round += 1) {
     await untilSteps(pool, runs, 8 + round);
@@ -99,10 +99,10 @@ test('every backend is terminated, again and again', async () => {
   await expectRecovered(runs);
 });
 
-test('other programs take every connection', async () => {
+test('the worker survives other programs that take every connection', async () => {
   const runs = await atWork();
   const hogs: pg.Client[] = [];
-  // Whoever ends a backend is not the one that needs the connection.
+  // The connection of an ended backend goes to somebody else.
   const { rows } = await pool.query<{ most: number }>(
     `select current_setting('max_connections')::integer as most`,
   );
@@ -122,21 +122,25 @@ test('other programs take every connection', async () => {
   await expectRecovered(runs);
 });
 
-test('a black-holed network, and a standby that took over meanwhile', { timeout: 120_000 }, async () => {
-  const runs = await atWork();
-  proxy.stall();
-  await untilNotReady();
-  await server.kill();
-  server = await standbyOf(server);
-  undo.defer(server.drop);
-  await onNewServer();
-  const gaveUp = () => worker.log().filter(({ msg }) => msg.startsWith('no heartbeat'));
-  await expect.poll(gaveUp, { timeout: 20_000 }).not.toEqual([]);
-  proxy.resume(server.url);
-  await expectRecovered(runs);
-});
+test(
+  'the worker survives a black-holed network, and a standby that took over meanwhile',
+  { timeout: 120_000 },
+  async () => {
+    const runs = await atWork();
+    proxy.stall();
+    await untilNotReady();
+    await server.kill();
+    server = await standbyOf(server);
+    undo.defer(server.drop);
+    await onNewServer();
+    const gaveUp = () => worker.log().filter(({ msg }) => msg.startsWith('no heartbeat'));
+    await expect.poll(gaveUp, { timeout: 20_000 }).not.toEqual([]);
+    proxy.resume(server.url);
+    await expectRecovered(runs);
+  },
+);
 
-test('Graphile Worker ends by itself, and is started again', async () => {
+test('Graphile Worker is started again after it has ended by itself', async () => {
   await pool.query(`select pg_notify('worker:migrate', '{"breaking": true, "migrationNumber": 99}')`);
   await expect
     .poll(() => worker.log().map(({ msg }) => msg))
@@ -144,14 +148,14 @@ test('Graphile Worker ends by itself, and is started again', async () => {
   await expectRecovered(await atWork());
 });
 
-test('it can be stopped while Postgres is away', async () => {
+test('the worker can be stopped while Postgres is down', async () => {
   await server.kill();
   expect(await worker.stop()).toBe(0);
   await server.restart();
   await onNewServer();
 });
 
-/** The tests' own way to the server that runs now. */
+/** The tests' own connection to the server that runs now. */
 async function onNewServer(): Promise<void> {
   const before = pool;
   pool = createPool(server.url);

@@ -10,7 +10,7 @@ import { startStallingProxy } from '../../unit/http/stalling-proxy.ts';
 import { ownServer, type OwnServer, startWorkerProcess, type WorkerProcess } from './support.ts';
 import { freePort } from '../../support/free-port.ts';
 
-// The worker is there before Postgres is.
+// The worker starts before Postgres does.
 const undo = new AsyncDisposableStack();
 let server: OwnServer;
 let env: Record<string, string>;
@@ -33,7 +33,7 @@ const waits = { status: 503, reasons: ['database_unreachable', 'worker_starting'
 const codesOf = (worker: WorkerProcess) =>
   worker.log().flatMap(({ code }) => (code === undefined ? [] : [code]));
 
-test('waits for Postgres, alive and not ready, and works as soon as it is there', async () => {
+test('the worker waits for Postgres, alive and not ready, and works as soon as it is there', async () => {
   await server.kill();
   const proxy = await startStallingProxy(server.url);
   undo.defer(async () => proxy.close());
@@ -52,17 +52,17 @@ test('waits for Postgres, alive and not ready, and works as soon as it is there'
 test.each([
   ['nobody listens', async () => freePort()],
   ['nobody answers', async () => silentPort()],
-])('a stop while it waits ends it with 0 at once: %s', async (_what, port) => {
+])('a stop while it waits ends it immediately with 0: %s', async (_what, port) => {
   const url = Object.assign(new URL(server.url), { port: String(await port()) }).href;
   const worker = await startWorkerProcess({ ...env, DATABASE_URL: url }, { untilWorks: false });
   await expect.poll(worker.readiness).toEqual(waits);
-  const told = Date.now();
+  const stoppedAt = Date.now();
   expect(await worker.stop()).toBe(0);
-  // A connection that is not made is given up after 10 s.
-  expect(Date.now() - told).toBeLessThan(5000);
+  // An attempt to connect is given up after 10 s.
+  expect(Date.now() - stoppedAt).toBeLessThan(5000);
 });
 
-test('a stop while another program migrates ends it with 0 at once', async () => {
+test('a stop while another program migrates ends it immediately with 0', async () => {
   const other = new pg.Client({ connectionString: server.url });
   await other.connect();
   await other.query(`select pg_advisory_lock(hashtext('dict-vsync migrate'))`);
@@ -80,22 +80,22 @@ test('a stop while another program migrates ends it with 0 at once', async () =>
 
 test.each([
   ['a wrong password', { password: 'wrong-s3cret' }, 2, 'DV_DATABASE_FORBIDDEN'],
-  ['no such database', { pathname: '/nowhere' }, 1, 'DV_DATABASE_UNREACHABLE'],
+  ['a database that does not exist', { pathname: '/nowhere' }, 1, 'DV_DATABASE_UNREACHABLE'],
   [
-    'a certificate that is not there',
+    'a certificate that does not exist',
     { search: '?sslmode=verify-full&sslrootcert=/nowhere.pem' },
     1,
     'DV_DATABASE_UNREACHABLE',
   ],
   ['a server without TLS', { search: '?sslmode=require' }, 1, 'DV_DATABASE_UNREACHABLE'],
-] as const)('%s ends it at once', async (_what, parts, exitCode, code) => {
+] as const)('%s ends it immediately', async (_what, parts, exitCode, code) => {
   const url = Object.assign(new URL(server.url), parts).href;
   const ended = await spawned(['worker'], { env: { ...env, DATABASE_URL: url } });
   expectRefusal(ended, exitCode, code);
   expect(ended.stderr).not.toContain('s3cret');
 });
 
-test('a database that a newer program migrated ends it at once', async () => {
+test('a database that a newer program migrated ends it immediately', async () => {
   await migrate(server.url);
   const client = new pg.Client({ connectionString: server.url });
   await client.connect();

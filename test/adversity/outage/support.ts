@@ -14,13 +14,13 @@ import type { KeyType } from '../../../src/dict/entry/key-type.ts';
 import { start } from '../../unit/cli/support.ts';
 import type { LogLine } from '../../support/log.ts';
 
-/** A Postgres of its own, which a test may kill: what is committed is in the log of the server before it is said so. */
+/** A Postgres of its own, which a test may kill. A commit is in the server's log before the client learns of it. */
 export interface OwnServer {
   directory: string;
   url: string;
-  /** As a crash: no checkpoint, every connection cut. */
+  /** Kills it as a crash does: without a checkpoint, every connection cut. */
   kill(): Promise<void>;
-  /** Starts it again, perhaps on another port; its URL. */
+  /** Starts it again, perhaps on another port; returns its URL. */
   restart(): Promise<string>;
   drop(): Promise<void>;
 }
@@ -32,7 +32,7 @@ export async function ownServer(settings: Record<string, string> = {}): Promise<
 /** What a synchronous standby of a killed server becomes: another server with everything that was committed. */
 export async function standbyOf(server: OwnServer): Promise<OwnServer> {
   const directory = await mkdtemp(join(tmpdir(), 'dict-vsync-standby-'));
-  // With owners and rights, which fs.cp leaves behind.
+  // With owners and permissions, which fs.cp does not copy.
   execFileSync('cp', ['-a', join(server.directory, 'data'), join(server.directory, 'password'), directory]);
   return serverIn(directory, {});
 }
@@ -70,11 +70,11 @@ export interface WorkerProcess {
   alive(): Promise<boolean>;
   log(): LogLine[];
   running(): boolean;
-  /** SIGTERM; its exit code. */
+  /** Sends SIGTERM; returns its exit code. */
   stop(): Promise<number | null>;
 }
 
-/** Answers when it works, or with `untilWorks: false` as soon as it serves its health. */
+/** Returns when it works or, with `untilWorks: false`, as soon as it serves its health. */
 export async function startWorkerProcess(
   env: Record<string, string>,
   { untilWorks = true } = {},
@@ -112,7 +112,7 @@ export async function startWorkerProcess(
   };
 }
 
-/** Makes local keys differ from DICT, and starts a reconciliation of each type; the run ids. */
+/** Makes local keys differ from DICT, and starts a reconciliation of each type; returns the run ids. */
 export async function damageAndReconcile(
   pool: Pool,
   participant: string,
@@ -144,7 +144,7 @@ export async function untilSteps(pool: Pool, runs: readonly string[], steps: num
   await expect.poll(done, { interval: 5 }).toBeGreaterThanOrEqual(steps);
 }
 
-/** After an outage: the runs end well, nothing is open without a way to go on, nothing was done twice. */
+/** After an outage: the runs end well, no open run is stuck, nothing was done twice. */
 export async function expectSound(pool: Pool, runs: readonly string[]): Promise<void> {
   const ends = async () => {
     const { rows } = await pool.query<{ it: string }>(
@@ -164,13 +164,13 @@ export async function expectSound(pool: Pool, runs: readonly string[]): Promise<
     'select id, state from workflow.runs where claimed_by is not null and closed_at is not null',
   );
   expect(claimed).toEqual([]);
-  // What a chunk changed is told with the change: a key told twice was changed twice.
+  // The messages about a chunk's changes commit with the changes: a key published twice was changed twice.
   await expect
     .poll(async () => (await pool.query('select from dict.outbox where delivered_at is null')).rowCount)
     .toBe(0);
-  const { rows: told } = await pool.query(
+  const { rows: published } = await pool.query(
     `select n.payload ->> 'runId' as run, c ->> 'key' as key
      from dict.notifications n, jsonb_array_elements(n.payload -> 'changes') c group by 1, 2 having count(*) > 1`,
   );
-  expect(told).toEqual([]);
+  expect(published).toEqual([]);
 }

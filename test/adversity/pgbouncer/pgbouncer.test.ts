@@ -32,7 +32,7 @@ describe.skipIf(NO_PGBOUNCER !== undefined)(
       undo.defer(async () => database.drop());
       const temp = await mkdtemp(join(tmpdir(), 'dict-vsync-pooled-'));
       undo.defer(async () => rm(temp, { recursive: true, force: true }));
-      // Far fewer than the worker opens: no two statements may count on one server connection.
+      // Far fewer than the worker opens: no two statements may rely on the same server connection.
       bouncer = await startPgBouncer(database.url, 3);
       undo.defer(async () => bouncer.stop());
       const simulator = await startSimulator({ fileGenerationMs: 0, limits: 'off' });
@@ -51,19 +51,19 @@ describe.skipIf(NO_PGBOUNCER !== undefined)(
         PARTICIPANT_ISPB: ISPB,
         BRIDGE_ADDRESS: simulator.address,
         TEMP_DIR: temp,
-        // A comparison holds one connection and needs another: one more than that many runs is the least.
+        // A comparison keeps one connection and needs another: the minimum is the number of comparing runs plus one.
         WORKER_CONCURRENCY: '2',
         IN_FLIGHT_MARGIN_SECONDS: '0',
         NOK_RECHECK_SECONDS: '0.02',
         FILE_POLL_SECONDS: '0.05',
       });
-      // Not DICT's patience is tested here: what no bucket is known for is not limited.
+      // This does not test DICT's limits: an operation without a bucket is not limited.
       await database.pool.query('delete from dict.rate_limits');
       undo.defer(async () => void (worker.running() && (await worker.stop())));
     });
     afterAll(async () => undo.disposeAsync());
 
-    test('reconciles all key types, and each effect happens once', async () => {
+    test('it reconciles all key types, and each effect happens once', async () => {
       const { rows } = await database.pool.query<{ id: string }>(
         'select dict.start_reconciliation($1) as id',
         [ISPB],
@@ -75,7 +75,7 @@ describe.skipIf(NO_PGBOUNCER !== undefined)(
       expect(await localBase(database.pool)).toEqual(dictBase({ dict }));
     });
 
-    test('only the queue and the chores have session connections: the rest is pooled', async () => {
+    test('only the queue and the chores have session connections, the rest is pooled', async () => {
       const { rows } = await database.pool.query<{ name: string; n: number }>(
         `select application_name as name, count(*)::integer as n from pg_stat_activity
        where datname = current_database() and pid <> pg_backend_pid() and application_name <> 'dict-vsync'
@@ -89,7 +89,7 @@ describe.skipIf(NO_PGBOUNCER !== undefined)(
       expect(pooled[0]!.n).toBeLessThanOrEqual(3 + database.pool.totalCount);
     });
 
-    test('its server connections may be cut at work', async () => {
+    test("work survives when PgBouncer's server connections are cut", async () => {
       const runs = await damageAndReconcile(database.pool, ISPB, KEY_TYPES);
       await untilSteps(database.pool, runs, 6);
       await database.pool.query(
@@ -101,7 +101,7 @@ describe.skipIf(NO_PGBOUNCER !== undefined)(
       expect(await worker.readiness()).toEqual({ status: 200, reasons: [] });
     });
 
-    test('a wake-up comes by NOTIFY, not by the poll: LISTEN has its session', async () => {
+    test('a wake-up comes by NOTIFY, not by the poll, because LISTEN has its own session', async () => {
       const { rows } = await database.pool.query<{ queries: string[] }>(
         `select array_agg(query) as queries from pg_stat_activity where datname = current_database()
          and application_name = 'dict-vsync queue'`,

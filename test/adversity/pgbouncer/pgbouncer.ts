@@ -7,21 +7,21 @@ import { vi } from 'vitest';
 import { assertReachable } from '../../../src/database/pool.ts';
 import { freePort } from '../../support/free-port.ts';
 
-/** Debian's package puts it where a user's PATH need not lead. */
+/** Debian's package puts it where a user's PATH may not lead. */
 const PROGRAM = ['pgbouncer', '/usr/sbin/pgbouncer'].find(
   (name) => spawnSync(name, ['--version']).status === 0,
 );
 
-/** Why there can be no PgBouncer here; undefined when there can. */
+/** Why PgBouncer cannot run here; undefined when it can. */
 export const NO_PGBOUNCER = PROGRAM === undefined ? 'pgbouncer is not installed' : undefined;
 
 export interface PgBouncer {
-  /** The database by way of it, pooled by transaction. */
+  /** The database through PgBouncer, pooled by transaction. */
   url: string;
   stop(): Promise<void>;
 }
 
-/** A PgBouncer of few connections in front of a database, in transaction mode. */
+/** A PgBouncer with few connections in front of a database, in transaction mode. */
 export async function startPgBouncer(databaseUrl: string, connections: number): Promise<PgBouncer> {
   const directory = await mkdtemp(join(tmpdir(), 'dict-vsync-pgbouncer-'));
   const { hostname, port, username, password, pathname } = new URL(databaseUrl);
@@ -53,7 +53,7 @@ max_client_conn = 200
     url: url.href,
     stop: async () => {
       child.kill('SIGINT');
-      // It waits for its clients, unless told twice.
+      // At the first signal it waits for its clients; the second ends it.
       child.kill('SIGTERM');
       await exited;
       await rm(directory, { recursive: true });

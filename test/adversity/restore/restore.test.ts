@@ -17,17 +17,19 @@ import { ISPB } from '../../support/key-base.ts';
 
 const KEY_TYPES: KeyType[] = ['CPF', 'EMAIL'];
 
-/** An installation at work, whose database is then lost and restored. */
+/** A working installation, whose database is then lost and restored. */
 interface Installation {
   dict: SimulatedDict;
   env: Record<string, string>;
-  /** Waits for a person. */
+  /** A run that waits for a person. */
   asks: string;
-  /** Waits for DICT's file, by a timer. */
+  /** A run that waits for DICT's file, by a timer. */
   polls: string;
 }
 
-/** Works until runs are open, one waiting for approval and one with a timer; stops; the backup is of that moment. */
+/**
+ * Works until runs are open, one waiting for approval and one with a timer, then stops. The backup is of that moment.
+ */
 async function workOn(url: string): Promise<Installation> {
   await migrate(url);
   const pool = createPool(url);
@@ -63,8 +65,8 @@ async function workOn(url: string): Promise<Installation> {
   const polls = await start('EMAIL');
   await untilState(pool, polls, 'poll_file');
   expect(await worker.stop()).toBe(0);
-  // Written, and not told yet.
-  await pool.query(`select dict.publish($1, 'CPF', 'sync.deadline_missed', '{"told": "late"}', null)`, [
+  // Written, and not published yet.
+  await pool.query(`select dict.publish($1, 'CPF', 'sync.deadline_missed', '{"published": "late"}', null)`, [
     ISPB,
   ]);
   await pool.end();
@@ -82,7 +84,10 @@ async function untilState(pool: Pool, run: string, state: string): Promise<void>
   await expect.poll(look, { timeout: 20_000, interval: 20 }).toEqual({ state, idle: true });
 }
 
-/** A worker goes on with the restored database, customers change keys, a person approves: all ends as if nothing had happened. */
+/**
+ * A worker continues with the restored database, customers change keys, a person approves: all ends as if nothing had
+ * happened.
+ */
 async function goesOn({ dict, env, asks, polls }: Installation, url: string): Promise<void> {
   const pool = createPool(url);
   onTestFinished(async () => pool.end());
@@ -117,12 +122,12 @@ async function goesOn({ dict, env, asks, polls }: Installation, url: string): Pr
     expect(await localBase(pool)).toEqual(dictBase({ dict }));
     for (const keyType of KEY_TYPES) {
       const { rows } = await pool.query(
-        'select repaired_buckets as mended from dict.recalculate_vsync($1, $2)',
+        'select repaired_buckets as repaired from dict.recalculate_vsync($1, $2)',
         [ISPB, keyType],
       );
-      expect(rows).toEqual([{ mended: 0 }]);
+      expect(rows).toEqual([{ repaired: 0 }]);
     }
-    // What changed since is left to itself; nothing of before looks as if it had changed since.
+    // A later change is left alone; nothing older looks as if it had changed since.
     const inFlight = async (run: string) => {
       const left = (await divergences(pool, run)).filter(({ decision }) => decision === 'IN_FLIGHT');
       return new Set(left.map(({ key }) => key));
@@ -131,15 +136,15 @@ async function goesOn({ dict, env, asks, polls }: Installation, url: string): Pr
     expect(await inFlight(polls)).toEqual(new Set());
     await expectInvariants(pool, dict, ISPB);
     const { rows: late } = await pool.query(
-      `select count(*)::integer as told from dict.notifications where payload -> 'data' ->> 'told' = 'late'`,
+      `select count(*)::integer as published from dict.notifications where payload -> 'data' ->> 'published' = 'late'`,
     );
-    expect(late).toEqual([{ told: 1 }]);
+    expect(late).toEqual([{ published: 1 }]);
   } finally {
     expect(await worker.stop()).toBe(0);
   }
 }
 
-test('a copy of the stopped server goes on', { timeout: 60_000 }, async () => {
+test('a copy of the stopped server continues its runs', { timeout: 60_000 }, async () => {
   const server = await ownServer();
   onTestFinished(server.drop);
   const installation = await workOn(server.url);
@@ -153,15 +158,19 @@ describe.skipIf(NO_PG_DUMP !== undefined)(`pg_dump (${NO_PG_DUMP ?? 'here'})`, (
   test.each([
     ['whose transaction ids are lower', 50_000, 0],
     ['whose transaction ids are higher', 0, 50_000],
-  ])('into a cluster %s goes on', { timeout: 60_000 }, async (_what, before, after) => {
-    const source = await startCluster();
-    const target = await startCluster();
-    onTestFinished(target.stop);
-    source.burn(before);
-    target.burn(after);
-    const installation = await workOn(source.url);
-    await dumpInto(source.url, target.url);
-    await source.stop();
-    await goesOn(installation, target.url);
-  });
+  ])(
+    'a dump restored into a cluster %s continues its runs',
+    { timeout: 60_000 },
+    async (_what, before, after) => {
+      const source = await startCluster();
+      const target = await startCluster();
+      onTestFinished(target.stop);
+      source.useTransactionIds(before);
+      target.useTransactionIds(after);
+      const installation = await workOn(source.url);
+      await dumpInto(source.url, target.url);
+      await source.stop();
+      await goesOn(installation, target.url);
+    },
+  );
 });

@@ -12,12 +12,12 @@ import { workerOf } from '../../unit/engine/support.ts';
 import { ownServer } from '../outage/support.ts';
 import { ISPB } from '../../support/key-base.ts';
 
-// Rounds of work, each beside a reader that keeps its snapshot open all the while (a report, a dump), as no vacuum can
-// take away what dies meanwhile. SOAK_ROUNDS=200 for a long one.
+// Rounds of work, each beside a reader that keeps its snapshot open throughout (a report, a dump), so that no vacuum
+// can remove the rows that die meanwhile. SOAK_ROUNDS=200 makes it long.
 const ROUNDS = Number(process.env['SOAK_ROUNDS'] ?? 3);
 const RUNS = 400;
 const STATEMENTS = 60;
-/** What autovacuum leaves: thresholds of 0012-operations.sql, and what dies while it works. */
+/** What autovacuum leaves: its thresholds in 0012-operations.sql, and what dies while it works. */
 const LEFT: Record<string, number> = {
   'workflow.runs': 1500,
   'graphile_worker._private_jobs': 2000,
@@ -27,7 +27,7 @@ const LEFT: Record<string, number> = {
   'workflow.workers': 400,
 };
 const TABLES = Object.keys(LEFT);
-/** Bytes that a round writes to a table whose empty end a vacuum may have cut off, or not. */
+/** Bytes that a round writes to a table whose empty end a vacuum may or may not have cut off. */
 const ONE_ROUND: Record<string, number> = { 'dict.cid_changes': 400 * STATEMENTS * 50 };
 
 const undo = new AsyncDisposableStack();
@@ -65,7 +65,7 @@ async function work(round: number): Promise<void> {
       `update dict.entries set name = $1 where ctid in (select ctid from dict.entries order by random() limit 50)`,
       [`${round} ${n}`],
     );
-    // And keys one by one, as customers change them.
+    // Also single keys, as customers change them.
     await pool.query(
       `do $$ declare place tid; begin
          for place in select ctid from dict.entries order by random() limit 50 loop
@@ -94,7 +94,7 @@ async function tables(): Promise<Record<string, Table>> {
 }
 
 test(
-  'what died beside a long reader is gone soon after it, and the tables of passing rows stop growing',
+  'what died beside a long reader is removed soon after it, and the tables of short-lived rows stop growing',
   { timeout: 60_000 * ROUNDS },
   async () => {
     const sizes: Record<string, Table>[] = [];
@@ -112,7 +112,7 @@ test(
     }
     const [first, last] = [sizes[0]!, sizes.at(-1)!];
     for (const name of TABLES) {
-      // Runs stay: they are rows, not bloat. All else lives for a moment.
+      // Runs stay: they are rows, not bloat. Everything else lives for a moment.
       const kept = name === 'workflow.runs' ? 2000 * RUNS * ROUNDS : (ONE_ROUND[name] ?? 0);
       expect(last[name]!.bytes, name).toBeLessThan(first[name]!.bytes * 1.6 + kept + 512 * 1024);
     }

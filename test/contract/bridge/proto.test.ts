@@ -6,7 +6,7 @@ import { bridgeContract, readBridgeProto } from '../../../src/bridge/index.ts';
 
 const contract = bridgeContract(readBridgeProto());
 
-test('the contract made from text is the one a loader makes from the file', () => {
+test('the contract built from text equals the one that a loader builds from the file', () => {
   const fromFile = loadSync('proto/bridge.proto')['dict.bridge.v1.DictBridge'] as ServiceDefinition;
   const shape = (service: ServiceDefinition) =>
     Object.values(service).map(({ path, requestStream, responseStream }) => ({

@@ -10,7 +10,7 @@ const { scripts } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'))
 };
 const commands = createProgram().commands.map((command) => command.name());
 
-/** What stands in backticks or in a code block. */
+/** The text in backticks or in a code block. */
 const codeOf = (text: string): string =>
   [...text.matchAll(/```.*?```|`[^`]*`/gs)].map(([code]) => code).join('\n');
 
@@ -19,7 +19,7 @@ test('every setting has its row', () => {
   for (const name of SETTING_NAMES) expect(page).toContain(`| \`${name}\` |`);
 });
 
-test('README.md names the two commands to begin with', () => {
+test('README.md names the two first commands', () => {
   expect(readMarkdown('README.md')).toContain('npm ci && npm run demo\nnpm test\n');
   expect(readMarkdown('README.md').split('\n').length).toBeLessThanOrEqual(151);
 });
@@ -28,7 +28,7 @@ test.each(markdownFiles())('the npm scripts and the commands that %s names exist
   const code = codeOf(readMarkdown(path));
   const named = [...code.matchAll(/npm run ([a-z:-]+)/g)].map(([, name = '']) => name);
   expect(named.filter((name) => scripts[name] === undefined)).toEqual([]);
-  // At the start of a line or code span, after a shell's sign, or after `--` of npm.
+  // At the start of a line or code span, after a shell prompt, or after `--` of npm.
   const ours = [...code.matchAll(/(?:^|[`$]|exec worker|run dict-vsync --) *dict-vsync ([a-z-]+)/gm)];
   expect(ours.map(([, name = '']) => name).filter((name) => !commands.includes(name))).toEqual([]);
 });

@@ -9,7 +9,7 @@ const root = fileURLToPath(new URL('../../..', import.meta.url));
 const CODE = /DV_[A-Z_0-9]+/g;
 const CATALOGUE = /^src\/errors\/catalogue/;
 
-/** Each code of the sources, the catalogue left out, with one of the files that has it. */
+/** Each code in the sources, except the catalogue, with one of the files that use it. */
 function codesOfSources(): Map<string, string> {
   const found = new Map<string, string>();
   for (const folder of ['src', 'tasks', 'migrations', 'bin']) {
@@ -31,13 +31,13 @@ test('the catalogue has every code of the sources', () => {
   expect(missing.map(([code, file]) => `${code} (${file})`)).toEqual([]);
 });
 
-test('every code of the catalogue is used, and is there once', () => {
+test('every code of the catalogue is used, and is listed once', () => {
   const sources = codesOfSources();
   expect(codes.filter((code) => !sources.has(code))).toEqual([]);
   expect(codes.filter((code, index) => codes.indexOf(code) !== index)).toEqual([]);
 });
 
-test('every text of the catalogue is whole sentences, and wrong usage is never tried again', () => {
+test('every text of the catalogue is whole sentences, and wrong usage is never retried', () => {
   for (const { errors } of SECTIONS) {
     for (const [code, entry] of Object.entries(errors)) {
       for (const text of [entry.where, entry.meaning, entry.remedy])
@@ -47,6 +47,6 @@ test('every text of the catalogue is whole sentences, and wrong usage is never t
   }
 });
 
-test('docs/reference has what is generated', async () => {
+test('docs/reference has the pages that are generated now', async () => {
   expect((await stalePages()).map(({ file }) => file)).toEqual([]);
 });

@@ -21,7 +21,7 @@ function anchorsOf(path: string): Set<string> {
   return anchors;
 }
 
-/** The addresses of a page's links, without those of other sites. */
+/** The addresses of a page's links, except those of other sites. */
 function linksOf(path: string): string[] {
   const text = withoutBlocks(readMarkdown(path)).replaceAll(/`[^`\n]*`/g, '');
   return [...text.matchAll(/\]\(([^)\s]+)\)/g)]
@@ -40,7 +40,7 @@ describe.each(files)('%s', (path) => {
     expect(broken).toEqual([]);
   });
 
-  test('every path of ours in backticks exists', () => {
+  test('every path of this repository in backticks exists', () => {
     const paths = [
       ...readMarkdown(path).matchAll(
         /`((?:src|test|docs|tasks|migrations|bench|build|proto|bin)\/[^`\s]*)`/g,

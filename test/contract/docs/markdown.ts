@@ -6,7 +6,7 @@ export const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 
 const SKIPPED = new Set(['node_modules', 'dist', 'coverage']);
 
-/** Every Markdown file of the repository, by its path in it. */
+/** The path of every Markdown file in the repository. */
 export function markdownFiles(folder = ''): string[] {
   return readdirSync(join(ROOT, folder), { withFileTypes: true }).flatMap((file) => {
     const path = join(folder, file.name);
@@ -22,12 +22,12 @@ export function readMarkdown(path: string): string {
 
 const blank = (text: string) => text.replaceAll(/[^\n]/g, ' ');
 
-/** The text without its code blocks; every line stays where it is. */
+/** The text without its code blocks; every line keeps its number. */
 export function withoutBlocks(text: string): string {
   return text.replaceAll(/^ *```.*?^ *```$/gms, blank);
 }
 
-/** What a reader takes for prose: no code, no comments, no addresses. Every line stays where it is. */
+/** What a reader takes for prose: no code, no comments, no addresses. Every line keeps its number. */
 export function prose(text: string): string {
   return withoutBlocks(text)
     .replaceAll(/<!-- words: off -->.*?<!-- words: on -->/gs, blank)

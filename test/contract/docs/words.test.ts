@@ -13,10 +13,13 @@ test('the glossary refuses words, and the test notices them', () => {
   expect(prose('`way` [text](ways/in.md)\n<!-- told -->').match(pattern)).toBeNull();
 });
 
-test.each(markdownFiles().filter((path) => !isGenerated(path)))('%s uses none of them', (path) => {
-  const found = [...prose(readMarkdown(path)).matchAll(pattern)].map(({ 0: word, index, input }) => ({
-    line: input.slice(0, index).split('\n').length,
-    word,
-  }));
-  expect(found).toEqual([]);
-});
+test.each(markdownFiles().filter((path) => !isGenerated(path)))(
+  '%s uses none of the refused words',
+  (path) => {
+    const found = [...prose(readMarkdown(path)).matchAll(pattern)].map(({ 0: word, index, input }) => ({
+      line: input.slice(0, index).split('\n').length,
+      word,
+    }));
+    expect(found).toEqual([]);
+  },
+);

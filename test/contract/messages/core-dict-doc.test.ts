@@ -10,27 +10,27 @@ const examples = [...readAsset('docs/guides/core-dict.md').matchAll(/```sql\n(.*
 );
 const [worked = '', arrived = '', ...asking] = examples;
 
-async function tell(from: number, count: number): Promise<void> {
+async function publishMessages(from: number, count: number): Promise<void> {
   for (let n = from; n < from + count; n++) await publishOne(database.pool, { keyType: 'CPF' as 'EMAIL', n });
   await relayOutbox(database.pool, postgresTransport());
 }
 
-const news = async () =>
+const newKeys = async () =>
   (await database.pool.query<{ key: string }>('select key from core.key_changes')).rows.map(({ key }) => key);
 
-beforeAll(() => tell(0, 3));
+beforeAll(() => publishMessages(0, 3));
 
-test('the worked example deals with each message once, in order', async () => {
+test('the worked example processes each message once, in order', async () => {
   await database.pool.query(worked);
-  expect(await news()).toEqual(['key 0', 'key 1', 'key 2']);
+  expect(await newKeys()).toEqual(['key 0', 'key 1', 'key 2']);
   const reading = worked.slice(worked.indexOf('begin;'));
   await database.pool.query(reading);
-  await tell(3, 2);
+  await publishMessages(3, 2);
   await Promise.all([database.pool.query(reading), database.pool.query(reading)]);
-  expect(await news()).toEqual(['key 0', 'key 1', 'key 2', 'key 3', 'key 4']);
+  expect(await newKeys()).toEqual(['key 0', 'key 1', 'key 2', 'key 3', 'key 4']);
 });
 
-test('a run whose pages have not all arrived is found', async () => {
+test('the worked example finds a run whose pages have not all arrived', async () => {
   await database.pool.query(
     `insert into dict.notifications (id, participant, key_type, sequence, type, payload, created_at)
      values (workflow.uuidv7(), '12345678', 'EVP', 1, 'reconciliation.complete',
@@ -40,6 +40,6 @@ test('a run whose pages have not all arrived is found', async () => {
   expect(rows).toEqual([{ run: 'x', published: 1, arrived: '0' }]);
 });
 
-test.each(asking.map((sql) => [sql]))('%s runs', async (sql) => {
+test.each(asking.map((sql) => [sql]))('the documented query runs: %s', async (sql) => {
   expect((await database.pool.query(sql)).rows).toEqual([]);
 });

@@ -38,7 +38,7 @@ const asSent = (type: Message['type'], content: 'full' | 'references') =>
     personaldata: boolean;
   };
 
-/** The paths of what a schema marks as personal data, as PERSONAL_DATA writes them. */
+/** The paths that a schema marks as personal data, in the form of PERSONAL_DATA. */
 function marked(schema: Schema, path: string[] = []): string[] {
   if (schema['x-personal-data'] === true) return [path.join('.')];
   const ref = schema['$ref'] as string | undefined;
@@ -56,7 +56,7 @@ function marked(schema: Schema, path: string[] = []): string[] {
   ];
 }
 
-/** The values at a path; `*` is each item. */
+/** The values at a path; `*` stands for each item. */
 function valuesAt(value: unknown, [name, ...rest]: string[]): unknown[] {
   if (name === undefined) return [value];
   if (typeof value !== 'object' || value === null) return [];
@@ -65,7 +65,7 @@ function valuesAt(value: unknown, [name, ...rest]: string[]): unknown[] {
 }
 
 describe.each(TYPES)('%s', (type) => {
-  test('an example with every field is valid, in full and by reference, and marked as personal data or not', () => {
+  test('an example with every field is valid, in full and by reference, and each field is marked as personal data or not', () => {
     const full = asSent(type, 'full');
     const references = asSent(type, 'references');
     expect(problemsOf(full)).toEqual([]);
@@ -74,7 +74,7 @@ describe.each(TYPES)('%s', (type) => {
     expect(references.personaldata).toBe(false);
   });
 
-  test('what its schema marks as personal data is what is left out of references, and nothing else', () => {
+  test('a reference leaves out exactly what the schema marks as personal data', () => {
     expect([...PERSONAL_DATA[type]].sort()).toEqual(marked(SCHEMAS.get(`${type}.v1.json`)!).sort());
     const { data: full } = asSent(type, 'full');
     const { data } = asSent(type, 'references');
@@ -85,7 +85,7 @@ describe.each(TYPES)('%s', (type) => {
     expect(full).toMatchObject(data);
   });
 
-  test('a field too many, or one of another kind, is not valid', () => {
+  test('a surplus field, or a field of another type, is not valid', () => {
     const event = asSent(type, 'full');
     expect(problemsOf({ ...event, data: { ...event.data, more: 1 } })).not.toEqual([]);
     for (const name of Object.keys(event.data)) {
@@ -108,11 +108,11 @@ test('the envelope is a CloudEvent 1.0 of our own shape', () => {
     correlationid: 'ab12',
     personaldata: true,
   });
-  // CloudEvents 1.0: names of attributes are lower-case letters and digits.
+  // CloudEvents 1.0: attribute names are lower-case letters and digits.
   for (const name of Object.keys(asSent('undo.done', 'full'))) expect(name).toMatch(/^[a-z0-9]{1,20}$/);
 });
 
-test('by reference, nothing is left of a type that is not known', () => {
+test('by reference, an unknown message type keeps no data', () => {
   expect(cloudEvent(rowOf('other', { name: 'João' }), 'references')).toMatchObject({
     data: {},
     personaldata: false,
@@ -126,7 +126,7 @@ describe('the AsyncAPI document', () => {
 
   test('is valid by AsyncAPI 3.0’s own schema', () => {
     const schema = createRequire(import.meta.url)('@asyncapi/specs/schemas/3.0.0.json') as Schema;
-    // It brings draft-07's own schema, which ajv would have already.
+    // It includes draft-07's own schema, which ajv would have already.
     const ajv = new Ajv({ strict: false, allErrors: true, meta: false, validateSchema: false });
     addFormats.default(ajv);
     const validate = ajv.compile(schema);
@@ -135,7 +135,7 @@ describe('the AsyncAPI document', () => {
     expect(validate({ ...document, operations: { tell: { channel: {} } } })).toBe(false);
   });
 
-  test('has every message type, once, and every file that it refers to is there', () => {
+  test('it has every message type once, and every file that it refers to exists', () => {
     expect(
       Object.values(document.components.messages)
         .map(({ name }) => name)

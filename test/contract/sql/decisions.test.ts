@@ -21,7 +21,7 @@ describe('approving and rejecting', () => {
   test.each([
     ['approve', 'accept_approval'],
     ['reject', 'log_rejection'],
-  ] as const)('%s moves the run on, and keeps who, why and which set', async (verb, state) => {
+  ] as const)('%s moves the run on, and records who, why and which set', async (verb, state) => {
     const run = await waitingReconciliation(HASH);
     expect(await query('select status, waits_for from workflow.runs_view where id = $1', [run])).toEqual([
       { status: 'WAITING', waits_for: 'signal approve or reject' },
@@ -35,7 +35,7 @@ describe('approving and rejecting', () => {
     expect(await jobs()).toBe(1);
   });
 
-  test('the hash of the newest frozen set is accepted, in either case; another one is refused', async () => {
+  test('the hash of the newest frozen set is accepted in either letter case, another one is refused', async () => {
     const run = await waitingReconciliation(HASH);
     for (const hash of ['cd'.repeat(32), 'ab', '']) {
       await expect(decide('approve', run, 'Ana', 'because', hash)).rejects.toEqual(
@@ -47,7 +47,7 @@ describe('approving and rejecting', () => {
     expect(await stateOf(run)).toBe('accept_approval');
   });
 
-  test.each(['approve', 'reject'] as const)('%s wants to know who and why', async (verb) => {
+  test.each(['approve', 'reject'] as const)('%s requires who and why', async (verb) => {
     const run = await waitingReconciliation(HASH);
     for (const [by, why] of [
       [null, 'why'],
@@ -61,7 +61,7 @@ describe('approving and rejecting', () => {
     expect(await stateOf(run)).toBe('wait_approval');
   });
 
-  test('a run that is none, or does not wait, or was decided already', async () => {
+  test('a run that does not exist, does not wait, or was already decided is refused', async () => {
     await expect(decide('approve', randomUUID())).rejects.toEqual(coded('DV_RUN_NOT_FOUND'));
     await expect(decide('approve', null)).rejects.toEqual(coded('DV_RUN_NOT_FOUND'));
     const [verification] = await start('verification', ISPB);
@@ -71,7 +71,7 @@ describe('approving and rejecting', () => {
     await expect(decide('approve', run)).rejects.toEqual(coded('DV_RUN_NOT_WAITING'));
   });
 
-  test('a rollback decides nothing', async () => {
+  test('a rolled-back decision decides nothing', async () => {
     const run = await waitingReconciliation(HASH);
     const client = await database.pool.connect();
     await client.query('begin');
@@ -83,7 +83,7 @@ describe('approving and rejecting', () => {
 });
 
 describe('workflow.cancel and workflow.retry', () => {
-  test('cancel closes a run at once, and keeps who and why', async () => {
+  test('cancel closes a run immediately, and records who and why', async () => {
     const [run = ''] = await start('verification', ISPB);
     expect(await query(`select workflow.cancel($1, 'Ana', 'by mistake') as status`, [run])).toEqual([
       { status: 'CANCELLED' },
@@ -95,7 +95,7 @@ describe('workflow.cancel and workflow.retry', () => {
     ).toEqual([{ detail: { by: 'Ana', reason: 'by mistake' } }]);
   });
 
-  test('cancel refuses a run that is none or is closed', async () => {
+  test('cancel refuses a run that does not exist or is closed', async () => {
     await expect(query('select workflow.cancel($1)', [randomUUID()])).rejects.toEqual(
       coded('DV_RUN_NOT_FOUND'),
     );
@@ -106,7 +106,7 @@ describe('workflow.cancel and workflow.retry', () => {
     );
   });
 
-  test('retry goes on in the state that failed; only a failed run, and none beside an open one of its key', async () => {
+  test('retry continues in the state that failed; it refuses a run that did not fail, or whose key has an open run', async () => {
     await expect(query('select workflow.retry($1)', [randomUUID()])).rejects.toEqual(
       coded('DV_RUN_NOT_FOUND'),
     );

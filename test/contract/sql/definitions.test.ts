@@ -9,7 +9,7 @@ import { useTestDatabase } from '../../support/database.ts';
 const database = useTestDatabase();
 const files = readFunctionFiles();
 const migrations = listAssets('migrations').map(readAsset).join('\n');
-/** Their results are stored, in the generated column `dict.entries.cid`: a change of them is a change of the table. */
+/** Their results are stored in the generated column `dict.entries.cid`: changing them changes the table. */
 const STORED = ['dict.cid', 'dict.hmac_sha256'];
 
 const ours = async <T extends object>(select: string): Promise<T[]> =>
@@ -44,7 +44,7 @@ test('the database has the functions and views of the files and no others', asyn
   );
 });
 
-test('every function finds names in our schemas only, the temporary one last, or was bound when it was made', async () => {
+test('every function finds names in our schemas only, the temporary one last, or was bound when it was created', async () => {
   const functions = await ours<{ name: string; path: string | null; bound: boolean; language: string }>(
     `p.oid::regprocedure::text as name, p.prosqlbody is not null as bound,
      (select l.lanname from pg_language l where l.oid = p.prolang) as language,
@@ -56,18 +56,18 @@ test('every function finds names in our schemas only, the temporary one last, or
   }
 });
 
-test('no function says its path itself: one rule says it for all', () => {
+test('no function sets its own search_path, because one rule sets it for all', () => {
   for (const [path, text] of Object.entries(files)) expect(text, path).not.toMatch(/search_path/i);
 });
 
-test('every function file says what it is for, in a comment of the database or at its head', () => {
+test('every function file says what it is for, in a database comment or at its head', () => {
   const silent = Object.entries(files).filter(
     ([, text]) => !/^comment on (function|view)/m.test(text) && !text.startsWith('-- '),
   );
   expect(silent.map(([path]) => path)).toEqual([]);
 });
 
-test('sql folders hold nothing else', () => {
+test('sql folders contain nothing else', () => {
   const folders = new Set(Object.keys(files).map((path) => path.slice(0, path.lastIndexOf('/'))));
   for (const folder of folders) {
     const others = readdirSync(new URL(`../../../${folder}`, import.meta.url)).filter(

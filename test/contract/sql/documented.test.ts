@@ -12,7 +12,7 @@ const matches = (pattern: RegExp): string[] => [
 const examples = [...doc.matchAll(/```sql\n(.*?)```/gs)].map(([, sql = '']) => sql);
 const documentedFunctions = matches(/^\| `((?:dict|workflow)\.[a-z_0-9]+)\(/gm);
 
-test('every function of docs/reference/sql.md exists, with just these parameters, and has a comment', async () => {
+test('every function of docs/reference/sql.md exists with exactly these parameters, and has a comment', async () => {
   const signatures = matches(/^\| `((?:dict|workflow)\.[a-z_0-9]+\(.*?\))` \|/gm);
   expect(signatures).toHaveLength(documentedFunctions.length);
   const rows = await query<{ signature: string; comment: string | null }>(
@@ -31,7 +31,7 @@ test('every function of docs/reference/sql.md exists, with just these parameters
   for (const { signature, comment } of rows) expect(comment, signature).toMatch(/\S{3}/);
 });
 
-test('a role that is granted the API may call just the functions that docs/reference/sql.md puts before the grant', async () => {
+test('a role that is granted the API may call exactly the functions that docs/reference/sql.md lists before the grant', async () => {
   const role = `api_${database.url.slice(-12)}`;
   await query(`create role ${role}`);
   await query('select workflow.grant_api($1)', [role]);
@@ -46,7 +46,7 @@ test('a role that is granted the API may call just the functions that docs/refer
   await query(`drop owned by ${role}; drop role ${role}`);
 });
 
-test('every table and view of ours has a comment, and those that docs/reference/sql.md names exist', async () => {
+test('every table and view has a comment, and those that docs/reference/sql.md names exist', async () => {
   const rows = await query<{ name: string; comment: string | null }>(
     `select n.nspname || '.' || c.relname as name, obj_description(c.oid, 'pg_class') as comment
      from pg_class c join pg_namespace n on n.oid = c.relnamespace
@@ -79,7 +79,7 @@ test('every example of docs/reference/sql.md runs', async () => {
   try {
     for (const sql of examples) {
       await client.query('begin');
-      // A person's session has the path of the server, not that of our programs.
+      // A person's session has the search_path of the server, not that of our programs.
       await client.query('set local search_path to default');
       await client.query(sql).catch((error: Error) => {
         throw new Error(`${error.message}\n${sql}`);

@@ -9,7 +9,7 @@ const configure = async (...participants: string[]): Promise<unknown> =>
   query('insert into dict.participants (participant) select unnest($1::text[])', [participants]);
 
 describe('dict.start_verification', () => {
-  test('one participant, all key types: a run with its job and input', async () => {
+  test('one participant and all key types make one run with its job and input', async () => {
     const [id] = await start('verification', ISPB);
     expect(await query('select id, machine, status, started_by, input from workflow.runs_view')).toEqual([
       {
@@ -24,7 +24,7 @@ describe('dict.start_verification', () => {
     expect(await jobs()).toBe(1);
   });
 
-  test('starting again is the same run while it is open, and another once it is closed', async () => {
+  test('starting again returns the same run while it is open, and a new one once it is closed', async () => {
     const first = await start('verification', ISPB);
     expect(await start('verification', ISPB)).toEqual(first);
     expect(await jobs()).toBe(1);
@@ -32,7 +32,7 @@ describe('dict.start_verification', () => {
     expect(await start('verification', ISPB)).not.toEqual(first);
   });
 
-  test('whatever the order and repetition of the key types, the run is that of their set', async () => {
+  test('the order and repetition of the key types make no difference: the same set is the same run', async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.array(fc.constantFrom(...ALL_KEY_TYPES.split(',')), { minLength: 1, maxLength: 12 }),
@@ -50,7 +50,7 @@ describe('dict.start_verification', () => {
     );
   });
 
-  test('null is every configured participant, one run each', async () => {
+  test('null means every configured participant, with one run each', async () => {
     await configure('87654321', '00000001');
     expect(await start('verification')).toHaveLength(2);
     expect(await start('verification', null, ['EVP'])).toHaveLength(2);
@@ -64,7 +64,7 @@ describe('dict.start_verification', () => {
 });
 
 describe('dict.start_reconciliation', () => {
-  test('a run for each key type asked for', async () => {
+  test('each requested key type gets a run', async () => {
     expect(await start('reconciliation', ISPB, ['PHONE', 'CPF', 'PHONE'])).toHaveLength(2);
     expect(await keys()).toEqual([`reconciliation:${ISPB}:CPF`, `reconciliation:${ISPB}:PHONE`]);
     expect(await query('select input from workflow.runs order by workflow_key')).toEqual([
@@ -75,7 +75,7 @@ describe('dict.start_reconciliation', () => {
     expect([new Set(all).size, (await keys()).length, await jobs()]).toEqual([5, 5, 5]);
   });
 
-  test('null is every configured participant', async () => {
+  test('null means every configured participant', async () => {
     await configure('87654321', '00000001');
     expect(await start('reconciliation', null, ['EVP'])).toHaveLength(2);
     expect(await keys()).toEqual(['reconciliation:00000001:EVP', 'reconciliation:87654321:EVP']);
@@ -116,7 +116,7 @@ describe.each(['verification', 'reconciliation'] as const)('dict.start_%s refuse
   });
 });
 
-test('a machine that no worker ever stored is named', async () => {
+test('the error names a machine that no worker ever stored', async () => {
   await expect(query(`select workflow.start_run('no_such_machine', 'k')`)).rejects.toEqual(
     coded('DV_MACHINE_UNKNOWN', /Start a worker once/),
   );
@@ -138,7 +138,7 @@ describe("in the caller's transaction", () => {
     }
   });
 
-  test('a trigger may start a run, and the write that fires it brings it along or takes it back', async () => {
+  test('a trigger may start a run, which commits or rolls back with the write that fired it', async () => {
     // As docs/reference/sql.md shows it.
     await query(`create table public.bank_incidents (id bigint generated always as identity, participant text);
       create function public.on_bank_incident() returns trigger language plpgsql as $$
@@ -157,7 +157,7 @@ describe("in the caller's transaction", () => {
     await query('drop table public.bank_incidents; drop function public.on_bank_incident');
   });
 
-  test('a role is given the ways in, and needs nothing else', async () => {
+  test('a role is granted the API, and needs nothing else', async () => {
     const role = `clerk_${randomUUID().slice(0, 8)}`;
     const client = await database.pool.connect();
     try {
@@ -180,7 +180,7 @@ describe("in the caller's transaction", () => {
     }
   });
 
-  test('nothing that runs with its owner’s rights is for everybody, but reading VSyncs', async () => {
+  test('of the functions that run with their owner’s permissions, everybody may call only those that read VSyncs', async () => {
     const open = await query<{ f: string }>(
       `select p.oid::regprocedure::text as f from pg_proc p, aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a
        where p.prosecdef and p.pronamespace in ('dict'::regnamespace, 'workflow'::regnamespace) and a.grantee = 0 order by 1`,
@@ -188,7 +188,7 @@ describe("in the caller's transaction", () => {
     expect(open.map(({ f }) => f)).toEqual(['dict.incomplete(text,text)', 'dict.vsync(text,text)']);
   });
 
-  test('what runs with its owner’s rights looks into the caller’s temporary schema last', async () => {
+  test('what runs with its owner’s permissions looks into the caller’s temporary schema last', async () => {
     const careless = await query<{ f: string }>(
       `select p.oid::regprocedure::text as f from pg_proc p
        where p.prosecdef and p.pronamespace in ('dict'::regnamespace, 'workflow'::regnamespace)
@@ -197,7 +197,7 @@ describe("in the caller's transaction", () => {
     expect(careless).toEqual([]);
   });
 
-  test('a type of the caller’s named as one of ours does not come to run as the owner', async () => {
+  test('a caller’s type named like one of our own never runs as the owner', async () => {
     await query(
       `insert into dict.entries (participant, key_type, key, request_id, owner_type, tax_id_number, name, account_number, account_type)
        select $1, 'CPF', i::text, gen_random_uuid(), 'NATURAL_PERSON', '1', 'Ana', '1', 'CACC' from generate_series(1, 2) i`,

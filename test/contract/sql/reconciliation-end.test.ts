@@ -15,14 +15,14 @@ const rowOf = async (run: string) =>
     )
   )[0];
 
-const told = async () =>
+const published = async () =>
   (
     await query<{ payload: Record<string, unknown> }>(
       `select payload from dict.outbox where type = 'reconciliation.notification' order by sequence`,
     )
   ).map(({ payload }) => payload);
 
-test('cancelling a reconciliation ends its row and tells Core-Dict who and why', async () => {
+test('cancelling a reconciliation ends its row and publishes who and why to Core-Dict', async () => {
   const run = await waitingReconciliation(HASH);
   await query(
     `insert into dict.divergences (run_id, round, cid, side) values ($1, 2, '\\xab', 'DICT_ONLY')`,
@@ -35,7 +35,7 @@ test('cancelling a reconciliation ends its row and tells Core-Dict who and why',
     ended: true,
     found: 1,
   });
-  expect(await told()).toEqual([
+  expect(await published()).toEqual([
     {
       runId: run,
       event: 'CANCELLED',
@@ -54,32 +54,32 @@ test('cancelling a reconciliation ends its row and tells Core-Dict who and why',
   ]);
 });
 
-test('so does terminating it with its parent', async () => {
+test('terminating it with its parent does the same', async () => {
   const run = await waitingReconciliation(HASH);
   await query(`select workflow.close_run(r, 'TERMINATED') from workflow.runs r where id = $1`, [run]);
   expect(await rowOf(run)).toMatchObject({ outcome: 'TERMINATED', reason: null, ended: true });
-  expect(await told()).toMatchObject([{ runId: run, event: 'TERMINATED' }]);
+  expect(await published()).toMatchObject([{ runId: run, event: 'TERMINATED' }]);
 });
 
-test('and failing where not even its log could be saved; the reason is the error', async () => {
+test('failing before its log could be saved does the same, with the error as the reason', async () => {
   const run = await waitingReconciliation(HASH);
   const error = { code: 'DV_UNEXPECTED', class: 'not_retryable', message: 'No.' };
   await query(`select workflow.close_run(r, 'FAILED', $2) from workflow.runs r where id = $1`, [run, error]);
   expect(await rowOf(run)).toMatchObject({ outcome: 'FAILED', reason: 'DV_UNEXPECTED: No.', ended: true });
-  expect(await told()).toMatchObject([{ runId: run, event: 'FAILED', reason: 'DV_UNEXPECTED: No.' }]);
+  expect(await published()).toMatchObject([{ runId: run, event: 'FAILED', reason: 'DV_UNEXPECTED: No.' }]);
 });
 
-test('what has ended its own row is not told twice', async () => {
+test('a reconciliation that ended its own row is not published twice', async () => {
   const run = await waitingReconciliation(HASH);
   await query(`select dict.close_reconciliation($1, 'FAILED', 'DV_FILE_LATE: …')`, [run]);
   await query(`select workflow.close_run(r, 'FAILED') from workflow.runs r where id = $1`, [run]);
   expect(await rowOf(run)).toMatchObject({ outcome: 'FAILED', reason: 'DV_FILE_LATE: …' });
-  expect(await told()).toEqual([]);
+  expect(await published()).toEqual([]);
 });
 
-test('a reconciliation cancelled before it opened has no row, and nothing is told', async () => {
+test('a reconciliation cancelled before it opened has no row, and nothing is published', async () => {
   const [run = ''] = await start('reconciliation', ISPB, ['CPF']);
   await query('select workflow.cancel($1)', [run]);
   expect(await rowOf(run)).toBeUndefined();
-  expect(await told()).toEqual([]);
+  expect(await published()).toEqual([]);
 });

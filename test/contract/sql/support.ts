@@ -9,7 +9,7 @@ export { ISPB } from '../../support/key-base.ts';
 
 export const ALL_KEY_TYPES = 'CNPJ,CPF,EMAIL,EVP,PHONE';
 
-/** What a coded error of the SQL functions looks like to any client. */
+/** A coded error of the SQL functions, as any client sees it. */
 export function coded(code: string, message = /^[A-Z].*\.$/): unknown {
   return expect.objectContaining({
     code: 'DV000',
@@ -30,7 +30,7 @@ export function useSql() {
   const query = async <Row extends pg.QueryResultRow>(text: string, values: unknown[] = []): Promise<Row[]> =>
     (await database.pool.query<Row>(text, values)).rows;
 
-  /** The run ids that a start function answers. */
+  /** The run ids that a start function returns. */
   const start = async (what: 'verification' | 'reconciliation', ...values: unknown[]): Promise<string[]> => {
     const args = values.map((_, i) => `$${i + 1}`).join(', ');
     const rows = await query<{ id: string }>(`select dict.start_${what}(${args}) as id`, values);
@@ -48,7 +48,7 @@ export function useSql() {
   const jobs = async (): Promise<number> =>
     (await query<{ n: number }>('select count(*)::int as n from graphile_worker.jobs'))[0]?.n ?? -1;
 
-  /** Claims a run's step as a worker that lives. */
+  /** Claims a run's step as a living worker. */
   const claim = async (run: string): Promise<number> => {
     await query(`select workflow.heartbeat('test', '{}')`);
     const rows = await query<{ next: { version: number } }>(`select workflow.claim($1, 'test') as next`, [
@@ -57,7 +57,10 @@ export function useSql() {
     return rows[0]?.next.version ?? -1;
   };
 
-  /** A reconciliation of CPF that waits for a person with this frozen set, brought there along its machine's edges. */
+  /**
+   * A reconciliation of CPF that waits for a person with this frozen set, brought there through its machine's
+   * transitions.
+   */
   const waitingReconciliation = async (setHash: string): Promise<string> => {
     const [run = ''] = await start('reconciliation', ISPB, ['CPF']);
     await query(

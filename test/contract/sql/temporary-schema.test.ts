@@ -29,7 +29,7 @@ const TYPES = ['uuid', 'text', 'timestamptz', 'interval', 'int4', 'int8', 'bool'
 const RELATIONS = ['runs', 'states', 'machines', 'entries', 'participants', 'settings', 'divergences'];
 const NO_RUN = '00000000-0000-0000-0000-000000000000';
 
-test("a caller's temporary types and tables are never taken for ours: none of their code runs as the owner", async () => {
+test("a caller's temporary types and tables are never taken for our own, and none of their code runs as the owner", async () => {
   await storeMachines(database.pool, machines);
   const client = await guest();
   await client.query(

@@ -45,7 +45,7 @@ const rowOf = async (undo: string) =>
       [undo],
     )
   )[0];
-async function told(): Promise<unknown[]> {
+async function published(): Promise<unknown[]> {
   const rows = await query<Parameters<typeof cloudEvent>[0]>(
     `select id, participant, key_type as "keyType", sequence, type, payload, correlation_id as "correlationId",
        created_at as "createdAt" from dict.outbox order by sequence`,
@@ -55,16 +55,16 @@ async function told(): Promise<unknown[]> {
 }
 
 test.each([
-  // What an earlier attempt met is not why.
+  // An error of an earlier attempt is not the reason.
   ['CANCELLED', { code: 'DV_DATABASE' }, {}],
   ['TERMINATED', null, {}],
   ['POISONED', { code: 'DV_STEP_POISONED' }, { code: 'DV_STEP_POISONED' }],
   ['FAILED', { code: 'DV_UNEXPECTED' }, { code: 'DV_UNEXPECTED' }],
-])('an undo that is %s ends its row and tells Core-Dict', async (status, error, code) => {
+])('an undo that is %s ends its row and publishes that to Core-Dict', async (status, error, code) => {
   const undo = await halfway();
   await close(undo, status, error);
   expect(await rowOf(undo)).toEqual({ outcome: status, ended: true });
-  expect(await told()).toEqual([
+  expect(await published()).toEqual([
     {
       type: 'undo.done',
       ...{ runId: undo, pageCount: 1, changeCount: 1, ...code },
@@ -73,14 +73,14 @@ test.each([
   ]);
 });
 
-test('one that is retried is open again, and may end otherwise', async () => {
+test('a retried undo is open again, and may end with another result', async () => {
   const undo = await halfway();
   await close(undo, 'POISONED', { code: 'DV_STEP_POISONED' });
   await query('select workflow.retry($1)', [undo]);
   expect(await rowOf(undo)).toEqual({ outcome: null, ended: false });
   await query(`select workflow.cancel($1, 'Ana')`, [undo]);
   expect(await rowOf(undo)).toEqual({ outcome: 'CANCELLED', ended: true });
-  expect(await told()).toMatchObject([
+  expect(await published()).toMatchObject([
     { summary: { outcome: 'POISONED' } },
     { summary: { outcome: 'CANCELLED' } },
   ]);

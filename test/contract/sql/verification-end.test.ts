@@ -6,7 +6,7 @@ import { ISPB, useSql } from './support.ts';
 const { query, start } = useSql();
 beforeEach(async () => query('truncate dict.outbox, dict.verifications, dict.sync_verifications'));
 
-/** A verification of CPF and PHONE that has found out about CPF. */
+/** A verification of CPF and PHONE that has CPF's answer. */
 async function halfway(): Promise<string> {
   const [run = ''] = await start('verification', ISPB, ['CPF', 'PHONE']);
   await query(`update workflow.runs set context = $2 where id = $1`, [
@@ -25,8 +25,8 @@ const close = async (run: string, status: string, error: unknown = null) =>
 const logged = async (run: string) =>
   query(`select key_types, outcome, results from dict.verifications where run_id = $1`, [run]);
 
-/** The summaries told, each as it is sent and valid by its schema. */
-async function told(): Promise<unknown[]> {
+/** The published summaries, each as it is sent and valid by its schema. */
+async function published(): Promise<unknown[]> {
   const rows = await query<Parameters<typeof cloudEvent>[0]>(
     `select id, participant, key_type as "keyType", sequence, type, payload, correlation_id as "correlationId",
        created_at as "createdAt" from dict.outbox order by sequence`,
@@ -41,7 +41,7 @@ async function told(): Promise<unknown[]> {
 const CPF = { result: 'NOK', vsync: 'ab'.repeat(32), entries: 3 };
 const poison = { code: 'DV_STEP_POISONED', class: 'not_retryable', message: 'Three workers died.' };
 
-describe('a verification that does not come to its summary is logged and told', () => {
+describe('a verification that does not reach its summary is logged and published', () => {
   test.each([
     ['POISONED', poison, 'DV_STEP_POISONED'],
     ['FAILED', { ...poison, code: 'DV_UNEXPECTED' }, 'DV_UNEXPECTED'],
@@ -53,7 +53,7 @@ describe('a verification that does not come to its summary is logged and told', 
     await close(run, status, error);
     const results = { CPF, PHONE: { result: 'ERROR', code } };
     expect(await logged(run)).toEqual([{ key_types: ['CPF', 'PHONE'], outcome: 'INCOMPLETE', results }]);
-    expect(await told()).toEqual([
+    expect(await published()).toEqual([
       expect.objectContaining({
         runId: run,
         outcome: 'INCOMPLETE',
@@ -63,10 +63,12 @@ describe('a verification that does not come to its summary is logged and told', 
     ]);
   });
 
-  test('before its first step, and with an input that is none', async () => {
+  test('one that ends before its first step, and one whose input is invalid', async () => {
     const [run = ''] = await start('verification', ISPB, ['CPF']);
     await close(run, 'POISONED', poison);
-    expect(await told()).toMatchObject([{ outcome: 'INCOMPLETE', keyTypes: { CPF: { result: 'ERROR' } } }]);
+    expect(await published()).toMatchObject([
+      { outcome: 'INCOMPLETE', keyTypes: { CPF: { result: 'ERROR' } } },
+    ]);
     for (const input of [
       {},
       { participant: ISPB, keyTypes: 'CPF' },
@@ -81,7 +83,7 @@ describe('a verification that does not come to its summary is logged and told', 
   });
 });
 
-test('one that ended by itself is not told twice', async () => {
+test('one that ended by itself is not published twice', async () => {
   const run = await halfway();
   let version = 0;
   await query(`select workflow.heartbeat('test', '{}')`);
@@ -99,5 +101,5 @@ test('one that ended by itself is not told twice', async () => {
   expect(await query('select status, state from workflow.runs where id = $1', [run])).toEqual([
     { status: 'FAILED', state: 'incomplete' },
   ]);
-  expect(await told()).toEqual([]);
+  expect(await published()).toEqual([]);
 });

@@ -12,7 +12,7 @@ const run = promisify(execFile);
 /** Why this machine cannot run Pulsar itself; undefined when Java (17 or later) and Maven are there. */
 export async function missingForJava(): Promise<string | undefined> {
   try {
-    // Java tells its version on stderr.
+    // Java prints its version on stderr.
     const { stderr } = await run('java', ['-version']);
     const major = Number(/version "(\d+)/.exec(stderr)?.[1]);
     if (!(major >= 17)) return 'Java is older than 17';
@@ -26,8 +26,8 @@ export async function missingForJava(): Promise<string | undefined> {
 }
 
 /**
- * The class path of a Pulsar standalone. Maven fetches the jars into its own repository (190 MB, once a machine); the
- * list is kept, so that Maven, which takes seconds, runs once only.
+ * The class path of a Pulsar standalone. Maven fetches the jars into its own repository (190 MB, once per machine). The
+ * list is kept, so that Maven, which takes seconds, runs only once.
  */
 export async function pulsarClasspath(): Promise<string> {
   const pom = readAsset('test/support/pulsar/pom.xml');

@@ -3,12 +3,15 @@ import type { Broker } from './start-pulsar.ts';
 import { missingForJava, pulsarClasspath } from './classpath.ts';
 import type { Answer } from './serve-pulsar.ts';
 
-/** Tests on the one Pulsar of all test files; reported as skipped, with the reason, where none can be had. */
+/**
+ * Tests on the Pulsar that all test files share. They are reported as skipped, with the reason, where it cannot run.
+ */
 export async function describeWithPulsar(name: string, tests: (broker: Broker) => void): Promise<void> {
   const answer = (await (await fetch(inject('pulsar'))).json()) as Answer;
   if ('error' in answer) throw new Error(answer.error);
   if ('broker' in answer) describe(name, () => tests(answer.broker));
-  // No broker here, and none required (REQUIRE_PULSAR: an error above): said, not hidden.
+  // There is no broker here, and none is required (with REQUIRE_PULSAR that is an error above): shown as skipped, not
+  // hidden.
   else describe(name, () => test.skip(`needs a Pulsar: ${answer.reason}`, () => undefined));
 }
 

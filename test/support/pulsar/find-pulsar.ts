@@ -6,16 +6,16 @@ export interface Broker {
   webSocketUrl: string;
   /** `http://host:port` of the admin API. */
   adminUrl: string;
-  /** The same with TLS, where it was asked for. */
+  /** The same addresses with TLS, if requested. */
   tls?: { serviceUrl: string; webSocketUrl: string };
-  /** A super user's token, where one is needed. */
+  /** A super user's token, if needed. */
   token?: string;
   stop(): Promise<void>;
 }
 
 /**
- * The Pulsar that PULSAR_URL names (pulsar://host:port), its admin API and WebSocket at PULSAR_HTTP_URL, default port 8080
- * of the same host; undefined when it is not set.
+ * The Pulsar that PULSAR_URL names (pulsar://host:port), with its admin API and WebSocket at PULSAR_HTTP_URL (default:
+ * port 8080 of the same host); undefined when it is not set.
  */
 export function givenBroker(): Broker | undefined {
   const url = process.env['PULSAR_URL'] ?? '';

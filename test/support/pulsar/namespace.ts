@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { WebSocket } from 'ws';
 import type { Broker } from './start-pulsar.ts';
 
-/** A message as a consumer gets it. */
+/** A message as a consumer receives it. */
 export interface Received {
   body: string;
   key: string;
@@ -10,21 +10,21 @@ export interface Received {
   eventTime: string;
 }
 
-/** A namespace of its own on a broker, with de-duplication on. */
+/** A namespace of its own on a broker, with deduplication on. */
 export interface Namespace {
   /** `public/name` */
   name: string;
   /** The full name of one of its topics. */
   topic(name: string): string;
-  /** How many messages a topic holds. */
+  /** How many messages a topic has. */
   count(topic: string): Promise<number>;
-  /** All messages that a topic holds, from the first on. */
+  /** All messages of a topic, from the first on. */
   read(topic: string): Promise<Received[]>;
   admin(method: string, path: string, body?: unknown): Promise<Response>;
   remove(): Promise<void>;
 }
 
-/** Makes a namespace, which keeps what nobody reads. */
+/** Makes a namespace that keeps messages that nobody reads. */
 export async function createNamespace(
   broker: Broker,
   name = `public/dv-${randomBytes(5).toString('hex')}`,

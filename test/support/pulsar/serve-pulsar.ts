@@ -3,12 +3,12 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { type Broker, startBroker } from './start-pulsar.ts';
 
-/** What a test file is told that asks for the Pulsar of all tests. */
+/** The answer to a test file that asks for the Pulsar of all tests. */
 export type Answer = { broker: Broker } | { reason: string } | { error: string };
 
 /**
- * Serves the one Pulsar of all test files: it starts when the first of them asks, so that tests without one don't pay.
- * Answers with the URL to ask.
+ * Serves the one Pulsar of all test files. It starts when the first of them asks, so that other tests don't wait for
+ * it. Returns the URL to ask.
  */
 export async function servePulsar(): Promise<{ url: string; stop(): Promise<void> }> {
   let starting: Promise<Broker | string> | undefined;

@@ -30,7 +30,7 @@ const JVM = [
   '-Dio.netty.tryReflectionSetAccessible=true',
 ];
 
-/** One broker, one bookie, on this machine's loopback only; small, and careless of a power cut. */
+/** One broker and one bookie, on this machine's loopback only; small, and not protected against a power cut. */
 const SETTINGS = {
   clusterName: 'standalone',
   advertisedAddress: '127.0.0.1',
@@ -50,24 +50,24 @@ const SETTINGS = {
 
 /** A Pulsar that a test may kill and start again, on the same ports and data. */
 export interface Standalone extends Broker {
-  /** Ends it at once, as a power cut of the process does. */
+  /** Kills it immediately, as a power cut of the process does. */
   kill(): Promise<void>;
   /** Starts it again after `kill`. */
   start(): Promise<void>;
 }
 
 export interface StandaloneOptions {
-  /** Lines of broker.conf that differ. */
+  /** Lines of broker.conf to change. */
   settings?: Record<string, string>;
-  /** PEM files: the broker listens for TLS too. */
+  /** PEM files: the broker listens with TLS too. */
   tls?: { cert: string; key: string };
-  /** A token of a super user, for the admin API. */
+  /** A super user's token, for the admin API. */
   token?: string;
 }
 
 /**
- * Starts Apache Pulsar standalone on this machine's Java, its data in a temporary folder. It ends with this process,
- * even when that is killed. Throws when it does not start, with the last lines of its log.
+ * Starts Apache Pulsar standalone on this machine's Java, with its data in a temporary folder. It ends with this
+ * process, even when this process is killed. Throws with the last lines of its log when it does not start.
  */
 export async function startStandalone(options: StandaloneOptions = {}): Promise<Standalone> {
   const classpath = await pulsarClasspath();
@@ -147,14 +147,14 @@ export async function startStandalone(options: StandaloneOptions = {}): Promise<
   };
 }
 
-/** Java behind a shell that kills it as soon as its own stdin ends: with us, however we end. */
+/** Java behind a shell that kills it as soon as its own stdin ends: it ends with us, however we end. */
 async function launch(command: readonly string[], log: string): Promise<ChildProcess> {
   const script =
     'exec 3<&0; "$@" 3<&- & pulsar=$!; { cat <&3; kill -9 $pulsar; } >/dev/null 2>&1 & wait $pulsar';
   const file = await open(log, 'a');
   try {
     const child = spawn('sh', ['-c', script, 'pulsar', ...command], { stdio: ['pipe', file.fd, file.fd] });
-    // A shell that has ended takes no more input.
+    // A shell that has ended accepts no more input.
     child.stdin?.on('error', () => undefined);
     child.once('exit', () => child.stdin?.destroy());
     await once(child, 'spawn');
@@ -164,7 +164,7 @@ async function launch(command: readonly string[], log: string): Promise<ChildPro
   }
 }
 
-/** Waits until the namespace that the starter makes last is there. */
+/** Waits until the namespace that the starter creates last exists. */
 async function ready(child: ChildProcess, adminUrl: string, token?: string): Promise<void> {
   const end = Date.now() + START_MS;
   const headers = token === undefined ? {} : { authorization: `Bearer ${token}` };

@@ -7,8 +7,8 @@ export type { Broker } from './find-pulsar.ts';
 
 /**
  * A real Pulsar: the one of PULSAR_URL (its admin API and WebSocket at PULSAR_HTTP_URL, default port 8080 of the same
- * host); else one in a container, where a Docker engine answers; else one on this machine's Java from Maven Central.
- * Answers with the reason, a string, where none can be had. With REQUIRE_PULSAR=1 that is an error.
+ * host); otherwise one in a container, where a Docker engine answers; otherwise one on this machine's Java from Maven
+ * Central. Returns the reason, a string, where Pulsar cannot run. With REQUIRE_PULSAR=1 that is an error.
  */
 export async function startBroker(): Promise<Broker | string> {
   const given = givenBroker();

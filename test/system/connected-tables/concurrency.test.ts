@@ -14,15 +14,15 @@ import {
   keys,
   oneTable,
   rejects,
-  settle,
-  settled,
+  feedOnce,
+  feedAll,
   threeTables,
   transaction,
 } from './support.ts';
 
 const OF_FIRST_KEY = `(select pix_key from core.keys order by 1 limit 1)`;
 
-test('two transactions that change one key in two tables: neither waits, and both changes arrive', async () => {
+test('of two transactions that change one key in two tables neither waits, and both changes arrive', async () => {
   const pool = await bank(threeTables, 4);
   const first = await transaction(pool);
   const second = await transaction(pool);
@@ -36,7 +36,7 @@ test('two transactions that change one key in two tables: neither waits, and bot
   await first.end('commit');
   await second.end('commit');
   expect((await pool.query('select from dict.feed_queue where missed')).rowCount).toBe(1);
-  await settled(pool);
+  await feedAll(pool);
   await expectFed(pool, threeTables, 4);
   expect(await bankRows(pool, threeTables)).toContainEqual(
     expect.objectContaining({ name: 'Nova', account_number: '77' }),
@@ -44,7 +44,7 @@ test('two transactions that change one key in two tables: neither waits, and bot
 });
 
 test.each(['the key first', 'the owner first'])(
-  'a key that comes while its owner changes, neither seeing the other, %s',
+  'a key that comes while its owner changes arrives whole although neither sees the other: %s',
   async (order) => {
     const pool = await bank(threeTables, 2);
     const [entry] = keys('CPF', 1);
@@ -58,10 +58,10 @@ test.each(['the key first', 'the owner first'])(
     ]);
     const [one, other] = order === 'the key first' ? [adds, changes] : [changes, adds];
     await one.end('commit');
-    // As long as the other is open, what it did may be unseen.
-    await settle(pool);
+    // While the other transaction is open, its changes may be invisible.
+    await feedOnce(pool);
     await other.end('commit');
-    await settled(pool);
+    await feedAll(pool);
     await expectFed(pool, threeTables, 3);
     expect(await bankRows(pool, threeTables)).toContainEqual(
       expect.objectContaining({ name: 'Nova', key: entry!.key }),
@@ -76,11 +76,11 @@ test('a writer in REPEATABLE READ succeeds, and its change arrives', async () =>
   await pool.query(`update core.accounts set number = '1' || number`);
   await client.query(`update core.owners set full_name = 'Repetida'`);
   await end('commit');
-  await settled(pool);
+  await feedAll(pool);
   await expectFed(pool, threeTables, 3);
 });
 
-test('two transactions that register one new key do not wait for each other in the feed', async () => {
+test('two transactions that register the same new key do not wait for each other in the feed', async () => {
   const pool = await bank(oneTable, 0);
   await pool.query('alter table bank.pix_keys drop constraint pix_keys_pkey');
   const [entry] = keys('EVP', 1);
@@ -91,7 +91,7 @@ test('two transactions that register one new key do not wait for each other in t
   await oneTable.write(second.client, [{ ...entry!, name: 'Outra' }]);
   await second.end('commit');
   await first.end('rollback');
-  await settled(pool);
+  await feedAll(pool);
   await expectFed(pool, oneTable, 1);
 });
 
@@ -122,7 +122,7 @@ const WRITERS: ((client: PoolClient, random: Random) => Promise<unknown>)[] = [
 ];
 
 test.each([1, 2, 3])(
-  'writers of the three tables and a load, at once (seed %i): nobody waits, all arrives',
+  'simultaneous writers of the three tables and a load never wait, and everything arrives (seed %i)',
   async (seed) => {
     const pool = await bank(threeTables, 60);
     // With foreign keys the bank's own writers wait for each other.
@@ -153,7 +153,7 @@ test.each([1, 2, 3])(
       writing = false;
     });
     await Promise.all([loading, settling]);
-    await settled(pool);
+    await feedAll(pool);
     const unusable = (await rejects(pool)).map((reject) => reject.split(' ')[2]);
     const shown = (await bankRows(pool, threeTables)) as { key: string; request_id: string | null }[];
     expect(unusable.toSorted((a, b) => (a! < b! ? -1 : 1))).toEqual(
@@ -167,7 +167,7 @@ test.each([1, 2, 3])(
 test.each([
   ['changes', true],
   ['registers', false],
-])('the bank %s a key while the repair writes it: the repair gives way', async (_, present) => {
+])('when the bank %s a key while the repair writes it, the repair yields', async (_, present) => {
   const system = await startSystem({ local: () => [] });
   const [entry, ...others] = system.entries;
   const own = { ...entry!, name: 'Do Banco' };

@@ -14,7 +14,7 @@ import {
   ISPB,
   keys,
   oneTable,
-  settled,
+  feedAll,
   threeTables,
   transaction,
 } from './support.ts';
@@ -23,7 +23,7 @@ describe.each([
   ['one table', oneTable],
   ['three tables', threeTables],
 ])('%s', (_, mapping) => {
-  test('what it held before is loaded, what is written later follows', async () => {
+  test('existing rows are loaded, and later writes follow', async () => {
     const pool = await bank(mapping);
     await expectFed(pool, mapping, 20);
     await mapping.write(pool, keys('CPF', 7));
@@ -44,7 +44,7 @@ describe.each([
     await expectFed(pool, mapping, 20);
   });
 
-  test('updates and deletes of many rows in one statement, and TRUNCATE', async () => {
+  test('updates and deletes of many rows in one statement follow, and TRUNCATE too', async () => {
     const pool = await bank(mapping);
     await pool.query(mapping.rename);
     await expectFed(pool, mapping, 20);
@@ -68,7 +68,7 @@ describe.each([
     expect(changed.rows).toEqual(rows);
   });
 
-  test('once disconnected, it follows no more, and can be connected again', async () => {
+  test('once disconnected, the key base follows no more, and can be connected again', async () => {
     const pool = await bank(mapping);
     await pool.query(`select dict.disconnect_source('core')`);
     const { rows } = await pool.query(`select tgname from pg_trigger where tgname like 'dict_vsync%'`);
@@ -84,7 +84,7 @@ describe.each([
   });
 });
 
-test('COPY into the bank’s table', async () => {
+test('COPY into the bank’s table follows', async () => {
   const pool = await bank(oneTable, 0);
   const lines = keys('EVP', 2000).map(({ key, requestId }) =>
     [ISPB, 'EVP', key, requestId, 'F', '11122233300', 'Ana', '\\N', '1', '22', 'CACC', '\\N'].join('\t'),
@@ -98,14 +98,14 @@ test('COPY into the bank’s table', async () => {
   await expectFed(pool, oneTable, 2000);
 });
 
-test('a key that changes its name is one that goes and one that comes', async () => {
+test('a renamed key is removed under its old name and added under its new one', async () => {
   const pool = await bank(oneTable, 3);
   await pool.query(`update bank.pix_keys set pix_key = 'outra.' || pix_key`);
   await expectFed(pool, oneTable, 3);
   expect((await stored(pool)).filter(({ removed }) => removed)).toHaveLength(3);
 });
 
-test('loading mends what was written past the triggers, and what was written past the tables', async () => {
+test("loading repairs what was written without the triggers, in the bank's tables or in the key base", async () => {
   const pool = await bank(oneTable, 12);
   const { client, end } = await transaction(pool);
   await client.query('set local session_replication_role = replica');
@@ -126,7 +126,7 @@ test('loading mends what was written past the triggers, and what was written pas
   expect(await differing(pool)).toBe(0);
 });
 
-test('an existing key base is taken over: what the tables lack goes', async () => {
+test('connecting takes over an existing key base and removes what the tables lack', async () => {
   const pool = await emptyBank();
   const { insert } = await import('../../unit/dict/entry/entries.ts');
   await insert(pool, [...keys('EMAIL', 30), ...keys('EVP', 2)]);
@@ -135,21 +135,21 @@ test('an existing key base is taken over: what the tables lack goes', async () =
   expect((await stored(pool)).filter(({ removed }) => removed)).toHaveLength(12);
 });
 
-test('a key queued in another cluster, which a dump brought here, is looked at all the same', async () => {
+test('a key queued in another cluster, and brought here by a dump, is processed too', async () => {
   const pool = await bank(oneTable, 3);
   await pool.query(`update dict.entries set name = 'Alheio'`);
-  // As a writer that found the key held leaves it, and a pass that waited for those beside it.
+  // As it is left by a writer that found the key locked, and by a pass that waited for those beside it.
   await pool.query(
     `insert into dict.feed_queue (source, participant, key_type, key, missed, look_again_after)
      select f.name, e.participant, e.key_type, e.key, true, '999999999999'
      from dict.feed_sources f, dict.entries e`,
   );
-  await settled(pool);
+  await feedAll(pool);
   expect((await pool.query(`select from dict.entries where name = 'Alheio'`)).rowCount).toBe(0);
   await expectFed(pool, oneTable, 3);
 });
 
-test('of named columns only: a balance that changes feeds nothing, rows that change places do', async () => {
+test('only named columns feed: a changed balance feeds nothing, swapped rows do', async () => {
   const pool = await bank(threeTables, 6);
   await pool.query(`update core.accounts set balance = balance + 1`);
   expect((await pool.query('select from dict.feed_queue where not missed')).rowCount).toBe(0);
@@ -161,7 +161,7 @@ test('of named columns only: a balance that changes feeds nothing, rows that cha
   await expectFed(pool, threeTables, 6);
 });
 
-test('a table that lost a column, and one of which the row has more columns than the mapping knows', async () => {
+test('a table may lose a column, and may have columns that the mapping does not know', async () => {
   const pool = await bank(oneTable, 4);
   await pool.query('alter table bank.pix_keys add column note text, add column drop_me integer default 4');
   await pool.query('alter table bank.pix_keys drop column drop_me');
@@ -170,7 +170,7 @@ test('a table that lost a column, and one of which the row has more columns than
   expect(new Set((await stored(pool)).map(({ name }) => name))).toEqual(new Set(['Bia']));
 });
 
-test('whoever writes to the bank’s tables needs no right on ours', async () => {
+test('a writer of the bank’s tables needs no permission on our own', async () => {
   const pool = await bank(oneTable, 2);
   const { client, end } = await transaction(pool);
   await client.query(

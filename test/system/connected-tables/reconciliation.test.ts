@@ -28,7 +28,7 @@ interface BankRow {
   [column: string]: unknown;
 }
 
-/** The bank's own tables must hold DICT's entries, field by field. */
+/** The bank's own tables must have DICT's entries, field by field. */
 async function expectBankLikeDict(system: System, mapping: Mapping): Promise<void> {
   const rows = (await bankRows(system.pool, mapping)) as BankRow[];
   const dict = dictBase(system);
@@ -52,7 +52,7 @@ async function expectBankLikeDict(system: System, mapping: Mapping): Promise<voi
   }
 }
 
-/** A system whose base is the bank's tables, with so many keys of each type that differ from DICT. */
+/** A system whose base is the bank's tables, with N keys of each type that differ from DICT. */
 async function connected(mapping: Mapping, options: SystemOptions = {}): Promise<System> {
   const { divergent = 0, ...others } = options;
   const system = await startSystem({ ...others, local: () => [] });
@@ -65,7 +65,7 @@ describe.each([
   ['one table', oneTable],
   ['three tables', threeTables],
 ])('%s', (_, mapping) => {
-  test('after a reconciliation of missing, extra and changed keys the bank holds what DICT holds', async () => {
+  test('after a reconciliation of missing, extra and changed keys the bank has what DICT has', async () => {
     const system = await connected(mapping, { keyTypes: KEY_TYPES, keysPerType: 60, divergent: 9 });
     const run = await system.verify();
     await system.waitForClosed(run);
@@ -94,7 +94,7 @@ describe.each([
     );
   });
 
-  test('a key that the bank changes after the snapshot is left to it', async () => {
+  test('a key that the bank changes after the snapshot is left alone', async () => {
     const system = await connected(mapping, { divergent: 3, settings: { MANUAL_APPROVAL_THRESHOLD: '1' } });
     const run = await system.reconcile();
     await system.waitForRun(run, ({ state }) => state === 'wait_approval');
@@ -108,7 +108,7 @@ describe.each([
         ? `update bank.pix_keys set account = '987654' where pix_key = '${changed}'`
         : `update core.accounts a set number = '987654' from core.keys k where k.account_id = a.id and pix_key = '${changed}'`,
     );
-    await system.pool.query(`select dict.approve_reconciliation($1, 'a test', 'go on')`, [run]);
+    await system.pool.query(`select dict.approve_reconciliation($1, 'a test', 'continue')`, [run]);
     const decided = async () =>
       (await divergences(system.pool, run)).filter(({ round, key }) => round === 1 && key === changed);
     await vi.waitFor(async () =>
@@ -119,7 +119,7 @@ describe.each([
   });
 });
 
-test('a row that cannot be used makes the VSync incomplete, and is repaired when DICT has its key', async () => {
+test('an unusable row makes the VSync incomplete, and is repaired when DICT has its key', async () => {
   const system = await connected(oneTable, { keyTypes: ['CPF', 'EVP'] });
   const [spoilt] = system.entries.filter(({ keyType }) => keyType === 'EVP');
   await system.pool.query('update bank.pix_keys set request_id = null where pix_key = $1', [spoilt!.key]);

@@ -14,13 +14,13 @@ import {
   keys,
   oneTable,
   rejects,
-  settle,
-  settled,
+  feedOnce,
+  feedAll,
 } from './support.ts';
 
 const ALL = [...KEY_TYPES].sort();
 
-/** A bank with three e-mail keys, of which one, 'a@b', is about to be spoilt. */
+/** A bank with three e-mail keys, of which 'a@b' is about to become unusable. */
 async function threeKeys(): Promise<Pool> {
   const pool = await bank(oneTable, 3);
   await pool.query(
@@ -29,7 +29,7 @@ async function threeKeys(): Promise<Pool> {
   return pool;
 }
 
-describe('a row that cannot be used is written, shows as a reject, and is in no VSync', () => {
+describe('an unusable row can be written, is listed as a reject, and is in no VSync', () => {
   test.each([
     [`request_id = null`, `${ISPB} EMAIL a@b REQUEST_ID_MISSING`, ['EMAIL']],
     [`request_id = ''`, `${ISPB} EMAIL a@b REQUEST_ID_MISSING`, ['EMAIL']],
@@ -43,7 +43,7 @@ describe('a row that cannot be used is written, shows as a reject, and is in no 
     [`ispb = '1234'`, `1234 EMAIL a@b PARTICIPANT_INVALID`, ['EMAIL']],
     [`pix_key = ''`, `${ISPB} EMAIL  KEY_MISSING`, ['EMAIL']],
     [`pix_key = repeat('k', 78)`, `${ISPB} EMAIL ${'k'.repeat(78)} KEY_INVALID`, ['EMAIL']],
-    // Longer than any index takes.
+    // Longer than any index accepts.
     [`pix_key = repeat(md5('k'), 60)`, /^12345678 EMAIL \w{100} KEY_INVALID$/, ['EMAIL']],
   ])('%s', async (spoil, reject, types) => {
     const pool = await threeKeys();
@@ -57,7 +57,7 @@ describe('a row that cannot be used is written, shows as a reject, and is in no 
     expect(await incomplete(pool)).toEqual(types);
     expect(await counts(pool)).toEqual({ EMAIL: 2 });
 
-    // Loading comes to the same, and the row's end is the reject's.
+    // Loading gives the same result, and the reject ends with the row.
     await pool.query(`delete from dict.feed_rejects; select dict.load_source('core')`);
     expect(await rejects(pool)).toEqual([found]);
     await pool.query(
@@ -68,7 +68,7 @@ describe('a row that cannot be used is written, shows as a reject, and is in no 
   });
 });
 
-test('a null in the key itself', async () => {
+test('a row whose key is null is a reject', async () => {
   const pool = await threeKeys();
   await pool.query(
     `alter table bank.pix_keys drop constraint pix_keys_pkey, alter pix_key drop not null, alter kind drop not null`,
@@ -84,7 +84,7 @@ test('a null in the key itself', async () => {
   await expectFed(pool, oneTable, 3);
 });
 
-test('a key shown twice is not chosen from', async () => {
+test('a key that the view shows twice is a reject, and neither row is chosen', async () => {
   const pool = await threeKeys();
   await pool.query('alter table bank.pix_keys drop constraint pix_keys_pkey');
   await pool.query(
@@ -96,7 +96,7 @@ test('a key shown twice is not chosen from', async () => {
   await expectFed(pool, oneTable, 3);
 });
 
-test('a participant that the source was not connected for', async () => {
+test('a row of a participant that the source was not connected for is a reject', async () => {
   const pool = await emptyBank();
   const [tables = '', map = ''] = oneTable.sql;
   await pool.query(tables);
@@ -112,7 +112,7 @@ test('a participant that the source was not connected for', async () => {
   expect(await incomplete(pool)).toEqual(['EMAIL']);
 });
 
-test('of many rows in one statement, those for which the mapping raises an error are rejects, all others follow', async () => {
+test('of many rows in one statement, those for which the mapping raises an error are rejects, and all others follow', async () => {
   const pool = await bank(oneTable, 0);
   await pool.query(`create or replace view bank.dict_keys as
     select ispb as participant, kind as key_type, pix_key as key, request_id,
@@ -138,56 +138,56 @@ test('of many rows in one statement, those for which the mapping raises an error
   await expectFed(pool, oneTable, 300);
 });
 
-test('a mapping that broke: writes go on, all is incomplete, and it is caught up with once mended', async () => {
+test('when a mapping breaks, writes continue and all VSyncs are incomplete, until it is repaired and catches up', async () => {
   const pool = await bank(oneTable, 3);
   await pool.query('alter view bank.dict_keys rename column request_id to rid');
   await oneTable.write(pool, keys('CPF', 4));
   await pool.query(`delete from bank.pix_keys where kind = 'EMAIL'`);
   expect(await rejects(pool)).toEqual(['   42703']);
   expect(await incomplete(pool)).toEqual(ALL);
-  await settle(pool);
+  await feedOnce(pool);
   expect(await rejects(pool)).toEqual(['   42703']);
   expect(await counts(pool)).toEqual({ EMAIL: 3 });
   await pool.query('alter view bank.dict_keys rename column rid to request_id');
-  await settled(pool);
+  await feedAll(pool);
   expect(await rejects(pool)).toEqual([]);
   await expectFed(pool, oneTable, 4);
 });
 
-test('a keys function that raises an error: all keys are looked at', async () => {
+test('a keys function that raises an error makes the feed look at all keys', async () => {
   const pool = await bank(oneTable, 3);
   await pool.query(`create or replace function bank.keys_of(r bank.pix_keys) returns setof dict.key_ref
     language plpgsql as $$ begin raise exception 'no'; end $$`);
   await oneTable.write(pool, keys('CPF', 4));
   await pool.query(`update bank.pix_keys set full_name = 'Bia'`);
   expect(await rejects(pool)).toEqual(['   P0001']);
-  await settled(pool);
+  await feedAll(pool);
   expect(await rejects(pool)).toEqual([]);
   await expectFed(pool, oneTable, 7);
 });
 
-test('VSync incomplete: said by the command and the metrics', async () => {
+test('the command and the metrics say that a VSync is incomplete', async () => {
   const pool = await threeKeys();
   const { rows } = await pool.query<{ name: string }>('select current_database() as name');
   const url = new URL((pool.options as { connectionString: string }).connectionString);
   expect(url.pathname).toBe(`/${rows[0]!.name}`);
   await pool.query(`update bank.pix_keys set request_id = null where pix_key = 'a@b'`);
   const env = { DATABASE_URL: url.href };
-  const told = await cli(['vsync', '--json'], { env });
+  const shown = await cli(['vsync', '--json'], { env });
   expect(
-    told
+    shown
       .json<{ vsyncs: { keyType: string; incomplete?: true }[] }>()
       .vsyncs.filter((row) => row.incomplete === true),
   ).toEqual([expect.objectContaining({ keyType: 'EMAIL', entries: 2 })]);
-  expect(told.stderr).toMatch(/^VSync incomplete: 12345678 EMAIL /m);
-  expect(told.exitCode).toBe(0);
+  expect(shown.stderr).toMatch(/^VSync incomplete: 12345678 EMAIL /m);
+  expect(shown.exitCode).toBe(0);
   const metrics = await createMetrics(pool).registry.metrics();
   expect(metrics).toContain(`dict_vsync_vsync_incomplete{participant="${ISPB}",key_type="EMAIL"} 1`);
   expect(metrics).toContain(`dict_vsync_vsync_incomplete{participant="${ISPB}",key_type="CPF"} 0`);
   expect(metrics).toContain('dict_vsync_feed_queued 0');
 });
 
-test('connecting twice, or what cannot be a mapping, is refused', async () => {
+test('connecting twice, or connecting something that cannot be a mapping, is refused', async () => {
   const pool = await emptyBank();
   await connect(pool, oneTable);
   const apply = `'bank.apply_dict(text, jsonb, jsonb)'`;
@@ -223,7 +223,7 @@ test('connecting twice, or what cannot be a mapping, is refused', async () => {
   );
 });
 
-test('a person without rights cannot have a mapping run as the owner', async () => {
+test('a person without permissions cannot make a mapping run as the owner', async () => {
   const pool = await bank(oneTable, 1);
   await pool.query(
     `create role clerk_of_${process.pid}; grant usage on schema dict to clerk_of_${process.pid}`,

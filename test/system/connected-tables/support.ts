@@ -11,10 +11,10 @@ import { ISPB, keys } from '../../support/key-base.ts';
 
 export { ISPB, keys } from '../../support/key-base.ts';
 
-/** A worked mapping: its SQL as the documentation has it, and how to write entries as the bank's own programs do. */
+/** A complete mapping: its SQL as in the documentation, and how to write entries as the bank's own programs do. */
 export interface Mapping {
   view: string;
-  /** The tables, then the mapping. */
+  /** The SQL of the tables, then of the mapping. */
   sql: string[];
   write(db: Pick<Pool, 'query'>, entries: readonly Entry[]): Promise<void>;
   /** Gives every owner the name "Outro Nome", deletes five e-mail keys, empties the tables. */
@@ -98,14 +98,14 @@ export async function emptyBank(): Promise<Pool> {
   return database.pool;
 }
 
-/** The same with a mapping connected, over so many e-mail keys. */
+/** The same with a mapping connected, over N e-mail keys. */
 export async function bank(mapping: Mapping, count = 20): Promise<Pool> {
   const pool = await emptyBank();
   await connect(pool, mapping, keys('EMAIL', count));
   return pool;
 }
 
-/** A transaction on a connection of its own, to be ended. */
+/** A transaction on a connection of its own, which the test must end. */
 export async function transaction(
   pool: Pool,
   begin = 'begin',
@@ -121,7 +121,7 @@ export async function transaction(
   };
 }
 
-/** Loads again; how many keys differed. */
+/** Loads again; returns how many keys differed. */
 export async function differing(pool: Pool): Promise<number> {
   const { rows } = await pool.query<{ n: number }>(`select dict.load_source('core')::integer as n`);
   return rows[0]!.n;
@@ -130,13 +130,13 @@ export async function differing(pool: Pool): Promise<number> {
 const COLUMNS = `participant, key_type, key, request_id::text, owner_type, tax_id_number, name, trade_name, branch, account_number,
   account_type, opening_date`;
 
-/** What the bank's tables hold, through its view. */
+/** The bank's tables, through its view. */
 export async function bankRows(pool: Pool, mapping: Mapping): Promise<unknown[]> {
   const { rows } = await pool.query(`select ${COLUMNS} from ${mapping.view} order by 1, 2, 3`);
   return rows;
 }
 
-/** What the key base holds, in the same form. */
+/** The key base, in the same form. */
 export async function baseRows(pool: Pool): Promise<unknown[]> {
   const { rows } = await pool.query(
     `select ${COLUMNS} from dict.entries where removed_at is null order by 1, 2, 3`,
@@ -144,7 +144,7 @@ export async function baseRows(pool: Pool): Promise<unknown[]> {
   return rows;
 }
 
-/** Expects the key base to be what the bank's tables hold, and the VSyncs those of the base. */
+/** Expects the key base to equal the bank's tables, and the VSyncs to be those of the base. */
 export async function expectFed(pool: Pool, mapping: Mapping, count: number): Promise<void> {
   const bank = await bankRows(pool, mapping);
   expect(bank).toHaveLength(count);
@@ -179,13 +179,13 @@ export async function counts(pool: Pool): Promise<Record<string, number>> {
   return all;
 }
 
-/** A pass of what the workers do all the time. */
-export async function settle(pool: Pool): Promise<void> {
+/** One pass of what the workers do continuously. */
+export async function feedOnce(pool: Pool): Promise<void> {
   await processFeedQueue(pool);
 }
 
-/** The same until nothing is left to look at: transactions of the whole server can hold it back for a moment. */
-export async function settled(pool: Pool): Promise<void> {
+/** Passes until nothing is left: transactions anywhere on the server can delay it for a moment. */
+export async function feedAll(pool: Pool): Promise<void> {
   await vi.waitFor(
     async () => {
       await processFeedQueue(pool);

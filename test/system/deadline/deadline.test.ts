@@ -38,7 +38,7 @@ async function answer(
   );
 }
 
-/** Key types for which an alert is raised now. */
+/** The key types for which an alert is raised now. */
 async function raised(hours = 36): Promise<string[]> {
   return (await checkDeadlines(database.pool, hours)).map(({ keyType }) => keyType);
 }
@@ -57,7 +57,7 @@ async function messages(): Promise<
 
 const ALL = [...KEY_TYPES].sort();
 
-test('raised once a breach, and again only after an OK came and was missed again', async () => {
+test('an alert is raised once per breach, and again only after an OK was followed by another breach', async () => {
   await answer('OK');
   await advance('35 hours 59 minutes');
   expect(await raised()).toEqual([]);
@@ -76,7 +76,7 @@ test('raised once a breach, and again only after an OK came and was missed again
   expect(await raised()).toEqual([]);
 });
 
-test('an OK is good for 36 hours, to the second, where no setting says otherwise', async () => {
+test('an OK is good for 36 hours, to the second, unless a setting says otherwise', async () => {
   const { SYNC_DEADLINE_HOURS } = readSettings({ PARTICIPANT_ISPB: ISPB });
   await answer('OK');
   await advance('35 hours 59 minutes 58 seconds');
@@ -85,19 +85,19 @@ test('an OK is good for 36 hours, to the second, where no setting says otherwise
   expect(await raised(SYNC_DEADLINE_HOURS)).toEqual(ALL);
 });
 
-test('without any OK it counts from when the participant was configured', async () => {
+test('without any OK the hours count from when the participant was configured', async () => {
   await answer('NOK');
   await advance('35 hours');
   expect(await raised()).toEqual([]);
   await advance('90 minutes');
   expect(await raised()).toEqual(ALL);
   expect(await raised()).toEqual([]);
-  // Configured again by another worker's start: the same breach.
+  // Another worker's start configures it again: the breach stays the same.
   await configureParticipants(database.pool, [ISPB]);
   expect(await raised()).toEqual([]);
 });
 
-test('for configured participants only, each by itself', async () => {
+test('only configured participants get an alert, each by itself', async () => {
   await insert(database.pool, keys('CPF', 1, 1, '11111111'));
   await answer('OK', KEY_TYPES, '11111111');
   await configureParticipants(database.pool, [ISPB, OTHER]);
@@ -114,7 +114,7 @@ test('for configured participants only, each by itself', async () => {
   );
 });
 
-test('by several workers at once: one message each', async () => {
+test('several workers simultaneously publish one message per breach', async () => {
   await advance('40 hours');
   const all = await Promise.all(Array.from({ length: 8 }, async () => raised()));
   expect(all.flat().sort()).toEqual(ALL);
@@ -144,7 +144,7 @@ test('an alert that is rolled back is raised again', async () => {
   expect(await raised()).toEqual(ALL);
 });
 
-test('the message says since when, what DICT said last, and what is under way; sync_status says so too', async () => {
+test('the message says since when, what DICT said last, and what is in progress; sync_status says so too', async () => {
   await answer('OK', ['CPF']);
   await advance('1 hour');
   await answer('NOK', ['CPF']);
@@ -210,7 +210,7 @@ test('list shows what is missed, above the runs, and all deadlines as JSON', asy
   ]);
 });
 
-test('a metric by participant and key type: 0, 1 while it is missed', async () => {
+test('a metric by participant and key type is 0, and 1 while the deadline is missed', async () => {
   const { registry } = createMetrics(database.pool);
   const scrape = async () =>
     (await registry.metrics())
@@ -228,7 +228,7 @@ test('a metric by participant and key type: 0, 1 while it is missed', async () =
   expect(await scrape()).toEqual(ALL.map((keyType) => line(keyType, keyType === 'EVP' ? 0 : 1)));
 });
 
-test('a missed deadline is a warning of /readyz: the worker stays ready', async () => {
+test('a missed deadline is a warning of /readyz, and the worker stays ready', async () => {
   const worker = await startIdleWorker(database.pool);
   const health = createHealth({ pool: database.pool, worker });
   await answer(

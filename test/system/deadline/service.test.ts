@@ -1,11 +1,11 @@
 import { afterEach, expect, test, vi } from 'vitest';
-import { heard, notifications } from '../../support/inspect.ts';
+import { received, notifications } from '../../support/inspect.ts';
 import { startSystem } from '../../support/system.ts';
 import { capturedLog } from '../../support/log.ts';
 
 afterEach(() => vi.restoreAllMocks());
 
-/** Lets the chores of a minute come every 50 ms. */
+/** Makes the chores of each minute run every 50 ms. */
 function hurryMinutes(): number[] {
   const asked: number[] = [];
   const real = globalThis.setTimeout;
@@ -20,7 +20,7 @@ function hurryMinutes(): number[] {
   return asked;
 }
 
-test('the service watches: one message a breach though two workers run, in the log too, and an OK ends it', async () => {
+test('the service publishes and logs one message per breach though two workers run, and an OK ends the breach', async () => {
   const minutes = hurryMinutes();
   const log = await capturedLog('warn');
   const system = await startSystem({
@@ -33,7 +33,7 @@ test('the service watches: one message a breach though two workers run, in the l
   expect(rows).toEqual([{ hours: 12.5 }]);
   const verified = await system.verify();
   await system.waitForClosed(verified);
-  expect(await heard(system.pool, verified)).toEqual(['verification.summary']);
+  expect(await received(system.pool, verified)).toEqual(['verification.summary']);
   const missed = async () =>
     (await notifications(system.pool)).filter(({ type }) => type === 'sync.deadline_missed');
   const alerts = async () => (await system.pool.query('select key_type from dict.deadline_alerts')).rowCount;

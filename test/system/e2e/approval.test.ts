@@ -5,7 +5,7 @@ import {
   dictBase,
   expectBase,
   expectBaseLikeDict,
-  heard,
+  received,
   notifications,
   reconciliation,
 } from '../../support/inspect.ts';
@@ -14,7 +14,7 @@ import { isClosed, startSystem, type System, type SystemOptions } from '../../su
 /** 150 divergent CIDs: keys that only DICT has. */
 const CROSSED: SystemOptions = { keysPerType: 160, local: (entries) => entries.slice(150) };
 
-/** Starts a reconciliation over the threshold; answers the run that waits and the hash of its set. */
+/** Starts a reconciliation over the threshold; returns the waiting run and the hash of its set. */
 async function waiting(
   options: SystemOptions = CROSSED,
 ): Promise<{ system: System; run: string; setHash: string }> {
@@ -51,7 +51,7 @@ const createEntries = ({ dict }: System, entries: readonly Entry[]) =>
   entries.forEach((entry) => dict.directory.createEntry(entry));
 
 describe('over the threshold', () => {
-  it('a reconciliation waits, tells so, applies nothing, and goes on within a second of the approval', async () => {
+  it('a reconciliation waits, publishes that, applies nothing, and continues within a second of the approval', async () => {
     const { system, run, setHash } = await waiting();
     const [, asked] = (await notifications(system.pool)).filter(({ keyType }) => keyType === 'CPF');
     expect(asked).toMatchObject({
@@ -96,10 +96,10 @@ describe('over the threshold', () => {
       added: 0,
       ended: true,
     });
-    expect((await heard(system.pool, run)).at(-1)).toBe('reconciliation.notification FAILED');
+    expect((await received(system.pool, run)).at(-1)).toBe('reconciliation.notification FAILED');
   });
 
-  it('survives a restart of the service, and applies nothing then either', async () => {
+  it('a waiting reconciliation survives a restart of the service, and applies nothing then either', async () => {
     const { system, run, setHash } = await waiting();
     await system.restartService();
     await system.advance('30 minutes');
@@ -114,7 +114,7 @@ describe('over the threshold', () => {
     await expectBaseLikeDict(system);
   });
 
-  it('exactly at the threshold nobody is asked, one more and somebody is', async () => {
+  it('exactly at the threshold nobody is asked, with one more somebody is', async () => {
     const settings = { MANUAL_APPROVAL_THRESHOLD: '10' };
     const at = await startSystem({ settings, local: (entries) => entries.slice(10) });
     expect(await at.waitForClosed(await at.reconcile())).toMatchObject({ status: 'COMPLETED' });
@@ -129,7 +129,7 @@ describe('over the threshold', () => {
     expect(await reconciliation(system.pool, run)).toMatchObject({ dictOnly: 6, localOnly: 5, added: 0 });
   });
 
-  it('refuses an approval of another set, an unsigned one, and one of a run that waits for nothing', async () => {
+  it('it refuses an approval of another set, an unsigned one, and one of a run that waits for nothing', async () => {
     const { system, run, setHash } = await waiting();
     await expect(decide(system, 'approve', run, 'ana', 'fine', '0'.repeat(64))).rejects.toMatchObject({
       code: 'DV_SET_MISMATCH',
@@ -151,7 +151,7 @@ describe('over the threshold', () => {
     });
   });
 
-  it('rejected, it changes nothing, says so, and ends REJECTED', async () => {
+  it('a rejected one changes nothing, says so, and ends REJECTED', async () => {
     const { system, run } = await waiting();
     await decide(system, 'reject', run, 'bia', 'looks wrong');
     expect(await system.waitForClosed(run)).toMatchObject({
@@ -169,7 +169,7 @@ describe('over the threshold', () => {
       dictOnly: 150,
       ended: true,
     });
-    expect(await heard(system.pool, run)).toEqual([
+    expect(await received(system.pool, run)).toEqual([
       'reconciliation.notification STARTED',
       'reconciliation.notification APPROVAL_NEEDED',
       'reconciliation.notification REJECTED',
@@ -178,7 +178,7 @@ describe('over the threshold', () => {
     expect(signalled).toMatchObject({ outcome: 'reject', detail: { by: 'bia', reason: 'looks wrong' } });
   });
 
-  it('cancelled, it changes nothing and takes no decision any more', async () => {
+  it('a cancelled one changes nothing and accepts no decision any more', async () => {
     const { system, run } = await waiting();
     await cancelRun(system.pool, run, 'bia', 'not tonight');
     expect(await system.waitForClosed(run)).toMatchObject({ status: 'CANCELLED' });
@@ -188,9 +188,9 @@ describe('over the threshold', () => {
     await expectBase(system, system.local);
   });
 
-  it('counts the divergences of all rounds together', async () => {
+  it('it counts the divergences of all rounds together', async () => {
     const system = await startSystem({ keysPerType: 200, local: (entries) => entries.slice(60) });
-    // 60 are applied without asking; by the proof DICT has lost 60 others: 120 in all.
+    // 60 are applied without asking. Before the proof DICT has lost 60 others: 120 in total.
     const lost = system.entries.slice(100, 160);
     system.dict.faults.on({
       kind: 'nonsense',
@@ -217,7 +217,7 @@ describe('over the threshold', () => {
 });
 
 describe('an approval that comes late', () => {
-  it('compares anew and, with nothing new, applies without asking again', async () => {
+  it('it compares again and, with nothing new, applies without asking again', async () => {
     const { system, run, setHash } = await waiting();
     await system.advance('61 minutes');
     await decide(system, 'approve', run, 'ana', 'fine', setHash);
@@ -230,11 +230,11 @@ describe('an approval that comes late', () => {
     });
     expect(system.dict.ledger.count('createCidSetFile')).toBe(2);
     expect(
-      (await heard(system.pool, run)).filter((message) => message.endsWith('APPROVAL_NEEDED')),
+      (await received(system.pool, run)).filter((message) => message.endsWith('APPROVAL_NEEDED')),
     ).toHaveLength(1);
   });
 
-  it('asks again when there is something new, and a rejection then stands', async () => {
+  it('it asks again when there is something new, and then a rejection is final', async () => {
     const { system, run, setHash } = await waiting();
     await system.advance('61 minutes');
     const [donor] = dictBase(system).values();
@@ -252,14 +252,14 @@ describe('an approval that comes late', () => {
     await decide(system, 'reject', run, 'bia', 'grows');
     expect(await system.waitForClosed(run)).toMatchObject({ status: 'REJECTED' });
     await expectBase(system, system.local);
-    expect((await heard(system.pool, run)).slice(1)).toEqual([
+    expect((await received(system.pool, run)).slice(1)).toEqual([
       'reconciliation.notification APPROVAL_NEEDED',
       'reconciliation.notification APPROVAL_NEEDED',
       'reconciliation.notification REJECTED',
     ]);
   });
 
-  it('applies at once while it is fresh', async () => {
+  it('it applies immediately while the comparison is fresh', async () => {
     const { system, run, setHash } = await waiting({
       ...CROSSED,
       settings: { APPROVAL_FRESH_MINUTES: '120' },

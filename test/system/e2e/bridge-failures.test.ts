@@ -5,13 +5,13 @@ import {
   childrenOf,
   expectBase,
   expectBaseLikeDict,
-  heard,
+  received,
   notifications,
   reconciliation,
 } from '../../support/inspect.ts';
 import { isClosed, startSystem, type System } from '../../support/system.ts';
 
-/** "CPF 200", "CPF 500", …: the verifications DICT was asked for. */
+/** The verifications that DICT was asked for: "CPF 200", "CPF 500", … */
 const asked = ({ dict }: System) =>
   dict.ledger.calls('createSyncVerification').map(({ keyType, status }) => `${keyType} ${status}`);
 
@@ -23,7 +23,7 @@ async function failedAttempts({ pool }: System, run: string, state: string): Pro
 }
 
 describe('a key type that cannot be verified', () => {
-  it('does not stop the others; the run ends incomplete, and a retry verifies only that type', async () => {
+  it('it does not stop the others; the run ends incomplete, and a retry verifies only that type', async () => {
     const system = await startSystem({ keyTypes: KEY_TYPES, divergent: 3 });
     const broken = system.dict.faults.on({
       kind: 'problem',
@@ -62,7 +62,8 @@ describe('a key type that cannot be verified', () => {
     expect(await system.waitForClosed(run)).toMatchObject({ status: 'COMPLETED', errorCode: null });
     const later = (await childrenOf(system.pool, run)).CPF!;
     expect(await system.waitForClosed(later)).toMatchObject({ status: 'COMPLETED' });
-    // CPF's verification, believed at the third NOK, and its confirmation: nothing of the four others, and no second reconciliation of them.
+    // Only CPF's verification (its NOK counts at the third read) and its confirmation: none of the four others, and no
+    // second reconciliation of them.
     expect(asked(system).slice(before)).toEqual(Array(4).fill('CPF 200'));
     expect(await listRuns(system.pool, { machine: 'reconciliation' })).toHaveLength(5);
     expect((await summaries())[1]).toMatchObject({
@@ -74,7 +75,7 @@ describe('a key type that cannot be verified', () => {
     expect(rows).toEqual([{ outcome: 'OUT_OF_SYNC' }]);
   });
 
-  it('for want of permission is not asked about again', async () => {
+  it('without permission, DICT is not asked about it again', async () => {
     const system = await startSystem({ simulator: { participants: ['87654321'] } });
     const run = await system.verify();
     const failed = await system.waitForClosed(run);
@@ -83,7 +84,7 @@ describe('a key type that cannot be verified', () => {
     expect(await failedAttempts(system, run, 'verify')).toEqual(['1 DV_DICT_FORBIDDEN']);
   });
 
-  it('for want of tokens is waited for without burning attempts', async () => {
+  it('without tokens, it waits and uses up no attempt', async () => {
     const system = await startSystem();
     system.dict.faults.on({ kind: 'problem', status: 429, operation: 'createSyncVerification', times: 7 });
     const run = await system.verify();
@@ -92,7 +93,7 @@ describe('a key type that cannot be verified', () => {
     expect(await failedAttempts(system, run, 'verify')).toEqual(Array(7).fill('1 DV_DICT_RATE_LIMITED'));
   });
 
-  it('is not believed to be in sync when the answer is nonsense', async () => {
+  it('a nonsensical answer never counts as OK', async () => {
     const system = await startSystem();
     system.dict.faults.on({ kind: 'nonsense', operation: 'createSyncVerification' });
     const run = await system.verify();
@@ -107,7 +108,7 @@ describe('a key type that cannot be verified', () => {
 });
 
 describe('a Bridge that is down', () => {
-  it('at the start and comes back: the run goes on by itself', async () => {
+  it('it is down at the start and returns: the run continues by itself', async () => {
     const system = await startSystem({ divergent: 3 });
     await system.stopBridge();
     const run = await system.verify();
@@ -122,7 +123,7 @@ describe('a Bridge that is down', () => {
     await expectBaseLikeDict(system);
   });
 
-  it('for longer than the attempts last: incomplete, and a retry later makes it good', async () => {
+  it('it is down for longer than the attempts last: the run ends incomplete, and a later retry completes it', async () => {
     const system = await startSystem({ keyTypes: ['CPF', 'EMAIL'] });
     await system.stopBridge();
     const run = await system.verify();
@@ -138,7 +139,7 @@ describe('a Bridge that is down', () => {
 });
 
 describe('a repair whose lookups fail', () => {
-  it('applies what it could look up, fails, and a retry does the rest', async () => {
+  it('it applies what it could look up, fails, and a retry does the rest', async () => {
     const system = await startSystem({ keysPerType: 60, local: (entries) => entries.slice(30) });
     const { cid } = system.dict.directory.find(system.entries[7]!.key)!;
     const broken = system.dict.faults.on({ kind: 'problem', status: 503, operation: 'getEntryByCid', cid });
@@ -164,10 +165,10 @@ describe('a repair whose lookups fail', () => {
       added: 30,
       rounds: 1,
     });
-    expect((await heard(system.pool, run)).at(-1)).toBe('reconciliation.complete');
+    expect((await received(system.pool, run)).at(-1)).toBe('reconciliation.complete');
   });
 
-  it('waits out DICT’s limit and goes on where it was', async () => {
+  it('it waits for DICT’s limit and continues where it was', async () => {
     const system = await startSystem({ keysPerType: 60, local: (entries) => entries.slice(30) });
     system.dict.faults.on({ kind: 'problem', status: 429, operation: 'getEntryByCid', times: 6 });
     const run = await system.reconcile();
@@ -176,7 +177,7 @@ describe('a repair whose lookups fail', () => {
     expect(await reconciliation(system.pool, run)).toMatchObject({ added: 30, rounds: 1 });
   });
 
-  it('changes nothing without permission to ask for the CID file', async () => {
+  it('without permission to request the CID file it changes nothing', async () => {
     const system = await startSystem({ divergent: 3 });
     system.dict.faults.on({ kind: 'problem', status: 403, operation: 'createCidSetFile' });
     const run = await system.reconcile();

@@ -2,13 +2,13 @@ import { readdir } from 'node:fs/promises';
 import { describe, expect, it, vi } from 'vitest';
 import { historyOf, retryRun } from '../../../src/engine/index.ts';
 import type { Fault } from '../../../src/simulator/index.ts';
-import { cidFiles, expectBase, expectBaseLikeDict, heard, reconciliation } from '../../support/inspect.ts';
+import { cidFiles, expectBase, expectBaseLikeDict, received, reconciliation } from '../../support/inspect.ts';
 import { isClosed, startSystem, type System, type SystemOptions } from '../../support/system.ts';
 import { capturedLog } from '../../support/log.ts';
 
 const BASE: SystemOptions = { keysPerType: 100, divergent: 6 };
 
-/** The run ends in sync, in that round, whatever DICT's files were like. */
+/** Expects the run to end in sync, in that round, whatever DICT's files were like. */
 async function endsInSync(system: System, run: string, rounds = 1): Promise<void> {
   expect(await system.hurryToRun(run, isClosed)).toMatchObject({ status: 'COMPLETED', errorCode: null });
   await expectBaseLikeDict(system);
@@ -29,7 +29,7 @@ describe('a legal CID file is read', () => {
     expect(await cidFiles(system.pool, run)).toEqual([{ round: 1, status: 'AVAILABLE', refused: null }]);
   });
 
-  it('a CID twice: warned of and counted once', async () => {
+  it('a CID that is listed twice is warned of and counted once', async () => {
     const { log, lines } = await capturedLog('info');
     const system = await startSystem({ ...BASE, log });
     system.dict.faults.on({ kind: 'file_duplicate_line' });
@@ -47,12 +47,12 @@ describe('a legal CID file is read', () => {
   });
 });
 
-describe('an unusable CID file is refused whole, and another is asked for', () => {
+describe('an unusable CID file is refused as a whole, and another is requested', () => {
   it.each([
     ['wrong Sha256', 'file_wrong_sha256', 'AVAILABLE', 'DV_FILE_SHA256_WRONG'],
     ['wrong Bytes', 'file_wrong_bytes', 'AVAILABLE', 'DV_FILE_BYTES_WRONG'],
     ['truncated', 'file_truncated', 'AVAILABLE', 'DV_FILE_BYTES_WRONG'],
-    ['a line that is no CID', 'file_junk_line', 'AVAILABLE', 'DV_FILE_LINE_INVALID'],
+    ['a line that is not a CID', 'file_junk_line', 'AVAILABLE', 'DV_FILE_LINE_INVALID'],
     ['ERROR', 'file_error', 'ERROR', null],
     ['UNAVAILABLE', 'file_unavailable', 'UNAVAILABLE', null],
   ] as const)('%s', async (_name, kind, status, refused) => {
@@ -66,7 +66,7 @@ describe('an unusable CID file is refused whole, and another is asked for', () =
     ]);
   });
 
-  it.each([404, 410] as const)('gone (%i) when it is to be downloaded', async (status) => {
+  it.each([404, 410] as const)('it no longer exists (%i) when it is to be downloaded', async (status) => {
     const system = await startSystem(BASE);
     system.dict.faults.on({ kind: 'problem', operation: 'downloadCidSetFile', status, times: 1 });
     const run = await system.reconcile();
@@ -81,7 +81,7 @@ describe('an unusable CID file is refused whole, and another is asked for', () =
   it.each([
     ['file_error', null],
     ['file_wrong_sha256', 'DV_FILE_SHA256_WRONG'],
-  ] as const)('three times, then it fails; a retry asks for others (%s)', async (kind, refused) => {
+  ] as const)('three times, then it fails; a retry requests others (%s)', async (kind, refused) => {
     const system = await startSystem(BASE);
     const broken = system.dict.faults.on({ kind });
     const run = await system.reconcile();
@@ -101,7 +101,7 @@ describe('an unusable CID file is refused whole, and another is asked for', () =
       reason: expect.stringMatching(/^DV_FILE_UNUSABLE: /) as unknown,
       ended: true,
     });
-    expect(await heard(system.pool, run)).toEqual([
+    expect(await received(system.pool, run)).toEqual([
       'reconciliation.notification STARTED',
       'reconciliation.notification FAILED',
     ]);
@@ -114,7 +114,7 @@ describe('an unusable CID file is refused whole, and another is asked for', () =
 });
 
 describe('a CID file that does not come', () => {
-  it('is waited for 10 minutes; then the run fails, is logged and told, and a retry asks for another', async () => {
+  it('the run waits 10 minutes, fails, is logged and published, and a retry requests another file', async () => {
     const system = await startSystem(BASE);
     const stuck = system.dict.faults.on({ kind: 'file_stuck' });
     const run = await system.reconcile();
@@ -133,7 +133,7 @@ describe('a CID file that does not come', () => {
       reason: expect.stringMatching(/^DV_FILE_LATE: /) as unknown,
       ended: true,
     });
-    expect(await heard(system.pool, run)).toEqual([
+    expect(await received(system.pool, run)).toEqual([
       'reconciliation.notification STARTED',
       'reconciliation.notification FAILED',
     ]);
@@ -146,7 +146,7 @@ describe('a CID file that does not come', () => {
       { round: 1, status: 'REQUESTED', refused: 'DV_FILE_LATE' },
       { round: 2, status: 'AVAILABLE', refused: null },
     ]);
-    expect(await heard(system.pool, run)).toEqual([
+    expect(await received(system.pool, run)).toEqual([
       'reconciliation.notification STARTED',
       'reconciliation.notification FAILED',
       'reconciliation.changes',
@@ -154,7 +154,7 @@ describe('a CID file that does not come', () => {
     ]);
   });
 
-  it('is polled after 1, 2, 4, … seconds, at most a minute apart', async () => {
+  it('it is polled after 1, 2, 4, … seconds, at most a minute apart', async () => {
     const system = await startSystem({ simulator: { fileGenerationMs: 10_000 } });
     const run = await system.reconcile();
     const waits = new Map<number, number>();
@@ -174,7 +174,7 @@ describe('a CID file that does not come', () => {
       { timeout: 10_000, interval: 15 },
     );
     for (const [polls, wait] of waits) {
-      // After five polls the pace that all key types share comes first.
+      // After five polls the rate that all key types share comes first.
       if (polls <= 4) expect(wait).toBe(2 ** (polls - 1));
       expect(wait).toBeLessThanOrEqual(60);
     }
@@ -182,9 +182,9 @@ describe('a CID file that does not come', () => {
 });
 
 describe('a download that breaks off', () => {
-  it('goes on from where it was, however often', async () => {
+  it('it continues from where it was, however often it breaks off', async () => {
     const system = await startSystem(BASE);
-    // Every call ends after 40 of the 100 lines: only who goes on where the last ended ever has them all.
+    // Every call ends after 40 of the 100 lines: to get them all, each must continue where the last one ended.
     system.dict.faults.on({ kind: 'download_cut', operation: 'downloadCidSetFile', afterBytes: 40 * 65 });
     const run = await system.reconcile();
     await endsInSync(system, run);
@@ -196,7 +196,7 @@ describe('a download that breaks off', () => {
     );
   });
 
-  it('goes on in another service than the one that began it', async () => {
+  it('another service continues the download that the first one began', async () => {
     const system = await startSystem(BASE);
     const cut = system.dict.faults.on({
       kind: 'download_cut',
@@ -213,7 +213,7 @@ describe('a download that breaks off', () => {
   });
 });
 
-it('leaves no temporary file behind, whether it succeeds or fails', async () => {
+it('it leaves no temporary file behind, whether it succeeds or fails', async () => {
   const system = await startSystem({ ...BASE, keyTypes: ['CPF', 'EMAIL'] });
   system.dict.faults.on({ kind: 'file_junk_line', keyType: 'EMAIL' });
   const [good, bad] = [await system.reconcile('CPF'), await system.reconcile('EMAIL')];

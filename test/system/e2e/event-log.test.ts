@@ -25,7 +25,7 @@ async function reconciled(system: System): Promise<string> {
   return run;
 }
 
-/** How each round found what differs, and why so. */
+/** How each round found what differs, and why by that method. */
 async function foundByOf({ pool }: System, run: string): Promise<{ foundBy: string; reason: string }[]> {
   const { rows } = await pool.query<{ foundBy: string; reason: string }>(
     'select found_by as "foundBy", found_by_reason as reason from dict.rounds where run_id = $1 order by round',
@@ -34,12 +34,12 @@ async function foundByOf({ pool }: System, run: string): Promise<{ foundBy: stri
   return rows;
 }
 
-/** A key changes at DICT, or at DICT alone, as a real divergence does. */
+/** A key changes at DICT, or at DICT only, as in a real divergence. */
 const update = ({ dict }: System, { key }: Entry, name = 'Zuleica Quintanilha') =>
   dict.directory.updateEntry({ participant: ISPB, key }, { name });
 
 describe('after an OK', () => {
-  it('a reconciliation finds its way without a file, and its history says so', async () => {
+  it('a reconciliation finds the divergences without a file, and its history says so', async () => {
     const system = await startSystem({ divergent: 3 });
     const first = await reconciled(system);
     expect(await foundByOf(system, first)).toEqual([
@@ -47,7 +47,7 @@ describe('after an OK', () => {
     ]);
     expect(files(system)).toBe(1);
 
-    // Changed, added and removed at DICT alone; changed, added and removed here alone.
+    // Changed, added and removed only at DICT; changed, added and removed only here.
     const [a, b, c, d] = system.entries.filter(({ key }) => system.dict.directory.find(key)) as [
       Entry,
       Entry,
@@ -109,7 +109,7 @@ describe('after an OK', () => {
     expect(await foundByOf(system, run)).toMatchObject([{ foundBy: 'EVENT_LOG' }]);
   });
 
-  it('an approval that came late asks the log again: it was not refuted', async () => {
+  it('after a late approval it asks the log again, because the log was not refuted', async () => {
     const system = await confirmed({ settings: { MANUAL_APPROVAL_THRESHOLD: '1' } });
     update(system, system.entries[0]!);
     const run = await system.reconcile();
@@ -122,7 +122,7 @@ describe('after an OK', () => {
   });
 });
 
-describe('the CID file is asked for', () => {
+describe('the CID file is requested', () => {
   async function byFile(system: System, reason: string): Promise<void> {
     const run = await reconciled(system);
     expect((await foundByOf(system, run)).at(-1)).toEqual({ foundBy: 'FILE', reason });
@@ -144,7 +144,7 @@ describe('the CID file is asked for', () => {
     await byFile(system, 'the last OK is older than 36 hours');
   });
 
-  it('when DICT has no event to tell its VSync by', async () => {
+  it('when DICT has no event from which to know its VSync', async () => {
     const system = await confirmed();
     await changeLocally(system.pool, system.entries[0]!.key, { accountNumber: '00777' });
     await byFile(system, 'DICT has no event since the last OK');
@@ -152,7 +152,7 @@ describe('the CID file is asked for', () => {
 
   it('when there are too many events', async () => {
     const system = await confirmed();
-    // 4,000 events fill the pages that are read; not all at one time, which would be another reason.
+    // 4,000 events fill the pages that are read. They have different times: one time for all would be another reason.
     for (let n = 0; n < 2001; n++) {
       system.passAtDict(1);
       update(system, system.entries[n % 40]!, n % 80 < 40 ? 'Zuleica Quintanilha' : 'Ana Quintanilha');
@@ -177,7 +177,7 @@ describe('the CID file is asked for', () => {
     await byFile(system, "the event log's pages do not link up");
   });
 
-  it('when the replay does not add up: the OK was none', async () => {
+  it('when the replay does not add up because the OK was wrong', async () => {
     const system = await startSystem({ divergent: 3 });
     system.dict.faults.on({
       kind: 'nonsense',

@@ -10,7 +10,7 @@ const generated = (participant: string, count: number, seed: number): Entry[] =>
   ...generateKeyBase({ participant, keyTypes: ['PHONE'], keysPerType: count, seed }),
 ];
 
-/** As the institution's own system does it when DICT has answered. */
+/** Changes a key as the institution's own system does once DICT has answered. */
 async function register({ pool, dict }: System, entries: readonly Entry[]): Promise<void> {
   for (const entry of entries) dict.directory.createEntry(entry);
   await write(pool, entries);
@@ -30,13 +30,13 @@ async function write(pool: System['pool'], entries: readonly Entry[]): Promise<v
   );
 }
 
-// Manual Operacional do DICT, homologation: 1,000 keys of one type registered, changes and insertions that BACEN makes
-// by itself, OK reached within the hour, while claims arrive.
+// Manual Operacional do DICT, homologation: 1,000 keys of one type are registered, BACEN makes changes and insertions
+// by itself, and OK is reached within the hour, while claims arrive.
 it('the homologation test: 1,000 keys, DICT changing on its own, claims arriving, OK reached', async () => {
   const system = await startSystem({
     keyTypes: ['PHONE'],
     keysPerType: 0,
-    // BACEN's own speed, but for the file.
+    // BACEN's own speed, except for the file.
     simulator: { limits: 'real', fileGenerationMs: 200 },
     settings: { MANUAL_APPROVAL_THRESHOLD: '100', IN_FLIGHT_MARGIN_SECONDS: '1.5' },
   });
@@ -49,14 +49,14 @@ it('the homologation test: 1,000 keys, DICT changing on its own, claims arriving
   const first = await system.verify();
   expect(await system.waitForClosed(first)).toMatchObject({ status: 'COMPLETED' });
 
-  // BACEN changes and inserts by itself; nobody tells the institution.
+  // BACEN changes and inserts by itself; nobody informs the institution.
   for (const { key } of base.slice(0, 30)) {
     dict.directory.updateEntry({ participant: ISPB, key }, { accountNumber: '00004711' });
   }
   for (const entry of generated(ISPB, 20, 3)) dict.directory.createEntry(entry);
   for (const { key } of base.slice(30, 40)) dict.directory.deleteEntry({ participant: ISPB, key });
 
-  // Claims arrive all the while: the institution gives keys up, and gets some.
+  // Claims arrive throughout: the institution gives up some keys and gains others.
   const followed: Promise<unknown>[] = [];
   let claims = 0;
   const claim = () => {
@@ -99,7 +99,7 @@ it('the homologation test: 1,000 keys, DICT changing on its own, claims arriving
   expect(rows).toEqual([{ last_result: 'OK', open_reconciliation: null }]);
   await expectBaseLikeDict(system);
 
-  // Exactly what BACEN did by itself was mended; no claim was.
+  // Exactly what BACEN did by itself was repaired; no claim was.
   const done = (await divergences(pool, run)).filter(({ decision }) =>
     ['ADDED', 'CORRECTED', 'REMOVED'].includes(decision),
   );

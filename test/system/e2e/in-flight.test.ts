@@ -18,14 +18,14 @@ function meanwhile(
   dict.faults.on({ kind: 'nonsense', operation, times: 1, change: (answer) => (act(answer), answer) });
 }
 
-/** A run that waits for its CID file, its snapshot already kept. */
+/** A run that waits for its CID file, with its snapshot already kept. */
 async function polling(system: System): Promise<string> {
   const run = await system.reconcile();
   await system.waitForRun(run, ({ state }) => state === 'poll_file');
   return run;
 }
 
-/** DICT makes its files, that of the second round too, and the run ends in sync. */
+/** DICT makes its files, also that of the second round, and the run ends in sync. */
 async function fileComes(system: System, run: string): Promise<void> {
   const closed = await system.hurryToRun(run, (now) => {
     system.passAtDict(10_000);
@@ -39,7 +39,7 @@ const SLOW_FILE = { fileGenerationMs: 10_000 };
 const NEW = { name: 'Zuleica Quintanilha', accountNumber: '00777001' };
 
 describe('a key that changed while the run waited for approval', () => {
-  it('is left alone, not reverted, and DICT that follows is found equal', async () => {
+  it('it is left alone, not reverted, and is found equal once DICT follows', async () => {
     const system = await startSystem({
       settings: { MANUAL_APPROVAL_THRESHOLD: '4' },
       local: (entries) => entries.map((entry, at) => (at < 5 ? { ...entry, name: 'Outro Nome' } : entry)),
@@ -49,7 +49,7 @@ describe('a key that changed while the run waited for approval', () => {
     const { key } = system.entries[0]!;
     await changeLocally(system.pool, key, NEW);
     const { cid } = (await localBase(system.pool)).get(key)!;
-    // DICT hears of the change only when the repair is over: its first answer is NOK, and not believed; its second OK.
+    // DICT receives the change only after the repair: its first answer is NOK, which does not count; its second is OK.
     meanwhile(system, 'createSyncVerification', (answer) => {
       expect(answer['result']).toBe('NOK');
       system.dict.directory.updateEntry({ participant: ISPB, key }, NEW);
@@ -59,7 +59,7 @@ describe('a key that changed while the run waited for approval', () => {
 
     await expectBaseLikeDict(system);
     expect((await localBase(system.pool)).get(key)).toMatchObject(NEW);
-    // Never taken away, not even for a moment.
+    // Never removed, not even for a moment.
     const { rows } = await system.pool.query(`select from dict.cid_log where cid = decode($1, 'hex')`, [cid]);
     expect(rows).toHaveLength(0);
     const found = await divergences(system.pool, run);
@@ -73,7 +73,7 @@ describe('a key that changed while the run waited for approval', () => {
 });
 
 describe('a key that changed between the snapshot and the apply', () => {
-  it('added locally and on its way to DICT: not removed', async () => {
+  it('a key added locally and not at DICT yet is not removed', async () => {
     const system = await startSystem({ keysPerType: 50, divergent: 3, simulator: SLOW_FILE });
     const run = await polling(system);
     const entry = {
@@ -101,7 +101,7 @@ describe('a key that changed between the snapshot and the apply', () => {
     expect(rows).toHaveLength(0);
   });
 
-  it('removed locally and on its way out of DICT: not added again', async () => {
+  it('a key removed locally and not at DICT yet is not added again', async () => {
     const system = await startSystem({ keysPerType: 50, divergent: 3, simulator: SLOW_FILE });
     const run = await polling(system);
     const kept = system.local.find(({ key }) => system.dict.directory.find(key) !== undefined)!;
@@ -119,7 +119,7 @@ describe('a key that changed between the snapshot and the apply', () => {
     ]);
   });
 
-  it('changed by a transaction that began before the snapshot and committed after it', async () => {
+  it('a key changed by a transaction that began before the snapshot and committed after it', async () => {
     const system = await startSystem({ keysPerType: 50, simulator: SLOW_FILE });
     const { key } = system.entries[0]!;
     const writer = await system.pool.connect();
@@ -147,12 +147,12 @@ describe('a key that changed between the snapshot and the apply', () => {
   });
 });
 
-describe('a CID that DICT gave up after its file was made', () => {
-  it('is superseded, and the next round finds what took its place', async () => {
+describe('a CID that DICT deleted after its file was made', () => {
+  it('it is superseded, and the next round finds its successor', async () => {
     const system = await startSystem({ local: (entries) => entries.slice(2) });
     const { key } = system.entries[0]!;
     const cid = system.dict.directory.find(key)!.cid;
-    // Once what was found has been judged by the event log: only the lookup can tell.
+    // After the event log has judged what was found: only the lookup can detect it.
     meanwhile(system, 'listCidSetEvents', () => {
       system.dict.directory.updateEntry({ participant: ISPB, key }, NEW);
     });
@@ -165,11 +165,11 @@ describe('a CID that DICT gave up after its file was made', () => {
     expect(await reconciliation(system.pool, run)).toMatchObject({ rounds: 2, added: 2, dictOnly: 3 });
   });
 
-  it('and one that DICT took back: the local key that has it is not touched', async () => {
+  it('when DICT takes it back, the local key that has it is not touched', async () => {
     const system = await startSystem();
     const { key, name } = system.entries[0]!;
     system.dict.directory.updateEntry({ participant: ISPB, key }, { name: NEW.name });
-    // Once what was found has been judged by the event log: only the lookup can tell.
+    // After the event log has judged what was found: only the lookup can detect it.
     meanwhile(system, 'listCidSetEvents', () => {
       system.dict.directory.updateEntry({ participant: ISPB, key }, { name });
     });
@@ -186,7 +186,7 @@ describe('a CID that DICT gave up after its file was made', () => {
 });
 
 describe('the margin before the snapshot', () => {
-  it('is not for keys that were imported, only for what customers changed', async () => {
+  it('it applies only to what customers changed, not to imported keys', async () => {
     const system = await startSystem({ divergent: 3, settings: { IN_FLIGHT_MARGIN_SECONDS: '600' } });
     const run = await system.reconcile();
     expect(await system.waitForClosed(run)).toMatchObject({ status: 'COMPLETED' });
@@ -194,7 +194,7 @@ describe('the margin before the snapshot', () => {
     await expectBaseLikeDict(system);
   });
 
-  it('leaves alone what a customer changed shortly before it, and repairs it once the margin is over', async () => {
+  it('it leaves alone what a customer changed shortly before, and repairs it once the margin is over', async () => {
     const system = await startSystem({ settings: { IN_FLIGHT_MARGIN_SECONDS: '600' } });
     await changeLocally(system.pool, system.entries[0]!.key, NEW);
     const run = await system.reconcile();

@@ -3,7 +3,7 @@ import { KEY_TYPES } from '../../../src/dict/entry/key-type.ts';
 import {
   childrenOf,
   divergences,
-  heard,
+  received,
   notifications,
   reconciliation,
   type Shown,
@@ -17,8 +17,8 @@ interface Change {
   after: Shown | null;
 }
 
-describe('Core-Dict hears', () => {
-  it('of a mixed night: each sequence without gaps, each run in causal order', async () => {
+describe('Core-Dict receives', () => {
+  it('the messages of a mixed night: each sequence without gaps, each run in causal order', async () => {
     const system = await startSystem({
       keyTypes: KEY_TYPES,
       divergent: 6,
@@ -47,7 +47,7 @@ describe('Core-Dict hears', () => {
     expect(all.filter(({ keyType }) => keyType === 'ALL')).toHaveLength(2);
     const asked = ['reconciliation.notification STARTED', 'reconciliation.notification APPROVAL_NEEDED'];
     for (const keyType of KEY_TYPES) {
-      expect(await heard(system.pool, children[keyType]!)).toEqual(
+      expect(await received(system.pool, children[keyType]!)).toEqual(
         keyType === 'EVP'
           ? [...asked, 'reconciliation.notification REJECTED']
           : [...asked, 'reconciliation.changes', 'reconciliation.complete'],
@@ -94,7 +94,7 @@ describe('Core-Dict hears', () => {
     });
   });
 
-  it('of each message by NOTIFY, which carries no content', async () => {
+  it('a NOTIFY for each message, which carries no content', async () => {
     const system = await startSystem({ divergent: 3 });
     const listener = await system.pool.connect();
     const announced: string[] = [];

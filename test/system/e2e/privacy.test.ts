@@ -3,11 +3,11 @@ import { expect, it } from 'vitest';
 import type { Entry } from '../../../src/dict/entry/entry.ts';
 import { KEY_TYPES } from '../../../src/dict/entry/key-type.ts';
 import { retryRun } from '../../../src/engine/index.ts';
-import { childrenOf, heard, notifications } from '../../support/inspect.ts';
+import { childrenOf, received, notifications } from '../../support/inspect.ts';
 import { capturedLog } from '../../support/log.ts';
 import { isClosed, startSystem } from '../../support/system.ts';
 
-/** The fields of the entries that stand in the text. Short account numbers are left out: times look like them. */
+/** The entries' fields that occur in the text. Short account numbers are left out: times look like them. */
 function personalIn(text: string, entries: readonly Entry[]): string[] {
   const words = new Set(text.match(/[0-9]+/g));
   const found = entries.flatMap(({ keyType, key, name, tradeName, taxIdNumber, accountNumber }) => [
@@ -26,7 +26,7 @@ async function textOf(pool: Pool, sql: string): Promise<string> {
   return rows[0]!.text;
 }
 
-it('no personal data is in the log, down to trace, nor in the engine’s tables', async () => {
+it('personal data is neither in the log, down to trace, nor in the engine’s tables', async () => {
   const { log, text, lines } = await capturedLog('trace');
   const system = await startSystem({
     keyTypes: KEY_TYPES,
@@ -67,7 +67,7 @@ it('no personal data is in the log, down to trace, nor in the engine’s tables'
   await system.stopService();
 
   const everybody = [...system.entries, ...system.local];
-  // What is searched for can be found: Core-Dict is told it.
+  // The search would find them: Core-Dict receives them.
   expect(personalIn(messages, everybody)).toEqual(
     expect.arrayContaining(['account number', 'name', 'tax id']),
   );
@@ -83,7 +83,7 @@ it('no personal data is in the log, down to trace, nor in the engine’s tables'
   expect(steps.length).toBeGreaterThan(100);
   for (const line of steps)
     expect(line).toMatchObject({ participant: system.participant, runId: expect.any(String) as unknown });
-  // Each field once a line: many readers of JSON refuse a repeated name.
+  // Each field once per line: many JSON readers refuse a repeated name.
   const repeated = text()
     .trimEnd()
     .split('\n')
@@ -92,7 +92,7 @@ it('no personal data is in the log, down to trace, nor in the engine’s tables'
   expect([...new Set(repeated)]).toEqual([]);
 });
 
-it('by reference, no message holds personal data, and each says what to ask for', async () => {
+it('by reference, no message contains personal data, and each says what to ask for', async () => {
   const system = await startSystem({
     keyTypes: KEY_TYPES,
     divergent: 6,
@@ -113,7 +113,7 @@ it('by reference, no message holds personal data, and each says what to ask for'
   await expect
     .poll(async () => (await notifications(system.pool)).map(({ type }) => type))
     .toEqual(expect.arrayContaining(['undo.changes', 'undo.done']));
-  expect(await heard(system.pool, children.EVP!)).toContain('reconciliation.notification REJECTED');
+  expect(await received(system.pool, children.EVP!)).toContain('reconciliation.notification REJECTED');
   const { rows } = await system.pool.query<{ payload: { personaldata: boolean } }>(
     'select payload from dict.notifications',
   );
@@ -122,7 +122,7 @@ it('by reference, no message holds personal data, and each says what to ask for'
   expect(text).not.toMatch(/Ana Souza|João/);
   expect(rows.filter(({ payload }) => payload.personaldata)).toEqual([]);
 
-  // What docs/guides/core-dict.md asks by.
+  // The query that docs/guides/core-dict.md gives for it.
   const asked = await system.pool.query(
     `select c ->> 'decision' = k.decision and k.key is not null as found
      from dict.notifications n cross join jsonb_array_elements(n.payload -> 'data' -> 'changes') c

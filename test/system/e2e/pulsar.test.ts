@@ -6,14 +6,14 @@ import { createNamespace, type Namespace } from '../../support/pulsar/namespace.
 import { expectValidEvent } from '../../support/schemas.ts';
 import { startSystem } from '../../support/system.ts';
 
-await describeWithPulsar('Core-Dict hears by Pulsar', (broker) => {
+await describeWithPulsar('Core-Dict receives by Pulsar', (broker) => {
   let namespace: Namespace;
   beforeAll(async () => {
     namespace = await createNamespace(broker);
   });
   afterAll(() => namespace.remove());
 
-  test.each(TRANSPORTS)('of a verification and its reconciliation, by %s', async (name, url) => {
+  test.each(TRANSPORTS)('the messages of a verification and its reconciliation, by %s', async (name, url) => {
     const topic = namespace.topic(name);
     const system = await startSystem({
       divergent: 6,
@@ -31,7 +31,7 @@ await describeWithPulsar('Core-Dict hears by Pulsar', (broker) => {
         .filter(({ key }) => key === `${system.participant}/${keyType}`)
         .map(({ properties }) => properties['type']);
     expect(of('ALL')).toEqual(['verification.summary']);
-    // The changes come as they are made, in as many messages.
+    // The changes come as they are made, in the same number of messages.
     expect(of('CPF').filter((type, at, all) => type !== all[at - 1])).toEqual([
       'reconciliation.notification',
       'reconciliation.changes',

@@ -18,7 +18,7 @@ const others = (count: number): Entry[] => [
 ];
 
 /** Verifies, waits for the reconciliation that follows, and expects the base to be DICT's. */
-async function mended(options: SystemOptions): Promise<{ system: System; run: string }> {
+async function repaired(options: SystemOptions): Promise<{ system: System; run: string }> {
   const system = await startSystem(options);
   const verification = await system.verify();
   await system.waitForClosed(verification);
@@ -38,7 +38,7 @@ async function mended(options: SystemOptions): Promise<{ system: System; run: st
 
 describe('a reconciliation repairs', () => {
   it('keys that only DICT has: added exactly as DICT has them', async () => {
-    const { system, run } = await mended({ local: (entries) => entries.slice(4) });
+    const { system, run } = await repaired({ local: (entries) => entries.slice(4) });
     expect(await reconciliation(system.pool, run)).toEqual({
       outcome: 'COMPLETED',
       reason: null,
@@ -64,7 +64,7 @@ describe('a reconciliation repairs', () => {
 
   it('keys that only the local base has: removed softly, with their content kept', async () => {
     const extra = others(3);
-    const { system, run } = await mended({ local: (entries) => [...entries, ...extra] });
+    const { system, run } = await repaired({ local: (entries) => [...entries, ...extra] });
     expect(await reconciliation(system.pool, run)).toMatchObject({
       rounds: 1,
       dictOnly: 0,
@@ -86,7 +86,7 @@ describe('a reconciliation repairs', () => {
   });
 
   it('keys that both have with other values: corrected as one change of two CIDs', async () => {
-    const { system, run } = await mended({
+    const { system, run } = await repaired({
       local: (entries) => [...entries.slice(5), ...entries.slice(0, 5).map(changed)],
     });
     expect(await reconciliation(system.pool, run)).toMatchObject({
@@ -107,7 +107,7 @@ describe('a reconciliation repairs', () => {
     }
   });
 
-  it('all kinds in all five types at once', async () => {
+  it('all kinds of divergences in all five types simultaneously', async () => {
     const system = await startSystem({ keyTypes: KEY_TYPES, divergent: 9, keysPerType: 80 });
     const verification = await system.verify();
     await system.waitForClosed(verification);
@@ -146,7 +146,7 @@ describe('a reconciliation repairs', () => {
     expect(changes.flatMap(({ payload }) => payload['changes'] as unknown as unknown[])).toHaveLength(300);
   });
 
-  it('a base that DICT has nothing of: all removed, once DICT has said so for each', async () => {
+  it('a base of which DICT has no key: all are removed, once DICT has said so for each', async () => {
     const system = await startSystem({ keysPerType: 0, local: () => others(3) });
     const run = await system.reconcile();
     expect(await system.waitForClosed(run)).toMatchObject({ status: 'COMPLETED' });
@@ -155,7 +155,7 @@ describe('a reconciliation repairs', () => {
     expect(system.dict.ledger.calls('getEntryByCid').map(({ status }) => status)).toEqual([404, 404, 404]);
   });
 
-  it('nothing where both sides are empty: a file without a CID is legal', async () => {
+  it('nothing where both sides are empty, because a file without a CID is legal', async () => {
     const system = await startSystem({ keysPerType: 0 });
     const run = await system.reconcile();
     expect(await system.waitForClosed(run)).toMatchObject({ status: 'COMPLETED' });

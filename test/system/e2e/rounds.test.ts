@@ -4,7 +4,7 @@ import {
   divergences,
   expectBase,
   expectBaseLikeDict,
-  heard,
+  received,
   localBase,
   notifications,
   reconciliation,
@@ -52,7 +52,7 @@ describe('DICT says NOK after the repair', () => {
     ]);
   });
 
-  it('three times: the run fails, is logged and told; a retry later succeeds', async () => {
+  it('three times: the run fails, is logged and published, and a later retry succeeds', async () => {
     const system = await startSystem({ local: (entries) => entries.slice(3) });
     const { key } = system.entries[0]!;
     const { cid } = system.dict.directory.find(key)!;
@@ -80,7 +80,7 @@ describe('DICT says NOK after the repair', () => {
       { round: 3, decision: 'REFUSED', after: null },
     ]);
     expect((await localBase(system.pool)).has(key)).toBe(false);
-    expect(await heard(system.pool, run)).toEqual([
+    expect(await received(system.pool, run)).toEqual([
       'reconciliation.notification STARTED',
       'reconciliation.changes',
       'reconciliation.notification FAILED',
@@ -99,7 +99,7 @@ describe('DICT says NOK after the repair', () => {
       reason: null,
       added: 3,
     });
-    expect((await heard(system.pool, run)).slice(3)).toEqual([
+    expect((await received(system.pool, run)).slice(3)).toEqual([
       'reconciliation.changes',
       'reconciliation.complete',
     ]);
@@ -122,7 +122,7 @@ describe('DICT says NOK after the repair', () => {
 });
 
 describe('404 for a CID that the file lists', () => {
-  it('is no reason to remove or to forget: the next round asks again', async () => {
+  it('the key is neither removed nor forgotten, and the next round asks again', async () => {
     const system = await startSystem({ local: (entries) => entries.slice(2) });
     const { cid } = system.dict.directory.find(system.entries[1]!.key)!;
     system.dict.faults.on({ kind: 'problem', status: 404, operation: 'getEntryByCid', cid, times: 1 });
@@ -136,7 +136,7 @@ describe('404 for a CID that the file lists', () => {
   });
 });
 
-describe('a repair that DICT’s limits would stretch too long', () => {
+describe('a repair that DICT’s limits would make too long', () => {
   it('is refused with the estimate, and nothing is written', async () => {
     const system = await startSystem({
       keysPerType: 40_000,
@@ -150,7 +150,7 @@ describe('a repair that DICT’s limits would stretch too long', () => {
     expect(await divergences(system.pool, run)).toEqual([]);
     expect(await localBase(system.pool)).toEqual(new Map());
     expect(system.dict.ledger.count('getEntryByCid')).toBe(0);
-    expect(await heard(system.pool, run)).toEqual([
+    expect(await received(system.pool, run)).toEqual([
       'reconciliation.notification STARTED',
       'reconciliation.notification FAILED',
     ]);
@@ -158,7 +158,7 @@ describe('a repair that DICT’s limits would stretch too long', () => {
 });
 
 describe('a step that the database refuses at first', () => {
-  it('does not make a success look like a failure', async () => {
+  it('a success is not reported as a failure', async () => {
     const system = await startSystem({ divergent: 3 });
     const lift = await refuseRows(system, 'dict.reconciliations', 'new.ended_at is not null');
     const run = await system.reconcile();
@@ -172,7 +172,7 @@ describe('a step that the database refuses at first', () => {
     expect(attempts.length).toBeGreaterThan(1);
   });
 
-  it('does not make a question look like a failure', async () => {
+  it('a question is not reported as a failure', async () => {
     const system = await startSystem({ divergent: 3, settings: { MANUAL_APPROVAL_THRESHOLD: '0' } });
     const lift = await refuseRows(system, 'dict.outbox', `new.payload ->> 'event' <> 'STARTED'`);
     const run = await system.reconcile();
@@ -182,13 +182,13 @@ describe('a step that the database refuses at first', () => {
     );
     await lift();
     await system.hurryToRun(run, ({ status }) => status === 'WAITING');
-    expect(await heard(system.pool, run)).toEqual([
+    expect(await received(system.pool, run)).toEqual([
       'reconciliation.notification STARTED',
       'reconciliation.notification APPROVAL_NEEDED',
     ]);
   });
 
-  it('does not hide why the run failed', async () => {
+  it('the reason of the failed run is not hidden', async () => {
     const system = await startSystem({ divergent: 3 });
     system.dict.faults.on({ kind: 'problem', status: 403, operation: 'createCidSetFile' });
     const lift = await refuseRows(system, 'dict.reconciliations', 'new.ended_at is not null');
@@ -207,8 +207,8 @@ describe('a step that the database refuses at first', () => {
   });
 });
 
-describe('a CID that DICT keeps failing on', () => {
-  it('is put aside, the rest is repaired, and the run says so', async () => {
+describe('a CID that DICT fails on again and again', () => {
+  it('it is quarantined, the rest is repaired, and the run says so', async () => {
     const system = await startSystem({ local: (entries) => entries.slice(3) });
     const { cid } = system.dict.directory.find(system.entries[0]!.key)!;
     const broken = system.dict.faults.on({ kind: 'problem', status: 500, operation: 'getEntryByCid', cid });
@@ -226,14 +226,16 @@ describe('a CID that DICT keeps failing on', () => {
     );
     const ids = system.dict.ledger.calls('getEntryByCid').map(({ correlationId }) => correlationId);
     expect(ids).toContain(rows[0]?.correlation_id);
-    expect(await heard(system.pool, run)).toEqual([
+    expect(await received(system.pool, run)).toEqual([
       'reconciliation.notification STARTED',
       'reconciliation.changes',
       'reconciliation.notification QUARANTINED',
       'reconciliation.complete',
     ]);
-    const told = (await notifications(system.pool)).find(({ payload }) => payload['event'] === 'QUARANTINED');
-    expect(told?.payload['quarantined']).toEqual([{ cid, correlationId: rows[0]?.correlation_id }]);
+    const published = (await notifications(system.pool)).find(
+      ({ payload }) => payload['event'] === 'QUARANTINED',
+    );
+    expect(published?.payload['quarantined']).toEqual([{ cid, correlationId: rows[0]?.correlation_id }]);
     broken.off();
     const next = await system.reconcile();
     expect(await system.waitForClosed(next)).toMatchObject({ status: 'COMPLETED' });

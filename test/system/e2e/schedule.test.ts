@@ -7,7 +7,7 @@ const [DAILY] = readCrontab(CRONTAB);
 const KEY = `verification-schedule:${ISPB}`;
 const OTHER = '87654321';
 
-/** DICT and the base empty: what counts here is which runs are started. */
+/** DICT and the base are empty: these tests are about which runs are started. */
 const startScheduled = (options: SystemOptions = {}): Promise<System> =>
   startSystem({ keysPerType: 0, crontab: CRONTAB, simulator: { limits: 'off' }, ...options });
 
@@ -16,7 +16,7 @@ async function now({ pool }: System): Promise<Date> {
   return rows[0]!.now;
 }
 
-/** Moves the workflows' clock to a minute after the tick that is `days` ticks ahead; answers that tick. */
+/** Moves the workflows' clock to a minute after the tick that is `days` ticks ahead; returns that tick. */
 async function toTick(system: System, days = 1): Promise<Date> {
   const from = await now(system);
   const tick = DAILY!.ticks(from, new Date(from.getTime() + (days + 1) * 86_400_000), 1000)[days - 1]!;
@@ -24,7 +24,7 @@ async function toTick(system: System, days = 1): Promise<Date> {
   return tick;
 }
 
-/** Wakes the workers as Graphile Worker's cron does each minute with something due. */
+/** Wakes the workers, as Graphile Worker's cron does each minute in which something is due. */
 async function cronMinute({ pool }: System): Promise<void> {
   await pool.query(
     `select graphile_worker.add_job('verification_schedule', json_build_object('schedule', 'verification_schedule'))`,
@@ -38,7 +38,7 @@ async function ticks({ pool }: System): Promise<{ tick: Date; outcome: string }[
   return rows;
 }
 
-/** The verifications so far, oldest first, once there are so many and all have ended. */
+/** The verifications until now, oldest first, once there are N and all have ended. */
 async function verifications({ pool }: System, count: number): Promise<RunView[]> {
   return vi.waitFor(
     async () => {
@@ -64,7 +64,7 @@ const waitingIn = async (executions: number, system: System) =>
   );
 
 describe('the schedule', () => {
-  it('starts one verification of all types a tick', async () => {
+  it('it starts one verification of all types per tick', async () => {
     const system = await startScheduled();
     const schedule = await system.waitForRun(KEY, ({ status }) => status === 'WAITING');
     const tick = await toTick(system);
@@ -84,7 +84,7 @@ describe('the schedule', () => {
     });
   });
 
-  it('starts it once, however often and by however many workers the tick is noticed', async () => {
+  it('it starts a tick’s verification once, however often and by however many workers the tick is noticed', async () => {
     const system = await startScheduled();
     await system.startAnotherService();
     await toTick(system);
@@ -103,7 +103,7 @@ describe('the schedule', () => {
     expect(rows).toEqual([{ name: 'tick' }]);
   });
 
-  it('starts one for each participant', async () => {
+  it('it starts one verification for each participant', async () => {
     const system = await startScheduled({ participants: [ISPB, OTHER] });
     await toTick(system);
     await cronMinute(system);
@@ -117,7 +117,7 @@ describe('the schedule', () => {
     expect(new Set(runs.map(({ parentId }) => parentId))).toEqual(new Set(parents.map(({ id }) => id)));
   });
 
-  it('of the ticks missed while no worker ran, makes up for the newest only', async () => {
+  it('of the ticks missed while no worker ran, it makes up only for the newest', async () => {
     const system = await startScheduled();
     await system.stopService();
     const last = await toTick(system, 4);
@@ -128,7 +128,7 @@ describe('the schedule', () => {
     expect(seen.at(-1)!.tick).toEqual(last);
   });
 
-  it('makes up for none that is older than 12 hours', async () => {
+  it('it makes up for no tick that is older than 12 hours', async () => {
     const system = await startScheduled();
     await system.stopService();
     await toTick(system, 2);
@@ -141,7 +141,7 @@ describe('the schedule', () => {
     await verifications(system, 1);
   });
 
-  it('closes as CONTINUED after 30 ticks; a fresh, linked run takes it over', async () => {
+  it('it closes as CONTINUED after 30 ticks, and a fresh, linked run takes over', async () => {
     const system = await startScheduled();
     const first = await system.waitForRun(KEY, ({ status }) => status === 'WAITING');
     for (let tick = 1; tick <= 29; tick++) {
@@ -170,7 +170,7 @@ describe('the schedule', () => {
     expect(await ticks(system)).toHaveLength(31);
   });
 
-  it('is not disturbed by a verification that a person starts', async () => {
+  it('a verification that a person starts does not disturb it', async () => {
     const system = await startScheduled({ keyTypes: ['CPF', 'CNPJ', 'PHONE', 'EMAIL', 'EVP'] });
     await system.waitForClosed(await system.verify());
     await toTick(system);
@@ -179,7 +179,7 @@ describe('the schedule', () => {
     expect([mine!.parentId, theirs!.parentId !== null]).toEqual([null, true]);
   });
 
-  it('counts a verification that is still open as the tick’s', async () => {
+  it('a verification that is still open counts as the tick’s', async () => {
     const system = await startScheduled();
     const held = system.dict.faults.on({ kind: 'problem', status: 503, operation: 'createSyncVerification' });
     await toTick(system);

@@ -7,7 +7,7 @@ import { ISPB, isClosed, startSystem } from '../../support/system.ts';
 const SORTED = [...KEY_TYPES].sort();
 
 describe('a verification', () => {
-  it('finds all five types in sync, spawns nothing and tells Core-Dict so', async () => {
+  it('it finds all five types in sync, starts nothing and publishes that to Core-Dict', async () => {
     const system = await startSystem({ keyTypes: KEY_TYPES });
     const run = await system.verify();
     expect(await system.waitForClosed(run)).toMatchObject({
@@ -50,7 +50,7 @@ describe('a verification', () => {
     ]);
   });
 
-  it('is in sync where neither side has a key', async () => {
+  it('it is in sync where neither side has a key', async () => {
     const system = await startSystem({ keysPerType: 0 });
     const run = await system.verify();
     expect(await system.waitForClosed(run)).toMatchObject({ status: 'COMPLETED' });
@@ -58,7 +58,7 @@ describe('a verification', () => {
     expect(rows).toEqual([{ result: 'OK', vsync: '0'.repeat(64) }]);
   });
 
-  it('ends before the reconciliations it spawned, which go on', async () => {
+  it('it ends before the reconciliations that it started, which continue', async () => {
     const system = await startSystem({ divergent: 6, simulator: { fileGenerationMs: 10_000 } });
     const run = await system.verify();
     expect(await system.waitForClosed(run)).toMatchObject({ status: 'COMPLETED' });
@@ -76,7 +76,7 @@ describe('a verification', () => {
     await expectBaseLikeDict(system);
   });
 
-  it('started twice is one run, by whichever name, and a new one after its end', async () => {
+  it('two starts make one run, by either name, and a start after its end makes a new one', async () => {
     const system = await startSystem({ keyTypes: ['CPF', 'EMAIL'] });
     const held = system.dict.faults.on({ kind: 'problem', status: 503 });
     const first = await system.verify(['CPF', 'EMAIL']);
@@ -91,7 +91,7 @@ describe('a verification', () => {
     expect(await system.verify(['CPF', 'EMAIL'])).not.toBe(first);
   });
 
-  it('starts nothing when the transaction that asked for it rolls back', async () => {
+  it('it starts nothing when the transaction that asked for it rolls back', async () => {
     const system = await startSystem();
     const client = await system.pool.connect();
     await client.query('begin');
@@ -102,7 +102,7 @@ describe('a verification', () => {
     expect(await listRuns(system.pool, { machine: 'verification' })).toHaveLength(1);
   });
 
-  it('of all configured participants is one run each, of each one’s own base', async () => {
+  it('one of all configured participants is one run each, of each one’s own base', async () => {
     const system = await startSystem({ participants: [ISPB, '87654321'], divergent: 6 });
     const { rows } = await system.pool.query<{ id: string }>('select dict.start_verification() as id');
     expect(rows).toHaveLength(2);
@@ -115,7 +115,7 @@ describe('a verification', () => {
     await expectBaseLikeDict(system, '87654321');
   });
 
-  it('takes no second reconciliation of a type whose last one is still open', async () => {
+  it('it starts no second reconciliation of a type whose last one is still open', async () => {
     const system = await startSystem({ divergent: 6, simulator: { fileGenerationMs: 10_000 } });
     const open = await system.reconcile();
     await system.waitForRun(open, ({ state }) => state === 'poll_file');

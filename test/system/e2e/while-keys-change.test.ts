@@ -14,11 +14,11 @@ import {
 import { ISPB, isClosed, startSystem, type System } from '../../support/system.ts';
 
 const OTHER = '00000002';
-/** Made after what happens while it is asked for. */
+/** A file made after what happens while it is requested. */
 const SLOW_FILE = { fileGenerationMs: 100 };
 const NEW = { name: 'Zuleica Quintanilha' };
 
-/** Lets something happen the moment DICT answers an operation for the n-th time. */
+/** Lets something happen at the moment DICT answers an operation for the n-th time. */
 function meanwhile({ dict }: System, operation: Operation, act: () => void, nth = 1): void {
   let answers = 0;
   dict.faults.on({
@@ -40,7 +40,7 @@ async function expectNeverLeft({ pool }: System, cid: string): Promise<void> {
   expect(rows).toHaveLength(0);
 }
 
-/** What DICT was told and answered, oldest first. */
+/** What DICT was sent and what it answered, oldest first. */
 async function answers({ pool }: System): Promise<string[]> {
   const { rows } = await pool.query<{ result: string }>(
     'select result from dict.sync_verifications order by id',
@@ -48,13 +48,13 @@ async function answers({ pool }: System): Promise<string[]> {
   return rows.map(({ result }) => result);
 }
 
-describe('a NOK is believed after three fresh reads', () => {
-  it('a key on its way between two reads: OK, and nothing is spawned', async () => {
+describe('a NOK counts only after three fresh reads', () => {
+  it('a key that arrives between two reads: OK, and nothing is started', async () => {
     const system = await startSystem({ settings: { NOK_RECHECK_SECONDS: '0.3' } });
     const [entry] = system.entries as [Entry];
     atDict(system, entry);
     const local = Promise.withResolvers<void>();
-    // The base follows DICT while the second NOK is on its way.
+    // The base follows DICT during the second NOK.
     meanwhile(
       system,
       'createSyncVerification',
@@ -70,12 +70,12 @@ describe('a NOK is believed after three fresh reads', () => {
       ({ type }) => type === 'verification.summary',
     );
     expect(summary).toMatchObject({ payload: { outcome: 'IN_SYNC' } });
-    // The VSync was read anew each time.
+    // The VSync was read again each time.
     const { rows } = await system.pool.query('select distinct vsync from dict.sync_verifications');
     expect(rows).toHaveLength(2);
   });
 
-  it('apart in time, also when the types asked in between are in sync', async () => {
+  it('the reads are apart in time, also when the types asked in between are in sync', async () => {
     const system = await startSystem({
       keyTypes: ['CNPJ', 'CPF', 'EMAIL'],
       keysPerType: 5,
@@ -97,7 +97,7 @@ describe('a NOK is believed after three fresh reads', () => {
 });
 
 describe('a key that DICT changes', () => {
-  it('while the run waits for approval: its old CID is superseded, nothing of it is removed, the next round mends it', async () => {
+  it('while the run waits for approval: its old CID is superseded, nothing of it is removed, the next round repairs it', async () => {
     const system = await startSystem({
       settings: { MANUAL_APPROVAL_THRESHOLD: '4' },
       local: (entries) => entries.map((entry, at) => (at < 5 ? { ...entry, name: 'Outro Nome' } : entry)),
@@ -109,7 +109,7 @@ describe('a key that DICT changes', () => {
     atDict(system, entry);
     const gaps = await watchKey(system, entry.key);
     await system.pool.query(`select dict.approve_reconciliation($1, 'ana', 'fine')`, [run]);
-    // What is new is asked about again.
+    // New divergences need another approval.
     await system.waitForRun(run, ({ status, state }) => status === 'WAITING' && state === 'wait_approval');
     await system.pool.query(`select dict.approve_reconciliation($1, 'ana', 'fine')`, [run]);
     expect(await system.waitForClosed(run)).toMatchObject({ status: 'COMPLETED' });
@@ -125,7 +125,7 @@ describe('a key that DICT changes', () => {
   });
 
   it.each<Operation>(['createCidSetFile', 'downloadCidSetFile', 'listCidSetEvents', 'getEntryByCid'])(
-    'while %s is under way, the base following a moment later: never reverted, never missing',
+    'during %s, with the base following a moment later: it is never reverted and never missing',
     async (operation) => {
       const system = await startSystem({ local: (entries) => entries.slice(3), simulator: SLOW_FILE });
       const changed = system.local[0]!;
@@ -146,7 +146,7 @@ describe('a key that DICT changes', () => {
       const run = await system.reconcile();
       expect(await system.waitForClosed(run)).toMatchObject({ status: 'COMPLETED' });
       await local.promise;
-      // What was in flight may have come to rest after the last round.
+      // What was in flight may have arrived after the last round.
       expect(await system.waitForClosed(await system.reconcile())).toMatchObject({ status: 'COMPLETED' });
       await expectBaseLikeDict(system);
       await expectNeverLeft(system, system.dict.directory.find(changed.key)!.cid);
@@ -156,7 +156,7 @@ describe('a key that DICT changes', () => {
 });
 
 describe('a claim', () => {
-  it('the donor loses the key: gone with confirmClaim, nobody’s until completeClaim', async () => {
+  it('the donor loses the key: it disappears with confirmClaim, and belongs to nobody until completeClaim', async () => {
     const system = await startSystem();
     expect(await system.waitForClosed(await system.verify())).toMatchObject({ status: 'COMPLETED' });
     const [entry] = system.entries as [Entry];
@@ -174,7 +174,7 @@ describe('a claim', () => {
     expect((await localBase(system.pool)).has(entry.key)).toBe(false);
   });
 
-  it('confirmed while a reconciliation runs: in flight, and the base’s own removal stands', async () => {
+  it('confirmed while a reconciliation runs, it is in flight, and the base’s own removal stays', async () => {
     const system = await startSystem({ local: (entries) => entries.slice(3), simulator: SLOW_FILE });
     const claimed = system.local[0]!;
     meanwhile(system, 'createCidSetFile', () => {
@@ -222,11 +222,11 @@ describe('a claim', () => {
 });
 
 describe('what is in flight', () => {
-  it('comes to rest before it is looked at again: the next round waits the margin', async () => {
+  it('it arrives before it is looked at again, because the next round waits for the margin', async () => {
     const system = await startSystem({ settings: { IN_FLIGHT_MARGIN_SECONDS: '1.5' } });
     const [entry] = system.entries as [Entry];
     await changeLocally(system.pool, entry.key, NEW);
-    // DICT follows at the third NOK, which the run then believes.
+    // DICT follows at the third NOK, which then counts.
     meanwhile(system, 'createSyncVerification', () => void atDict(system, entry), 3);
     const run = await system.reconcile();
     expect(await system.waitForClosed(run)).toMatchObject({ status: 'COMPLETED' });
@@ -240,8 +240,8 @@ describe('what is in flight', () => {
   });
 });
 
-describe('a CID that DICT keeps failing on', () => {
-  it('beside every kind of divergence: all others are repaired, and Core-Dict hears of the one left', async () => {
+describe('a CID that DICT fails on again and again', () => {
+  it('with every kind of divergence beside it: all others are repaired, and Core-Dict receives the one left', async () => {
     const system = await startSystem({ divergent: 9 });
     const here = new Set(system.local.map(({ key }) => key));
     const missing = system.entries.find(({ key }) => !here.has(key))!;
@@ -254,8 +254,10 @@ describe('a CID that DICT keeps failing on', () => {
       removed: system.plan.CPF.localOnly,
       corrected: system.plan.CPF.changed,
     });
-    const told = (await notifications(system.pool)).find(({ type }) => type === 'reconciliation.complete');
-    expect(told).toMatchObject({
+    const published = (await notifications(system.pool)).find(
+      ({ type }) => type === 'reconciliation.complete',
+    );
+    expect(published).toMatchObject({
       payload: { runId: run, summary: { outcome: 'COMPLETED_WITH_QUARANTINE', quarantined: 1 } },
     });
     const aside = (await divergences(system.pool, run)).filter(({ decision }) => decision === 'QUARANTINED');
@@ -263,7 +265,7 @@ describe('a CID that DICT keeps failing on', () => {
   });
 });
 
-/** How often the key was missing from the base, from now on. */
+/** How often the key is missing from the base, from now on. */
 async function watchKey({ pool }: System, key: string): Promise<() => Promise<number>> {
   const { rows } = await pool.query<{ last: string | null }>('select max(id) as last from dict.cid_log');
   return async () => {

@@ -5,7 +5,7 @@ import { childrenOf, expectBaseLikeDict, notifications } from '../../support/ins
 import { ISPB, startSystem } from '../../support/system.ts';
 
 describe('two services on one database', () => {
-  it('share the work, and each effect happens once', async () => {
+  it('they share the work, and each effect happens once', async () => {
     const system = await startSystem({
       keyTypes: KEY_TYPES,
       divergent: 12,
@@ -22,7 +22,7 @@ describe('two services on one database', () => {
     await expectBaseLikeDict(system);
 
     const { ledger } = system.dict;
-    // Each type's NOK is believed at the third, and its repair confirmed at once.
+    // Each type's NOK counts at the third read, and its repair is confirmed immediately.
     expect(ledger.count('createSyncVerification')).toBe(20);
     expect(ledger.count('createCidSetFile')).toBe(5);
     expect(ledger.count('downloadCidSetFile')).toBe(5);
@@ -43,10 +43,10 @@ describe('two services on one database', () => {
       `select run_id, version from workflow.history where event = 'STARTED' group by 1, 2 having count(*) > 1`,
     );
     expect(twice).toEqual([]);
-    const told = (await notifications(system.pool)).map(({ keyType, type, payload }) =>
+    const published = (await notifications(system.pool)).map(({ keyType, type, payload }) =>
       [keyType, type, payload['event'] ?? ''].join(' '),
     );
-    const once = told.filter((message) => !message.includes('reconciliation.changes'));
+    const once = published.filter((message) => !message.includes('reconciliation.changes'));
     expect(new Set(once).size).toBe(once.length);
     expect(once).toHaveLength(1 + 5 * 2);
     const { rows: changed } = await system.pool.query<{ key: string }>(
@@ -57,14 +57,14 @@ describe('two services on one database', () => {
     expect(new Set(changed.map(({ key }) => key)).size).toBe(changed.length);
   });
 
-  it('started at the same time on an empty database, open one schedule', async () => {
+  it('started at the same time on an empty database, they open one schedule', async () => {
     const system = await startSystem();
     await Promise.all([system.startAnotherService(), system.startAnotherService()]);
     const schedules = await listRuns(system.pool, { machine: 'verification_schedule' });
     expect(schedules.map(({ workflowKey }) => workflowKey)).toEqual([`verification-schedule:${ISPB}`]);
   });
 
-  it('one stops, the other finishes what it left', async () => {
+  it('one stops, and the other finishes what it left', async () => {
     const system = await startSystem({ divergent: 6, simulator: { fileGenerationMs: 10_000 } });
     const run = await system.reconcile();
     await system.waitForRun(run, ({ state }) => state === 'poll_file');

@@ -49,7 +49,7 @@ async function incomplete(pool: Pool): Promise<string[]> {
   return rows.map(({ key_type }) => key_type);
 }
 
-test('created, updated, deleted, created again', async () => {
+test('a key is created, updated, deleted, and created again', async () => {
   const { pool } = await servingDatabase();
   expect(await apply(pool, keyEvent('key.created', first, at(1)))).toEqual(['APPLIED']);
   expect(await stored(pool)).toEqual([asStored(first)]);
@@ -66,7 +66,7 @@ test('created, updated, deleted, created again', async () => {
   expect(rows.map(({ left_why }) => left_why)).toEqual(['key.updated', 'key.deleted']);
 });
 
-test('an update or a deletion of a key the base does not know', async () => {
+test('the base accepts an update or a deletion of a key that it does not know', async () => {
   const { pool } = await servingDatabase();
   expect(await apply(pool, keyEvent('key.deleted', first, at(1)))).toEqual(['APPLIED']);
   expect(await apply(pool, keyEvent('key.updated', second, at(1)))).toEqual(['APPLIED']);
@@ -87,7 +87,7 @@ test('a message counts once, whatever it says the second time', async () => {
   expect(await present(pool)).toEqual([`${first.key} Outro Nome`]);
 });
 
-test('an older event that comes later is left alone; of one time the sequence tells, else the arrival', async () => {
+test('an older event that comes later is left alone; at the same time the sequence decides, otherwise the order received', async () => {
   const { pool } = await servingDatabase();
   const event = (name: string, second: number, sequence?: string) =>
     keyEvent('key.updated', named(first, name), at(second), sequence === undefined ? {} : { sequence });
@@ -109,7 +109,7 @@ test('an older event that comes later is left alone; of one time the sequence te
   expect(await present(pool)).toEqual([]);
 });
 
-test('in whatever order and how often events come: the newest of each key is what counts', async () => {
+test('in whatever order and however often events come, the newest of each key counts', async () => {
   const { pool } = await servingDatabase();
   const steps = fc.array(
     fc.record({
@@ -156,7 +156,7 @@ test('two workers with events of one key: the second waits, and the newest count
   expect(await present(pool)).toEqual([`${first.key} Newer`]);
 });
 
-test('a change by an event is a customer’s: in flight also shortly before a snapshot, which an import is not', async () => {
+test('a change by an event is a customer’s: unlike an import, it is in flight also shortly before a snapshot', async () => {
   const { pool } = await servingDatabase();
   await apply(pool, keyEvent('key.created', first, at(1)));
   const { rows } = await pool.query<{ in_flight: boolean }>(
@@ -171,7 +171,7 @@ describe('an event that cannot be used', () => {
   const unusable = (entry: Entry, time: string) =>
     keyEvent('key.updated', entry, time, { data: { ...entry, requestId: undefined } });
 
-  test('is recorded with its reason and changes nothing; its VSync is incomplete until a newer event', async () => {
+  test('it is recorded with its reason and changes nothing; its VSync is incomplete until a newer event', async () => {
     const { pool } = await servingDatabase();
     await apply(pool, keyEvent('key.created', first, at(1)));
     expect(await apply(pool, unusable(first, at(2)))).toEqual(['REFUSED']);
@@ -181,7 +181,7 @@ describe('an event that cannot be used', () => {
     expect(await readKeyEventRejects(pool, 10)).toMatchObject([
       { participant: ISPB, keyType: 'EMAIL', key: first.key, reason: 'REQUEST_ID_MISSING' },
     ]);
-    // It does not stand in the way of what is older, and that does not settle it.
+    // It does not block older events, and those do not make the VSync complete.
     await apply(pool, keyEvent('key.updated', named(first, 'A'), '2026-01-02T00:00:01.5Z'));
     expect(await incomplete(pool)).toEqual(['EMAIL']);
     await apply(pool, keyEvent('key.updated', named(first, 'B'), at(3)));
@@ -189,7 +189,7 @@ describe('an event that cannot be used', () => {
     expect(await readKeyEventRejects(pool, 10)).toEqual([]);
   });
 
-  test('matters no more once DICT has said OK', async () => {
+  test('it no longer matters once DICT has said OK', async () => {
     const { pool } = await servingDatabase();
     await apply(
       pool,
@@ -206,7 +206,7 @@ describe('an event that cannot be used', () => {
     expect(await incomplete(pool)).toEqual(['CNPJ', 'EVP', 'PHONE']);
   });
 
-  test('another participant’s, and one of a time to come, are refused by what the database knows', async () => {
+  test('another participant’s event, and one from the future, are refused by what the database knows', async () => {
     const { pool } = await servingDatabase();
     const foreign = { ...first, participant: '87654321' };
     const soon = new Date(Date.now() + 3_600_000).toISOString();
@@ -231,7 +231,7 @@ test('where the participant’s own tables feed the base, events are refused, at
   expect(await received(pool)).toEqual(['key.created REFUSED PARTICIPANT_CONNECTED']);
 });
 
-test('retention forgets what was received, not what is newest of a key', async () => {
+test('retention removes the records of received events, but not the newest of a key', async () => {
   const { pool } = await servingDatabase();
   const events = [1, 2, 3].map((n) => keyEvent('key.updated', named(first, `N${'x'.repeat(n)}`), at(n)));
   await apply(pool, ...events);
@@ -240,7 +240,7 @@ test('retention forgets what was received, not what is newest of a key', async (
   await apply(pool, keyEvent('key.created', second, at(1)));
   expect(await forgetKeyEvents(pool, 30, 2)).toBe(3);
   expect(await received(pool)).toEqual(['key.created APPLIED']);
-  // A reconciliation has changed the key since: a topic read anew from its beginning does not change it back.
+  // A reconciliation has changed the key since: reading the topic again from its beginning does not change it back.
   await pool.query(`update dict.entries set name = 'As DICT has it' where key = $1`, [first.key]);
   expect(await apply(pool, ...events)).toEqual(['OLDER', 'OLDER', 'OLDER']);
   expect(await present(pool)).toContain(`${first.key} As DICT has it`);

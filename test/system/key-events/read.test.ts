@@ -10,7 +10,7 @@ function changed(data: Record<string, unknown>, more: object = {}): Buffer {
   return bytes({ ...created, data: { ...created.data, ...data }, ...more });
 }
 
-test('a whole event: the entry byte by byte', () => {
+test('a complete event gives the entry byte by byte', () => {
   expect(readKeyEvent(bytes(created))).toEqual({
     source: '/core',
     id: created.id,
@@ -37,7 +37,7 @@ test('digits of a sequence compare as numbers', () => {
   expect(sequence(7)).toBe('');
 });
 
-test('other types are none of ours', () => {
+test('events of other types are ignored', () => {
   expect(readKeyEvent(changed({}, { type: 'claim.opened' }))).toBeUndefined();
 });
 
@@ -73,24 +73,24 @@ describe('what cannot be used is refused by codes', () => {
     expect(event).toMatchObject({ id: created.id, entry: null, reason });
   });
 
-  test('of a deletion only the name of the key is asked', () => {
+  test('a deletion needs only the name of the key', () => {
     const deleted = (data: object) => readKeyEvent(bytes({ ...created, type: 'key.deleted', data }))?.reason;
     expect(deleted({ participant: ISPB, keyType: 'EMAIL', key: 'whatever it was' })).toBeNull();
     expect(deleted({ participant: ISPB, keyType: 'EMAIL', key: 'k'.repeat(78) })).toBe('KEY_INVALID');
     expect(deleted({})).toBe('PARTICIPANT_MISSING,KEY_TYPE_UNKNOWN,KEY_MISSING');
   });
 
-  test.each([undefined, null, 'text', [1]])('data that is no object (%j)', (data) => {
+  test.each([undefined, null, 'text', [1]])('data that is not an object is refused (%j)', (data) => {
     expect(readKeyEvent(bytes({ ...created, data }))?.reason).toMatch(/PARTICIPANT_MISSING/);
   });
 });
 
-describe('what is no CloudEvent has no name to be recorded under', () => {
+describe('a message that is not a CloudEvent has no name to be recorded under', () => {
   test.each([
     ['nothing', ''],
-    ['no JSON', '{'],
-    ['no object', '[]'],
-    ['no UTF-8', Buffer.from([0x7b, 0xff, 0x7d])],
+    ['not JSON', '{'],
+    ['not an object', '[]'],
+    ['not UTF-8', Buffer.from([0x7b, 0xff, 0x7d])],
     ['another version', JSON.stringify({ ...created, specversion: '0.3' })],
     ['no id', JSON.stringify({ ...created, id: undefined })],
     ['an empty id', JSON.stringify({ ...created, id: '' })],
@@ -105,7 +105,7 @@ describe('what is no CloudEvent has no name to be recorded under', () => {
   });
 });
 
-test('neither a reason nor an error holds a value', () => {
+test('neither a reason nor an error contains a value', () => {
   const secret = 'Segredo 99988877766';
   const all = Object.fromEntries(Object.keys(created.data).map((field) => [field, secret]));
   expect(readKeyEvent(changed(all))?.reason).not.toContain('9');

@@ -14,14 +14,14 @@ const examples = KEY_EVENT_TYPES.flatMap((type) =>
   ),
 );
 
-test('what the schemas call valid is not refused', () => {
+test('an event that is valid by the schemas is not refused', () => {
   for (const event of examples) {
     expect(isValid(event)).toBe(true);
     expect(readKeyEvent(bytes(event))?.reason).toBeNull();
   }
 });
 
-test('a field that is missing or of another kind is refused by both', () => {
+test('a field that is missing or of another type is refused by both', () => {
   for (const event of examples) {
     for (const field of Object.keys(event.data)) {
       for (const value of [undefined, 7]) {
@@ -34,7 +34,7 @@ test('a field that is missing or of another kind is refused by both', () => {
   }
 });
 
-test('the example of docs/guides/key-events.md is one', () => {
+test('the example of docs/guides/key-events.md is valid', () => {
   const [, json = ''] = /```json\n(.*?)```/s.exec(readAsset('docs/guides/key-events.md')) ?? [];
   const event = JSON.parse(json) as CloudEvent;
   expect(isValid(event)).toBe(true);

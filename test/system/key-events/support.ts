@@ -48,7 +48,7 @@ export async function servingDatabase(): Promise<{ pool: Pool; url: string }> {
   return database;
 }
 
-/** The keys present, as "<key> <name>", sorted. */
+/** The present keys, as "<key> <name>", sorted. */
 export async function present(pool: Pool): Promise<string[]> {
   const { rows } = await pool.query<{ shown: string }>(
     `select key || ' ' || name as shown from dict.entries where removed_at is null order by key`,
@@ -56,7 +56,7 @@ export async function present(pool: Pool): Promise<string[]> {
   return rows.map(({ shown }) => shown);
 }
 
-/** What dict.key_events has, as "<type> <outcome> <reason>", in the order received. */
+/** The rows of dict.key_events, as "<type> <outcome> <reason>", in the order received. */
 export async function received(pool: Pool): Promise<string[]> {
   const { rows } = await pool.query<{ shown: string }>(
     `select concat_ws(' ', type, outcome, reason) as shown from dict.key_events order by received_at, event_time, id`,

@@ -13,7 +13,7 @@ await describeWithPulsar('demo --pulsar and listen', (broker) => {
     ...(broker.token !== undefined && { NOTIFY_TOKEN: broker.token }),
   };
 
-  test('the demo prints what Core-Dict received: every message, by the contract, in order of its stream', async () => {
+  test('the demo prints every message that Core-Dict received, valid by the contract and in the order of its stream', async () => {
     const ended = await spawned(['demo', '--pulsar', '--keys', '40', '--divergent', '3', '--json'], { env });
     expect(ended).toMatchObject({ exitCode: 0, stderr: '' });
     const report = ended.json<DemoReport & { coreDict: CloudEvent[] }>();
@@ -35,7 +35,7 @@ await describeWithPulsar('demo --pulsar and listen', (broker) => {
   test('listen prints each message once and keeps its place', async () => {
     const namespace = await createNamespace(broker);
     onTestFinished(() => namespace.remove());
-    const topic = namespace.topic('heard');
+    const topic = namespace.topic('received');
     const args = ['listen', '--subscription', 'me', '--most', '2', '--json'];
     const first = cli(args, { env: { ...env, NOTIFY_TOPIC: topic } });
     await expect.poll(() => backlog(broker, topic, 'me')).toBe(0);
@@ -50,7 +50,7 @@ await describeWithPulsar('demo --pulsar and listen', (broker) => {
   });
 });
 
-test('the demo says what to install or set where no Pulsar can be had', async () => {
+test('the demo says what to install or set where no Pulsar is available', async () => {
   const refused = await spawned(['demo', '--pulsar'], { env: { PATH: '/nowhere' } });
   expectRefusal(refused, 2, 'DV_PULSAR_UNAVAILABLE');
   expect(refused.stderr).toContain('no Java');

@@ -38,8 +38,8 @@ await describeWithPulsar('key events', (broker) => {
     return running;
   }
 
-  /** Serving, with a topic and its subscription. */
-  async function heard(): Promise<{ pool: Pool; running: Subscription } & Topics> {
+  /** A serving worker, with a topic and its subscription. */
+  async function serving(): Promise<{ pool: Pool; running: Subscription } & Topics> {
     const { pool } = await servingDatabase();
     const namespace = await createNamespace(broker);
     onTestFinished(() => namespace.remove());
@@ -66,8 +66,8 @@ await describeWithPulsar('key events', (broker) => {
     await expect.poll(() => backlog(broker, topic, SUBSCRIPTION)).toBe(0);
   }
 
-  test('created, updated, deleted; repeated, out of order, without RequestId: all are acknowledged, each counts once', async () => {
-    const topics = await heard();
+  test('creations, updates and deletions, repeated, out of order or without RequestId, are all acknowledged and count once', async () => {
+    const topics = await serving();
     const { pool, topic } = topics;
     const created = keyEvent('key.created', first, at(1));
     const deleted = keyEvent('key.deleted', second, at(3));
@@ -97,8 +97,8 @@ await describeWithPulsar('key events', (broker) => {
     expect(await backlog(broker, topics.dead, SUBSCRIPTION)).toBe(0);
   });
 
-  test('what is no CloudEvent goes to the dead-letter topic at its third try, and stops nothing else', async () => {
-    const topics = await heard();
+  test('a message that is not a CloudEvent goes to the dead-letter topic at its third try, and blocks nothing else', async () => {
+    const topics = await serving();
     const { pool, topic } = topics;
     await publishAll(broker, topic, [
       { body: 'no JSON', key: first.key },
@@ -110,8 +110,8 @@ await describeWithPulsar('key events', (broker) => {
     expect(await present(pool)).toEqual([`${first.key} ${first.name}`]);
   });
 
-  test('so does an event that the database does not take, in a batch with others', async () => {
-    const topics = await heard();
+  test('so does an event that the database refuses, in a batch with others', async () => {
+    const topics = await serving();
     const { pool, topic, running } = topics;
     await running.close();
     await pool.query(
@@ -129,14 +129,14 @@ await describeWithPulsar('key events', (broker) => {
     // The first time in the batch, then alone.
     const { rows } = await pool.query<{ n: number }>(`select last_value::integer as n from public.tries`);
     expect(rows[0]!.n).toBeGreaterThanOrEqual(3);
-    // It isn't on record as received: sent again once the fault is mended, it counts.
+    // It is not recorded as received: sent again once the fault is repaired, it counts.
     await pool.query('drop trigger refuse on dict.entries');
     await publishAll(broker, topic, [{ body: dead.body }]);
     await expect.poll(() => present(pool)).toContain(`${second.key} ${second.name}`);
   });
 
-  test('as long as the database is away, nothing is a dead letter', async () => {
-    const topics = await heard();
+  test('while the database is unreachable, nothing becomes a dead letter', async () => {
+    const topics = await serving();
     const { pool, topic } = topics;
     await pool.query(
       `create sequence public.tries;
@@ -154,8 +154,8 @@ await describeWithPulsar('key events', (broker) => {
     expect(await backlog(broker, topics.dead, SUBSCRIPTION)).toBe(0);
   });
 
-  test('a worker that ends between commit and acknowledgement: the event comes again and counts once', async () => {
-    const topics = await heard();
+  test('if a worker ends between commit and acknowledgement, the event comes again and counts once', async () => {
+    const topics = await serving();
     const { pool, topic, running } = topics;
     await running.close();
     const committed = Promise.withResolvers<void>();
@@ -175,7 +175,7 @@ await describeWithPulsar('key events', (broker) => {
     await committed.promise;
     await dying.close();
     expect(await backlog(broker, topic, SUBSCRIPTION)).toBe(1);
-    // What changed the key meanwhile is not undone by the repetition.
+    // The repetition does not undo what changed the key meanwhile.
     await pool.query(`update dict.entries set name = 'Repaired'`);
     await worker(pool, topics);
     await allDone(topic);
@@ -184,7 +184,7 @@ await describeWithPulsar('key events', (broker) => {
   });
 
   test('two workers share the keys, and each key ends as its newest event says', async () => {
-    const topics = await heard();
+    const topics = await serving();
     const { pool, topic } = topics;
     await worker(pool, topics);
     const entries = keys('EMAIL', 20);
@@ -197,7 +197,7 @@ await describeWithPulsar('key events', (broker) => {
     expect(await present(pool)).toEqual(entries.map(({ key }) => `${key} Nome ${'x'.repeat(19)}`).sort());
   });
 
-  test('the worker hears them where it is configured to, and not where the keys come from tables of the bank', async () => {
+  test('the worker receives events where it is configured to, but not where the keys come from tables of the bank', async () => {
     const namespace = await createNamespace(broker);
     onTestFinished(() => namespace.remove());
     const topic = namespace.topic('keys');

@@ -2,13 +2,13 @@ import { relayErrors } from '../../../src/notify/pulsar/pulsar-errors.ts';
 import { closeSocket, openSocket, topicPath } from '../../../src/notify/pulsar/websocket.ts';
 import type { Broker } from '../../support/pulsar/start-pulsar.ts';
 
-/** A message to publish; key: the partition key. */
+/** A message to publish; `key` is the partition key. */
 export interface Published {
   body: string | Buffer;
   key?: string;
 }
 
-/** How a broker's WebSocket API is reached. */
+/** How to reach a broker's WebSocket API. */
 export function byWebSocket(broker: Broker, topic: string): { url: string; topic: string; token?: string } {
   return { url: broker.webSocketUrl, topic, ...(broker.token !== undefined && { token: broker.token }) };
 }
@@ -45,7 +45,7 @@ export async function publishAll(
   await closeSocket(socket);
 }
 
-/** Messages that a subscription has not acknowledged; undefined where there is no such subscription. */
+/** The number of messages that a subscription has not acknowledged; undefined where the subscription does not exist. */
 export async function backlog(
   broker: Broker,
   topic: string,

@@ -51,7 +51,7 @@ function expectNothingPersonal(text: string, { entries, local }: System): void {
   ).toEqual([]);
 }
 
-test('a reconciliation that waits for approval: notification, describe, report, CSV, and after the repair', async () => {
+test('a reconciliation that waits for approval is described, reported and exported as CSV, also after the repair', async () => {
   const { system, run, steer } = await waiting();
   const described = await steer('describe', run, '--json');
   const { report, approve } = described.json<{ report: DivergenceReport; approve: string }>();
@@ -70,7 +70,7 @@ test('a reconciliation that waits for approval: notification, describe, report, 
   expect(approve).toBe(`dict-vsync approve ${run} --by NAME --reason TEXT --set ${report.setHash}`);
   expect(report.branches.reduce((sum, { cids }) => sum + cids, 0)).toBe(40);
 
-  // The notification: the same numbers, and nothing personal.
+  // The notification: the same numbers, and no personal data.
   const asked = (await notifications(system.pool)).find(
     ({ payload }) => payload['event'] === 'APPROVAL_NEEDED',
   );
@@ -110,7 +110,7 @@ test('a reconciliation that waits for approval: notification, describe, report, 
   }
   expectNothingPersonal(short, system);
 
-  // Whole: with a sample.
+  // In full: with a sample.
   const whole = (await steer('report', run)).stdout;
   expect(whole).toContain(approve);
   const shownKeys = report.sample.flatMap(({ key }) => key ?? []);
@@ -161,7 +161,7 @@ test('a reconciliation that waits for approval: notification, describe, report, 
   expect((await steer('describe', run)).stdout).toMatch(/^planned repair +nothing$/m);
 });
 
-test('refusals: no reconciliation, no such comparison, two formats at once', async () => {
+test('the report refuses a run that is not a reconciliation, an unknown comparison, and two formats together', async () => {
   const { run, steer, system } = await waiting();
   const verification = await system.verify();
   await system.waitForClosed(verification);

@@ -20,10 +20,10 @@ async function csvOf(runId: string, round?: number) {
   return { text, rows, parts };
 }
 
-/** What a cell says: the apostrophe put before it is taken away. */
+/** The value of a cell, without the apostrophe before it. */
 const said = (cell = '') => cell.replace(/^'/, '');
 
-/** What a bank's customers might have registered, a spreadsheet's formulas among it. */
+/** What a bank's customers might have registered, including formulas of a spreadsheet. */
 const anyText = fc.oneof(
   fc.string({ unit: 'grapheme', minLength: 1, maxLength: 20 }),
   fc
@@ -33,7 +33,7 @@ const anyText = fc.oneof(
     )
     .map((parts) => parts.join('')),
 );
-// Postgres holds no NUL, and no half of a pair.
+// Postgres accepts neither NUL nor half of a surrogate pair.
 const storable = anyText.filter((text) => !text.includes('\0') && text.isWellFormed());
 
 test('what is written is read back, byte for byte, and no cell begins like a formula', async () => {
@@ -86,7 +86,7 @@ test('what is written is read back, byte for byte, and no cell begins like a for
   );
 });
 
-test('a formula is text to a spreadsheet', async () => {
+test('a spreadsheet shows a formula as text', async () => {
   const { pool } = database;
   const [entry] = keys(KEY_TYPE, 1) as [Entry];
   const bad = { ...entry, name: '=HYPERLINK("http://evil";"click, here")' };
@@ -96,7 +96,7 @@ test('a formula is text to a spreadsheet', async () => {
   expect((await csvOf(run.runId)).text).toContain(`,"'=HYPERLINK(""http://evil"";""click, here"")",`);
 });
 
-test('many rounds and pages: each divergence once, in order; one round alone', async () => {
+test('with many rounds and pages each divergence comes once, in order; one round can be asked for alone', async () => {
   const { pool } = database;
   await forgetAll(pool);
   const run = await openRun(pool);
@@ -115,6 +115,6 @@ test('many rounds and pages: each divergence once, in order; one round alone', a
   expect(all.rows.map(({ round: r }) => r)).toEqual([...first.map(() => '1'), ...second.map(() => '2')]);
   expect((await csvOf(run.runId, 2)).rows.map(({ cid }) => cid)).toEqual(hexes(second));
   expect((await csvOf(run.runId, 1)).rows.map(({ cid }) => cid)).toEqual(hexes(first));
-  // In parts, whatever the number: the header, and a thousand rows each.
+  // In parts, whatever the number: the header, then a thousand rows each.
   expect(Math.max(...all.parts.map((part) => part.split('\n').length))).toBe(1001);
 });

@@ -20,7 +20,7 @@ import {
 
 const database = useTestDatabase();
 
-/** Ways in which a key may differ, by what can be known of it. */
+/** The kinds of differences between keys, by what can be known of them. */
 const KINDS = [
   'local',
   'localGoneSince',
@@ -44,7 +44,7 @@ const aKey = fc.record({
 });
 type AKey = typeof aKey extends fc.Arbitrary<infer T> ? T : never;
 
-/** Makes the key base and the divergences; answers what a person who made them knows. */
+/** Makes the key base and the divergences; returns what the person who made them knows. */
 async function arrange(cases: readonly AKey[]) {
   const { pool } = database;
   const items = cases.map((item, i) => ({ ...item, entry: { ...POOL[i]!, branch: item.branch } }));
@@ -112,7 +112,7 @@ async function arrange(cases: readonly AKey[]) {
 const count = <T>(items: readonly T[], matches: (item: T) => boolean) => items.filter(matches).length;
 const pending = ({ decision }: Known) => decision === 'PENDING';
 
-/** Counts by a name, as rows that can be compared whatever their order. */
+/** Counts by a name, as rows that can be compared in any order. */
 function groups(known: readonly Known[], nameOf: (item: Known) => unknown): string[] {
   const sums = new Map<string, [number, number]>();
   for (const item of known) {
@@ -123,7 +123,7 @@ function groups(known: readonly Known[], nameOf: (item: Known) => unknown): stri
   return [...sums].map(([name, [cids, open]]) => `${name} ${cids} ${open}`).sort();
 }
 
-/** The same numbers, one divergence at a time. */
+/** The same numbers, computed one divergence at a time. */
 function naive(known: readonly Known[]) {
   const withKey = (key: string | null, side: string, also: (item: Known) => boolean = () => true) =>
     key !== null && known.some((item) => item.key === key && item.side === side && also(item));

@@ -24,7 +24,7 @@ describe('a report', () => {
   const [one, two] = POOL as [Entry, Entry];
   const moment = MOMENTS[0]!.since;
 
-  test('has the same sample each time, and some of each kind in it', async () => {
+  test('it has the same sample each time, with some of each kind in it', async () => {
     const { pool } = database;
     const locals = POOL.slice(0, 30);
     await seedLocal(
@@ -55,7 +55,7 @@ describe('a report', () => {
     );
   });
 
-  test('of a CID that came back: the day of the stay that counts', async () => {
+  test('for a CID that came back it uses the day of the stay that counts', async () => {
     const { pool } = database;
     await seedLocal(pool, [{ entry: one, since: MOMENTS[0]!.since }]);
     await pool.query('update dict.entries set removed_at = now()');
@@ -70,7 +70,7 @@ describe('a report', () => {
     expect(await days()).toEqual([MOMENTS[2]!.day]);
   });
 
-  test('is of the last comparison that ended, or of the one asked for; all rounds count once together', async () => {
+  test('it covers the last comparison that ended, or the one asked for; all rounds together count each divergence once', async () => {
     const { pool } = database;
     await seedLocal(
       pool,
@@ -104,7 +104,7 @@ describe('a report', () => {
     }
   });
 
-  test("estimates the time by what DICT's bucket holds now", async () => {
+  test("it estimates the time by the tokens that DICT's bucket has now", async () => {
     const { pool } = database;
     await forgetAll(pool);
     const run = await openRun(pool);
@@ -119,7 +119,7 @@ describe('a report', () => {
       `insert into dict.rate_limits values ($1, 'CIDS_ENTRIES_READ', 100, 10, interval '60 seconds', 4, workflow.now())`,
       [ISPB],
     );
-    // 21 more than it holds: three refills of ten.
+    // 21 more than it has: three refills of ten.
     expect(await seconds()).toBe(180);
     await pool.query("update dict.rate_limits set refilled_at = refilled_at - interval '61 seconds'");
     expect(await seconds()).toBe(120);
@@ -137,7 +137,7 @@ test('100,000 divergences take about a second', async () => {
      from generate_series(1, 60000) n`,
     [ISPB, KEY_TYPE],
   );
-  // Half of them changed since, and DICT has what they were.
+  // Half of them have changed since, and DICT has what they were.
   await pool.query(
     `update dict.entries set account_number = account_number || '0' where account_number::int % 2 = 0`,
   );
@@ -165,6 +165,6 @@ test('100,000 divergences take about a second', async () => {
     changedKeys: 30_000,
     changedCids: 60_000,
   });
-  // A second or so on two cores; compared all with all it would be minutes.
+  // About a second on two cores; comparing each with each would take minutes.
   expect(took).toBeLessThan(8000);
 });

@@ -15,7 +15,7 @@ import { keys } from '../../support/key-base.ts';
 export const KEY_TYPE = 'EMAIL';
 export const cidOf = (entry: Entry): Buffer => computeCid(entry);
 
-/** What a test knows of a divergence it made. */
+/** What a test knows of a divergence that it made. */
 export interface Known {
   cid: Buffer;
   side: 'DICT_ONLY' | 'LOCAL_ONLY';
@@ -32,7 +32,7 @@ export async function openRun(pool: Pool): Promise<{ runId: string; round: numbe
   return { runId, round: await openRound(pool, runId, 0) };
 }
 
-/** Writes down what a comparison found and freezes it; the decisions that are not PENDING are made then. */
+/** Writes down what a comparison found and freezes it; then makes the decisions that are not PENDING. */
 export async function found(
   pool: Pool,
   { runId, round }: { runId: string; round: number },
@@ -73,7 +73,7 @@ export async function answered(
   );
 }
 
-/** A local base of these entries, each having come at its moment. */
+/** A local base of these entries, each with the moment at which it came. */
 export async function seedLocal(
   pool: Pool,
   entries: readonly { entry: Entry; since: string }[],
@@ -89,13 +89,13 @@ export async function seedLocal(
   );
 }
 
-/** The keys that tests take theirs from. */
+/** The keys from which tests take theirs. */
 export const POOL = keys(KEY_TYPE, 60);
-/** The second moment is still the first of the month in Brasília. */
+/** In Brasília the second moment is still in the first of the month. */
 export const MOMENTS = [
   { since: '2026-01-01T15:00:00Z', day: '2026-01-01' },
   { since: '2026-01-02T02:59:59Z', day: '2026-01-01' },
   { since: '2026-01-02T03:00:00Z', day: '2026-01-02' },
 ];
-/** The moment of a change after those. */
+/** The moment of a later change. */
 export const UPDATED = { since: '2026-02-03T12:00:00Z', day: '2026-02-03' };

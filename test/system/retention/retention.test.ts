@@ -68,7 +68,7 @@ const proof = async (result: 'OK' | 'NOK') =>
   );
 
 describe('closed runs', () => {
-  test('go at their age with history, signals and ticks; open ones, their parents and younger ones stay', async () => {
+  test('are deleted at their age with history, signals and ticks; open ones, their parents and younger ones stay', async () => {
     await closedRun('old');
     const parent = await closedRun('parent of an open one');
     await startRun(database.pool, 'verification_schedule', 'open', {}, 'test');
@@ -100,7 +100,7 @@ describe('closed runs', () => {
     expect(await count('workflow.schedule_ticks')).toBe(0);
   });
 
-  test('of a chain that continued itself go from its old end; the open one stays', async () => {
+  test('of a chain that continued itself are deleted from its old end, and the open one stays', async () => {
     const first = await closedRun('chain');
     const second = await startRun(database.pool, 'verification_schedule', 'chain', {}, 'test');
     await query('update workflow.runs set continued_from = $1 where id = $2', [first, second]);
@@ -111,7 +111,7 @@ describe('closed runs', () => {
     ]);
   });
 
-  test('go in small transactions, and several workers at once take each once', async () => {
+  test('are deleted in small transactions, and several simultaneous workers take each once', async () => {
     for (let n = 0; n < 7; n += 1) await closedRun(`run ${n}`);
     await pass(91);
     const removed = await Promise.all(
@@ -123,7 +123,7 @@ describe('closed runs', () => {
     expect(await removeExpired(database.pool, years)).toBe(rest);
   });
 
-  test('jobs that Graphile Worker gave up go too, jobs of others do not', async () => {
+  test('take along the jobs that Graphile Worker gave up, but not the jobs of others', async () => {
     await query(`select graphile_worker.add_job(task, '{}', max_attempts => most)
       from (values ('read_all_vsyncs', 25), ('advance_run', 25), ('advance_run', 3), ('of the bank', 25)) v (task, most)`);
     const old = `update graphile_worker._private_jobs set attempts = max_attempts, run_at = now() - interval '8 days'`;
@@ -141,7 +141,7 @@ describe('closed runs', () => {
 });
 
 describe('what an auditor asks for', () => {
-  test('is kept for ever unless told otherwise, and CIDs always', async () => {
+  test('is kept for ever unless a setting says otherwise, and CIDs are always kept', async () => {
     await query(
       `insert into dict.entries (participant, key_type, key, request_id, owner_type, tax_id_number, name, account_number, account_type)
        values ($1, 'CPF', 'k', gen_random_uuid(), 'NATURAL_PERSON', '1', 'n', '1', 'CACC')`,
@@ -160,7 +160,7 @@ describe('what an auditor asks for', () => {
     expect(await count('dict.cid_log')).toBe(1);
   });
 
-  test('goes at its age: the divergences in small parts, the last OK never', async () => {
+  test('is deleted at its age: the divergences in small parts, the last OK never', async () => {
     const run = await reconciled('CPF');
     await undone(run);
     await reconciled('PHONE');
@@ -194,7 +194,7 @@ describe('what an auditor asks for', () => {
   });
 });
 
-test('what a reconciliation found can be reported when its run is gone', async () => {
+test('what a reconciliation found can be reported after its run was deleted', async () => {
   const run = await reconciled('CPF');
   await query(
     `insert into dict.rounds (run_id, round, snapshot, snapshot_at, margin_starts_at, set_hash, compared_at)
@@ -211,7 +211,7 @@ test('what a reconciliation found can be reported when its run is gone', async (
   expectRefusal(await cli(['report', other], { env }), 1, 'DV_RUN_NOT_FOUND');
 });
 
-test('the command says what would go, then removes it', async () => {
+test('the command says what it would delete, then deletes it', async () => {
   await closedRun('old');
   await pass(91);
   const env = { DATABASE_URL: database.url };
@@ -221,7 +221,7 @@ test('the command says what would go, then removes it', async () => {
   expect(await count('workflow.runs')).toBe(0);
 });
 
-test('temporary folders go with their run, and old ones of no run; others stay', async () => {
+test('temporary folders are deleted with their run, and old ones that belong to no run; others stay', async () => {
   const temp = await mkdtemp(join(tmpdir(), 'dict-vsync-retention-'));
   onTestFinished(async () => rm(temp, { recursive: true }));
   const closed = await closedRun('closed');

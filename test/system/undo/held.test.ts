@@ -4,7 +4,7 @@ import {
   changeLocally,
   divergences,
   expectBaseLikeDict,
-  heard,
+  received,
   localBase,
   notifications,
 } from '../../support/inspect.ts';
@@ -36,7 +36,7 @@ async function release({ pool }: System, sql: string, values: unknown[] = []): P
 }
 
 describe('held keys', () => {
-  it('are left alone by the next reconciliation, which says so and ends at once', async () => {
+  it('are left alone by the next reconciliation, which says so and ends immediately', async () => {
     const { system, held } = await undoneBase();
     const before = await stateOf(system);
     const lookups = system.dict.ledger.count('getEntryByCid');
@@ -53,7 +53,7 @@ describe('held keys', () => {
     // One round, and DICT was asked about none of them.
     expect(new Set(found.map(({ round }) => round))).toEqual(new Set([1]));
     expect(system.dict.ledger.count('getEntryByCid')).toBe(lookups);
-    expect(await heard(system.pool, next)).toEqual([
+    expect(await received(system.pool, next)).toEqual([
       'reconciliation.notification STARTED',
       'reconciliation.notification FAILED',
     ]);
@@ -89,7 +89,7 @@ describe('held keys', () => {
     expect(await system.waitForClosed(next)).toMatchObject({ errorCode: 'DV_KEYS_HELD' });
   });
 
-  it('are left alone by a reconciliation that had frozen them before, too', async () => {
+  it('are left alone also by a reconciliation that had frozen them before', async () => {
     const system = await quickSystem({ divergent: 3, settings: { MANUAL_APPROVAL_THRESHOLD: '8' } });
     const before = await localBase(system.pool);
     const first = await system.reconcile();
@@ -116,7 +116,7 @@ describe('held keys', () => {
     expect(mine.map(({ round, decision }) => `${round} ${decision}`)).toEqual(mine.map(() => '1 HELD'));
   });
 
-  it('of which DICT has a state never seen here are known once it is fetched, under the lock', async () => {
+  it('whose state at DICT was never seen here are recognized once that is fetched, under the lock', async () => {
     const { system, held } = await undoneBase();
     const both = held.filter((key) => system.dict.directory.find(key) !== undefined);
     for (const key of both) {
@@ -150,7 +150,7 @@ describe('held keys', () => {
     await expectBaseLikeDict(system);
   });
 
-  it('are released by what is named, all of which must hold', async () => {
+  it('are released by name, and every named key must be held', async () => {
     const { system, undoRun, held } = await undoneBase();
     await expect(release(system, `' ', '12345678'`)).rejects.toEqual(coded('DV_DECISION_UNSIGNED'));
     await expect(release(system, `'ana'`)).rejects.toEqual(coded('DV_RELEASE_UNNAMED'));

@@ -46,7 +46,7 @@ async function approve({ pool }: System, run: string): Promise<void> {
 }
 
 describe('a local-only key that a person wants registered', () => {
-  it('is registered at DICT as it is here, and the base is in sync', async () => {
+  it('it is registered at DICT as it is here, and the base is in sync', async () => {
     const extra = lost(3);
     const { system, run } = await waiting(extra);
     const before = await stateOf(system);
@@ -68,15 +68,15 @@ describe('a local-only key that a person wants registered', () => {
       'select keys_registered::integer as n, plan_by, plan_why from dict.reconciliations join dict.key_changes using (run_id) limit 1',
     );
     expect(rows).toEqual([{ n: 3, plan_by: 'ana', plan_why: 'lost in the migration' }]);
-    const told = await notifications(system.pool);
-    const changes = told.find(({ type }) => type === 'reconciliation.changes')!.payload['changes'];
+    const published = await notifications(system.pool);
+    const changes = published.find(({ type }) => type === 'reconciliation.changes')!.payload['changes'];
     expect(changes).toHaveLength(3);
     expect(changes).toContainEqual(expect.objectContaining({ decision: 'REGISTERED', key: extra[0]!.key }));
-    const complete = told.find(({ type }) => type === 'reconciliation.complete')!;
+    const complete = published.find(({ type }) => type === 'reconciliation.complete')!;
     expect(complete.payload['summary']).toMatchObject({ keysRegistered: 3, keysRemoved: 0 });
   });
 
-  it('alone: the others of the set are removed', async () => {
+  it('it is registered alone, and the others of the set are removed', async () => {
     const extra = lost(3);
     const { system, run } = await waiting(extra);
     expect(await register(system, run, [extra[1]!.key])).toBe(1);
@@ -87,7 +87,7 @@ describe('a local-only key that a person wants registered', () => {
     expect(await reconciliation(system.pool, run)).toMatchObject({ removed: 2 });
   });
 
-  it('stays as it is when DICT refuses, with the reason, and the run says so', async () => {
+  it('it stays as it is when DICT refuses, with the reason, and the run says so', async () => {
     const [extra] = lost(1);
     const { system, run } = await waiting([extra!]);
     system.dict.directory.createEntry({
@@ -115,7 +115,7 @@ describe('a local-only key that a person wants registered', () => {
     expect(failed?.payload['reason']).toContain('DV_REGISTRATION_REFUSED');
   });
 
-  it('that changes before the approval is in flight: neither registered nor removed', async () => {
+  it('if it changes before the approval it is in flight, and neither registered nor removed', async () => {
     const [extra] = lost(1);
     const { system, run } = await waiting([extra!]);
     await register(system, run, null);
@@ -135,7 +135,7 @@ describe('a local-only key that a person wants registered', () => {
     expect((await localBase(system.pool)).has(extra!.key)).toBe(true);
   });
 
-  it('is still so after a late approval compared anew', async () => {
+  it('it is still registered after a late approval compared again', async () => {
     const { system, run } = await waiting(lost(2));
     await register(system, run, null);
     await system.advance('61 minutes');
@@ -146,7 +146,7 @@ describe('a local-only key that a person wants registered', () => {
     expect(system.dict.ledger.count('createEntry')).toBe(2);
   });
 
-  it('when both have the key with other values, is corrected instead, as one change', async () => {
+  it('when both have the key with other values, it is corrected instead, as one change', async () => {
     const system = await quickSystem({
       keysPerType: 20,
       local: ([first, ...rest]) => [{ ...first!, accountNumber: '00777001' }, ...rest],
@@ -168,7 +168,7 @@ describe('a local-only key that a person wants registered', () => {
     ]);
   });
 
-  it('is registered once, though the first answer made no sense and the run failed', async () => {
+  it('it is registered once, though the first answer made no sense and the run failed', async () => {
     const { system, run } = await waiting(lost(1));
     system.dict.faults.on({ kind: 'nonsense', operation: 'createEntry', times: 1 });
     await register(system, run, null);
@@ -181,7 +181,7 @@ describe('a local-only key that a person wants registered', () => {
     expect(system.dict.ledger.calls('createEntry').map(({ status }) => status)).toEqual([200, 200]);
   });
 
-  it('is put aside when DICT keeps failing on it, neither registered nor removed', async () => {
+  it('it is quarantined when DICT fails on it again and again, neither registered nor removed', async () => {
     const { system, run } = await waiting(lost(1));
     system.dict.faults.on({ kind: 'problem', operation: 'createEntry', status: 500 });
     await register(system, run, null);
@@ -195,7 +195,7 @@ describe('a local-only key that a person wants registered', () => {
 });
 
 describe('registering is refused', () => {
-  it('for keys that are not in the set, unsigned, and when nothing waits', async () => {
+  it('for keys that are not in the set, when unsigned, and when nothing waits', async () => {
     const extra = lost(1);
     const { system, run } = await waiting(extra);
     const inDict = system.entries[0]!.key;

@@ -3,15 +3,15 @@ import { fromDatabase } from '../../../src/engine/index.ts';
 import { type Shown, localBase } from '../../support/inspect.ts';
 import { ISPB, startSystem, type System, type SystemOptions } from '../../support/system.ts';
 
-/** What was imported a moment ago is settled, and a NOK is believed at once. */
+/** What was imported a moment ago is not in flight, and the first NOK counts. */
 const QUICK = { IN_FLIGHT_MARGIN_SECONDS: '0', NOK_RECHECK_SECONDS: '0.01', FILE_POLL_SECONDS: '0.05' };
 
-/** A system whose runs need not wait for anything to settle. */
+/** A system whose runs need not wait for the margin. */
 export async function quickSystem(options: SystemOptions = {}): Promise<System> {
   return startSystem({ ...options, settings: { ...QUICK, ...options.settings } });
 }
 
-/** The base as it stands: entries by key, and the VSync. */
+/** The present base: entries by key, and the VSync. */
 export async function stateOf(
   { pool }: System,
   keyType: 'CPF' | 'EVP' = 'CPF',
@@ -21,12 +21,12 @@ export async function stateOf(
   return { entries: Object.fromEntries(base), vsync };
 }
 
-/** Starts an undo as a person with psql does; its run id. Coded errors as DvError. */
+/** Starts an undo as a person with psql does; returns its run id. Throws coded errors as DvError. */
 export async function startUndo({ pool }: System, run: string, by = 'ana'): Promise<string> {
   return one(pool.query<{ id: string }>(`select dict.start_undo($1, $2, 'DICT was wrong') as id`, [run, by]));
 }
 
-/** Undoes a reconciliation and waits for the end; the undo's run id. */
+/** Undoes a reconciliation and waits for the end; returns the undo's run id. */
 export async function undo(system: System, run: string): Promise<string> {
   const id = await startUndo(system, run);
   await system.waitForClosed(id);
@@ -41,7 +41,7 @@ export async function one<T>(query: Promise<{ rows: { id: T }[] }>): Promise<T> 
   }
 }
 
-/** What became of each key that an undo came to, in order of the keys. */
+/** The result for each key that an undo processed, in order of the keys. */
 export async function undone(
   { pool }: System,
   undoRun: string,

@@ -30,7 +30,7 @@ async function changedKeys({ pool }: System, run: string): Promise<Record<string
 }
 
 describe('undo', () => {
-  it('restores every entry and the VSync, holds the keys, and tells Core-Dict', async () => {
+  it('it restores every entry and the VSync, makes the keys held, and publishes that to Core-Dict', async () => {
     const { system, run, before } = await repaired();
     const after = await stateOf(system);
     const changes = await changedKeys(system, run);
@@ -38,42 +38,42 @@ describe('undo', () => {
 
     const undoRun = await undo(system, run);
     expect(await stateOf(system)).toEqual(before);
-    const { rows: scans } = await system.pool.query<{ mended: number }>(
-      `select repaired_buckets as mended from dict.recalculate_vsync($1, 'CPF')`,
+    const { rows: scans } = await system.pool.query<{ repaired: number }>(
+      `select repaired_buckets as repaired from dict.recalculate_vsync($1, 'CPF')`,
       [system.participant],
     );
-    expect(scans).toEqual([{ mended: 0 }]);
+    expect(scans).toEqual([{ repaired: 0 }]);
 
     expect(await undone(system, undoRun)).toEqual(
       Object.entries(changes).map(([key, decision]) => ({ key, decision, result: 'UNDONE', why: null })),
     );
     expect(await heldNow(system)).toEqual(Object.keys(changes));
 
-    const heard = (await notifications(system.pool)).filter(({ payload }) => payload['runId'] === undoRun);
-    expect(heard.map(({ type }) => type)).toEqual(['undo.changes', 'undo.done']);
-    const told = heard[0]!.payload['changes'] as unknown as {
+    const received = (await notifications(system.pool)).filter(({ payload }) => payload['runId'] === undoRun);
+    expect(received.map(({ type }) => type)).toEqual(['undo.changes', 'undo.done']);
+    const published = received[0]!.payload['changes'] as unknown as {
       key: string;
       before: unknown;
       after: unknown;
     }[];
-    expect(told.map(({ key }) => key)).toEqual(Object.keys(changes));
-    for (const change of told) {
+    expect(published.map(({ key }) => key)).toEqual(Object.keys(changes));
+    for (const change of published) {
       expect(change.before ?? undefined).toEqual(inMessage(after.entries[change.key]));
       expect(change.after ?? undefined).toEqual(inMessage(before.entries[change.key]));
     }
-    expect(heard[1]!.payload['summary']).toMatchObject({
+    expect(received[1]!.payload['summary']).toMatchObject({
       participant: system.participant,
       keyType: 'CPF',
       undoneRun: run,
       by: 'ana',
       reason: 'DICT was wrong',
       outcome: 'COMPLETED',
-      keysUndone: told.length,
+      keysUndone: published.length,
       keysLeft: 0,
     });
   });
 
-  it('leaves alone what something newer has touched, and says so', async () => {
+  it('it leaves alone what something newer has touched, and says so', async () => {
     const { system, run } = await repaired();
     const byDecision = (await divergences(system.pool, run)).filter(({ side }) => side === 'DICT_ONLY');
     const updated = byDecision.find(({ decision }) => decision === 'CORRECTED')!.key!;
@@ -82,7 +82,7 @@ describe('undo', () => {
     const { name } = (await localBase(system.pool)).get(cameBack)!;
     await changeLocally(system.pool, updated, { name: 'Zuleica Quintanilha' });
     await system.pool.query('delete from dict.entries where key = $1', [deleted]);
-    // The same content again, by a change of its own: newer all the same.
+    // The same content again, but by a later change: this counts as newer.
     await changeLocally(system.pool, cameBack, { name: 'Alguem Outro' });
     await changeLocally(system.pool, cameBack, { name });
 
@@ -101,14 +101,14 @@ describe('undo', () => {
     expect([...results.values()].filter(({ result }) => result === 'UNDONE')).toHaveLength(results.size - 3);
     expect(await heldNow(system)).not.toContain(updated);
 
-    const told = (await notifications(system.pool)).find(({ type }) => type === 'undo.changes')!;
-    expect(told.payload['changes']).toContainEqual(
+    const published = (await notifications(system.pool)).find(({ type }) => type === 'undo.changes')!;
+    expect(published.payload['changes']).toContainEqual(
       expect.objectContaining({ key: updated, result: 'NEWER', why: 'it has changed since' }),
     );
     expect(await describeUndo(system, undoRun)).toEqual({ undone: results.size - 3, left: 3 });
   });
 
-  it("counts a later reconciliation's change as newer", async () => {
+  it("it counts a later reconciliation's change as newer", async () => {
     const { system, run } = await repaired();
     const { key } = (await divergences(system.pool, run)).find(({ decision }) => decision === 'ADDED')!;
     system.dict.directory.updateEntry(
@@ -126,7 +126,7 @@ describe('undo', () => {
     expect((await localBase(system.pool)).get(key!)?.name).not.toBe('Zuleica Quintanilha');
   });
 
-  it('refuses what cannot be undone', async () => {
+  it('it refuses what cannot be undone', async () => {
     const { system, run } = await repaired();
     const refused = async (id: string) =>
       startUndo(system, id).then(
@@ -146,7 +146,7 @@ describe('undo', () => {
     expect(await refused(await system.reconcile('PHONE'))).toBe('DV_RUN_OPEN');
   });
 
-  it('that is asked for twice while it is open is the one run', async () => {
+  it('asked for twice while it is open, it is one run', async () => {
     const { system, run } = await repaired();
     await system.stopService();
     const first = await startUndo(system, run);
@@ -155,7 +155,7 @@ describe('undo', () => {
     await system.waitForClosed(first);
   });
 
-  it('resumes between chunks after a stop, each key once', async () => {
+  it('it resumes between chunks after a stop, and processes each key once', async () => {
     const system = await quickSystem({
       keysPerType: 900,
       settings: { MANUAL_APPROVAL_THRESHOLD: '10000' },
@@ -166,7 +166,7 @@ describe('undo', () => {
     await system.waitForClosed(run);
     await system.stopService();
     const id = await startUndo(system, run);
-    // Holds up the second chunk, whose keys come after the first one's 200.
+    // Blocks the second chunk, whose keys come after the 200 of the first.
     const { rows } = await system.pool.query<{ key: string }>(
       'select key from dict.key_changes where run_id = $1 order by key offset 300 limit 1',
       [run],
@@ -186,16 +186,16 @@ describe('undo', () => {
     expect(await system.waitForRun(id, isClosed)).toMatchObject({ status: 'COMPLETED' });
     expect(await undone(system, id)).toHaveLength(700);
     expect(await stateOf(system)).toEqual(before);
-    const told = (await notifications(system.pool)).filter(({ type }) => type === 'undo.changes');
+    const published = (await notifications(system.pool)).filter(({ type }) => type === 'undo.changes');
     expect(
-      told.map(({ payload }) => [payload['page'], (payload['changes'] as unknown as unknown[]).length]),
+      published.map(({ payload }) => [payload['page'], (payload['changes'] as unknown as unknown[]).length]),
     ).toEqual([1, 2, 3, 4, 5, 6, 7].map((page) => [page, 100]));
     expect((await notifications(system.pool)).at(-1)?.payload).toMatchObject({
       ...{ runId: id, pageCount: 7, changeCount: 700 },
     });
   });
 
-  it('goes on where a cancelled one broke off', async () => {
+  it('it continues where a cancelled one stopped', async () => {
     const system = await quickSystem({ local: (entries) => entries.slice(20) });
     const before = await stateOf(system);
     const run = await system.reconcile();
@@ -210,7 +210,7 @@ describe('undo', () => {
     expect(await stateOf(system)).toEqual(before);
   });
 
-  it('gives a key that one run changed twice what it was before the first change', async () => {
+  it('it gives a key that one run changed twice what it was before the first change', async () => {
     const system = await quickSystem({ local: (entries) => entries.slice(2) });
     const before = await stateOf(system);
     const { key } = system.entries[0]!;
@@ -242,7 +242,7 @@ function inMessage(entry: unknown): unknown {
   return expect.objectContaining(openingDate === null ? { ...rest, openingDate } : rest);
 }
 
-/** Takes its connection away from the chunk that waits for a lock: what it had written is gone. */
+/** Cuts the connection of the chunk that waits for a lock: what it had written is rolled back. */
 async function killBlocked({ pool }: System): Promise<number> {
   const { rowCount } = await pool.query(
     `select pg_terminate_backend(pid) from pg_stat_activity

@@ -14,7 +14,7 @@ import { NEXT_RELEASE } from '../../support/next-release.ts';
 const one = async <T>(pool: pg.Pool, sql: string, values: unknown[] = []): Promise<T> =>
   (await pool.query<{ it: T }>(sql, values)).rows[0]!.it;
 
-test('a database with keys, proofs and open runs goes to the next release beside a worker of this one', async () => {
+test('a database with keys, proofs and open runs is migrated to the next release beside a worker of this one', async () => {
   const database = await createTestDatabase();
   onTestFinished(async () => database.drop());
   const { pool, url } = database;
@@ -35,7 +35,7 @@ test('a database with keys, proofs and open runs goes to the next release beside
     [closed, ISPB],
   );
   await pool.query(`select dict.publish($1, 'CPF', 'test', '{}', $2)`, [ISPB, closed]);
-  // A worker of this release is in a step all the while.
+  // A worker of this release is in a step throughout.
   const step = await one<{ version: number; state: string }>(pool, `select workflow.claim($1, 'old') as it`, [
     open,
   ]);
@@ -54,7 +54,7 @@ test('a database with keys, proofs and open runs goes to the next release beside
 
   expect(await migrate(url, { shipped: NEXT_RELEASE })).toEqual({ applied: ['0005-next.sql'] });
   expect(await seen()).toEqual(before);
-  // What is kept is right, and not merely unchanged.
+  // The kept VSync is right, and not merely unchanged.
   for (const keyType of KEY_TYPES) {
     expect(
       await one(pool, 'select repaired_buckets as it from dict.recalculate_vsync($1, $2)', [ISPB, keyType]),
@@ -67,7 +67,7 @@ test('a database with keys, proofs and open runs goes to the next release beside
   expect(await migrate(url, { shipped: NEXT_RELEASE })).toEqual({ applied: [] });
 });
 
-test('a program older than the database says so, ends with 2, and changes nothing', async () => {
+test('a program older than the database says so, exits with 2, and changes nothing', async () => {
   const database = await createTestDatabase();
   onTestFinished(async () => database.drop());
   await migrate(database.url, { shipped: NEXT_RELEASE });

@@ -8,7 +8,7 @@ import type { Report } from '../../../bench/support/report.ts';
 const root = fileURLToPath(new URL('../../..', import.meta.url));
 const installed = (name: string) => existsSync(`${root}/bench/node_modules/${name}`);
 
-test('bench engine runs, beside the peers that are there, and says why another is not', async () => {
+test('bench engine runs beside the installed peers, and says why another is missing', async () => {
   const sizes = 'runs 2 steps 3 at-once 2 single 1 one-step 4 rounds 1 signals 2 kills 0 starts 1 idle 1';
   const flags = sizes.replaceAll(/([a-z-]+) (\d+)/g, '--$1 $2').split(' ');
   const { stdout } = await promisify(execFile)(

@@ -24,7 +24,7 @@ async function bench(...args: string[]): Promise<Outcome> {
   }
 }
 
-/** Its JSON, which is all of stdout; each row is whole. */
+/** Its JSON, which is all of stdout; each row is complete. */
 async function report(...args: string[]): Promise<Report> {
   const { code, stdout, stderr } = await bench(...args, '--json');
   expect(code, stderr).toBe(0);
@@ -42,12 +42,12 @@ async function report(...args: string[]): Promise<Report> {
 const targets = ({ rows }: Report) => rows.filter(({ target }) => target !== null).map(({ what }) => what);
 const rowOf = ({ rows }: Report, what: string) => rows.find((row) => row.what === what);
 
-// Each has a Postgres of its own and waits more than it works: for a CID file, for a worker to be missed.
+// Each has a Postgres of its own and mostly waits: for a CID file, for the absence of a worker to be noticed.
 describe.concurrent(
   'each benchmark runs, finds what it must and says so in one JSON document',
   { timeout: 180_000 },
   () => {
-    // Whatever a way to compare finds is checked by the benchmark itself, which fails if it is something else.
+    // The benchmark itself checks what each method of comparing finds, and fails if it is wrong.
     test('compare', async () => {
       const found = await report(
         'compare',
@@ -118,7 +118,8 @@ describe.concurrent(
     test('repair', async () => {
       const found = await report('repair', '--divergences', '20', '--rounds', '1', '--many', '60');
       expect(targets(found)).toContain('20 divergences applied');
-      // 60 CIDs: 15 keys only DICT has, 15 only we have, 15 with other values on each side; a CID each is asked for.
+      // 60 CIDs: 15 keys that only DICT has, 15 that only we have, 15 with other values on each side. One CID each is
+      // looked up.
       expect(rowOf(found, 'lookups at DICT for them')!.ours).toBeGreaterThanOrEqual(45);
       expect(rowOf(found, 'calls that DICT refused for its limits')!.held).toBe(true);
     });
@@ -156,7 +157,7 @@ test.each([
   [['night', '--keys', '10', '--divergent', '11'], /not more than all can differ/],
   [['vsync', '--size', '1'], /unknown option '--size'/],
   [['everything'], /unknown command 'everything'/],
-])('wrong usage is told without a stack: %j', async (args, what) => {
+])('wrong usage is reported without a stack: %j', async (args, what) => {
   const { code, stdout, stderr } = await bench(...args, '--json');
   expect(code).toBe(2);
   expect(stderr).toMatch(/^DV_USAGE: /);

@@ -7,7 +7,7 @@ import { CALL, ISPB, bridgeWithDict, collect, failure, keys } from './support.ts
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
 const DICT_ID = /^[0-9a-f]{32}$/;
 
-test('createSyncVerification answers OK for the base as it is and NOK for another', async () => {
+test('createSyncVerification answers OK for the present base and NOK for another', async () => {
   const { bridge, dict } = await bridgeWithDict();
   const base = keys('PHONE', 20);
   dict.directory.seed(base);
@@ -28,7 +28,7 @@ test('createSyncVerification answers OK for the base as it is and NOK for anothe
   expect(await bridge.createSyncVerification(empty, CALL)).toMatchObject({ result: 'OK' });
 });
 
-test('a file is asked for, shows as available, and downloads to its bytes and sha256', async () => {
+test('a requested file becomes available, and downloads with its bytes and sha256', async () => {
   const { bridge, dict } = await bridgeWithDict();
   const base = keys('EMAIL', 3000);
   dict.directory.seed(base);
@@ -110,7 +110,7 @@ test('createEntry registers once, however often it is sent; an EVP gets its key 
   expect(second.entry).toEqual(first.entry);
 });
 
-test('listPolicies tells the true state of the buckets', async () => {
+test('listPolicies gives the true state of the buckets', async () => {
   const { bridge } = await bridgeWithDict();
   await failure(bridge.getCidSetFile({ participant: ISPB, id: '77' }, CALL));
   const policies = await bridge.listPolicies({ participant: ISPB }, CALL);

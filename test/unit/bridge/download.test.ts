@@ -15,7 +15,7 @@ async function availableFile(bridge: Bridge, dict: SimulatedDict) {
   return { participant: ISPB, id, offset: 0 };
 }
 
-test('a download goes on from the offset where another broke off', async () => {
+test('a download continues from the offset where another stopped', async () => {
   const { bridge, dict } = await bridgeWithDict();
   const file = await availableFile(bridge, dict);
   const whole = await collect(bridge.downloadCidSetFile(file, CALL));
@@ -56,7 +56,7 @@ test('a download that falls silent is DV_BRIDGE_TIMEOUT; the time its reader tak
   expect(bytes).toBe(100_000 + 65 * KEYS);
 });
 
-test('the signal ends a download under way', async () => {
+test('the signal ends a running download', async () => {
   const { bridge, dict } = await bridgeWithDict();
   const file = await availableFile(bridge, dict);
   dict.faults.on({ kind: 'download_stall', afterBytes: 100 });

@@ -57,7 +57,7 @@ test('a bucket that is really empty is DV_DICT_RATE_LIMITED without a time', asy
   expect(error).toMatchObject({ code: 'DV_DICT_RATE_LIMITED', class: 'rate_limited', retryAt: undefined });
 });
 
-test('what DICT itself refuses is mapped the same way', async () => {
+test('a refusal by DICT itself is mapped to the same errors', async () => {
   const { bridge, dict } = await bridgeWithDict({ participants: [ISPB] });
   const { code } = await failure(bridge.listPolicies({ participant: '87654321' }, CALL));
   expect(code).toBe('DV_DICT_FORBIDDEN');
@@ -74,7 +74,7 @@ test('what DICT itself refuses is mapped the same way', async () => {
   expect(used.message).toContain('RequestIdAlreadyUsed');
 });
 
-test('no error text holds what was sent', async () => {
+test('no error text contains what was sent', async () => {
   const { bridge } = await bridgeWithDict();
   const entry = { ...keys('CNPJ', 1)[0]!, name: 'Nome\u0007Ruim', key: '99999999999999' };
   const error = await failure(bridge.createEntry({ entry, reason: 'RECONCILIATION' }, CALL));
@@ -91,14 +91,14 @@ test('an answer that does not come in time is DV_BRIDGE_TIMEOUT', async () => {
   expect(error).toMatchObject({ code: 'DV_BRIDGE_TIMEOUT', class: 'retryable' });
 });
 
-test("the client's own time limit holds when the call names none", async () => {
+test("the client's own time limit applies when the call names none", async () => {
   const { bridge, dict } = await bridgeWithDict({}, { timeoutMs: 100 });
   dict.faults.on({ kind: 'delay', delayMs: 30_000 });
   const error = await failure(bridge.listPolicies({ participant: ISPB }, CALL));
   expect(error.code).toBe('DV_BRIDGE_TIMEOUT');
 });
 
-test('the signal ends a call under way, and one that has yet to begin', async () => {
+test('the signal ends a running call, and one that has not begun yet', async () => {
   const { bridge, dict } = await bridgeWithDict();
   dict.faults.on({ kind: 'hang' });
   const abort = new AbortController();
@@ -111,7 +111,7 @@ test('the signal ends a call under way, and one that has yet to begin', async ()
   expect(dict.ledger.count('listPolicies')).toBe(1);
 });
 
-test('a Bridge that is away is DV_BRIDGE_UNAVAILABLE, and is found again when it is back', async () => {
+test('an unreachable Bridge is DV_BRIDGE_UNAVAILABLE, and is found again when it is back', async () => {
   const { bridge, dict, address, stop } = await bridgeWithDict();
   await bridge.listPolicies({ participant: ISPB }, CALL);
   await stop();

@@ -46,9 +46,9 @@ const cases: [string, Operation, ((answer: Answer) => Answer)?][] = [
   ['AVAILABLE without sha256', 'getCidSetFile', inFile({ sha256: undefined })],
   ['AVAILABLE without its time', 'getCidSetFile', inFile({ creationTime: undefined })],
   ['a negative size', 'getCidSetFile', inFile({ bytes: -1 })],
-  ['a hash that is none', 'getCidSetFile', inFile({ sha256: 'zz' })],
-  ['a time that is none', 'getCidSetFile', inFile({ requestTime: 'yesterday' })],
-  ['a CID that is none', 'listCidSetEvents'],
+  ['an invalid hash', 'getCidSetFile', inFile({ sha256: 'zz' })],
+  ['an invalid time', 'getCidSetFile', inFile({ requestTime: 'yesterday' })],
+  ['an invalid CID', 'listCidSetEvents'],
   [
     'an unknown event',
     'listCidSetEvents',
@@ -70,7 +70,7 @@ const cases: [string, Operation, ((answer: Answer) => Answer)?][] = [
   ['no entry', 'getEntryByCid', (a) => ({ ...a, entry: null })],
   ["another participant's new entry", 'createEntry'],
   ['another key', 'createEntry', inEntry({ key: '11222333000181' })],
-  ['fewer tokens than none', 'listPolicies'],
+  ['a negative number of tokens', 'listPolicies'],
 ];
 
 test.each(cases)('%s (%s) is DV_BRIDGE_NONSENSE', async (_, operation, change) => {

@@ -9,7 +9,7 @@ export { ISPB, keys } from '../../support/key-base.ts';
 
 export const CALL = { correlationId: 'test-call-1' };
 
-/** A simulator on a free port and a client of it, both ended with the test; files are made at once. */
+/** A simulator on a free port and a client of it, both closed with the test; files are made immediately. */
 export async function bridgeWithDict(
   options: SimulatedDictOptions & FaceOptions = {},
   client: Partial<BridgeOptions> = {},
@@ -23,7 +23,7 @@ export async function bridgeWithDict(
   return { bridge, dict, address, stop };
 }
 
-/** What the promise was rejected with, which must be a DvError. */
+/** The error that the promise was rejected with, which must be a DvError. */
 export async function failure(promise: Promise<unknown>): Promise<DvError> {
   const error = await promise.then(
     () => new Error('it did not fail'),

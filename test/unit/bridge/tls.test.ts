@@ -30,7 +30,7 @@ describe.skipIf(!canMakeCertificates)('TLS', () => {
     expect(await bridge.listPolicies({ participant: ISPB }, call)).toHaveLength(7);
   });
 
-  test('with a certificate of its own where the Bridge asks for one, and not without', async () => {
+  test('a Bridge that requires a client certificate is called with one, and not without', async () => {
     const { bridge, address } = await bridgeWithDict(
       { tls: { ...server, ca: client.cert } },
       { tls: { ...trusted, ...client } },
@@ -45,7 +45,7 @@ describe.skipIf(!canMakeCertificates)('TLS', () => {
   test.each([
     ['not trusted', () => ({ ca: client.cert, serverName: 'bridge.test' }), 'self-signed certificate'],
     ['of another name', () => ({ ca: server.cert, serverName: 'other.test' }), 'Hostname/IP does not match'],
-  ])('a Bridge whose certificate is %s is not', async (_, tls, reason) => {
+  ])('a Bridge whose certificate is %s is not called', async (_, tls, reason) => {
     const { bridge, dict } = await bridgeWithDict({ tls: server }, { tls: tls() });
     const error = await failure(bridge.listPolicies({ participant: ISPB }, call));
     expect(error.code).toBe('DV_BRIDGE_UNAVAILABLE');
@@ -53,7 +53,7 @@ describe.skipIf(!canMakeCertificates)('TLS', () => {
     expect(dict.ledger.calls()).toEqual([]);
   });
 
-  test('files that do not fit are refused before any call', () => {
+  test('files that do not match are refused before any call', () => {
     const refused = expect.objectContaining({ code: 'DV_BRIDGE_TLS_INVALID', exit: 2 });
     const attempt = (tls: object) => () => connectBridge({ address: '127.0.0.1:1', tls });
     expect(attempt({ cert: server.cert, serverName: 'bridge.test' })).toThrow(refused);

@@ -14,7 +14,7 @@ const on = (system: System) => (args: readonly string[]) =>
   cli(args, { env: { DATABASE_URL: system.url, PARTICIPANT_ISPB: system.participant } });
 
 describe('start --wait', () => {
-  it('follows a verification and the reconciliations it spawned to their end: exit 0 in sync', async () => {
+  it('it follows a verification and the reconciliations that it started to their end: exit 0 in sync', async () => {
     const steer = on(await startSystem({ keyTypes: KEY_TYPES, divergent: 3, keysPerType: 10 }));
     const waited = await steer(['start', 'verification', '--wait', '--json']);
     expect(waited.exitCode).toBe(0);
@@ -37,7 +37,7 @@ describe('start --wait', () => {
     );
   });
 
-  it('exit 1 when a run fails, saying why', async () => {
+  it('it exits with 1 when a run fails, and says why', async () => {
     const system = await startSystem();
     system.dict.faults.on({ kind: 'problem', operation: 'createSyncVerification', status: 403 });
     const waited = await on(system)(['start', 'verification', '--key-type', 'CPF', '--wait']);
@@ -60,7 +60,7 @@ describe('a repair over the threshold', () => {
     return { system, steer, waited, followed, run: run! };
   }
 
-  it('is shown, refused with another set, approved with its own, and goes on', async () => {
+  it('it is shown, refused with another set, approved with its own, and continues', async () => {
     const { system, steer, waited, followed, run } = await waiting();
     expect(waited.exitCode).toBe(1);
     expect(followed.inSync).toBe(false);
@@ -110,7 +110,7 @@ describe('a repair over the threshold', () => {
     expectRefusal(await steer(['approve', run.id, ...decision]), 1, 'DV_RUN_NOT_WAITING');
   });
 
-  it('is rejected: nothing is repaired', async () => {
+  it('it is rejected, and nothing is repaired', async () => {
     const { system, steer, run } = await waiting();
     const rejected = await steer(['reject', run.id, '--by', 'ana', '--reason', 'look first']);
     expect(rejected).toMatchObject({ exitCode: 0, stdout: `Run ${run.id} is rejected.\n` });

@@ -25,14 +25,14 @@ function flags(changes: Partial<Record<keyof typeof FLAGS | 'trade-name', string
 }
 
 describe('cid by flags', () => {
-  it("computes BACEN's vector", async () => {
+  it("it computes BACEN's vector", async () => {
     expect(await cli(['cid', ...flags()])).toEqual(
       expect.objectContaining({ exitCode: 0, stdout: `${CID}\n`, stderr: '' }),
     );
     expect((await cli(['cid', '--json', ...flags()])).json()).toEqual({ cid: CID });
   });
 
-  it('takes every byte as it is', async () => {
+  it('it takes every byte as it is', async () => {
     const others = [
       { name: 'João Silva'.normalize('NFD') },
       { branch: '1' },
@@ -44,7 +44,7 @@ describe('cid by flags', () => {
     for (const other of others) expect((await cli(['cid', ...flags(other)])).stdout).not.toBe(`${CID}\n`);
   });
 
-  it('computes that of a key type BACEN has yet to announce, with a note', async () => {
+  it('it computes the CID of a key type that BACEN has not announced yet, with a note', async () => {
     const computed = await cli(['cid', ...flags({ 'key-type': 'NOVO' })]);
     expect(computed).toMatchObject({
       exitCode: 0,
@@ -53,7 +53,7 @@ describe('cid by flags', () => {
     expect(computed.stderr).toMatch(/^Note: BACEN does not have this key type/);
   });
 
-  it('names all flags that are missing', async () => {
+  it('it names all missing flags', async () => {
     const refused = await cli(['cid', ...flags({ name: null, account: null })]);
     expectRefusal(refused, 2, 'DV_USAGE');
     expect(refused.stderr).toContain('--name, --account.');
@@ -62,13 +62,13 @@ describe('cid by flags', () => {
   it.each([
     ['request id', { 'request-id': '0102' }, 'DV_REQUEST_ID_INVALID'],
     ['ISPB without its zeros', { participant: '345678' }, 'DV_ISPB_INVALID'],
-  ])('refuses a wrong %s', async (_what, changes, code) => {
+  ])('it refuses a wrong %s', async (_what, changes, code) => {
     expectRefusal(await cli(['cid', ...flags(changes)]), 2, code);
   });
 });
 
 describe('cid by CSV', () => {
-  it("computes BACEN's vector for each line", async () => {
+  it("it computes BACEN's vector for each line", async () => {
     const stdin = `${HEADER}\n${LINE}\n${LINE.replace('0007654321', '7654321')}\n`;
     const lines = (await cli(['cid'], { stdin })).stdout.trimEnd().split('\n');
     expect(lines).toEqual([CID, expect.stringMatching(/^[0-9a-f]{64}$/)]);
@@ -84,8 +84,8 @@ describe('cid by CSV', () => {
     ['other columns', `${HEADER},more\n${LINE},x\n`, 'DV_CSV_COLUMNS', 'unknown: more'],
     ['nothing at all', '', 'DV_CSV_COLUMNS', 'the first line'],
     ['a bad line 3', `${HEADER}\n${LINE}\n${LINE.slice(4)}\n`, 'DV_CSV_LINE_INVALID', 'Line 3 '],
-    ['no UTF-8', Buffer.from(`${HEADER}\n${LINE}\n`, 'latin1'), 'DV_CSV_ENCODING', 'UTF-8'],
-  ])('refuses %s', async (_what, stdin, code, sentence) => {
+    ['not UTF-8', Buffer.from(`${HEADER}\n${LINE}\n`, 'latin1'), 'DV_CSV_ENCODING', 'UTF-8'],
+  ])('it refuses %s', async (_what, stdin, code, sentence) => {
     const refused = await cli(['cid', '--json'], { stdin });
     expectRefusal(refused, 1, code);
     expect(refused.stderr).toContain(sentence);

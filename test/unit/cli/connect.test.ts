@@ -21,7 +21,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
-it('says so when nothing is connected', async () => {
+it('it says so when nothing is connected', async () => {
   expect(await connect(['list'])).toMatchObject({
     exitCode: 0,
     stdout: expect.stringContaining('No source') as string,
@@ -29,7 +29,7 @@ it('says so when nothing is connected', async () => {
   expect((await connect(['rejects', '--json'])).json()).toEqual({ rejects: [] });
 });
 
-it('refuses a file that is not there, that connects nothing, or that is wrong, and keeps nothing of it', async () => {
+it('it refuses a file that does not exist, connects nothing or is wrong, and keeps nothing of it', async () => {
   expectRefusal(await connect(['add', join(folder, 'none.sql')]), 2, 'DV_FILE_UNREADABLE');
   expectRefusal(await connect(['add', '-'], 'create table bank.left_over ()'), 1, 'DV_SOURCE_INVALID');
   const wrong = await connect(['add', '-'], mapping.replace('person when', 'persona when'));
@@ -46,7 +46,7 @@ it('refuses a file that is not there, that connects nothing, or that is wrong, a
   expect(rows).toEqual([]);
 });
 
-it('adds and loads a mapping, lists it and its rejects, loads it again, and removes it', async () => {
+it('it adds and loads a mapping, lists it and its rejects, loads it again, and removes it', async () => {
   const file = join(folder, 'mapping.sql');
   await writeFile(file, mapping);
   const added = await connect(['add', file, '--json']);
@@ -73,7 +73,7 @@ it('adds and loads a mapping, lists it and its rejects, loads it again, and remo
     /^core +12345678 +CPF +\d{11} +REQUEST_ID_MISSING +20\S+Z$/m,
   );
   expect((await connect(['rejects', '--source', 'other'])).stdout).toContain('can be used');
-  // The one that cannot be used is looked at again.
+  // The unusable one is looked at again.
   expect((await connect(['load', 'core', '--json'])).json()).toEqual({ differed: 1 });
   expectRefusal(await connect(['add', file]), 1, 'DV_SOURCE_INVALID');
   expect((await connect(['remove', 'core', '--json'])).json()).toEqual({ removed: 'core' });

@@ -23,7 +23,7 @@ async function serve(host: string) {
 const addresses = Object.values(networkInterfaces()).flatMap((all = []) => all.map(({ address }) => address));
 
 test.for(['127.0.0.1', '0.0.0.0', '::1', '::'])(
-  'asks the worker that listens on %s',
+  'it asks the worker that listens on %s',
   async (host, { skip }) => {
     skip(host.includes(':') && !addresses.includes('::1'), 'this machine has no IPv6');
     const { health, port } = await serve(host);
@@ -43,7 +43,7 @@ test.for(['127.0.0.1', '0.0.0.0', '::1', '::'])(
   },
 );
 
-test('nobody there, or somebody else: not ready', async () => {
+test('no answer, or the answer of another program, means not ready', async () => {
   const other = createServer((_, response) => response.end('{"ready":"yes"}')).listen(0, '127.0.0.1');
   await once(other, 'listening');
   const { port } = other.address() as AddressInfo;

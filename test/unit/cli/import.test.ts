@@ -41,7 +41,7 @@ async function present(): Promise<{ entries: number; deltas: number }> {
   return rows[0]!;
 }
 
-describe('import, when something is wrong', () => {
+describe('import of something wrong', () => {
   const bad = { ...two, accountNumber: 'abc' };
   const lines = csv([one, two]).split('\n');
   it.each([
@@ -67,7 +67,7 @@ describe('import, when something is wrong', () => {
     ],
     ['a key given twice', csv([one, two, three, two]), 'DV_KEY_TWICE', 'Line 5 has the same key as line 3'],
     [
-      'a key given twice, otherwise',
+      'a key given twice with different values',
       csv([one, { ...one, branch: '1' }]),
       'DV_KEY_TWICE',
       'Line 3 has the same key as line 2',
@@ -81,13 +81,13 @@ describe('import, when something is wrong', () => {
     expect(await present()).toEqual({ entries: 0, deltas: 0 });
   });
 
-  it('a file that is not there, or is a directory', async () => {
+  it('a file that does not exist, or is a directory, is refused', async () => {
     const env = { DATABASE_URL: database.url };
     expectRefusal(await cli(['import', join(folder, 'none.csv')], { env }), 2, 'DV_FILE_UNREADABLE');
     expectRefusal(await cli(['import', folder], { env }), 2, 'DV_FILE_UNREADABLE');
   });
 
-  it('the connection is lost on the way', async () => {
+  it('a connection lost during the import is reported', async () => {
     const content = Buffer.from(csv(base));
     async function* stdin() {
       yield content.subarray(0, 3000);
@@ -104,7 +104,7 @@ describe('import, when something is wrong', () => {
     expect(await present()).toEqual({ entries: 0, deltas: 0 });
   });
 
-  it('lines without participant, when none or several are configured', async () => {
+  it('lines without participant are refused when none or several are configured', async () => {
     const content = csv([one]).replace('participant,', '').replace(`${ISPB},`, '');
     expectRefusal(await importing(content), 1, 'DV_CSV_COLUMNS');
     expectRefusal(
@@ -117,20 +117,20 @@ describe('import, when something is wrong', () => {
 });
 
 describe('import', () => {
-  it('loads the keys, and folds what it changed in the VSyncs', async () => {
+  it('it loads the keys, and folds what it changed in the VSyncs', async () => {
     const imported = await importing(csv(base), ['--json']);
     expect(imported).toMatchObject({ exitCode: 0, stderr: '' });
     expect(imported.json()).toEqual({ read: 100, changed: 100, seconds: expect.any(Number) as number });
     expect(await present()).toEqual({ entries: 100, deltas: 0 });
   });
 
-  it('is an upsert: what it does not name stays', async () => {
+  it('it is an upsert: keys that the file does not name stay', async () => {
     const imported = await importing(csv([one, { ...two, accountNumber: '1' }]));
     expect(imported.stdout).toMatch(/^2 keys read, 1 of them new or changed, in /);
     expect(await present()).toMatchObject({ entries: 100 });
   });
 
-  it('notices a key given twice also where the base has it so already', async () => {
+  it('it notices a key given twice even where the base already has it like that', async () => {
     expectRefusal(await importing(csv([one, one])), 1, 'DV_KEY_TWICE');
     expectRefusal(await importing(csv([three, { ...three, branch: '7' }])), 1, 'DV_KEY_TWICE');
   });
@@ -139,7 +139,7 @@ describe('import', () => {
     ['--participant', ['--participant', '87654321'], {}],
     ['the one that is configured', [], { PARTICIPANT_ISPB: '87654321' }],
   ])(
-    'takes the participant of lines without one from %s',
+    'it takes the participant of lines without one from %s',
     async (_what, flags, env: Record<string, string>) => {
       await database.pool.query('truncate dict.entries');
       const content = csv([one]).replace('participant,', '').replace(`${ISPB},`, '');
@@ -149,7 +149,7 @@ describe('import', () => {
     },
   );
 
-  it('reads stdin', async () => {
+  it('it reads stdin', async () => {
     await database.pool.query('truncate dict.entries');
     const given = { env: { DATABASE_URL: database.url }, stdin: csv([one, two]) };
     expect((await cli(['import', '-', '--json'], given)).json()).toMatchObject({ read: 2, changed: 2 });

@@ -18,7 +18,7 @@ const events = (stdout: string) =>
     .split('\n')
     .map((line) => JSON.parse(line) as CloudEvent);
 
-test('Postgres: what is there already, then what comes, each a line; whole with --json, without personal data else', async () => {
+test('it prints existing messages, then new ones, one per line: complete with --json, otherwise without personal data', async () => {
   const env = { DATABASE_URL: database.url };
   await deliver(1);
   await deliver(2);
@@ -36,7 +36,7 @@ test('Postgres: what is there already, then what comes, each a line; whole with 
   expect(stdout).toMatch(/^\S+Z 12345678\/EMAIL +#3 +reconciliation\.changes page=1 runId=\S+ changes=1\n$/);
 });
 
-test('a line says nothing that a person wrote', () => {
+test('a line contains nothing that a person wrote', () => {
   const data = {
     event: 'REJECTED',
     reason: 'Ana said so',
@@ -50,6 +50,6 @@ test('a line says nothing that a person wrote', () => {
   expect(formatEvent('text')).toBe('a message that is not from dict-vsync');
 });
 
-test('refuses a count of nothing', async () => {
+test('it refuses a count of 0', async () => {
   expectRefusal(await cli(['listen', '--most', '0']), 2, 'DV_USAGE');
 });

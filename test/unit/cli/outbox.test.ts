@@ -5,7 +5,7 @@ import { cli, expectRefusal } from './support.ts';
 const database = useTestDatabase();
 const outbox = (...args: string[]) => cli(['outbox', ...args], { env: { DATABASE_URL: database.url } });
 
-it('lists what is not delivered, and sends what was put aside again', async () => {
+it('it lists what is not delivered, and sends dead messages again', async () => {
   expect((await outbox('list')).stdout).toBe('0 waiting, 0 dead.\n');
   expect((await outbox('retry', '--all')).stdout).toBe('There are no dead messages.\n');
   const ids: string[] = [];

@@ -5,7 +5,7 @@ import { timeline } from '../../../src/cli/output/timeline.ts';
 import type { HistoryEvent } from '../../../src/engine/index.ts';
 
 describe('format', () => {
-  it('aligns a table under its titles', () => {
+  it('it aligns a table under its titles', () => {
     expect(
       table(
         ['a', 'long title'],
@@ -17,7 +17,7 @@ describe('format', () => {
     ).toBe(['a      long title', '-----  ----------', 'wider  x', 'y'].join('\n'));
   });
 
-  it('counts a wide character as the two columns that it takes', () => {
+  it('it counts a wide character as two columns', () => {
     expect(
       table(
         ['name', 'n'],
@@ -29,7 +29,7 @@ describe('format', () => {
     ).toBe(['name    n', '------  -', '李小龍  1', 'José    2'].join('\n'));
   });
 
-  it('wraps words where the terminal is narrower, and never cuts an id', () => {
+  it('it wraps words where the terminal is narrower, and never cuts an id', () => {
     const id = '01a2b3c4-d5e6-7f80-9a1b-2c3d4e5f6071';
     const rows = [
       [id, 'FAILED', 'DICT cannot be reached: check the Bridge, and the network between the two'],
@@ -44,11 +44,11 @@ describe('format', () => {
       ].join('\n'),
     );
     expect(table(['run'], [[id]], 20)).toBe(['run', '-'.repeat(36), id].join('\n'));
-    // Elsewhere, such as in a pipe, a row stays a line.
+    // Elsewhere, such as in a pipe, a row stays one line.
     expect(table(['run', 'status', 'error'], rows, Infinity).split('\n')).toHaveLength(3);
   });
 
-  it('leaves fields without a value out', () => {
+  it('it leaves out fields without a value', () => {
     expect(
       fields([
         ['name', 'x'],
@@ -64,11 +64,11 @@ describe('format', () => {
     [59.7, '1 min 0 s'],
     [200, '3 min 20 s'],
     [7500, '2 h 5 min'],
-  ])('says %d seconds as %s', (seconds, text) => {
+  ])('it shows %d seconds as %s', (seconds, text) => {
     expect(formatDuration(seconds)).toBe(text);
   });
 
-  it('groups digits, and shows times in UTC to the second', () => {
+  it('it groups digits, and shows times in UTC to the second', () => {
     expect(formatCount(1_234_567)).toBe('1,234,567');
     expect(formatTime(new Date('2026-03-04T05:06:07.890Z'))).toBe('2026-03-04T05:06:07Z');
   });
@@ -86,7 +86,7 @@ describe('progress', () => {
     return { written, after, end: () => bar.end() };
   }
 
-  it('rewrites one line on a terminal, and wipes it at the end', () => {
+  it('it rewrites one line on a terminal, and clears it at the end', () => {
     const { written, after, end } = shown(true, 1000);
     after(50, 10);
     expect(written).toEqual([]);
@@ -97,7 +97,7 @@ describe('progress', () => {
     vi.useRealTimers();
   });
 
-  it('writes a plain line every few seconds elsewhere', () => {
+  it('elsewhere it writes a plain line every few seconds', () => {
     const { written, after, end } = shown(false);
     for (let second = 1; second <= 11; second++) after(1000, second * 20_000, second / 20);
     end();
@@ -108,7 +108,7 @@ describe('progress', () => {
     vi.useRealTimers();
   });
 
-  it('says what it knows: no share, no time left', () => {
+  it('without a known total it shows neither a share nor the time left', () => {
     expect(progressLine('x', 300, undefined, 2)).toBe('x: 300 at 150/s');
     expect(progressLine('x', 0, 0, 2)).toBe('x: 0 at 0/s');
     expect(progressLine('x', 11, 1.1, 1)).toBe('x: 11 at 11/s, 100 %, 0.00 s left');
@@ -132,7 +132,7 @@ describe('timeline', () => {
   const again = (at: number) => [event(at, 'STARTED'), event(at + 0.5, 'COMPLETED', { outcome: 'again' })];
   const error = { code: 'DV_X', class: 'retryable' as const, message: 'Try later.' };
 
-  it('shows an attempt as one, and folds those that end alike', () => {
+  it('it shows one attempt as one line, and folds those that end alike', () => {
     const items = timeline([
       event(0, 'CREATED', { attempt: 0, detail: { by: 'ana' } }),
       ...again(1),
@@ -149,7 +149,7 @@ describe('timeline', () => {
     expect(items[2]).toMatchObject({ attempt: 1, nextState: 'recalculate', at: new Date(began + 4000) });
   });
 
-  it('shows every failure, decision and what is under way', () => {
+  it('it shows every failure, every decision and what is in progress', () => {
     const items = timeline([
       event(0, 'STARTED'),
       event(1, 'FAILED', { outcome: 'retry', error }),

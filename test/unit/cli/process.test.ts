@@ -20,7 +20,7 @@ const CSV =
   '12345678,PHONE,+5511987654321,a946d533-7f22-42a5-9a9b-e87cd55c0f4d,,11122233300,João Silva,,0001,0007654321,CACC,2010-01-10\n';
 
 describe('the program as a process', () => {
-  it('migrates, imports, verifies nothing without a worker: one JSON document each, notes on stderr', async () => {
+  it('it migrates, imports, and verifies nothing without a worker: one JSON document each, notes on stderr', async () => {
     const database = await createEmptyDatabase();
     try {
       const env = { DATABASE_URL: database.url, LOG_LEVEL: 'trace' };
@@ -41,7 +41,7 @@ describe('the program as a process', () => {
     }
   });
 
-  it('ends well when its reader has seen enough', async () => {
+  it('it ends well when its reader stops reading', async () => {
     const child = start(['--help']);
     child.stdout.destroy();
     const [[code], stderr] = await Promise.all([once(child, 'exit'), text(child.stderr)]);
@@ -53,7 +53,7 @@ describe('bin/dict-vsync.js', () => {
   it.each([
     ['a Node that is new enough', []],
     ['an older Node, by the runtime of the package node', OLDER_NODE],
-  ])('on %s, passes arguments and exit code through', async (_what, nodeFlags) => {
+  ])('on %s, it passes arguments and exit code through', async (_what, nodeFlags) => {
     expect(await spawned(['--version'], { program: BIN, nodeFlags })).toMatchObject({
       exitCode: 0,
       stdout: `${VERSION}\n`,
@@ -66,7 +66,7 @@ describe('bin/dict-vsync.js', () => {
     ['SIGTERM', []],
     ['SIGTERM', OLDER_NODE],
     ['SIGINT', OLDER_NODE],
-  ] as const)('passes %s through to the simulator, which exits 0 %#', async (signal, nodeFlags) => {
+  ] as const)('it passes %s through to the simulator, which exits 0 %#', async (signal, nodeFlags) => {
     const child = start(['simulator', '--port', '0', '--keys', '1', '--json'], { program: BIN, nodeFlags });
     const exit = once(child, 'exit');
     let stdout = '';
@@ -80,7 +80,7 @@ describe('bin/dict-vsync.js', () => {
     });
   });
 
-  it('says so when there is no runtime that is new enough', async () => {
+  it('it says so when no runtime is new enough', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'dict-vsync-bin-'));
     onTestFinished(() => rm(folder, { recursive: true }));
     await mkdir(join(folder, 'bin'));

@@ -25,7 +25,7 @@ describe('every command', () => {
     },
   );
 
-  it('is one of those that the documentation promises', () => {
+  it('it is one of those that the documentation promises', () => {
     expect(createProgram().commands.map((command) => command.name())).toEqual([
       'demo',
       'worker',
@@ -56,7 +56,7 @@ describe('every command', () => {
 });
 
 describe('usage', () => {
-  it('prints its version', async () => {
+  it('it prints its version', async () => {
     expect(await cli(['--version'])).toMatchObject({ exitCode: 0, stdout: `${VERSION}\n` });
   });
 
@@ -70,12 +70,12 @@ describe('usage', () => {
     ['reject without --by', ['reject', 'x', '--reason', 'y'], '--by'],
     ['an unknown status', ['list', '--status', 'DONE'], 'WAITING'],
     ['an unknown machine', ['list', '--machine', 'verify'], 'reconciliation'],
-    ['an outbox retry of nothing', ['outbox', 'retry'], '--all'],
+    ['an outbox retry without ids', ['outbox', 'retry'], '--all'],
     ['an outbox retry of a name', ['outbox', 'retry', 'first'], 'UUID'],
     ['outbox list of both states', ['outbox', 'list', '--dead', '--waiting'], '--waiting'],
-    ['a limit of nothing', ['list', '--limit', '0'], 'from 1'],
-    ['a port that is none', ['simulator', '--port', '70000'], '65535'],
-    ['a speed that is none', ['simulator', '--speed', '-1'], 'greater than 0'],
+    ['a limit of 0', ['list', '--limit', '0'], 'from 1'],
+    ['an invalid port', ['simulator', '--port', '70000'], '65535'],
+    ['an invalid speed', ['simulator', '--speed', '-1'], 'greater than 0'],
   ])('%s: DV_USAGE', async (_what, args, sentence) => {
     const refused = await cli(args);
     expectRefusal(refused, 2, 'DV_USAGE');
@@ -86,7 +86,7 @@ describe('usage', () => {
     expect(error.message).toContain(sentence);
   });
 
-  it('without a command, shows what there is', async () => {
+  it('without a command, it shows the commands', async () => {
     const nothing = await cli([]);
     expect(nothing.exitCode).toBe(2);
     expect(nothing.stderr).toContain('Commands:');
@@ -108,7 +108,7 @@ describe('usage', () => {
 });
 
 describe('settings and database', () => {
-  it('tells everything that is wrong with the settings at once, and no value of them', async () => {
+  it('it reports all wrong settings together, and no value of them', async () => {
     const env = {
       DATABASE_URL: 'mysql://user:secret@host/db',
       PARTICIPANT_ISPB: '1234567',
@@ -124,13 +124,13 @@ describe('settings and database', () => {
     });
   });
 
-  it('tells the worker everything that it lacks', async () => {
+  it('it reports everything that the worker lacks', async () => {
     const refused = await cli(['worker']);
     expectRefusal(refused, 2, 'DV_SETTINGS_INVALID');
     expect(refused.stderr).toMatch(/PARTICIPANT_ISPB: .+BRIDGE_ADDRESS: /);
   });
 
-  it('says where no database answers, without the password', async () => {
+  it('it says where no database answers, without the password', async () => {
     const env = { DATABASE_URL: 'postgres://user:secret@127.0.0.1:1/db' };
     const refused = await cli(['list'], { env });
     expectRefusal(refused, 1, 'DV_DATABASE_UNREACHABLE');
@@ -138,7 +138,7 @@ describe('settings and database', () => {
     expect(refused.stderr).not.toContain('secret');
   });
 
-  it('knows a lost connection, and keeps the stack of what it does not know', () => {
+  it('it recognizes a lost connection, and keeps the stack of an unknown error', () => {
     expect(explain(new Error('Connection terminated unexpectedly'))).toMatchObject({
       code: 'DV_DATABASE_UNREACHABLE',
       exitCode: 1,
@@ -147,7 +147,7 @@ describe('settings and database', () => {
     expect(() => explain(bug)).toThrow(bug);
   });
 
-  it('says that the database is not migrated, and changes nothing in it', async () => {
+  it('it says that the database is not migrated, and changes nothing in it', async () => {
     await using database = await disposable();
     const env = { DATABASE_URL: database.url };
     const commands = [
@@ -168,7 +168,7 @@ describe('settings and database', () => {
     expect(rows).toEqual([]);
   });
 
-  it('migrate: says what it applied, and the second time that nothing was left', async () => {
+  it('migrate says what it applied, and the second time that nothing was left', async () => {
     await using database = await disposable();
     const env = { DATABASE_URL: database.url };
     const first = (await cli(['migrate', '--json'], { env })).json<{ applied: string[] }>();

@@ -6,7 +6,7 @@ import { useTestDatabase } from '../../support/database.ts';
 import { cli, type Ended, expectRefusal } from './support.ts';
 import { ISPB } from '../../support/key-base.ts';
 
-// No worker here: what is started stays in the queue.
+// No worker runs here: a started run stays in the queue.
 const database = useTestDatabase();
 const steer = (args: string[], env: Record<string, string> = {}): Promise<Ended> =>
   cli(args, { env: { DATABASE_URL: database.url, ...env } });
@@ -25,7 +25,7 @@ beforeEach(async () => {
 });
 
 describe('start', () => {
-  it('starts before any worker ever ran, and says that none is alive', async () => {
+  it('it starts before any worker ever ran, and says that none is alive', async () => {
     await database.pool.query('truncate workflow.machines cascade');
     const answered = await steer(['start', 'verification', '--participant', ISPB]);
     expect(answered).toMatchObject({
@@ -38,14 +38,14 @@ describe('start', () => {
     );
   });
 
-  it('is the same run when it is open already', async () => {
+  it('it returns the same run when that is already open', async () => {
     const [first] = await started('verification');
     const [again] = await started('verification');
     expect(again?.id).toBe(first?.id);
     expect(await runs()).toHaveLength(1);
   });
 
-  it('starts a reconciliation for each key type, in any case of letters', async () => {
+  it('it starts a reconciliation for each key type, in any letter case', async () => {
     const started_ = await started('reconciliation', '--key-type', 'cpf', 'EVP');
     expect(started_.map(({ workflowKey }) => workflowKey)).toEqual([
       `reconciliation:${ISPB}:CPF`,
@@ -53,7 +53,7 @@ describe('start', () => {
     ]);
   });
 
-  it('takes the participants of the settings, else those of the last worker', async () => {
+  it('it takes the participants of the settings, otherwise those of the last worker', async () => {
     const env = { PARTICIPANT_ISPB: '00000001,00000002' };
     const configured = await steer(['start', 'verification', '--key-type', 'CPF', '--json'], env);
     expect(configured.json<{ runs: RunView[] }>().runs.map(({ input }) => input['participant'])).toEqual([
@@ -68,7 +68,7 @@ describe('start', () => {
     ]);
   });
 
-  it('--wait gives up soon when no worker is alive, and leaves the run in the queue', async () => {
+  it('with --wait it gives up soon when no worker is alive, and leaves the run in the queue', async () => {
     const refused = await steer(['start', 'verification', '--participant', ISPB, '--wait', '--json']);
     expectRefusal(refused, 1, 'DV_NO_WORKER');
     const [run] = await runs();
@@ -80,7 +80,7 @@ describe('start', () => {
 });
 
 describe('list', () => {
-  it('says first what was put aside, of which machine, though the list does not reach it', async () => {
+  it('it first names the poisoned runs and their machines, even when the list does not reach them', async () => {
     const [run] = await started('verification');
     await database.pool.query(
       `select workflow.close_run(r, 'POISONED', '{"code": "DV_STEP_POISONED"}') from workflow.runs r where id = $1`,
@@ -94,7 +94,7 @@ describe('list', () => {
     });
   });
 
-  it('shows runs, newest first, of one status or machine', async () => {
+  it('it shows the runs of one status or machine, newest first', async () => {
     const [verification] = await started('verification');
     const [reconciliation] = await started('reconciliation', '--key-type', 'CPF');
     await steer(['cancel', verification!.id]);
@@ -114,7 +114,7 @@ describe('list', () => {
 });
 
 describe('describe', () => {
-  it('shows a run by its id and by its workflow key', async () => {
+  it('it shows a run by its id and by its workflow key', async () => {
     const [run] = await started('reconciliation', '--key-type', 'CPF');
     const byId = await steer(['describe', run!.id, '--json']);
     expect(byId.json()).toMatchObject({
@@ -133,7 +133,7 @@ describe('describe', () => {
 });
 
 describe('cancel and retry', () => {
-  it('cancels a run, keeping who asked and why', async () => {
+  it('it cancels a run, and records who asked and why', async () => {
     const [run] = await started('reconciliation', '--key-type', 'CPF');
     const cancelled = await steer([
       'cancel',
@@ -149,7 +149,7 @@ describe('cancel and retry', () => {
     expectRefusal(await steer(['cancel', run!.id]), 1, 'DV_RUN_CLOSED');
   });
 
-  it('asks a run at work to end', async () => {
+  it('it asks a running run to end', async () => {
     const [run] = await started('reconciliation', '--key-type', 'CPF');
     await database.pool.query(`update workflow.runs set claimed_by = 'w', status = 'RUNNING'`);
     expect((await steer(['cancel', run!.id])).stdout).toBe(
@@ -157,15 +157,15 @@ describe('cancel and retry', () => {
     );
   });
 
-  it('opens a failed run again, and only such a one', async () => {
+  it('it opens a failed run again, and only a failed one', async () => {
     const [run] = await started('verification', '--key-type', 'CPF');
     expectRefusal(await steer(['retry', run!.id]), 1, 'DV_RUN_NOT_FAILED');
     await database.pool.query(
-      `select workflow.close_run(r, 'FAILED', '{"code": "DV_BRIDGE_UNREACHABLE", "message": "The Bridge is away."}')
+      `select workflow.close_run(r, 'FAILED', '{"code": "DV_BRIDGE_UNREACHABLE", "message": "The Bridge is down."}')
        from workflow.runs r`,
     );
     const described = (await steer(['describe', run!.id])).stdout;
-    expect(described).toMatch(/^error +DV_BRIDGE_UNREACHABLE: The Bridge is away\.$/m);
+    expect(described).toMatch(/^error +DV_BRIDGE_UNREACHABLE: The Bridge is down\.$/m);
     expect((await steer(['list'])).stdout).toMatch(/DV_BRIDGE_UNREACHABLE$/m);
     const retried = await steer(['retry', run!.id, '--by', 'ana', '--json']);
     expect(retried.json()).toEqual({ id: run!.id, state: 'read' });
@@ -173,7 +173,7 @@ describe('cancel and retry', () => {
   });
 });
 
-describe('a run that is not there, or waits for nothing', () => {
+describe('a run that does not exist, or waits for nothing', () => {
   beforeAll(() => storeMachines(database.pool, machines));
 
   const nobody = '01a2b3c4-d5e6-7f80-9a1b-2c3d4e5f6071';

@@ -14,10 +14,10 @@ import { cli, expectRefusal } from './support.ts';
 
 const ISPB = '87654321';
 
-/** What the simulator says when it listens, as soon as it does. */
-function heard() {
+/** The simulator's output, as soon as it listens. */
+function listening() {
   const said = Promise.withResolvers<{ address: string }>();
-  // The command's own capture is in place by the time it listens.
+  // The command's own capture is in place when it listens.
   const listening = async () => {
     const text = await vi.waitFor(() => {
       const calls = vi.mocked(process.stdout.write).mock.calls.map(([part]) => String(part));
@@ -30,12 +30,12 @@ function heard() {
   return said.promise;
 }
 
-it('serves the keys it generated, and exports the local base that differs as asked', async () => {
+it('it serves the keys that it generated, and exports the local base with the differences asked for', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'dict-vsync-cli-'));
   const file = join(folder, 'local.csv');
   const flags = ['--port', '0', '--keys', '30', '--seed', '5', '--divergent', '6', '--participant', ISPB];
   const running = cli(['simulator', ...flags, '--speed', '20', '--export', file, '--json']);
-  const { address } = await heard();
+  const { address } = await listening();
   const bridge = connectBridge({ address });
   try {
     const entries = [
@@ -67,7 +67,7 @@ function vsyncOf(entries: readonly Entry[]): string {
   return entries.reduce((vsync, entry) => vsync.xor(computeCid(entry)), VSync.empty()).toHex();
 }
 
-it('says when it cannot export or listen', async () => {
+it('it says when it cannot export or listen', async () => {
   const small = ['simulator', '--keys', '1', '--port', '0'];
   expectRefusal(await cli([...small, '--export', '/no/such/folder/x.csv']), 2, 'DV_FILE_UNWRITABLE');
   expectRefusal(await cli([...small, '--host', '192.0.2.1']), 1, 'DV_SIMULATOR_LISTEN');

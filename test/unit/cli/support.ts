@@ -12,13 +12,13 @@ export interface Ended {
   exitCode: number | null;
   stdout: string;
   stderr: string;
-  /** The one document on stdout; fails when there is another thing on it. */
+  /** The one document on stdout; fails when stdout has anything else. */
   // oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- each test knows its document
   json<T = Record<string, unknown>>(): T;
 }
 
 export interface Given {
-  /** Settings; DATABASE_URL among them. The others are those of an empty environment. */
+  /** Settings, including DATABASE_URL. The others have the defaults of an empty environment. */
   env?: Record<string, string>;
   stdin?: string | Buffer | AsyncGenerator<Buffer>;
 }
@@ -48,7 +48,7 @@ export async function cli(args: readonly string[], given: Given = {}): Promise<E
   }
 }
 
-/** Runs a command as its users do: a process of its own. */
+/** Runs a command as its users do, in a process of its own. */
 export async function spawned(
   args: readonly string[],
   given: Given & { program?: string; nodeFlags?: readonly string[] } = {},

@@ -9,7 +9,7 @@ const on = (system: System) => (args: readonly string[]) =>
   cli(args, { env: { DATABASE_URL: system.url, PARTICIPANT_ISPB: system.participant } });
 
 describe('undo, held, release', () => {
-  it('put a repair back, list what is held, and let it be repaired again', async () => {
+  it('they put a repair back, list the held keys, and let them be repaired again', async () => {
     const system = await quickSystem({ divergent: 6 });
     const before = await stateOf(system);
     const steer = on(system);
@@ -63,7 +63,7 @@ describe('approve', () => {
     return { system, run, steer: on(system) };
   }
 
-  it('--register registers all local-only keys at DICT', async () => {
+  it('with --register it registers all local-only keys at DICT', async () => {
     const { system, run, steer } = await waiting();
     const approved = await steer(['approve', run, '--by', 'ana', '--reason', 'lost', '--register']);
     expect(approved.exitCode).toBe(0);
@@ -73,7 +73,7 @@ describe('approve', () => {
     expect((await steer(['describe', run])).stdout).toMatch(/^keys registered +2 /m);
   });
 
-  it('--register-key registers those, and approves nothing when one of them is not there', async () => {
+  it('with --register-key it registers those, and approves nothing when one of them does not exist', async () => {
     const { system, run, steer } = await waiting();
     const decide = ['approve', run, '--by', 'ana', '--reason', 'lost', '--register-key'];
     expectRefusal(

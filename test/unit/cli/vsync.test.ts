@@ -33,7 +33,7 @@ describe('vsync', () => {
     await database.pool.query('truncate dict.entries, dict.vsync_deltas, dict.vsync_buckets');
   });
 
-  it('says so when there is nothing', async () => {
+  it('it says so when there is nothing', async () => {
     expect(await vsync()).toMatchObject({
       exitCode: 0,
       stdout: expect.stringContaining('no keys yet') as string,
@@ -41,7 +41,7 @@ describe('vsync', () => {
     expect(await rowsOf()).toEqual([]);
   });
 
-  it('prints the five VSyncs with their counts', async () => {
+  it('it prints the five VSyncs with their counts', async () => {
     await importEntries(database.pool, base);
     const rows = await rowsOf();
     expect(rows.map(({ keyType }) => keyType)).toEqual(['CPF', 'CNPJ', 'PHONE', 'EMAIL', 'EVP']);
@@ -52,21 +52,21 @@ describe('vsync', () => {
     expect(text[2]).toMatch(new RegExp(`^${ISPB} +CPF +12 +${naive('CPF')}$`));
   });
 
-  it('prints those of the participant asked for', async () => {
+  it('it prints those of the requested participant', async () => {
     await importEntries(database.pool, base);
     const rows = await rowsOf('--participant', '87654321');
     expect(rows).toHaveLength(5);
     for (const row of rows) expect(row).toMatchObject({ participant: '87654321', entries: 0 });
   });
 
-  it('recalculates: exit 0 when all were right', async () => {
+  it('it recalculates, and exits with 0 when all were right', async () => {
     await importEntries(database.pool, base);
     const checked = await vsync('--recalculate');
     expect(checked).toMatchObject({ exitCode: 0, stderr: '' });
     expect(checked.stdout).toContain('correct');
   });
 
-  it('recalculates: a kept one that was wrong is mended, said, and exits 1', async () => {
+  it('it recalculates, and repairs and reports a wrong kept VSync and exits with 1', async () => {
     await importEntries(database.pool, base);
     await database.pool.query(
       `delete from dict.vsync_deltas where ctid = (select min(ctid) from dict.vsync_deltas where key_type = 'EVP')`,

@@ -17,7 +17,7 @@ beforeAll(async () => {
   await once(server, 'close');
 });
 
-test('a connection that breaks while idle is told of and replaced', async () => {
+test('a connection that breaks while idle is reported and replaced', async () => {
   const onError = vi.fn<(error: Error) => void>();
   const pool = createPool(database.url, { max: 1, onError });
   const { rows } = await pool.query<{ pid: number }>('select pg_backend_pid() as pid');
@@ -54,8 +54,18 @@ test.each([
     'DV_DATABASE_UNREACHABLE',
     'retryable',
   ],
-  ['no such host', () => 'postgres://u:s3cret@host.invalid/x', 'DV_DATABASE_UNREACHABLE', 'retryable'],
-  ['no such database', () => edited({ pathname: '/nowhere' }), 'DV_DATABASE_UNREACHABLE', 'not_retryable'],
+  [
+    'a host that does not exist',
+    () => 'postgres://u:s3cret@host.invalid/x',
+    'DV_DATABASE_UNREACHABLE',
+    'retryable',
+  ],
+  [
+    'a database that does not exist',
+    () => edited({ pathname: '/nowhere' }),
+    'DV_DATABASE_UNREACHABLE',
+    'not_retryable',
+  ],
   [
     'wrong user or password',
     () => edited({ username: 'nobody_here', password: 's3cret' }),
@@ -63,12 +73,17 @@ test.each([
     'not_retryable',
   ],
   [
-    'a certificate that is not there',
+    'a certificate that does not exist',
     () => edited({ search: '?sslmode=verify-full&sslrootcert=/nowhere.pem' }),
     'DV_DATABASE_UNREACHABLE',
     'not_retryable',
   ],
-  ['no socket yet', () => 'postgres://u:s3cret@/x?host=/nowhere', 'DV_DATABASE_UNREACHABLE', 'retryable'],
+  [
+    'a socket that does not exist yet',
+    () => 'postgres://u:s3cret@/x?host=/nowhere',
+    'DV_DATABASE_UNREACHABLE',
+    'retryable',
+  ],
   ['no URL', () => 'postgres://u:s3cret@host:port:5/x', 'DV_DATABASE_URL_INVALID', 'not_retryable'],
 ])('%s: a coded error that keeps the password', async (_, url, code, errorClass) => {
   const error = await assertReachable(url()).catch((thrown: unknown) => thrown);

@@ -9,7 +9,7 @@ import { ISPB } from './entry/entries.ts';
 
 const { database, buckets, bucket } = useRateLimits();
 
-/** A Bridge that offers no method at all: UNIMPLEMENTED. */
+/** A Bridge that offers no method: UNIMPLEMENTED. */
 async function bareBridge(): Promise<{ bridge: Bridge; dict?: SimulatedDict }> {
   const server = new Server();
   const port = await new Promise<number>((resolve, reject) => {
@@ -33,7 +33,7 @@ function telling(bridge: Bridge, change: (policies: Policy[]) => Policy[]): Brid
   };
 }
 
-/** Its methods, callable apart from it. */
+/** Its methods, callable separately. */
 function bound(bridge: Bridge): Bridge {
   return {
     createSyncVerification: async (request, call) => bridge.createSyncVerification(request, call),
@@ -59,7 +59,7 @@ const BACEN: Record<string, [number, number, number]> = {
 };
 
 describe('seeding the buckets', () => {
-  it('with what DICT says it has left', async () => {
+  it('they get the tokens that DICT says are left', async () => {
     const { bridge } = await bridgeWithDict();
     for (let i = 0; i < 7; i++) {
       await bridge.createSyncVerification({ participant: ISPB, keyType: 'CPF', vsync: '0'.repeat(64) }, CALL);
@@ -79,7 +79,7 @@ describe('seeding the buckets', () => {
   });
 
   it.each(['UNIMPLEMENTED', 'UNAVAILABLE', 'nonsense'])(
-    "with BACEN's published numbers when ListPolicies is %s",
+    "they get BACEN's published numbers when ListPolicies is %s",
     async (what) => {
       const { bridge, dict } = what === 'UNIMPLEMENTED' ? await bareBridge() : await bridgeWithDict();
       if (what === 'UNAVAILABLE')
@@ -94,7 +94,7 @@ describe('seeding the buckets', () => {
     },
   );
 
-  it('again: brings known buckets up to what DICT says, but gives back no token that we have taken', async () => {
+  it('seeding again brings known buckets up to what DICT says, but gives back no token that we have taken', async () => {
     const { bridge } = await bridgeWithDict();
     await seedRateLimits(database.pool, bridge, ISPB, CALL);
     const limited = limitedBridge(bridge, database.pool);
@@ -112,7 +112,7 @@ describe('seeding the buckets', () => {
     expect(await bucket('CIDS_EVENTS_LIST')).toMatchObject({ tokens: 97, refill: 33 });
   });
 
-  it('and without an answer leaves what is known as it is', async () => {
+  it('seeding again without an answer leaves them as they are', async () => {
     const { bridge } = await bridgeWithDict();
     await seedRateLimits(
       database.pool,

@@ -10,7 +10,7 @@ export interface Bucket {
   period: number;
 }
 
-/** A database whose rate limits are empty before each test, and how its buckets are read. */
+/** A database whose rate limits are empty before each test, and functions that read its buckets. */
 export function useRateLimits() {
   const database = useTestDatabase();
   beforeEach(async () => {

@@ -34,7 +34,7 @@ const list = async (bridge: Bridge, participant = ISPB) =>
   bridge.listCidSetEvents({ participant, keyType: 'CPF' }, CALL);
 
 describe('taking tokens', () => {
-  it('two workers share the buckets, and their calls at once never exceed them', async () => {
+  it('two workers share the buckets, and their simultaneous calls never exceed them', async () => {
     const { bridge, dict } = await bridgeWithDict();
     await seedRateLimits(database.pool, bridge, ISPB, CALL);
     const workers = [limitedBridge(bridge, database.pool), limitedBridge(bridge, anotherPool())];
@@ -55,7 +55,7 @@ describe('taking tokens', () => {
     }
   });
 
-  it('refills by whole periods, up to the capacity', async () => {
+  it('a bucket refills by whole periods, up to the capacity', async () => {
     const { bridge } = await bridgeWithDict({ limits: 'off' });
     await seedRateLimits(database.pool, bridge, ISPB, CALL);
     const limited = limitedBridge(bridge, database.pool);
@@ -83,7 +83,7 @@ describe('taking tokens', () => {
     expect((await buckets('00000001'))['CIDS_EVENTS_LIST']).toMatchObject({ tokens: 99 });
   });
 
-  it('a call that fails has cost its token all the same', async () => {
+  it('a call that fails has used up its token all the same', async () => {
     const { bridge, dict } = await bridgeWithDict();
     await seedRateLimits(database.pool, bridge, ISPB, CALL);
     dict.faults.on({ kind: 'problem', operation: 'listCidSetEvents', status: 503, times: 1 });
@@ -98,14 +98,14 @@ describe('taking tokens', () => {
 });
 
 describe("DICT's 429", () => {
-  it('empties the local bucket: nobody asks again before a whole period has passed', async () => {
+  it('it empties the local bucket: nobody asks again before a whole period has passed', async () => {
     const { bridge, dict } = await bridgeWithDict({ limits: 'off' });
     await seedRateLimits(database.pool, bridge, ISPB, CALL);
     const limited = limitedBridge(bridge, database.pool);
     dict.faults.on({ kind: 'problem', operation: 'listCidSetEvents', status: 429, times: 1 });
     const error = await failure(list(limited));
     expect(error).toMatchObject({ code: 'DV_DICT_RATE_LIMITED', class: 'rate_limited' });
-    // The ticket's number is DICT's.
+    // The correlation id is DICT's.
     expect(error.correlationId).toBe(dict.ledger.calls('listCidSetEvents')[0]!.correlationId);
     expect(await secondsUntil(error.retryAt)).toBeGreaterThan(58);
     await failure(list(limitedBridge(bridge, anotherPool())));
@@ -117,7 +117,7 @@ describe("DICT's 429", () => {
     expect(await bucket('CIDS_EVENTS_LIST')).toMatchObject({ tokens: 19 });
   });
 
-  it('of createCidSetFile, 40 a day, waits for one token: 36 minutes, not the day', async () => {
+  it('for createCidSetFile, 40 a day, it waits for one token: 36 minutes, not the day', async () => {
     const { bridge, dict } = await bridgeWithDict({ limits: 'off' });
     await seedRateLimits(database.pool, bridge, ISPB, CALL);
     const limited = limitedBridge(bridge, database.pool);
@@ -129,14 +129,14 @@ describe("DICT's 429", () => {
     expect(dict.ledger.count('createCidSetFile')).toBe(1);
     await advance('1 minute');
     await create();
-    // The one is used up; then they come one by one, and never more than a day's.
+    // The first token is used up; then they come one by one, and never more than a day's.
     expect(await secondsUntil((await failure(create())).retryAt)).toBeCloseTo(36 * 60, -1);
     await advance('1 day');
     await create();
     expect(await bucket('CIDS_FILES_WRITE')).toMatchObject({ tokens: 39 });
   });
 
-  it('keeps Retry-After, also on a clock that is not this machine’s', async () => {
+  it('it keeps Retry-After, also when the clock differs from this machine’s', async () => {
     await advance('5 hours');
     const { bridge, dict } = await bridgeWithDict({ limits: 'off' });
     await seedRateLimits(database.pool, bridge, ISPB, CALL);
@@ -152,7 +152,7 @@ describe("DICT's 429", () => {
     await list(limited);
   });
 
-  it('a 503’s Retry-After is kept in the database’s time too, and costs the bucket nothing more', async () => {
+  it('a 503’s Retry-After is kept in the database’s time too, and takes no other token from the bucket', async () => {
     await advance('5 hours');
     const { bridge, dict } = await bridgeWithDict({ limits: 'off' });
     await seedRateLimits(database.pool, bridge, ISPB, CALL);
@@ -165,12 +165,12 @@ describe("DICT's 429", () => {
     expect(await bucket('CIDS_EVENTS_LIST')).toMatchObject({ tokens: 99 });
   });
 
-  it('that comes second and says nothing does not shorten the wait that the first one asked for', async () => {
+  it('a second one without Retry-After does not shorten the wait that the first one asked for', async () => {
     const { bridge, dict } = await bridgeWithDict({ limits: 'off' });
     await seedRateLimits(database.pool, bridge, ISPB, CALL);
     const limited = limitedBridge(bridge, database.pool);
     const busy = { kind: 'problem', operation: 'listCidSetEvents', status: 429, times: 1 } as const;
-    // Two calls under way at once: the first one's answer comes last.
+    // Two simultaneous calls: the first one's answer comes last.
     dict.faults.on({ kind: 'delay', operation: 'listCidSetEvents', delayMs: 150, times: 1 });
     dict.faults.on(busy);
     const slow = failure(list(limited));
@@ -183,7 +183,7 @@ describe("DICT's 429", () => {
 });
 
 describe('polling for files', () => {
-  it('stays within 10 in any 60 seconds for all five types together, and says when to come again', async () => {
+  it('it stays within 10 in any 60 seconds for all five types together, and says when to ask again', async () => {
     const { bridge, dict } = await bridgeWithDict({ limits: 'off' });
     await seedRateLimits(database.pool, bridge, ISPB, CALL);
     const limited = limitedBridge(bridge, database.pool);
@@ -192,7 +192,7 @@ describe('polling for files', () => {
         async (keyType) => (await limited.createCidSetFile({ participant: ISPB, keyType }, CALL)).id,
       ),
     );
-    /** Seconds at which a poll got through. */
+    /** The seconds at which a poll was allowed. */
     const polls: number[] = [];
     for (let second = 0; second < 400; second += 7) {
       for (const id of files) {

@@ -21,7 +21,7 @@ describe('a child whose key is open already', () => {
     (await database.pool.query(`select from graphile_worker.jobs where key = 'children:' || $1`, [run]))
       .rowCount === 1;
 
-  /** Somebody's run, and a parent that asks for it as its child and waits. */
+  /** Another caller's run, and a parent that asks for it as its child and waits. */
   async function wanted(machine: string, key: string, policy?: Child['policy']) {
     const theirs = await start(machine, key);
     const parent = await start('awaiting', `wants ${key}`);
@@ -33,7 +33,7 @@ describe('a child whose key is open already', () => {
     return { theirs, parent };
   }
 
-  test('is awaited as one of its own, and found by its parent', async () => {
+  test('it is awaited like an own child, and its parent finds it', async () => {
     const { theirs, parent } = await wanted('child', 'theirs');
     expect(await statusOf(parent)).toBe('WAITING');
     script.on('theirs', 'work', () => ({ outcome: 'done', context: { answer: 42 } }));
@@ -50,7 +50,7 @@ describe('a child whose key is open already', () => {
   });
 
   test.each(['ABANDON', 'TERMINATE', 'REQUEST_CANCEL'] as const)(
-    'is left alone when its parent is cancelled: %s',
+    'it is left alone when its parent is cancelled: %s',
     async (policy) => {
       const { theirs, parent } = await wanted('leaving', `kept ${policy}`, policy);
       await cancelRun(database.pool, parent, 'test', null);
@@ -62,18 +62,21 @@ describe('a child whose key is open already', () => {
     },
   );
 
-  test.each(['CANCELLED', 'TERMINATED', 'FAILED', 'POISONED'])('is awaited to its end %s', async (status) => {
-    const { theirs, parent } = await wanted('child', `ends ${status}`);
-    await database.pool.query('select workflow.close_run(r, $2) from workflow.runs r where id = $1', [
-      theirs,
-      status,
-    ]);
-    expect(await nudged(parent)).toBe(true);
-    await executor.advance(parent);
-    expect(await statusOf(parent)).toBe('COMPLETED');
-  });
+  test.each(['CANCELLED', 'TERMINATED', 'FAILED', 'POISONED'])(
+    'it is awaited to its end %s',
+    async (status) => {
+      const { theirs, parent } = await wanted('child', `ends ${status}`);
+      await database.pool.query('select workflow.close_run(r, $2) from workflow.runs r where id = $1', [
+        theirs,
+        status,
+      ]);
+      expect(await nudged(parent)).toBe(true);
+      await executor.advance(parent);
+      expect(await statusOf(parent)).toBe('COMPLETED');
+    },
+  );
 
-  test('is awaited in the run that takes over from it', async () => {
+  test('it is awaited in the run that takes over from it', async () => {
     const { theirs, parent } = await wanted('renewing', 'renewed');
     await signal(theirs, 'renew');
     await executor.advance(parent);
@@ -83,7 +86,7 @@ describe('a child whose key is open already', () => {
     expect(await statusOf(parent)).toBe('COMPLETED');
   });
 
-  test('is awaited by all who asked for it, also by its own parent', async () => {
+  test('it is awaited by all who asked for it, also by its own parent', async () => {
     const mother = await start('awaiting', 'mother');
     script.on('mother', 'spawn', () => ({
       outcome: 'spawned',
@@ -103,7 +106,7 @@ describe('a child whose key is open already', () => {
     }
   });
 
-  test('is no reason to wait where it waits for its parent itself', async () => {
+  test('a parent does not wait for it where it waits for its parent itself', async () => {
     const above = await start('awaiting', 'above');
     script.on('above', 'spawn', () => ({
       outcome: 'spawned',
@@ -123,7 +126,7 @@ describe('a child whose key is open already', () => {
     expect(await statusOf(above)).toBe('COMPLETED');
   });
 
-  test('may end while it is asked for: then the parent has a child of its own', async () => {
+  test('it may end while it is asked for: then the parent has a child of its own', async () => {
     const theirs = await start('child', 'ends now');
     const parent = await start('awaiting', 'too late');
     script.on('too late', 'spawn', () => ({
@@ -151,7 +154,7 @@ describe('a child whose key is open already', () => {
     expect(await statusOf(parent)).toBe('COMPLETED');
   });
 
-  test('is nothing for recovery to mend as long as it is open', async () => {
+  test('the sweep has nothing to repair as long as it is open', async () => {
     const { theirs, parent } = await wanted('child', 'long');
     await advanceClock(database.pool, '10 seconds');
     const sweep = async () =>

@@ -16,7 +16,7 @@ const children = (parent: string, policy?: Child['policy'], n = 2): Child[] =>
 
 describe('children', () => {
   beforeAll(async () => {
-    // As a worker's start does: else the first to add such a job makes the others wait.
+    // As a worker's start does: otherwise the first to add such a job makes the others wait.
     await database.pool.query(
       `insert into graphile_worker._private_tasks (identifier) values ('advance_run')`,
     );
@@ -56,7 +56,7 @@ describe('children', () => {
     });
   });
 
-  test('are started once, though the step that spawns them is repeated', async () => {
+  test('are started once, though the step that starts them is repeated', async () => {
     const run = await start('leaving', 'repeated');
     script.on('repeated', 'spawn', ({ attempt }) => {
       if (attempt > 1) return { outcome: 'spawned', children: children('repeated') };
@@ -89,10 +89,10 @@ describe('children', () => {
   ] as const)('with $policy, when the parent closes', async ({ policy, idle, busy, after }) => {
     const key = `closing ${policy}`;
     const run = await parentOf(key, policy);
-    const [inWork, goOn] = [gate(), gate()];
+    const [inWork, proceed] = [gate(), gate()];
     script.on(`${key}/0`, 'work', async () => {
       inWork.resolve();
-      await goOn.promise;
+      await proceed.promise;
       throw new DvError('DV_DICT_INTERNAL', 'x');
     });
     const works = executor.advance((await rowOfKey(database.pool, `${key}/0`)).id);
@@ -102,14 +102,14 @@ describe('children', () => {
     expect((await rowOfKey(database.pool, `${key}/0`)).status).toBe(busy);
     expect((await rowOfKey(database.pool, `${key}/1`)).status).toBe(idle);
     script.on(`${key}/0`, 'work', () => ({ outcome: 'done' }));
-    goOn.resolve();
+    proceed.resolve();
     await works;
     await advanceClock(database.pool, '2 seconds');
     await executor.advance((await rowOfKey(database.pool, `${key}/0`)).id);
     expect((await rowOfKey(database.pool, `${key}/0`)).status).toBe(after);
   });
 
-  test('of a cancelled parent share its end by policy, down to the last', async () => {
+  test('of a cancelled parent are cancelled by policy, down to the last', async () => {
     const run = await start('leaving', 'line');
     script.on('line', 'spawn', () => ({
       outcome: 'spawned',
@@ -127,13 +127,13 @@ describe('children', () => {
     expect((await rowOfKey(database.pool, 'line/0')).status).toBe('CANCELLED');
   });
 
-  test('a run that awaits children it does not have goes on at once', async () => {
+  test('a run that awaits children it does not have continues immediately', async () => {
     const run = await start('awaiting', 'childless');
     await executor.advance(run);
     expect((await rowOf(database.pool, run)).status).toBe('COMPLETED');
   });
 
-  test('the last one’s end is not lost while the parent enters its wait', async () => {
+  test('the end of the last child is not lost while the parent enters its wait', async () => {
     const run = await start('awaiting', 'race');
     script.on('race', 'spawn', () => ({ outcome: 'spawned', children: children('race', 'ABANDON', 1) }));
     const client = await database.pool.connect();
@@ -168,7 +168,7 @@ describe('with a worker', () => {
   });
   afterAll(async () => worker.stop());
 
-  test('a parent that awaits its children goes on when the last one ends', async () => {
+  test('a parent that awaits its children continues when the last one ends', async () => {
     const last = gate();
     script.on('family', 'spawn', () => ({ outcome: 'spawned', children: children('family', 'ABANDON', 5) }));
     script.on('family/3', 'work', async () => {
@@ -184,7 +184,7 @@ describe('with a worker', () => {
         })
         .toMatchObject({ status: 'COMPLETED' });
     }
-    // Each end nudges the parent, which looks and waits on.
+    // Each end nudges the parent, which looks and continues to wait.
     await untilStatus(database.pool, run, 'WAITING');
     last.resolve();
     await untilStatus(database.pool, run, 'COMPLETED', 2000);

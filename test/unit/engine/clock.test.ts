@@ -5,7 +5,7 @@ import { advanceClock, rowOf } from './support.ts';
 
 const database = useTestDatabase();
 
-test('uuidv7 is of version 7 and the RFC’s variant, holds the time and sorts by it', async () => {
+test('uuidv7 is of version 7 and the RFC’s variant, contains the time and sorts by it', async () => {
   const before = Date.now();
   const { rows } = await database.pool.query<{ ids: string[]; later: string }>(
     `select array(select workflow.uuidv7() from generate_series(1, 500)) as ids,
@@ -19,7 +19,7 @@ test('uuidv7 is of version 7 and the RFC’s variant, holds the time and sorts b
   expect(times).toEqual(times.toSorted((a, b) => a - b));
   expect(times[0]).toBeGreaterThanOrEqual(before - 5);
   expect(times.at(-1)).toBeLessThanOrEqual(Date.now() + 5);
-  // Twice asked for in a row, it differs in more than the last bits.
+  // Asked for twice in a row, it differs in more than the last bits.
   expect(new Set(ids.map((id) => id.slice(-12))).size).toBe(500);
   expect([...ids, later].toSorted().at(-1)).toBe(later);
 });

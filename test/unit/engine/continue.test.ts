@@ -17,7 +17,7 @@ const ticker = machineOf({
     continued,
   },
 });
-/** Continues from its wait itself: no step has a say. */
+/** Continues from its wait itself: no step decides. */
 const relay = machineOf({
   name: 'relay',
   version: 1,
@@ -28,7 +28,7 @@ const relay = machineOf({
 const { database, script, executor } = useEngine({ machines: [ticker, relay], activities });
 const tick = async (run: string, n: number) => signalRun(database.pool, run, 'tick', { n }, 'test');
 
-/** Counts ticks and renews itself with every `every`-th; the input says how many there were in all. */
+/** Counts ticks and renews itself with every `every`-th; the input says how many there were in total. */
 function countTicks(key: string, every: number): number[] {
   const seen: number[] = [];
   script.on(key, 'count', ({ run: { input, context } }) => {
@@ -44,7 +44,7 @@ function countTicks(key: string, every: number): number[] {
   return seen;
 }
 
-test('the old run closes CONTINUED, a fresh one has its key, the new input and a clean past', async () => {
+test('the old run closes CONTINUED, a fresh one has its key, the new input and no past', async () => {
   countTicks('renewed', 2);
   const old = await startRun(database.pool, 'ticker', 'renewed', {}, 'ana');
   for (const n of [1, 2]) {
@@ -67,7 +67,7 @@ test('the old run closes CONTINUED, a fresh one has its key, the new input and a
   ]);
 });
 
-test('signals nobody has taken yet move over, and the fresh run goes on with them at once', async () => {
+test('signals that nobody has taken yet move to the fresh run, which continues with them immediately', async () => {
   const seen = countTicks('moved', 2);
   const old = await startRun(database.pool, 'ticker', 'moved', {}, 'test');
   for (const n of [1, 2, 3, 4, 5]) await tick(old, n);
@@ -89,7 +89,7 @@ test('signals nobody has taken yet move over, and the fresh run goes on with the
   });
 });
 
-test('a chain of many keeps one open run and loses no tick', async () => {
+test('a chain of many runs keeps one open and loses no tick', async () => {
   const seen = countTicks('chain', 3);
   await startRun(database.pool, 'ticker', 'chain', {}, 'test');
   for (let n = 0; n < 60; n++) {
@@ -109,7 +109,7 @@ test('a chain of many keeps one open run and loses no tick', async () => {
   expect((await rowOfKey(database.pool, 'chain')).input).toEqual({ all: 60 });
 });
 
-test('a wait that leads to the end itself continues too, with the old input', async () => {
+test('a wait that itself leads to the end continues too, with the old input', async () => {
   const old = await startRun(database.pool, 'relay', 'relayed', { n: 1 }, 'test');
   await tick(old, 1);
   expect((await rowOf(database.pool, old)).status).toBe('CONTINUED');

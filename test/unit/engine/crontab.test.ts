@@ -8,14 +8,14 @@ function only(crontab: string): Schedule {
   return schedule;
 }
 
-/** Ticks of a line from one moment to another, as UTC. */
+/** The ticks of a line from one moment to another, in UTC. */
 function ticks(crontab: string, after: string, until: string, limit = 1000): string[] {
   const found = only(crontab).ticks(new Date(after), new Date(until), limit);
   return found.map((tick) => tick.toISOString().replace(':00.000', ''));
 }
 
 describe('the format', () => {
-  test('names each line by its id or task, in the time zone above it', () => {
+  test('it names each line by its id or task, in the time zone above it', () => {
     const crontab = [
       '# a comment',
       '0 3 * * * night',
@@ -59,7 +59,7 @@ describe('ticks', () => {
   const sp = 'CRON_TZ=America/Sao_Paulo\n';
   const ny = 'CRON_TZ=America/New_York\n';
 
-  test('come after the one moment and up to the other', () => {
+  test('they come after the one moment and up to the other', () => {
     const daily = '0 3 * * * t';
     expect(ticks(daily, '2024-01-08T03:00:00Z', '2024-01-10T03:00:00Z')).toEqual([
       '2024-01-09T03:00Z',
@@ -70,13 +70,13 @@ describe('ticks', () => {
     expect(ticks('0 0 30 2 * t', '2024-01-01T00:00Z', '2024-12-31T00:00Z')).toEqual([]);
   });
 
-  test('are in the line’s time zone', () => {
+  test('they are in the line’s time zone', () => {
     expect(ticks(`${sp}0 3 * * * t`, '2026-01-01T00:00Z', '2026-01-02T00:00Z')).toEqual([
       '2026-01-01T06:00Z',
     ]);
   });
 
-  test('in a gap come at the next valid minute, once', () => {
+  test('those in a gap come at the next valid minute, once', () => {
     // New York 2024-03-10: 01:59 EST is followed by 03:00 EDT, 07:00 UTC.
     const [before, after] = ['2024-03-09T12:00Z', '2024-03-11T12:00Z'];
     expect(ticks(`${ny}30 2 * * * t`, before, after)).toEqual(['2024-03-10T07:00Z', '2024-03-11T06:30Z']);
@@ -95,13 +95,13 @@ describe('ticks', () => {
     ]);
   });
 
-  test('in a fold come once', () => {
+  test('those in a fold come once', () => {
     // New York 2024-11-03: 01:00 to 01:59 comes twice, first EDT.
     expect(ticks(`${ny}30 1 * * * t`, '2024-11-02T12:00Z', '2024-11-04T12:00Z')).toEqual([
       '2024-11-03T05:30Z',
       '2024-11-04T06:30Z',
     ]);
-    // Also when the first 01:30 is behind us.
+    // Also when the first 01:30 is in the past.
     expect(ticks(`${ny}30 1 * * * t`, '2024-11-03T05:30Z', '2024-11-04T06:29Z')).toEqual([]);
     // São Paulo 2018-02-17: 23:00 to 23:59 comes twice.
     expect(ticks(`${sp}30 23 * * * t`, '2018-02-17T12:00Z', '2018-02-19T12:00Z')).toEqual([
@@ -110,7 +110,7 @@ describe('ticks', () => {
     ]);
   });
 
-  test('are the newest when there are more than asked for, and none older than 31 days', () => {
+  test('they are the newest when there are more than asked for, and none is older than 31 days', () => {
     expect(ticks('* * * * * t', '2024-01-30T12:00Z', '2024-01-31T00:00Z', 2)).toEqual([
       '2024-01-30T23:59Z',
       '2024-01-31T00:00Z',
@@ -118,7 +118,7 @@ describe('ticks', () => {
     expect(ticks('0 3 * * * t', '1970-01-01T00:00Z', '2024-06-01T00:00Z')).toHaveLength(31);
   });
 
-  test('cut anywhere in two are the same ticks', () => {
+  test('an interval cut anywhere in two has the same ticks', () => {
     const day = 86_400_000;
     const from = Date.UTC(2024, 2, 1);
     const lines = ['30 2 * * *', '*/20 1-3 * * *', '0 0 * * 0', '15 2 10 3 *'].map((line) =>

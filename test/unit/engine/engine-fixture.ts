@@ -16,8 +16,8 @@ export interface EngineOptions extends Omit<Bench, 'pool'> {
 }
 
 /**
- * What a test file of the engine works with: a migrated database in which the machines are stored, a script of what the
- * activities do, and an executor. To be called at the top of the file.
+ * The means of an engine test file: a migrated database in which the machines are stored, a script of what the
+ * activities do, and an executor. Call it at the top of the file.
  */
 export function useEngine({ machines, activities, ...options }: EngineOptions) {
   const { databasePer = 'file', executorId = 'w', log = captureLog().log } = options;

@@ -19,18 +19,21 @@ async function effectsOf(key: string): Promise<string[]> {
   return rows.map(({ what }) => what);
 }
 
-/** A run whose first worker hangs in the effect of its step, was taken for dead, and a second one does the step anew. */
+/**
+ * A run whose first worker hangs in the effect of its step and was taken for dead, and whose step a second worker
+ * repeats.
+ */
 async function takenOver(key: string, late: () => void) {
   const run = await start(key);
   const [first, second] = [
-    { begun: gate(), goOn: gate() },
-    { begun: gate(), goOn: gate() },
+    { begun: gate(), proceed: gate() },
+    { begun: gate(), proceed: gate() },
   ];
   script.on(key, 'one', ({ attempt }) => async (tx) => {
     await tx.query('insert into public.effects values ($1, $2)', [key, `attempt ${attempt}`]);
-    const { begun, goOn } = attempt === 1 ? first : second;
+    const { begun, proceed } = attempt === 1 ? first : second;
     begun.resolve();
-    await goOn.promise;
+    await proceed.promise;
     if (attempt === 1) late();
     return { outcome: 'done', context: { by: attempt } };
   });
@@ -50,16 +53,16 @@ test.each([
       throw new Error('late');
     },
   ],
-])('the late %s of a worker taken for dead is thrown away whole', async (what, late) => {
+])('the late %s of a worker taken for dead is discarded completely', async (what, late) => {
   const { run, first, second, zombie, other } = await takenOver(`zombie ${what}`, late);
   const before = await rowOf(database.pool, run);
   expect(before).toMatchObject({ claimed_by: 'second', attempt: 2, version: 2 });
-  first.goOn.resolve();
+  first.proceed.resolve();
   await zombie;
   expect(await effectsOf(`zombie ${what}`)).toEqual([]);
-  // Its wake_at stands, the time to it passes.
+  // Its wake_at stays, and that time passes.
   expect({ ...(await rowOf(database.pool, run)), wakes_in: 0 }).toEqual({ ...before, wakes_in: 0 });
-  second.goOn.resolve();
+  second.proceed.resolve();
   await other;
   expect(await effectsOf(`zombie ${what}`)).toEqual(['attempt 2']);
   expect(await rowOf(database.pool, run)).toMatchObject({ status: 'COMPLETED', context: { by: 2 } });
@@ -71,61 +74,61 @@ test.each([
   ]);
 });
 
-test('the late effect is thrown away when the run has gone on, too', async () => {
+test('the late effect is also discarded when the run has continued', async () => {
   const { run, first, second, zombie, other } = await takenOver('zombie later', () => undefined);
-  const three = { begun: gate(), goOn: gate() };
+  const three = { begun: gate(), proceed: gate() };
   script.on('zombie later', 'three', async () => {
     three.begun.resolve();
-    await three.goOn.promise;
+    await three.proceed.promise;
     return { outcome: 'done' };
   });
-  second.goOn.resolve();
+  second.proceed.resolve();
   await three.begun.promise;
-  first.goOn.resolve();
+  first.proceed.resolve();
   await zombie;
   expect(await rowOf(database.pool, run)).toMatchObject({ state: 'three', claimed_by: 'second' });
-  three.goOn.resolve();
+  three.proceed.resolve();
   await other;
   expect(await effectsOf('zombie later')).toEqual(['attempt 2']);
 });
 
-test('the late effect is thrown away when the run was freed and nobody has taken it yet, too', async () => {
+test('the late effect is also discarded when the run was freed and nobody has taken it yet', async () => {
   const run = await start('freed');
-  const [inWork, goOn] = [gate(), gate()];
+  const [inWork, proceed] = [gate(), gate()];
   script.on('freed', 'one', () => async (tx) => {
     await tx.query(`insert into public.effects values ('freed', 'one')`);
     inWork.resolve();
-    await goOn.promise;
+    await proceed.promise;
     return { outcome: 'done' };
   });
   const late = executor.advance(run);
   await inWork.promise;
   await silence(database.pool, 'first');
   await database.pool.query('select workflow.sweep()');
-  goOn.resolve();
+  proceed.resolve();
   await late;
   expect(await effectsOf('freed')).toEqual([]);
   expect(await rowOf(database.pool, run)).toMatchObject({ state: 'one', claimed_by: null, attempt: 1 });
 });
 
-test('a run that a living worker holds is not taken', async () => {
+test('a run that a living worker has claimed is not taken', async () => {
   const run = await start('held');
-  const [inWork, goOn] = [gate(), gate()];
+  const [inWork, proceed] = [gate(), gate()];
   script.on('held', 'one', async () => {
     inWork.resolve();
-    await goOn.promise;
+    await proceed.promise;
     return { outcome: 'done' };
   });
   const first = executor.advance(run);
   await inWork.promise;
   await (await executorAs('second')).advance(run);
   expect(await rowOf(database.pool, run)).toMatchObject({ state: 'one', claimed_by: 'first', version: 1 });
-  goOn.resolve();
+  proceed.resolve();
   await first;
   expect(script.count('held', 'one')).toBe(1);
 });
 
-test('the closing of a run while its step works throws the step away', async () => {
+test('closing a run while its step works discards the step', async () => {
   const run = await start('closed under it');
   script.on('closed under it', 'one', () => async (tx) => {
     await tx.query(`insert into public.effects values ('closed under it', 'x')`);
@@ -140,13 +143,13 @@ test('the closing of a run while its step works throws the step away', async () 
   expect(await rowOf(database.pool, run)).toMatchObject({ status: 'TERMINATED', state: 'one' });
 });
 
-test('what a step writes before its end is thrown away once its run was taken over', async () => {
+test('what a step writes before its end is discarded once its run was taken over', async () => {
   const run = await start('early');
-  const [begun, goOn] = [gate(), gate()];
+  const [begun, proceed] = [gate(), gate()];
   script.on('early', 'one', async ({ attempt, fenced }) => {
     if (attempt === 1) {
       begun.resolve();
-      await goOn.promise;
+      await proceed.promise;
     }
     await fenced(async (tx) =>
       tx.query('insert into public.effects values ($1, $2)', ['early', `attempt ${attempt}`]),
@@ -157,7 +160,7 @@ test('what a step writes before its end is thrown away once its run was taken ov
   await begun.promise;
   await silence(database.pool, 'first');
   await (await executorAs('second')).advance(run);
-  goOn.resolve();
+  proceed.resolve();
   await zombie;
   expect(await effectsOf('early')).toEqual(['attempt 2']);
 });

@@ -36,7 +36,7 @@ describe('no SQL statement breaks a machine', () => {
     expect((await rowOf(pool, failed)).status).toBe('FAILED');
   });
 
-  /** Runs a statement that must be refused, and compares all there is before and after. */
+  /** Runs a statement that must be refused, and compares all rows before and after. */
   async function refused(sql: string, values: unknown[] = []): Promise<{ code: string; detail: string }> {
     const all = `select (select jsonb_agg(r order by r.id) from workflow.runs r) as runs,
                         (select jsonb_agg(h order by h.id) from workflow.history h) as history`;
@@ -54,20 +54,23 @@ describe('no SQL statement breaks a machine', () => {
   const CLOSING = `closed_at = now(), wake_at = null`;
   test.each([
     ['a state that does not exist', `state = 'nowhere'`],
-    ['a state to which no edge leads', `state = 'end', status = 'COMPLETED', ${CLOSING}`],
-    ['a status that does not go with the state', `status = 'COMPLETED', ${CLOSING}`],
+    ['a state to which no transition leads', `state = 'end', status = 'COMPLETED', ${CLOSING}`],
+    ['a status that does not match the state', `status = 'COMPLETED', ${CLOSING}`],
     ['waiting where the state does not wait', `status = 'WAITING'`],
-    ['a way into a wait, with an end as its status', `state = 'wait', status = 'REJECTED', ${CLOSING}`],
+    [
+      'a transition into a wait, with an end as its status',
+      `state = 'wait', status = 'REJECTED', ${CLOSING}`,
+    ],
     ['another key', `workflow_key = 'other'`],
     ['another machine', `machine = 'other'`],
     ['another version of the machine', 'machine_version = 2'],
     ['another id', 'id = workflow.uuidv7()'],
-  ])('an open run is not put in: %s', async (_what, change) => {
+  ])('an open run cannot be changed to: %s', async (_what, change) => {
     const error = await refused(`update workflow.runs set ${change} where id = $1`, [open]);
     expect(error).toMatchObject({ code: 'DV000', detail: 'DV_TRANSITION_FORBIDDEN' });
   });
 
-  test('an open run never stands in an end', async () => {
+  test('an open run is never in an end state', async () => {
     const two = await startRun(database.pool, 'steps', 'in two', {}, 'test');
     await database.pool.query(`update workflow.runs set state = 'two', status = 'RUNNING' where id = $1`, [
       two,
@@ -89,7 +92,7 @@ describe('no SQL statement breaks a machine', () => {
     expect(error).toMatchObject({ code: 'DV000', detail: 'DV_RUN_CLOSED' });
   });
 
-  test('a failed run opens again in the state that failed only, with a status that goes with it', async () => {
+  test('a failed run opens again only in the state that failed, with a status that matches it', async () => {
     const elsewhere = `update workflow.runs set status = 'RUNNING', state = 'one', closed_at = null where id = $1`;
     expect(await refused(elsewhere, [failed])).toMatchObject({ detail: 'DV_RUN_CLOSED' });
     const waiting = `update workflow.runs set status = 'WAITING', closed_at = null where id = $1`;
@@ -97,7 +100,7 @@ describe('no SQL statement breaks a machine', () => {
     expect(await retryRun(database.pool, failed, 'test', null)).toBe('two');
   });
 
-  test('a run begins PENDING in the initial state of a machine there is', async () => {
+  test('a run begins PENDING in the initial state of an existing machine', async () => {
     const insert = (machine: string, state: string, status: string) =>
       refused(
         `insert into workflow.runs (machine, machine_version, workflow_key, state, status, started_by,
@@ -115,7 +118,7 @@ describe('no SQL statement breaks a machine', () => {
     }
   });
 
-  test('two open runs of one key there are not', async () => {
+  test('two open runs cannot have one key', async () => {
     const error = await refused(
       `insert into workflow.runs (machine, machine_version, workflow_key, state, started_by, correlation_id,
          entered_at, created_at, updated_at)
@@ -129,7 +132,7 @@ describe('no SQL statement breaks a machine', () => {
     expect(error.detail).toBe('DV_HISTORY_APPEND_ONLY');
   });
 
-  test('history goes with its run only', async () => {
+  test('history is deleted only with its run', async () => {
     const error = await refused('delete from workflow.history where run_id = $1', [closed]);
     expect(error.detail).toBe('DV_HISTORY_APPEND_ONLY');
     const { pool } = database;
@@ -140,12 +143,12 @@ describe('no SQL statement breaks a machine', () => {
     expect(left.rowCount).toBe(0);
   });
 
-  test('the states of runs there are stay', async () => {
+  test('the states of existing runs stay', async () => {
     const error = await refused(`delete from workflow.states where machine = 'steps' and state = 'one'`);
     expect(error.code).toBe('23503');
   });
 
-  test('a removed parent leaves its closed children as they are, but for the link', async () => {
+  test('removing a parent leaves its closed children as they are, except for the link', async () => {
     const { pool } = database;
     const { rows } = await pool.query<{ id: string }>(
       `select workflow.start_run('steps', 'child', '{}', 'test', null, $1, 'ABANDON') as id`,

@@ -27,16 +27,16 @@ const beatAge = async () => {
   return rows[0]?.age ?? Infinity;
 };
 
-test('beats while the event loop is busy, so that a comparison or a collection of garbage does not look dead', async () => {
+test('it beats while the event loop is busy, so that a comparison or a garbage collection does not look dead', async () => {
   const before = worker.lastHeartbeat();
-  // Nothing of this process's main thread runs for longer than the time between two beats.
+  // Nothing in this process's main thread runs for longer than the time between two beats.
   const until = performance.now() + 4500;
   while (performance.now() < until);
   expect(worker.lastHeartbeat()).toBeGreaterThan(before + 2000);
   expect(await beatAge()).toBeLessThan(3);
 });
 
-test('beats on a connection of its own, which it replaces', async () => {
+test('it beats on a connection of its own, which it replaces', async () => {
   const cutIt = async () => {
     const { rowCount } = await database.pool.query(
       `select pg_terminate_backend(pid) from pg_stat_activity
@@ -49,8 +49,8 @@ test('beats on a connection of its own, which it replaces', async () => {
   await expect.poll(() => worker.lastHeartbeat(), { timeout: 10_000 }).toBeGreaterThan(cut + 500);
 });
 
-describe('the worker hears with a beat', () => {
-  test('that a run was closed under its step, as a child is by its parent: the step is told to give up', async () => {
+describe('with a beat the worker learns', () => {
+  test('that a run was closed under its step, as a child is by its parent, and it aborts the step', async () => {
     const [inWork, aborted] = [gate(), gate<unknown>()];
     script.on('mother', 'spawn', () => ({
       outcome: 'spawned',
@@ -71,7 +71,7 @@ describe('the worker hears with a beat', () => {
   });
 });
 
-test('a main thread that hangs is not spoken for, until it runs again', async () => {
+test('the thread stops beating for a main thread that hangs, until that runs again', async () => {
   const shared = new SharedArrayBuffer(16);
   const seen = new BigInt64Array(shared);
   const lastSeen = (secondsAgo: bigint) =>
@@ -110,7 +110,7 @@ test('a worker that could not begin does not look alive', async () => {
     ticks: { unlucky: async () => undefined },
   });
   await expect(begun).rejects.toThrow('at the worst moment');
-  // By the time that a later one has beaten twice it would have, too.
+  // When a later one has beaten twice, this one would have, too.
   worker = await work();
   const first = worker.lastHeartbeat();
   await expect.poll(() => worker.lastHeartbeat()).toBeGreaterThan(first + 1500);

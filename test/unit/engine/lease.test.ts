@@ -15,9 +15,9 @@ test('the times fit together', () => {
   expect(5 * lease.BEAT_MS).toBe(lease.LEASE_MS);
   // A beat that hangs leaves time for another.
   expect(2 * (lease.BEAT_MS + lease.BEAT_TIMEOUT_MS)).toBeLessThanOrEqual(lease.LEASE_MS);
-  // docs/reliability.md: a dead worker's runs go on within 15 s.
+  // docs/reliability.md: a dead worker's runs continue within 15 s.
   expect(lease.LEASE_MS + lease.SWEEP_MS + lease.POLL_MS).toBeLessThan(15_000);
-  // Whoever gives its connections up has been taken for dead before.
+  // A worker that loses its connections has been taken for dead before.
   expect(lease.SILENCE_MS).toBeGreaterThan(lease.LEASE_MS + lease.SWEEP_MS);
   expect(lease.IDLE_TRANSACTION_MS).toBeLessThanOrEqual(lease.LEASE_MS);
 });

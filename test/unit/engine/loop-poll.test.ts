@@ -36,7 +36,7 @@ const pollFirst = machineOf({ name: 'poll-first', version: 1, initial: 'look', s
 const { database, script, executor, start } = useEngine({ machines: [loop, poll, pollFirst], activities });
 
 describe('a loop', () => {
-  test('does each chunk as a step of its own, in a row', async () => {
+  test('it does each chunk as a step of its own, in a row', async () => {
     const run = await start('loop', 'chunks');
     const transactions: unknown[] = [];
     script.on('chunks', 'chunks', ({ repetitions, attempt, run: { context } }) => async (tx) => {
@@ -60,7 +60,7 @@ describe('a loop', () => {
     ]);
   });
 
-  test('counts attempts of the chunk, not of the loop', async () => {
+  test('it counts attempts of the chunk, not of the loop', async () => {
     const run = await start('loop', 'troubled');
     script.on('troubled', 'chunks', ({ repetitions, attempt }) => {
       if (attempt < 4) throw new DvError('DV_DICT_INTERNAL', 'again');
@@ -74,7 +74,7 @@ describe('a loop', () => {
     expect(script.count('troubled', 'chunks')).toBe(12);
   });
 
-  test('pauses when a chunk asks for it', async () => {
+  test('it pauses when a chunk asks for it', async () => {
     const run = await start('loop', 'pausing');
     script.on('pausing', 'chunks', ({ repetitions }) => {
       return repetitions === 0 ? { outcome: 'again', wakeAfterMs: 20_000 } : { outcome: 'through' };

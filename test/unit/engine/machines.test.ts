@@ -36,7 +36,7 @@ function machine(name: string, version = 1, task: 'work' | 'chunk' = 'work'): Ma
 describe('storing machines', () => {
   const database = useTestDatabase();
 
-  test('keeps states with their policies, defaults filled in, and transitions', async () => {
+  test('it keeps states with their policies, defaults filled in, and transitions', async () => {
     const full = machineOf({
       name: 'full',
       version: 3,
@@ -118,7 +118,7 @@ describe('storing machines', () => {
     ]);
   });
 
-  test('processes that store at once all succeed', async () => {
+  test('processes that store simultaneously all succeed', async () => {
     const stored = ['a', 'b', 'c'].map((name) => machine(name));
     await Promise.all(Array.from({ length: 6 }, async () => storeMachines(database.pool, stored)));
     const { rows } = await database.pool.query<{ states: number }>(
@@ -128,7 +128,7 @@ describe('storing machines', () => {
   });
 });
 
-test('the fingerprint ignores the order of keys and edges that are not there, and nothing else', () => {
+test('the fingerprint ignores only the order of keys, and transitions that are absent', () => {
   const one: Machine = {
     name: 'm',
     version: 1,
@@ -153,7 +153,7 @@ test('the fingerprint ignores the order of keys and edges that are not there, an
   ).not.toBe(fingerprint(one));
 });
 
-test('what a wait can end with has an edge, and nothing else has', () => {
+test('exactly the outcomes that a wait can end with have a transition', () => {
   const end = { kind: 'terminal', closesAs: 'COMPLETED' } as const;
   const declare = (wait: object) => () =>
     machineOf({ name: 'w', version: 1, initial: 'wait', states: { wait: wait as never, end } });
@@ -226,7 +226,7 @@ export function doesNotCompile() {
     },
   });
   machineOf({
-    name: 'end that is none',
+    name: 'invalid end',
     version: 1,
     initial: 'end',
     // @ts-expect-error

@@ -28,13 +28,13 @@ const sweep = async () =>
 beforeEach(() => script.clear());
 
 let deaths = 0;
-/** A worker claims the runs and is never heard of again; answers what the sweep then says of each. */
+/** A worker claims the runs and falls silent for ever; returns what the sweep then says of each. */
 async function dieIn(...runs: string[]): Promise<string[]> {
   deaths += 1;
   const worker = `dies ${deaths}`;
   await database.pool.query(`select workflow.heartbeat($1, '{}')`, [worker]);
   for (const run of runs) {
-    // Its turn: what keeps two suspects apart from each other is waited for.
+    // It waits for the delay that keeps two suspects apart.
     await database.pool.query('update workflow.runs set wake_at = workflow.now() where id = $1', [run]);
     await database.pool.query('select workflow.claim($1, $2)', [run, worker]);
     expect(await rowOf(database.pool, run)).toMatchObject({ claimed_by: worker });
@@ -44,7 +44,7 @@ async function dieIn(...runs: string[]): Promise<string[]> {
   return runs.map((run) => swept.find(({ run_id }) => run_id === run)?.what ?? 'nothing');
 }
 
-test('the third worker that dies in a step is the last: the run is put aside, others go on', async () => {
+test('the third worker that dies in a step is the last: the run is poisoned, and others continue', async () => {
   const run = await start('deadly');
   expect(await dieIn(run)).toEqual(['abandoned']);
   expect(await dieIn(run)).toEqual(['abandoned']);
@@ -77,7 +77,7 @@ test('the third worker that dies in a step is the last: the run is put aside, ot
   }
 });
 
-describe('what is no poison', () => {
+describe('a run is not poisoned by', () => {
   test('deaths in different steps, and before a retry', async () => {
     const run = await start('here and there');
     await dieIn(run);
@@ -104,7 +104,7 @@ describe('what is no poison', () => {
     expect(await rowOf(database.pool, run)).toMatchObject({ status: 'RUNNING', attempt: 5 });
   });
 
-  test('a run that somebody had cancelled is cancelled', async () => {
+  test('a cancellation: a run that somebody had cancelled is cancelled', async () => {
     const run = await start('cancelled and deadly');
     await dieIn(run);
     await dieIn(run);
@@ -130,9 +130,9 @@ test('steps that died together twice are begun apart from each other, so that th
   expect(sorted[2]! - sorted[1]!).toBeGreaterThan(4);
 });
 
-test('one that had lived for weeks is shown too', async () => {
+test('a poisoned run that had lived for weeks is shown too', async () => {
   const run = await start('old and deadly');
-  // Its id says when it began, and what began long ago and ended is counted no more.
+  // Its id says when it began; runs that began long ago and have ended are no longer counted.
   await database.pool.query('select workflow.advance_clock($1)', ['8 days']);
   const aged = `00000000-0000-7000-8000-${run.slice(-12)}`;
   await database.pool.query(`set session_replication_role = replica;
@@ -144,7 +144,7 @@ test('one that had lived for weeks is shown too', async () => {
   expect(text).toContain('dict_vsync_runs{machine="two-steps",status="POISONED"} 1');
 });
 
-test('a parent hears of a poisoned child as of a failed one', async () => {
+test('a parent sees a poisoned child as a failed one', async () => {
   const executor = await executorAs('with child');
   script.on('mother', 'spawn', () => ({
     outcome: 'spawned',

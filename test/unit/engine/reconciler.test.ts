@@ -18,7 +18,7 @@ const waiting = machineOf({
   },
 });
 
-// What the sweep must find and mend is made by taking away what would have moved a run.
+// The tests make what the sweep must find and repair by removing what would have moved a run.
 const { database, script, executorAs, start } = useEngine({
   databasePer: 'test',
   machines: [steps, waiting, parent],
@@ -26,7 +26,7 @@ const { database, script, executorAs, start } = useEngine({
 });
 const sql = async (text: string, values: unknown[] = []) => database.pool.query(text, values);
 const sweep = async () => (await sql('select * from workflow.sweep()')).rows as unknown[];
-/** The clock without the timers. */
+/** Moves the clock without the timers. */
 const pass = async (by: string) =>
   sql('update workflow.clock set offset_by = offset_by + $1::interval', [by]);
 const advance = async (run: string) => (await executorAs('w')).advance(run);
@@ -85,7 +85,7 @@ describe('an open run that nothing would move', () => {
   test.each([
     ['steps', 'COMPLETED'],
     ['waiting', 'REJECTED'],
-  ])('has no time set (%s), as after a hand in the tables', async (machine, status) => {
+  ])('has no time set (%s), as after a manual change in the tables', async (machine, status) => {
     const run = await start(machine, 'handled');
     await sql('update workflow.runs set wake_at = null where id = $1', [run]);
     await sql('delete from graphile_worker._private_jobs');
@@ -112,7 +112,7 @@ describe('an open run that nothing would move', () => {
   });
 });
 
-test('a job locked by nobody who lives is unlocked, after the time a new worker needs to say who it is', async () => {
+test('a job locked by no living worker is unlocked, after the time a new worker needs to register', async () => {
   await start('steps', 'locked');
   const lock = async (ago: string) =>
     sql(
@@ -129,7 +129,7 @@ test('a job locked by nobody who lives is unlocked, after the time a new worker 
   expect(await locked()).toBe(0);
 });
 
-test('a run that cannot be mended does not keep the others from it', async () => {
+test('a run that cannot be repaired does not prevent the repair of the others', async () => {
   const broken = await start('waiting', 'broken');
   const whole = await start('steps', 'whole');
   await sql(
@@ -145,7 +145,7 @@ test('a run that cannot be mended does not keep the others from it', async () =>
   ]);
 });
 
-test('a job that another replaced while a dead worker held it goes', async () => {
+test('a job that was replaced while a dead worker had it locked is removed', async () => {
   const run = await start('steps', 'replaced');
   await sql(
     `update graphile_worker._private_jobs set locked_by = 'dead', locked_at = now() - interval '11 seconds'`,
@@ -157,7 +157,7 @@ test('a job that another replaced while a dead worker held it goes', async () =>
   expect(await jobKeys()).toEqual([`run:${run}`]);
 });
 
-test('timers of closed runs go', async () => {
+test('timers of closed runs are removed', async () => {
   const run = await start('waiting', 'cancelled');
   await sql('select workflow.cancel($1)', [run]);
   expect(await jobKeys()).toEqual([`run:${run}`]);
@@ -166,7 +166,7 @@ test('timers of closed runs go', async () => {
   expect(await jobKeys()).toEqual([]);
 });
 
-test('a heartbeat from the future, of before the clock was set back, counts for nothing', async () => {
+test('a heartbeat from the future, sent before the clock was set back, does not count', async () => {
   const run = await start('steps', 'held');
   await sql(`select workflow.heartbeat('ahead', '{}')`);
   await sql(`select workflow.claim($1, 'ahead')`, [run]);

@@ -33,7 +33,7 @@ describe('the sweep', () => {
       'one that Graphile Worker puts off for an hour',
       `update graphile_worker._private_jobs set attempts = 9, run_at = now() + interval '1 hour'`,
     ],
-  ])('gives a due run with no job worth the name a new one: %s', async (what, lose) => {
+  ])('it gives a new job to a due run that has no usable one: %s', async (what, lose) => {
     const run = await start(what);
     await database.pool.query(lose);
     expect(await sweep()).toEqual([]);
@@ -43,7 +43,7 @@ describe('the sweep', () => {
     expect(await sweep()).toEqual([]);
   });
 
-  test('leaves alone: a job that has not begun, one that is being done, a run not due yet', async () => {
+  test('it leaves alone a job that has not begun, one in progress, and a run that is not due yet', async () => {
     await start('queued');
     const locked = await start('being done');
     await database.pool.query(
@@ -59,7 +59,7 @@ describe('the sweep', () => {
     expect(await sweep()).toEqual([]);
   });
 
-  test('gives a new job to a due run whose job is locked long while nobody works on it', async () => {
+  test('it gives a new job to a due run whose job has long been locked while nobody works on it', async () => {
     const lock = `update graphile_worker._private_jobs
       set locked_at = clock_timestamp() - $2::interval, locked_by = 'p' where key = 'run:' || $1`;
     const [lost, fresh, claimed] = [await start('lost'), await start('fetched now'), await start('claimed')];
@@ -75,7 +75,7 @@ describe('the sweep', () => {
     expect(await sweep()).toEqual([]);
   });
 
-  test('unlocks the jobs of a worker gone silent', async () => {
+  test('it unlocks the jobs of a silent worker', async () => {
     const run = await start('locked');
     await database.pool.query(`select workflow.heartbeat('silent', array['pool-of-silent'])`);
     await database.pool.query(
@@ -88,7 +88,7 @@ describe('the sweep', () => {
     expect(await jobsOf(run)).toEqual([{ attempts: 1, due: true, locked: false }]);
   });
 
-  test('is not needed for a step that lost its database; that costs no attempt, as often as it happens', async () => {
+  test('it is not needed for a step that lost its database; that uses up no attempt, as often as it happens', async () => {
     const executor = await executorAs('cut off');
     let cuts = 0;
     script.on('flapping', 'one', () => async (tx) => {
@@ -108,7 +108,7 @@ describe('the sweep', () => {
     expect((await rowOf(database.pool, run)).status).toBe('COMPLETED');
   });
 
-  test('takes nothing from a worker that was silent for a while and is back', async () => {
+  test('it takes nothing from a worker that was silent for a while and is back', async () => {
     const run = await start('back');
     await database.pool.query(`select workflow.heartbeat('returning', '{}')`);
     await silence(database.pool, 'returning');
@@ -120,7 +120,7 @@ describe('the sweep', () => {
     expect(await anyWorkerAlive(database.pool)).toBe(true);
   });
 
-  test('closes the run of a dead worker that somebody had cancelled', async () => {
+  test('it closes the run of a dead worker that somebody had cancelled', async () => {
     const run = await start('cancelled');
     await database.pool.query(`select workflow.heartbeat('dying', '{}')`);
     await claim(run, 'dying');
@@ -130,7 +130,7 @@ describe('the sweep', () => {
     expect((await rowOf(database.pool, run)).status).toBe('CANCELLED');
   });
 
-  /** The clock without the timers: as if the jobs had been lost in that time. */
+  /** Moves the clock without the timers: as if the jobs had been lost in that time. */
   async function advanceClockOnly(by: string): Promise<void> {
     await database.pool.query('update workflow.clock set offset_by = offset_by + $1::interval', [by]);
   }
@@ -140,7 +140,7 @@ describe('a worker', () => {
   let worker: RunningWorker | undefined;
   afterEach(async () => worker?.stop());
 
-  test('hands a step back whose claim got lost on the way to it', async () => {
+  test('it releases a step when the answer of its claim got lost', async () => {
     worker = await work();
     const run = await start('claim lost');
     await untilStatus(database.pool, run, 'COMPLETED');
@@ -163,7 +163,7 @@ describe('a worker', () => {
     ]);
   });
 
-  test('goes on when all its connections are cut', async () => {
+  test('it continues when all its connections are cut', async () => {
     worker = await work();
     let cut = false;
     script.on('cut', 'one', () => async (tx) => {

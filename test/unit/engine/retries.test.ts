@@ -71,7 +71,7 @@ function about(seconds: number) {
 }
 
 describe('the retry policy', () => {
-  test('waits 1, 2, 4 … at most 30 s, each up to 10 % longer, and gives up after its attempts', async () => {
+  test('it waits 1, 2, 4 … at most 30 s, each up to 10 % longer, and gives up after its attempts', async () => {
     const run = await start('patient', 'delays');
     script.on('delays', 'work', fail(new DvError('DV_DICT_INTERNAL', 'again')));
     const pauses = await pausesOf(run);
@@ -85,7 +85,7 @@ describe('the retry policy', () => {
     });
   });
 
-  test('has five attempts unless the state says otherwise', async () => {
+  test('it has five attempts unless the state says otherwise', async () => {
     const run = await start('plain', 'attempts');
     script.on('attempts', 'work', fail(new DvError('DV_DICT_INTERNAL', 'again')));
     expect(await pausesOf(run)).toHaveLength(4);
@@ -104,14 +104,14 @@ describe('the retry policy', () => {
     ]);
   });
 
-  test('is not for what is not retryable', async () => {
+  test('it does not apply to an error that is not retryable', async () => {
     const run = await start('plain', 'hopeless');
     script.on('hopeless', 'work', fail(new DvError('DV_DICT_FORBIDDEN', 'never')));
     expect(await pausesOf(run)).toEqual([]);
     expect(await rowOf(database.pool, run)).toMatchObject({ status: 'FAILED', attempt: 1 });
   });
 
-  test('a rate limit costs no attempt and is waited for until it says', async () => {
+  test('a rate limit uses up no attempt, and its time is waited for', async () => {
     const run = await start('plain', 'limited');
     const retryAt = await engineTime('90 s');
     script.on('limited', 'work', fail(new DvError('DV_DICT_RATE_LIMITED', 'later', { retryAt })));
@@ -128,7 +128,7 @@ describe('the retry policy', () => {
     expect(await rowOf(database.pool, silent)).toMatchObject({ attempt: 0, wakes_in: about(30) });
   });
 
-  test('a rate limit of more than an hour costs attempts', async () => {
+  test('a rate limit of more than an hour uses up attempts', async () => {
     const run = await start('plain', 'limited for hours');
     script.on('limited for hours', 'work', fail(new DvError('DV_DICT_RATE_LIMITED', 'later')));
     await executor.advance(run);
@@ -137,7 +137,7 @@ describe('the retry policy', () => {
     expect(await rowOf(database.pool, run)).toMatchObject({ status: 'FAILED', attempt: 5 });
   });
 
-  test('a retryable error that says when is not tried earlier', async () => {
+  test('a retryable error that names a time is not tried earlier', async () => {
     const run = await start('plain', 'says when');
     const options = { retryAt: await engineTime('70 s') };
     script.on('says when', 'work', fail(new DvError('DV_DICT_INTERNAL', 'later', options)));
@@ -161,8 +161,8 @@ describe('the retry policy', () => {
   });
 });
 
-describe('a failure edge', () => {
-  test('is taken with the error kept, and named as the state that failed', async () => {
+describe('a failure transition', () => {
+  test('it keeps the error, and names the state that failed', async () => {
     const run = await start('guarded', 'edge');
     script.on('edge', 'work', fail(new DvError('DV_DICT_FORBIDDEN', 'the reason')));
     let seen: unknown;
@@ -185,13 +185,13 @@ describe('a failure edge', () => {
     ]);
   });
 
-  test('keeps its reason when a step of the failure path is itself retried', async () => {
+  test('it keeps its reason when a step of the failure path is itself retried', async () => {
     const run = await start('guarded', 'troubled path');
     script.on('troubled path', 'work', fail(new DvError('DV_DICT_FORBIDDEN', 'the reason')));
     const seen: unknown[] = [];
     script.on('troubled path', 'mourn', ({ attempt, run: { error } }) => {
       seen.push(error?.message);
-      if (attempt === 1) throw new DvError('DV_BRIDGE_TIMEOUT', 'by the way');
+      if (attempt === 1) throw new DvError('DV_BRIDGE_TIMEOUT', 'another error');
       return { outcome: 'done' };
     });
     await executor.advance(run);
@@ -205,7 +205,7 @@ describe('a failure edge', () => {
   });
 });
 
-test('what an unexpected error says is in no run, no history and no log: it may quote a person', async () => {
+test('the text of an unexpected error is in no run, no history and no log, because it may quote a person', async () => {
   const run = await start('plain', 'unexpected');
   script.on('unexpected', 'work', fail(new TypeError('no account of João Silva, 111.222.333-00')));
   await executor.advance(run);
@@ -216,7 +216,7 @@ test('what an unexpected error says is in no run, no history and no log: it may 
   for (const text of [kept, captured.text()]) expect(text).not.toMatch(/João|111\.222/);
 });
 
-test('what Postgres says of values is in none either', async () => {
+test('nor is the text in which Postgres quotes values', async () => {
   const run = await start('plain', 'constraint');
   await database.pool.query('create table public.people (name text primary key)');
   await database.pool.query(`insert into public.people values ('João Silva')`);

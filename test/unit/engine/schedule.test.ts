@@ -28,7 +28,7 @@ async function scheduleSince(name: string, since: string, line: string): Promise
   return schedule;
 }
 
-/** Each tick decided, oldest first. */
+/** Each decided tick, oldest first. */
 async function decided(name: string): Promise<string[]> {
   const { rows } = await database.pool.query<{ tick: Date; outcome: string }>(
     'select tick, outcome from workflow.schedule_ticks where schedule = $1 order by tick',
@@ -57,7 +57,7 @@ describe('due ticks', () => {
     expect(fired).toEqual(['2026-01-06T08:00']);
   });
 
-  test('a tick fires once, from five calls at once', async () => {
+  test('a tick fires once, from five simultaneous calls', async () => {
     const schedule = await scheduleSince('contended', '2026-01-05T12:00Z', '0 3 * * *');
     await setClock('2026-01-06T08:00:01Z');
     const calls = await Promise.all(
@@ -80,7 +80,7 @@ describe('due ticks', () => {
     ]);
   });
 
-  test('of those missed within the limit only the newest fires, too', async () => {
+  test('even of those missed within the limit only the newest fires', async () => {
     const schedule = await scheduleSince('hourly', '2026-01-05T12:10Z', '0 * * * *');
     await setClock('2026-01-05T15:10Z');
     await fireDueTicks(database.pool, schedule, note);
@@ -110,7 +110,7 @@ describe('due ticks', () => {
     expect(fired).toEqual(['2026-01-06T08:00']);
   });
 
-  test('in a DST gap one fires at the next valid minute', async () => {
+  test('a tick in a DST gap fires at the next valid minute', async () => {
     const schedule = await scheduleSince('gap', '2024-03-09T12:00Z', '30 2 * * *');
     await setClock('2024-03-10T06:59:58Z');
     await fireDueTicks(database.pool, schedule, note);
@@ -122,7 +122,7 @@ describe('due ticks', () => {
     expect(fired).toEqual(['2024-03-10T07:00']);
   });
 
-  test('in a fold one fires once', async () => {
+  test('a tick in a fold fires once', async () => {
     const schedule = await scheduleSince('fold', '2024-11-02T12:00Z', '30 1 * * *');
     for (const time of ['05:30:01', '06:30:01', '06:31:00']) {
       await setClock(`2024-11-03T${time}Z`);
@@ -147,14 +147,14 @@ describe('due ticks', () => {
     expect(await decided('failing')).toEqual(['2026-01-06T08:00 FIRED']);
   });
 
-  test('a schedule nobody registered fires nothing', async () => {
+  test('an unregistered schedule fires nothing', async () => {
     const [schedule] = readCrontab('* * * * * tick ?id=unregistered');
     expect(schedule && (await fireDueTicks(database.pool, schedule, note))).toBeNull();
   });
 });
 
 describe('a worker', () => {
-  test('makes up for the tick missed while none ran, then fires as the crontab says, in the handler’s transaction', async () => {
+  test('it makes up for the tick missed while none ran, then fires as the crontab says, in the handler’s transaction', async () => {
     await setClock('2026-02-02T12:00Z');
     const schedules = readCrontab('0 3 * * * start_work ?id=nightly\n0 4 * * * no_such_task');
     await registerSchedules(database.pool, schedules);

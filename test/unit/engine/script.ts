@@ -12,7 +12,7 @@ export class Script {
     this.#behaviours.set(`${key} ${state}`, behaviour);
   }
 
-  /** Forgets all that it was told and all that was begun. */
+  /** Forgets all behaviours and all that was begun. */
   clear(): void {
     this.#behaviours.clear();
     this.begun.length = 0;
@@ -30,7 +30,7 @@ export class Script {
   }
 }
 
-/** An activity that does what the script says, else ends at once with `otherwise`. */
+/** An activity that does what the script says, or else ends immediately with `otherwise`. */
 export function scripted<O extends string>(otherwise: NoInfer<O>): Activity<O, Script> {
   return async (step, script) => script.act(step, otherwise) as Promise<Result<O> | Effect<O>>;
 }

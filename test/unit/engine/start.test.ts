@@ -27,7 +27,7 @@ async function runsAndJobs(key: string): Promise<{ runs: number; jobs: number }>
   return rows[0] ?? { runs: -1, jobs: -1 };
 }
 
-test('keeps the input, begins in the newest version, adds one job named after the activity', async () => {
+test('a start keeps the input, begins in the newest version, and adds one job named after the activity', async () => {
   const id = await startRun(database.pool, 'one', 'kept', { n: 1, nested: { é: ['x'] } }, 'ana');
   expect(await rowOf(database.pool, id)).toMatchObject({
     ...{ machine: 'one', machine_version: 2, workflow_key: 'kept', state: 'work', status: 'PENDING' },
@@ -41,7 +41,7 @@ test('keeps the input, begins in the newest version, adds one job named after th
   expect(rows).toEqual([{ task_identifier: 'work' }]);
 });
 
-test('started twice, also at once from ten connections, is started once', async () => {
+test('a run started twice, even simultaneously from ten connections, is started once', async () => {
   const start = async (n: number) => startRun(database.pool, 'one', 'once', { n }, 'test');
   const ids = await Promise.all(Array.from({ length: 10 }, async (_, n) => start(n)));
   expect(new Set(ids).size).toBe(1);
@@ -61,7 +61,7 @@ test('a rollback starts nothing', async () => {
   expect(await runsAndJobs('rolled back')).toEqual({ runs: 0, jobs: 0 });
 });
 
-test('a start waits for another that is not committed yet, and starts itself when that one rolls back', async () => {
+test('a start waits for an uncommitted one, and starts itself when that one rolls back', async () => {
   const client = await database.pool.connect();
   let second: Promise<string>;
   try {
@@ -76,7 +76,7 @@ test('a start waits for another that is not committed yet, and starts itself whe
   expect(await runsAndJobs('overtaken')).toEqual({ runs: 1, jobs: 1 });
 });
 
-test('after a run closed its key is free again, and names the open one', async () => {
+test('after a run has closed its key is free again, and names the open one', async () => {
   const first = await startRun(database.pool, 'one', 'again', {}, 'test');
   await cancelRun(database.pool, first, 'test', null);
   expect(await findRun(database.pool, 'again')).toBe(first);
@@ -86,7 +86,7 @@ test('after a run closed its key is free again, and names the open one', async (
   expect(await findRun(database.pool, first.toUpperCase())).toBe(first);
 });
 
-test('what does not exist has a code', async () => {
+test('starting what does not exist is refused with a code', async () => {
   await expect(startRun(database.pool, 'none', 'k', {}, 'test')).rejects.toMatchObject({
     code: 'DV_MACHINE_UNKNOWN',
     class: 'not_retryable',

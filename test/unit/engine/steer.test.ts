@@ -46,13 +46,13 @@ const nobody = '00000000-0000-7000-8000-000000000000';
 const start = async (machine: string, key: string) =>
   startRun(database.pool, machine, key, { kept: true }, 'test');
 const cancel = async (run: string) => cancelRun(database.pool, run, 'ana', 'no longer needed');
-const retry = async (run: string) => retryRun(database.pool, run, 'ana', 'mended');
+const retry = async (run: string) => retryRun(database.pool, run, 'ana', 'repaired');
 const fail = () => {
   throw new DvError('DV_DICT_FORBIDDEN', 'on purpose');
 };
 
 describe('cancel', () => {
-  test('ends a run that waits, or has its turn yet to come, at once', async () => {
+  test('it immediately ends a run that waits, or whose step has not begun yet', async () => {
     const pending = await start('plain', 'pending');
     const waiting = await start('plain', 'waiting');
     script.on('waiting', 'one', () => ({ outcome: 'give_up' }));
@@ -70,7 +70,7 @@ describe('cancel', () => {
     expect(script.count('pending', 'one')).toBe(0);
   });
 
-  test('ends a run with the step it is in, whose effect stays', async () => {
+  test('it ends a run after the step in progress, whose effect stays', async () => {
     const run = await start('plain', 'in step');
     script.on('in step', 'one', async () => {
       expect(await cancel(run)).toBe('CANCEL_REQUESTED');
@@ -85,7 +85,7 @@ describe('cancel', () => {
     expect(script.count('in step', 'two')).toBe(0);
   });
 
-  test('ends a run whose step fails, along no failure edge', async () => {
+  test('it ends a run whose step fails, without a failure transition', async () => {
     const run = await start('guarded', 'fails');
     script.on('fails', 'one', async () => {
       await cancel(run);
@@ -103,7 +103,7 @@ describe('cancel', () => {
     ]);
   });
 
-  test('what is closed or does not exist is not cancelled', async () => {
+  test('it refuses a run that is closed or does not exist', async () => {
     const run = await start('plain', 'closed');
     await cancel(run);
     const past = await pastOf(database.pool, run);
@@ -114,7 +114,7 @@ describe('cancel', () => {
 });
 
 describe('retry', () => {
-  test('goes on in the state that failed, with input and context as they were', async () => {
+  test('it continues in the state that failed, with input and context as they were', async () => {
     const run = await start('plain', 'failed');
     script.on('failed', 'one', () => ({ outcome: 'done', context: { one: true } }));
     script.on('failed', 'two', fail);
@@ -126,7 +126,7 @@ describe('retry', () => {
     });
     expect(await retry(run)).toBe('two');
     expect((await historyOf(database.pool, run)).at(-1)).toMatchObject({
-      ...{ event: 'RETRIED', state: 'two', detail: { by: 'ana', reason: 'mended' } },
+      ...{ event: 'RETRIED', state: 'two', detail: { by: 'ana', reason: 'repaired' } },
     });
     await executor.advance(run);
     expect(await rowOf(database.pool, run)).toMatchObject({
@@ -141,7 +141,7 @@ describe('retry', () => {
     expect([script.count('failed', 'one'), script.count('failed', 'two')]).toEqual([1, 2]);
   });
 
-  test('goes back to the state whose failure led to a FAILED end', async () => {
+  test('it goes back to the state whose failure led to a FAILED end', async () => {
     const run = await start('guarded', 'mourned');
     script.on('mourned', 'two', fail);
     await executor.advance(run);
@@ -156,7 +156,7 @@ describe('retry', () => {
     expect(await rowOf(database.pool, run)).toMatchObject({ status: 'COMPLETED', error: null });
   });
 
-  test('goes back to the state that decided on the failure itself', async () => {
+  test('it goes back to the state that decided on the failure itself', async () => {
     const run = await start('guarded', 'decided');
     const error = { code: 'DV_DECIDED', class: 'not_retryable', message: 'said no' } as const;
     script.on('decided', 'two', () => ({ outcome: 'give_up', error }));
@@ -165,7 +165,7 @@ describe('retry', () => {
     expect(await retry(run)).toBe('two');
   });
 
-  test('is refused for what has not failed, failed by the machine’s own decision, or does not exist', async () => {
+  test('it refuses a run that has not failed, failed by the machine’s own decision, or does not exist', async () => {
     const open = await start('plain', 'open');
     const cancelled = await start('plain', 'cancelled');
     await cancel(cancelled);
@@ -183,7 +183,7 @@ describe('retry', () => {
     expect((await rowOf(database.pool, decided)).status).toBe('FAILED');
   });
 
-  test('is refused while another run has the key', async () => {
+  test('it is refused while another run has the key', async () => {
     const run = await start('plain', 'taken');
     script.on('taken', 'one', fail);
     await executor.advance(run);
@@ -221,7 +221,7 @@ describe('with a worker', () => {
     expect(script.count('long', 'mourn')).toBe(0);
   });
 
-  test('a retried run is taken up at once', async () => {
+  test('a retried run is taken up immediately', async () => {
     script.on('retried', 'one', fail);
     const run = await start('plain', 'retried');
     await untilStatus(database.pool, run, 'FAILED');

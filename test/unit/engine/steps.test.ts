@@ -21,7 +21,7 @@ async function effectsOf(key: string): Promise<string[]> {
 }
 
 describe('a step', () => {
-  test('commits its effect together with the transition, the context and the history', async () => {
+  test('it commits its effect together with the transition, the context and the history', async () => {
     const run = await start('together');
     let inside: unknown;
     script.on('together', 'one', () => async (tx) => {
@@ -55,7 +55,7 @@ describe('a step', () => {
     expect(completed).toMatchObject({ worker: 'first', detail: { rows: 1 } });
   });
 
-  test('whose effect throws leaves nothing', async () => {
+  test('one whose effect throws leaves nothing', async () => {
     const run = await start('thrown');
     script.on('thrown', 'one', () => async (tx) => {
       await tx.query(`insert into public.effects values ('thrown', 'one')`);
@@ -71,7 +71,7 @@ describe('a step', () => {
     ]);
   });
 
-  test('with an outcome that its state does not have fails, and its effect is undone', async () => {
+  test('one with an outcome that its state does not have fails, and its effect is undone', async () => {
     const run = await start('unknown outcome');
     script.on('unknown outcome', 'one', () => async (tx) => {
       await tx.query(`insert into public.effects values ('unknown outcome', 'one')`);
@@ -85,7 +85,7 @@ describe('a step', () => {
     });
   });
 
-  test('of a task that this program lacks is left to a program that has it', async () => {
+  test('one with a task that this program lacks is left to a program that has it', async () => {
     const run = await start('unknown task');
     const { finish: _, ...fewer } = activities;
     const other = await executorOf({ ...bench(), activities: fewer }, script, 'other');
@@ -102,10 +102,10 @@ describe('a step', () => {
     expect((await rowOf(database.pool, run)).status).toBe('COMPLETED');
   });
 
-  test('is told what it works on', async () => {
-    const run = await startRun(database.pool, 'chain', 'told', { participant: '12345678' }, 'test');
+  test('it receives the run, the state and the attempt it works on', async () => {
+    const run = await startRun(database.pool, 'chain', 'informed', { participant: '12345678' }, 'test');
     let seen: unknown;
-    script.on('told', 'one', ({ run: of, state, task, attempt, repetitions, enteredAt }) => {
+    script.on('informed', 'one', ({ run: of, state, task, attempt, repetitions, enteredAt }) => {
       const late = Math.abs(enteredAt.getTime() - Date.now()) > 60_000;
       seen = { run: of, state, task, attempt, repetitions, late };
       return { outcome: 'done' };
@@ -116,7 +116,7 @@ describe('a step', () => {
         ...{
           id: run,
           machine: 'chain',
-          workflowKey: 'told',
+          workflowKey: 'informed',
           input: { participant: '12345678' },
           context: {},
         },
@@ -127,7 +127,7 @@ describe('a step', () => {
     });
   });
 
-  test('that is ready at once goes on under the same job', async () => {
+  test('one that is ready immediately continues under the same job', async () => {
     const run = await start('one job');
     const jobs: { id: string; waits: boolean }[][] = [];
     for (const state of ['one', 'two', 'three']) {

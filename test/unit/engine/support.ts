@@ -34,7 +34,7 @@ export interface Bench {
   activities: Activities<Script>;
 }
 
-/** An executor of its own, alive like a worker: takes a run as far as it goes, in the test's own time. */
+/** An executor of its own, alive like a worker: takes a run as far as possible, in the test's own time. */
 export async function executorOf(bench: Bench, script: Script, workerId: string, log = captureLog().log) {
   await storeMachines(bench.pool, bench.machines);
   await bench.pool.query(`select workflow.heartbeat($1, '{}')`, [workerId]);
@@ -90,7 +90,7 @@ export async function rowOf(pool: Pool, runId: string): Promise<RunRow> {
   return rows[0];
 }
 
-/** The open run, else the newest, of a key. */
+/** The open run of a key, otherwise its newest. */
 export async function rowOfKey(pool: Pool, key: string): Promise<RunRow> {
   const { rows } = await pool.query<{ id: string }>('select workflow.find_run($1) as id', [key]);
   return rowOf(pool, rows[0]?.id ?? '');
@@ -118,14 +118,14 @@ export async function pastOf(pool: Pool, runId: string): Promise<string[]> {
   );
 }
 
-/** Makes a worker look silent for long. */
+/** Makes a worker look silent for a long time. */
 export async function silence(pool: Pool, workerId: string): Promise<void> {
   await pool.query(`update workflow.workers set heartbeat_at = now() - interval '1 hour' where id = $1`, [
     workerId,
   ]);
 }
 
-/** A promise and the means to settle it, for a step that the test holds. */
+/** A promise and the function that resolves it, for a step that the test keeps waiting. */
 export function gate<T = void>() {
   return Promise.withResolvers<T>();
 }

@@ -41,7 +41,7 @@ async function goesOnAfterTimeout(run: string): Promise<void> {
   ]);
 }
 
-test('fires the AbortSignal; an activity that heeds it fails with the timeout, not with its own abort', async () => {
+test('it fires the AbortSignal; an activity that heeds it fails with the timeout, not with its own abort', async () => {
   const run = await start('heeds');
   let reason: unknown;
   script.on('heeds', 'work', ({ attempt, signal }) => {
@@ -54,7 +54,7 @@ test('fires the AbortSignal; an activity that heeds it fails with the timeout, n
   await goesOnAfterTimeout(run);
 });
 
-test('does not wait for an activity that ignores it; what that one brings later is thrown away', async () => {
+test('it does not wait for an activity that ignores it, and discards the late result', async () => {
   const run = await start('ignores');
   const later = gate();
   let effects = 0;
@@ -72,7 +72,7 @@ test('does not wait for an activity that ignores it; what that one brings later 
   expect(await rowOf(database.pool, run)).toMatchObject({ context: { attempt: 2 } });
 });
 
-test('destroys the connection of a hanging effect, and the server lets its locks go', async () => {
+test('it destroys the connection of a hanging effect, and the server releases its locks', async () => {
   const run = await start('hangs');
   let pid: unknown;
   const removed: unknown[] = [];
@@ -94,7 +94,7 @@ test('destroys the connection of a hanging effect, and the server lets its locks
   const backend = async () =>
     (await database.pool.query('select from pg_stat_activity where pid = $1', [pid])).rowCount;
   await expect.poll(backend, { timeout: 3000 }).toBe(0);
-  // The second attempt's update would otherwise wait for the first one's lock.
+  // Otherwise the second attempt's update would wait for the first one's lock.
   await goesOnAfterTimeout(run);
   expect((await database.pool.query('select n from public.things')).rows).toEqual([{ n: 1 }]);
 });
@@ -120,33 +120,30 @@ test.each([
   ['stop', 'RELEASED work/1', { status: 'RUNNING', attempt: 0, error: null }],
   ['cancel', 'FAILED work/1 cancelled', { status: 'CANCELLED', error: { code: 'DV_RUN_CANCELLED' } }],
   ['time', 'FAILED work/1 retry', { status: 'RUNNING', attempt: 1, error: { code: 'DV_TIMEOUT' } }],
-])(
-  'what an activity throws when broken off (%s) is not taken for a failure of its own',
-  async (why, event, row) => {
-    const run = await start(`broken off: ${why}`);
-    const begun = gate();
-    const quick = await executorOf(
-      {
-        pool: database.pool,
-        machines: [hasty],
-        activities: {
-          // Not async: it rejects before anybody else hears of the abort.
-          work: ({ signal }) => {
-            begun.resolve();
-            return untilAborted(signal);
-          },
+])('what an aborted activity throws (%s) is not taken for a failure of its own', async (why, event, row) => {
+  const run = await start(`broken off: ${why}`);
+  const begun = gate();
+  const quick = await executorOf(
+    {
+      pool: database.pool,
+      machines: [hasty],
+      activities: {
+        // Not async: it rejects before anybody else is notified of the abort.
+        work: ({ signal }) => {
+          begun.resolve();
+          return untilAborted(signal);
         },
       },
-      script,
-      'quick',
-    );
-    const advance = quick.advance(run);
-    await begun.promise;
-    if (why === 'cancel') await database.pool.query('select workflow.cancel($1)', [run]);
-    if (why === 'stop') quick.abortAll();
-    if (why === 'cancel') quick.abortCancelled(run);
-    await advance;
-    expect(await pastOf(database.pool, run)).toContain(event);
-    expect(await rowOf(database.pool, run)).toMatchObject(row);
-  },
-);
+    },
+    script,
+    'quick',
+  );
+  const advance = quick.advance(run);
+  await begun.promise;
+  if (why === 'cancel') await database.pool.query('select workflow.cancel($1)', [run]);
+  if (why === 'stop') quick.abortAll();
+  if (why === 'cancel') quick.abortCancelled(run);
+  await advance;
+  expect(await pastOf(database.pool, run)).toContain(event);
+  expect(await rowOf(database.pool, run)).toMatchObject(row);
+});

@@ -61,7 +61,7 @@ const ALL = [
 ];
 
 describe('runs that move at the same moment', () => {
-  test('share statements, and each has the past it would have alone', async () => {
+  test('share statements, and each has the history it would have alone', async () => {
     const runs = await start(20);
     let statements = 0;
     const count = () => (statements += 1);
@@ -76,7 +76,7 @@ describe('runs that move at the same moment', () => {
     }
   });
 
-  test('do not pay for one whose result Postgres refuses', async () => {
+  test('do not fail because of one whose result Postgres refuses', async () => {
     const runs = await start(5);
     const bad = runs[2]!;
     // jsonb takes no NUL.
@@ -89,14 +89,14 @@ describe('runs that move at the same moment', () => {
     expect(await rowOf(database.pool, bad)).toMatchObject({ attempt: 1, context: {}, claimed_by: null });
   });
 
-  test('do not wait for one that somebody holds', async () => {
+  test('do not wait for one whose row somebody has locked', async () => {
     const runs = await start(3);
     const held = runs[0]!;
-    const [begun, goOn] = [gate(), gate()];
+    const [begun, proceed] = [gate(), gate()];
     for (const run of runs) {
       script.on(await keyOf(run), 'one', async () => {
         if (run === held) begun.resolve();
-        await goOn.promise;
+        await proceed.promise;
         return { outcome: 'done' };
       });
     }
@@ -105,7 +105,7 @@ describe('runs that move at the same moment', () => {
     const client = await database.pool.connect();
     await client.query('begin');
     await client.query('select from workflow.runs where id = $1 for update', [held]);
-    goOn.resolve();
+    proceed.resolve();
     await Promise.all(advanced.slice(1));
     expect(await rowOf(database.pool, held)).toMatchObject({ state: 'one', version: 1 });
     await client.query('rollback');
@@ -114,16 +114,16 @@ describe('runs that move at the same moment', () => {
     for (const run of runs) expect(await pastOf(database.pool, run)).toEqual(ALL);
   });
 
-  test('a zombie among them writes nothing, the others do', async () => {
+  test('do not include a zombie among them: it writes nothing, the others do', async () => {
     const runs = await start(3);
     const lost = runs[1]!;
     const begun = gate();
-    const goOn = gate();
+    const proceed = gate();
     for (const run of runs) {
       script.on(await keyOf(run), 'one', async ({ attempt }) => {
         if (attempt > 1) return { outcome: 'skip', context: { by: 'second' } };
         if (run === lost) begun.resolve();
-        await goOn.promise;
+        await proceed.promise;
         return { outcome: 'done', context: { by: 'first' } };
       });
     }
@@ -132,7 +132,7 @@ describe('runs that move at the same moment', () => {
     await silence(database.pool, 'first');
     await (await executorAs('second')).advance(lost);
     const taken = await rowOf(database.pool, lost);
-    goOn.resolve();
+    proceed.resolve();
     await Promise.all(advanced);
     expect(taken).toMatchObject({ status: 'COMPLETED', context: { by: 'second' } });
     expect(await rowOf(database.pool, lost)).toEqual(taken);
@@ -140,7 +140,7 @@ describe('runs that move at the same moment', () => {
   });
 });
 
-test('a step ends the same whichever way it is written', async () => {
+test('a step ends the same by whichever statement it is written', async () => {
   const json = fc.dictionary(fc.constantFrom('a', 'b', 'c'), fc.constantFrom(1, 'x', null, { d: [] }), {
     maxKeys: 3,
   });
@@ -156,7 +156,7 @@ test('a step ends the same whichever way it is written', async () => {
   await fc.assert(
     fc.asyncProperty(result, fc.boolean(), fc.boolean(), async (ended, stay, failedBefore) => {
       const ends: unknown[] = [];
-      // Children, if only none, are left to the way that can do everything.
+      // Children, even an empty list, are left to the statement that can do everything.
       for (const written of [ended, { ...ended, children: [] }]) {
         const run = (await start(1))[0]!;
         await database.pool.query('select workflow.claim($1, $2)', [run, 'first']);
@@ -195,14 +195,14 @@ test('a step ends the same whichever way it is written', async () => {
   );
 });
 
-/** Without what differs between any two runs. */
+/** A run without what differs between any two runs. */
 function timeless(of: object): object {
   const changing = /_at$|^(id|workflowKey|correlation_?[iI]d|enteredAt|deadline)$/;
   return Object.fromEntries(Object.entries(of).filter(([name]) => !changing.test(name)));
 }
 
 describe('many runs in one start', () => {
-  test('each has its job and its past; those open already are found', async () => {
+  test('each has its job and its history; those open already are found', async () => {
     const open = (await start(1))[0]!;
     const openKey = await keyOf(open);
     const runs = ['many a', 'many b', openKey, 'many a'].map((key, n) => ({
@@ -226,7 +226,7 @@ describe('many runs in one start', () => {
     for (const id of ids.values()) expect(await pastOf(database.pool, id)).toEqual(ALL);
   });
 
-  test('a machine that begins with a wait waits; an unknown one starts none', async () => {
+  test('a machine that begins with a wait waits; an unknown one starts nothing', async () => {
     const ids = await startRuns(database.pool, [{ machine: 'waits', key: 'waiting', input: {} }], 'test');
     expect(await rowOf(database.pool, ids.get('waiting')!)).toMatchObject({ status: 'WAITING' });
     const runs = ['fork', 'none'].map((machine) => ({ machine, key: `of ${machine}`, input: {} }));
@@ -242,22 +242,22 @@ describe('many runs in one start', () => {
 
 test('a busy worker gives back what it fetched and has no slot for', async () => {
   const busy = await work({ concurrency: 1 });
-  const [begun, goOn] = [gate(), gate()];
+  const [begun, proceed] = [gate(), gate()];
   const first = (await start(1))[0]!;
   script.on(await keyOf(first), 'one', async () => {
     begun.resolve();
-    await goOn.promise;
+    await proceed.promise;
     return { outcome: 'done' };
   });
   await begun.promise;
   const second = (await start(1))[0]!;
   const locked = async () =>
     (await database.pool.query('select from graphile_worker.jobs where locked_at is not null')).rowCount;
-  // It looks ahead.
+  // It fetches ahead.
   await expect.poll(locked, { interval: 5 }).toBe(2);
   const other = await work({ concurrency: 1 });
   await untilStatus(database.pool, second, 'COMPLETED', 3000);
-  goOn.resolve();
+  proceed.resolve();
   await untilStatus(database.pool, first, 'COMPLETED');
   await Promise.all([busy.stop(), other.stop()]);
 });

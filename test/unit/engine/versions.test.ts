@@ -46,7 +46,7 @@ const start = async (key: string) => startRun(database.pool, 'released', key, {}
 const states = async (run: string) =>
   (await pastOf(database.pool, run)).filter((event) => event.startsWith('COMPLETED'));
 
-test('a run finishes on the version it began, also when only the next release is there', async () => {
+test('a run finishes on the version it began with, even when only the next release is there', async () => {
   const old = await work('old');
   const [begun, end] = [gate(), gate()];
   script.on('open', 'one', async () => {
@@ -64,7 +64,7 @@ test('a run finishes on the version it began, also when only the next release is
   expect(await states(run)).toEqual(['COMPLETED one/1 done>two', 'COMPLETED two/1 done>end']);
 });
 
-test('runs of the next release are left to it by workers of the old one; none fails, no attempt is burnt', async () => {
+test('workers of the old release leave the runs of the next one to it; none fails, and no attempt is used up', async () => {
   const [old, next] = [await work('old'), await work('new')];
   const keys = Array.from({ length: 12 }, (_, n) => `new ${n}`);
   const runs = await Promise.all(keys.map(start));
@@ -83,7 +83,7 @@ test('runs of the next release are left to it by workers of the old one; none fa
   expect(old.id).not.toBe(next.id);
 });
 
-test('with only the old release there, such a run waits, and does not go round', async () => {
+test('with only the old release there, such a run waits, and does not loop', async () => {
   const next = await work('new');
   await next.stop();
   await work('old');

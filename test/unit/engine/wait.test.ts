@@ -47,7 +47,7 @@ const signal = async (run: string, name: string, payload = {}) =>
   signalRun(database.pool, run, name, payload, 'ana');
 
 describe('a wait', () => {
-  test('takes a signal that was there before, once', async () => {
+  test('it takes a signal that was there before, once', async () => {
     const run = await start('decision', 'before');
     await signal(run, 'approve', { set: 'abc' });
     expect((await rowOf(database.pool, run)).state).toBe('work');
@@ -68,7 +68,7 @@ describe('a wait', () => {
     ]);
   });
 
-  test('of two signals takes the first; the second stays for the next wait', async () => {
+  test('it takes the first of two signals, and the second stays for the next wait', async () => {
     const run = await start('decision', 'two');
     await signal(run, 'approve');
     await signal(run, 'reject');
@@ -80,7 +80,7 @@ describe('a wait', () => {
     ]);
   });
 
-  test('leaves a signal alone that it does not take', async () => {
+  test('it leaves alone a signal that it does not take', async () => {
     const run = await start('decision', 'other');
     await executor.advance(run);
     await signal(run, 'dance');
@@ -107,7 +107,7 @@ describe('a wait', () => {
     expect((await rowOf(database.pool, run)).status).toBe('REJECTED');
   });
 
-  test('a signal rolled back was never given', async () => {
+  test('a signal that was rolled back was never given', async () => {
     const run = await start('decision', 'rolled back');
     await executor.advance(run);
     const client = await database.pool.connect();
@@ -121,7 +121,7 @@ describe('a wait', () => {
     expect(await rowOf(database.pool, run)).toMatchObject({ status: 'WAITING', state: 'wait' });
   });
 
-  test('ends with its deadline, also one the machine begins with', async () => {
+  test('it ends with its deadline, even when the machine begins with it', async () => {
     const run = await start('decision', 'deadline');
     await signal(run, 'approve');
     await executor.advance(run);
@@ -152,8 +152,8 @@ describe('a wait', () => {
     expect(rows).toEqual([{ signals: 1 }]);
   });
 
-  test('of signals given at once takes each once', async () => {
-    const run = await start('decision', 'at once');
+  test('it takes each of several simultaneous signals once', async () => {
+    const run = await start('decision', 'simultaneous');
     await executor.advance(run);
     await Promise.all(Array.from({ length: 6 }, async () => signal(run, 'approve')));
     await executor.advance(run);
@@ -166,7 +166,7 @@ describe('a wait', () => {
   });
 });
 
-test('a job that comes while this process still has the run in hand is not lost', async () => {
+test('a job that comes while this process still works on the run is not lost', async () => {
   const run = await start('decision', 'in hand');
   // Between the commit that made the run wait and its answer comes a signal, and the job of that signal.
   const held = new Proxy(database.pool, {
@@ -194,7 +194,7 @@ describe('with a worker', () => {
   });
   afterAll(async () => worker.stop());
 
-  test('a run goes on within a second of its signal', async () => {
+  test('a run continues within a second of its signal', async () => {
     const run = await start('decision', 'quick');
     await untilStatus(database.pool, run, 'WAITING');
     const began = performance.now();

@@ -1,4 +1,5 @@
-// A worker process for worker.test.ts to kill: says "ready", and "in <key>" when it is in the step that never ends.
+// A worker process for worker.test.ts to kill. It prints "ready", and "in <key>" when it is in the step that never
+// ends.
 import { createPool } from '../../../src/database/pool.ts';
 import { startWorker } from '../../../src/engine/index.ts';
 import { createLog } from '../../../src/log.ts';

@@ -11,7 +11,7 @@ const engine = useEngine({ databasePer: 'test', machines: [twoSteps], activities
 const { database, script, work } = engine;
 const start = async (key: string) => engine.start('two-steps', key);
 
-/** A step that says when it has begun, and ends when told. */
+/** A step that says when it has begun, and ends when the test says so. */
 function held(key: string, state = 'one') {
   const [begun, end] = [gate(), gate()];
   script.on(key, state, async () => {
@@ -23,10 +23,10 @@ function held(key: string, state = 'one') {
 }
 
 describe('stopping', () => {
-  test('lets the step under way end, begins no other, and says so', async () => {
+  test('lets the step in progress end, begins no other, and says so', async () => {
     const first = await work({ concurrency: 1 });
-    const step = held('under way');
-    const run = await start('under way');
+    const step = held('in progress');
+    const run = await start('in progress');
     await step.begun;
     const waiting = await start('not begun');
     const stopped = first.stop();
@@ -34,14 +34,14 @@ describe('stopping', () => {
     await stopped;
     await first.ended;
     expect(await rowOf(database.pool, run)).toMatchObject({ state: 'two', claimed_by: null, attempt: 0 });
-    expect(script.begun).toEqual(['under way one 1']);
+    expect(script.begun).toEqual(['in progress one 1']);
     expect(await anyWorkerAlive(database.pool)).toBe(false);
     await work();
     for (const each of [run, waiting]) await untilStatus(database.pool, each, 'COMPLETED');
-    expect(script.count('under way', 'one')).toBe(1);
+    expect(script.count('in progress', 'one')).toBe(1);
   });
 
-  test('hands a step over that takes too long; it burns no attempt and another worker does it', async () => {
+  test('releases a step that takes too long; it uses up no attempt and another worker does it', async () => {
     const first = await work({ drainMs: 50 });
     const inWork = gate();
     let reason: unknown;
@@ -71,7 +71,7 @@ describe('stopping', () => {
     ]);
   });
 
-  test('twice is stopping once', async () => {
+  test('twice is the same as stopping once', async () => {
     const worker = await work();
     await Promise.all([worker.stop(), worker.stop()]);
     await worker.stop();
@@ -81,7 +81,7 @@ describe('stopping', () => {
 test('two workers share the runs, and each step runs once', async () => {
   await work({ concurrency: 1 });
   await work({ concurrency: 1 });
-  // Neither ends before the other has begun: one worker alone would not get on.
+  // Neither ends before the other has begun: one worker alone could not finish.
   const pair = [held('left'), held('right')];
   const runs = [await start('left'), await start('right')];
   await Promise.all(pair.map(({ begun }) => begun));
@@ -103,7 +103,7 @@ describe('a killed worker', () => {
   };
   afterEach(killed);
 
-  test('is swept: its run and its jobs go to another, the lost attempt stays in the history', async () => {
+  test('is swept: another worker gets its run and its jobs, and the lost attempt stays in the history', async () => {
     const run = await start('lost');
     const file = new URL('./worker-child.ts', import.meta.url).pathname;
     child = spawn(process.execPath, [file, database.url, 'lost'], { stdio: ['ignore', 'pipe', 'inherit'] });

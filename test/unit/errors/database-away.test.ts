@@ -18,7 +18,7 @@ test.each([
   else expect(fromDatabase(error)).not.toMatchObject(unreachable);
 });
 
-test('a connection that node-postgres lost, without any code', () => {
+test('a connection that node-postgres lost is recognized without any code', () => {
   const error = new Error('Connection terminated unexpectedly');
   expect(isAway(error)).toBe(true);
   expect(fromDatabase(error)).toMatchObject({
@@ -27,14 +27,14 @@ test('a connection that node-postgres lost, without any code', () => {
   });
 });
 
-test('a file that is missing is no database that is away, a socket that is not there yet is', () => {
+test('a missing file does not mean an unreachable database, a socket that does not exist yet does', () => {
   const missing = (syscall: string) => Object.assign(new Error('x'), { code: 'ENOENT', syscall });
   expect(isAway(missing('open'))).toBe(false);
   expect(fromDatabase(missing('open'))).not.toHaveProperty('class');
   expect(isAway(missing('connect'))).toBe(true);
 });
 
-test('of a name with several addresses the first failure counts', () => {
+test('for a name with several addresses the first failure counts', () => {
   const refused = Object.assign(new Error('x'), { code: 'ECONNREFUSED' });
   expect(isAway(new AggregateError([refused]))).toBe(true);
 });

@@ -5,7 +5,7 @@ import { fromDatabase } from '../../../src/engine/index.ts';
 import { DvError } from '../../../src/errors/dv-error.ts';
 import { pulsarErrors } from '../../../src/notify/pulsar/pulsar-errors.ts';
 
-test('class and exit code are those of the catalogue, where the case is no exception', () => {
+test('class and exit code are those of the catalogue, where the case has no exception', () => {
   expect(new DvError('DV_USAGE', 'x')).toMatchObject({ class: 'not_retryable', exit: 2 });
   expect(new DvError('DV_TIMEOUT', 'x')).toMatchObject({ class: 'retryable', exit: 1 });
   expect(new DvError('DV_DICT_RATE_LIMITED', 'x')).toMatchObject({ class: 'rate_limited', exit: 1 });
@@ -14,7 +14,7 @@ test('class and exit code are those of the catalogue, where the case is no excep
   expect(explain(exception)).toEqual({ code: 'DV_FILE_UNREADABLE', message: 'x', exitCode: 2 });
 });
 
-describe('what a SQL function raises', () => {
+describe('an error that a SQL function raises', () => {
   const raised = (detail: string) =>
     fromDatabase(Object.assign(new Error('Do this.'), { code: 'DV000', detail }));
 
@@ -33,13 +33,13 @@ describe('what a SQL function raises', () => {
     expect((error as DvError).message).toMatch(/^Do this\. \(DV_FROM_THE_FUTURE, /);
   });
 
-  test('with a detail that is no code does not quote it', () => {
+  test('with a detail that is not a code does not quote it', () => {
     expect((raised('Key (key)=(a@b.c) exists.') as DvError).message).not.toContain('a@b.c');
     expect(raised('toString')).toMatchObject({ code: 'DV_DATABASE_NEWER' });
   });
 });
 
-test('a database that is away may come back; one that does not exist does not come by waiting', () => {
+test('an unreachable database may return; one that does not exist does not appear by waiting', () => {
   const error = (code: string) =>
     connectionError(Object.assign(new Error('x'), { code }), 'postgres://u@h/d');
   expect(error('ECONNREFUSED')).toMatchObject({ code: 'DV_DATABASE_UNREACHABLE', class: 'retryable' });

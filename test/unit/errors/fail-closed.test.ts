@@ -6,7 +6,7 @@ import { writeToSource } from '../../../src/dict/repair/connected-repair.ts';
 import { connectBridge } from '../../../src/bridge/index.ts';
 import { useTestDatabase } from '../../support/database.ts';
 
-/** A database whose answers cannot be: what was not answered must stop the caller, and never count as "nothing". */
+/** A database with impossible answers: a missing answer must stop the caller, and never count as "nothing". */
 
 const database = useTestDatabase();
 const ISPB = '12345678';
@@ -21,7 +21,7 @@ const write = () =>
     null,
   );
 
-test('a repair of connected tables: no row is not "no key was missed"', async () => {
+test('a repair of connected tables does not take a missing row for "no key was missed"', async () => {
   await database.pool.query(`
     drop function dict.apply_to_source;
     create function dict.apply_to_source(text, text, text, text, jsonb)
@@ -30,7 +30,7 @@ test('a repair of connected tables: no row is not "no key was missed"', async ()
   await expect(write()).rejects.toMatchObject(impossible);
 });
 
-test('a repair of connected tables: a count that is null is not "no key was missed"', async () => {
+test('a repair of connected tables does not take a null count for "no key was missed"', async () => {
   await database.pool.query(`
     drop function dict.apply_to_source;
     create function dict.apply_to_source(text, text, text, text, jsonb,
@@ -53,7 +53,7 @@ test('a key base about which nothing is answered is not complete', async () => {
   await expect(isIncomplete(database.pool, ISPB, 'CPF')).rejects.toMatchObject(impossible);
 });
 
-test('what DICT has added since a round that is not there is not asked for', async () => {
+test('for a round that does not exist, what DICT has added since is not asked for', async () => {
   const bridge = connectBridge({ address: '127.0.0.1:1' });
   const round = { runId: randomUUID(), round: 1, participant: ISPB, keyType: 'CPF' as const };
   try {

@@ -4,7 +4,7 @@ import { maybeOne, one } from '../../../src/errors/rows.ts';
 const impossible = expect.objectContaining({ code: 'DV_UNEXPECTED', class: 'not_retryable' });
 
 describe('one', () => {
-  test('is the only row, whatever it holds', () => {
+  test('is the only row, whatever it contains', () => {
     expect(one([{ n: 0 }])).toEqual({ n: 0 });
     expect(one([null])).toBeNull();
   });

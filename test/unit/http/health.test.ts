@@ -35,10 +35,10 @@ describe('a worker', () => {
     expect(await health.check()).toEqual({ ready: true, reasons: [], warnings: [] });
   });
 
-  test('is not ready once it is told to stop, and after it has stopped by itself', async () => {
-    const told = healthOf();
-    told.stopping();
-    expect(await told.check()).toEqual({
+  test('is not ready once it is stopping, and after it has stopped by itself', async () => {
+    const stopping = healthOf();
+    stopping.stopping();
+    expect(await stopping.check()).toEqual({
       ready: false,
       reasons: [{ reason: 'worker_stopping', message: 'The worker is stopping or has stopped.' }],
       warnings: [],
@@ -49,7 +49,7 @@ describe('a worker', () => {
   });
 
   test('is not ready when its heartbeat is older than 10 s, and is again when one gets through', async () => {
-    // One that has just come: the next is 2 s away.
+    // Waits for one that has just come: the next is 2 s later.
     const first = worker.lastHeartbeat();
     await expect.poll(() => worker.lastHeartbeat()).toBeGreaterThan(first + 1000);
     const last = worker.lastHeartbeat();
@@ -70,7 +70,7 @@ describe('a worker', () => {
     expect(await reasonsOf(healthOf())).toEqual([]);
   });
 
-  test('names every reason at once', async () => {
+  test('names every reason together', async () => {
     vi.useFakeTimers({ toFake: ['Date'] });
     vi.setSystemTime(worker.lastHeartbeat() + 20_000);
     const health = createHealth({
@@ -102,7 +102,7 @@ describe('migrations', () => {
 });
 
 describe('the database', () => {
-  test('unreachable: the reason, without the URL', async () => {
+  test('unreachable: it answers with the reason, without the URL', async () => {
     const url = new URL(database.url);
     url.port = '1';
     url.password = 'hunter2';
@@ -114,7 +114,7 @@ describe('the database', () => {
     await pool.end();
   });
 
-  test('hanging: answers within 2 s, and many who ask together use one connection', async () => {
+  test('hanging: it answers within 2 s, and simultaneous requests use one connection', async () => {
     const proxy = await startStallingProxy(database.url);
     const pool = createPool(proxy.url);
     const health = healthOf(pool);
@@ -153,7 +153,7 @@ describe('the database', () => {
 });
 
 describe('messages to Core-Dict', () => {
-  test('put aside, or waiting for more than ten minutes, are warnings and leave the worker ready', async () => {
+  test('dead ones, or ones waiting for more than ten minutes, are warnings and leave the worker ready', async () => {
     const { pool } = database;
     for (const keyType of ['CPF', 'EVP', 'ALL']) {
       await pool.query("select dict.publish('12345678', $1, 'test', '{}', null)", [keyType]);

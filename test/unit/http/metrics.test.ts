@@ -15,7 +15,7 @@ beforeAll(async () => {
   await database.pool.query('insert into dict.participants (participant) values ($1)', [ISPB]);
 });
 
-/** A sent VSync, asked so many hours ago; without a result it is not answered yet. */
+/** A sent VSync, asked N hours ago; without a result it is not answered yet. */
 async function sent(keyType: string, result: string | null, hoursAgo = 0): Promise<string> {
   const at = Date.now() - hoursAgo * 3_600_000;
   const hex = at.toString(16).padStart(12, '0');
@@ -42,7 +42,7 @@ async function scrape({ registry }: Metrics): Promise<Map<string, number>> {
 const verifications = (keyType: string, result: string) =>
   `dict_vsync_verifications_total{participant="${ISPB}",key_type="${keyType}",result="${result}"}`;
 
-test('attempts and their durations by machine, activity and outcome', async () => {
+test('attempts and their durations are counted by machine, activity and outcome', async () => {
   const metrics = createMetrics(database.pool);
   const attempt = { machine: 'verification', activity: 'read_all_vsyncs' } as const;
   metrics.onAttempt({ ...attempt, outcome: 'completed', seconds: 0.2 });
@@ -58,7 +58,7 @@ test('attempts and their durations by machine, activity and outcome', async () =
   expect([samples.get(bucket('0.25')), samples.get(bucket('2.5'))]).toEqual([1, 2]);
 });
 
-test('verifications: each counted once, from zero, whenever it was asked and answered', async () => {
+test('each verification is counted once, from zero, whenever it was asked and answered', async () => {
   const metrics = createMetrics(database.pool);
   expect((await scrape(metrics)).get(verifications('CPF', 'OK'))).toBe(0);
   await sent('CPF', 'OK', 100);
@@ -79,7 +79,7 @@ test('verifications: each counted once, from zero, whenever it was asked and ans
   expect(samples.get(verifications('CPF', 'ERROR'))).toBe(0);
 });
 
-test('verifications settled long ago are not read again', async () => {
+test('verifications answered long ago are not read again', async () => {
   const metrics = createMetrics(database.pool);
   const id = await sent('EVP', 'OK', 48);
   expect((await scrape(metrics)).get(verifications('EVP', 'OK'))).toBe(1);
@@ -87,7 +87,7 @@ test('verifications settled long ago are not read again', async () => {
   expect((await scrape(metrics)).get(verifications('EVP', 'OK'))).toBe(1);
 });
 
-test('the age of the last OK, absent where there never was one', async () => {
+test('the age of the last OK is absent where there never was one', async () => {
   await sent('EMAIL', 'OK', 40);
   await sent('EMAIL', 'NOK', 1);
   await sent('PHONE', 'NOK', 1);
@@ -99,7 +99,7 @@ test('the age of the last OK, absent where there never was one', async () => {
   expect(samples.has(age('PHONE'))).toBe(false);
 });
 
-test('runs by machine and status, and what waits in the outbox', async () => {
+test('runs are counted by machine and status, and pending messages of the outbox', async () => {
   const metrics = createMetrics(database.pool);
   await database.pool.query('select dict.start_verification($1)', [ISPB]);
   const publish = "select dict.publish($1, $2, 'test', '{}', null)";
@@ -122,7 +122,7 @@ test('runs by machine and status, and what waits in the outbox', async () => {
   expect(after.get('dict_vsync_outbox_oldest_age_seconds')).toBe(0);
 });
 
-test('two in one process do not mix', async () => {
+test('two registries in one process do not mix', async () => {
   const [one, other] = [createMetrics(database.pool), createMetrics(database.pool)];
   one.onAttempt({ machine: 'm', activity: 'a', outcome: 'completed', seconds: 1 });
   const name = 'dict_vsync_activity_attempts_total{machine="m",activity="a",outcome="completed"}';
@@ -138,7 +138,7 @@ test('labels are names of machines, activities, participants and key types only'
   expect([...new Set(labels)].sort()).toEqual(['key_type', 'machine', 'participant', 'result', 'status']);
 });
 
-test('the database away: a scrape takes less than a second and serves what was read last', async () => {
+test('with the database unreachable, a scrape takes less than a second and serves what was read last', async () => {
   const proxy = await startStallingProxy(database.url);
   const pool = createPool(proxy.url);
   const metrics = createMetrics(pool);

@@ -85,7 +85,7 @@ test('a metric that fails is a 500 without its error', async () => {
   expect([response.status, await response.text()]).toEqual([500, 'failed\n']);
 });
 
-test('a port that is taken is a usage error that says what to do', async () => {
+test('an occupied port is a usage error that says what to do', async () => {
   const { address } = await start();
   const taken = start(undefined, Number(new URL(address).port));
   await expect(taken).rejects.toMatchObject({
@@ -95,7 +95,7 @@ test('a port that is taken is a usage error that says what to do', async () => {
   });
 });
 
-test('stops although somebody is connected and silent, or never ends a request, and then takes nothing more', async () => {
+test('it stops although somebody is connected and silent, or never ends a request, and then accepts nothing more', async () => {
   const { address, stop } = await start();
   const port = Number(new URL(address).port);
   const silent = connect(port, '127.0.0.1').resume();

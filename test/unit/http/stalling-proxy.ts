@@ -1,9 +1,9 @@
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 
-/** A way to a database that can go quiet: connections stay and are taken, but nothing comes through any more. */
+/** A proxy to a database that can stall: connections stay open and new ones are accepted, but nothing comes through. */
 export interface StallingProxy {
-  /** The database's URL, by way of the proxy. */
+  /** The database's URL through the proxy. */
   url: string;
   stall(): void;
   /** Lets new connections through again, to this database or the same one. What was lost meanwhile stays lost. */
@@ -24,7 +24,7 @@ export async function startStallingProxy(databaseUrl: string): Promise<StallingP
     keep(near);
     const far = connect(Number(target.port), target.hostname);
     keep(far);
-    // A connection that has met the stall stays quiet for ever.
+    // A connection that has met the stall stays silent for ever.
     const through = { open: !stalled };
     links.add(through);
     near.on('data', (data) => through.open && far.write(data)).on('close', () => far.destroy());

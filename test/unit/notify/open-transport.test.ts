@@ -10,7 +10,7 @@ test.each([
   ['postgres:', 'postgres'],
   ['ws://pulsar.example:8080', 'websocket'],
   ['wss://pulsar.example:8443/pulsar', 'websocket'],
-])('NOTIFY_URL %s: the way is %s', async (url, name) => {
+])('NOTIFY_URL %s opens the transport %s', async (url, name) => {
   const transport = await openTransport({ url, topic });
   expect(transport.name).toBe(name);
   await transport.close();
@@ -35,7 +35,7 @@ test.each(['pulsar://pulsar.example:6650', 'pulsar+ssl://pulsar.example:6651'])(
   },
 );
 
-test('a PEM file that is not there is named by its setting, when the way opens', async () => {
+test('a missing PEM file is named by its setting, when the transport opens', async () => {
   const missing = join(import.meta.dirname, 'nothing.pem');
   await expect(openTransport({ url: 'wss://pulsar.example', topic, tlsCa: missing })).rejects.toMatchObject({
     code: 'DV_SETTINGS_INVALID',

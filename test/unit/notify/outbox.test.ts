@@ -32,7 +32,7 @@ test('a message keeps its content, its run, and an id of version 7', async () =>
   expect(rows[0].id).toMatch(/^.{14}7/);
 });
 
-test('the message goes with the transaction that causes it', async () => {
+test('the message commits or rolls back with the transaction that causes it', async () => {
   await expect(publishOne(database.pool, { fails: true })).rejects.toThrow('rolled back');
   expect(await outbox(database.pool)).toEqual([]);
 });

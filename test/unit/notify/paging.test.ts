@@ -19,7 +19,7 @@ function changeOf(n: number, name: string): AppliedChange {
   return { ...changes[0]!, after: { ...(changes[0]!.after as object), name } };
 }
 
-test('pages keep everything in order, within the count and the bytes, and none could take the next one too', () => {
+test('pages keep everything in order, within the count and the bytes, and none has room for the next one too', () => {
   const items = fc.array(
     fc.record({ name: fc.string({ unit: 'grapheme', maxLength: 20 }), times: fc.constantFrom(1, 100, 5000) }),
     { maxLength: 300 },
@@ -47,7 +47,7 @@ test('pages keep everything in order, within the count and the bytes, and none c
 
 describe('the pages of a run', () => {
   /** Publishes chunks of changes, each in its transaction, as a repair does. */
-  async function tell(runId: string, chunks: AppliedChange[][]): Promise<void> {
+  async function publishChunks(runId: string, chunks: AppliedChange[][]): Promise<void> {
     await database.pool.query(
       `insert into dict.reconciliations (run_id, participant, key_type, started_at, vsync_before, entries_before)
        values ($1, $2, 'EMAIL', now(), repeat('0', 64), 0)`,
@@ -60,11 +60,11 @@ describe('the pages of a run', () => {
     }
   }
 
-  test('count on from chunk to chunk, and the run knows how many there were', async () => {
+  test('are counted from chunk to chunk, and the run knows how many there were', async () => {
     const runId = randomUUID();
     const chunk = (from: number, count: number) =>
       Array.from({ length: count }, (_, n) => changeOf(from + n, 'Ana'));
-    await tell(runId, [chunk(0, 200), [], chunk(200, 50), chunk(250, 1)]);
+    await publishChunks(runId, [chunk(0, 200), [], chunk(200, 50), chunk(250, 1)]);
     const { transport, got } = keepingTransport();
     await relayOutbox(database.pool, transport);
     const events = got.map((sent) => eventOf(sent).data as { page: number; changes: { key: string }[] });
@@ -77,13 +77,13 @@ describe('the pages of a run', () => {
     expect(events.flatMap(({ changes }) => changes.map(({ key }) => key))).toEqual(
       Array.from({ length: 251 }, (_, n) => `key ${n}`),
     );
-    const told = await inTransaction(database.pool, async (tx) => readPublished(tx, runId));
-    expect(told).toEqual({ pageCount: 4, changeCount: 251 });
+    const published = await inTransaction(database.pool, async (tx) => readPublished(tx, runId));
+    expect(published).toEqual({ pageCount: 4, changeCount: 251 });
   });
 
   test('are within 256 KB each, whatever is in them', async () => {
     const long = 'João "\\\u0001 '.repeat(1000);
-    await tell(randomUUID(), [Array.from({ length: 90 }, (_, n) => changeOf(n, long))]);
+    await publishChunks(randomUUID(), [Array.from({ length: 90 }, (_, n) => changeOf(n, long))]);
     const { transport, got } = keepingTransport();
     await relayOutbox(database.pool, transport);
     expect(got.length).toBeGreaterThan(3);
@@ -94,9 +94,9 @@ describe('the pages of a run', () => {
     expect(got.flatMap((sent) => (eventOf(sent).data as { changes: [] }).changes)).toHaveLength(90);
   });
 
-  test('by reference hold no key and no entry, but the CIDs to ask by', async () => {
+  test('by reference contain no key and no entry, but the CIDs to ask by', async () => {
     const runId = randomUUID();
-    await tell(runId, [[changeOf(7, 'Ana Souza')]]);
+    await publishChunks(runId, [[changeOf(7, 'Ana Souza')]]);
     await relayOutbox(database.pool, postgresTransport(), { content: 'references' });
     const { rows } = await database.pool.query<{ payload: { data: unknown } }>(
       'select payload from dict.notifications',

@@ -10,17 +10,17 @@ const database = useTestDatabase();
 
 beforeEach(() => emptyOutbox(database.pool));
 
-test('each message becomes a row, announced to who listens by its id, without content', async () => {
+test('each message becomes a row, announced to listeners by its id, without content', async () => {
   const listener = await connect(database.url, 'core-dict');
-  const heard: Notification[] = [];
-  listener.on('notification', (notification) => heard.push(notification));
+  const received: Notification[] = [];
+  listener.on('notification', (notification) => received.push(notification));
   await listener.query(`listen ${CHANNEL}`);
   for (const n of [1, 2, 3]) await publishOne(database.pool, { n });
   await publishOne(database.pool, { participant: '00000001' });
 
   const transport = postgresTransport();
   expect(await relayOutbox(database.pool, transport)).toBe(4);
-  await expect.poll(() => heard.length).toBe(4);
+  await expect.poll(() => received.length).toBe(4);
   const announced = (await outbox(database.pool)).map(({ id, participant, sequence }) => ({
     id,
     participant,
@@ -28,7 +28,7 @@ test('each message becomes a row, announced to who listens by its id, without co
     sequence,
     type: 'reconciliation.changes',
   }));
-  expect(heard.map(({ payload }) => JSON.parse(payload!) as unknown)).toEqual(announced);
+  expect(received.map(({ payload }) => JSON.parse(payload!) as unknown)).toEqual(announced);
 
   const { rows } = await listener.query(
     `select n.*, n.delivered_at >= n.created_at as later,
@@ -53,8 +53,8 @@ test('each message becomes a row, announced to who listens by its id, without co
 
 test('nothing is announced before it is committed, and nothing twice', async () => {
   const listener = await connect(database.url, 'core-dict');
-  const heard: string[] = [];
-  listener.on('notification', ({ payload }) => heard.push((JSON.parse(payload!) as { id: string }).id));
+  const received: string[] = [];
+  listener.on('notification', ({ payload }) => received.push((JSON.parse(payload!) as { id: string }).id));
   await listener.query(`listen ${CHANNEL}`);
   await publishOne(database.pool);
   const { id } = (await outbox(database.pool))[0]!;
@@ -71,12 +71,12 @@ test('nothing is announced before it is committed, and nothing twice', async () 
   expect(await failing).toBe(0);
   await passBackoff(database.pool);
   expect(await relayOutbox(database.pool, transport)).toBe(1);
-  // The mark of delivery lost, as by a person's hand: it is there already.
+  // The mark of delivery lost, as by a manual change: the message is there already.
   await database.pool.query('update dict.outbox set delivered_at = null');
   expect(await relayOutbox(database.pool, transport)).toBe(1);
   await listener.query(`notify ${CHANNEL}, '{"id": "last"}'`);
-  await expect.poll(() => heard.at(-1)).toBe('last');
-  expect(heard).toEqual([id, 'last']);
+  await expect.poll(() => received.at(-1)).toBe('last');
+  expect(received).toEqual([id, 'last']);
   const { rows } = await database.pool.query('select id, participant from dict.notifications');
   expect(rows).toEqual([{ id, participant: ISPB }]);
   await listener.end();

@@ -13,7 +13,7 @@ import { type Standalone, startStandalone } from '../../support/pulsar/standalon
 import { expectReceived, failing, publishSmall, testTransport, TRANSPORTS } from './pulsar-support.ts';
 import { emptyOutbox, outbox, passBackoff } from './support.ts';
 
-/** How long the broker stays away in the middle of the messages, beyond what the relay needs to notice. */
+/** How long the broker stays down in the middle of the messages, beyond what the relay needs to notice. */
 const OUTAGE_SECONDS = Number(process.env['PULSAR_OUTAGE_SECONDS'] ?? 0);
 
 const database = useTestDatabase();
@@ -22,7 +22,7 @@ beforeEach(() => emptyOutbox(database.pool));
 
 await describeWithJava('a Pulsar with TLS and tokens, which is killed', () => {
   if (!canMakeCertificates) {
-    // Without openssl there is no TLS to test; where Pulsar is required that is no reason to pass.
+    // Without openssl there is no TLS to test. Where Pulsar is required, the test must not pass because of that.
     if (process.env['REQUIRE_PULSAR'] === '1') throw new Error('REQUIRE_PULSAR=1, but there is no openssl');
     return test.skip('needs openssl, for a certificate', () => undefined);
   }
@@ -52,7 +52,7 @@ await describeWithJava('a Pulsar with TLS and tokens, which is killed', () => {
         superUserRoles: 'admin',
         brokerClientAuthenticationPlugin: 'org.apache.pulsar.client.impl.auth.AuthenticationToken',
         brokerClientAuthenticationParameters: `token:${admin}`,
-        // Above the broker's own limit of 5 MiB a message, so that this is the one that is met.
+        // Above the broker's own limit of 5 MiB per message, so that this limit is the one reached.
         webSocketMaxTextFrameSize: String(16 * 1024 * 1024),
       },
     });
@@ -75,7 +75,7 @@ await describeWithJava('a Pulsar with TLS and tokens, which is killed', () => {
       onTestFinished(() => transport.close());
       return transport;
     };
-    /** What a relay of one message meets. */
+    /** The error of a relay of one message. */
     const meets = async (more: Partial<PulsarSettings>): Promise<string | undefined> => {
       await publishSmall(database.pool, 1);
       expect(await relayOutbox(database.pool, await open(more))).toBe(0);
@@ -96,7 +96,7 @@ await describeWithJava('a Pulsar with TLS and tokens, which is killed', () => {
       expect(await meets(settings())).toBe('DV_NOTIFY_UNAUTHORIZED');
     });
 
-    test('a token file that is renewed is read again', async () => {
+    test('a renewed token file is read again', async () => {
       const tokenFile = join(folder, 'token');
       writeFileSync(tokenFile, 'old');
       const transport = await open({ tokenFile });
@@ -111,7 +111,7 @@ await describeWithJava('a Pulsar with TLS and tokens, which is killed', () => {
       expect(await relayOutbox(database.pool, transport)).toBe(2);
     });
 
-    test('a certificate that nobody vouches for is refused', async () => {
+    test('a certificate that no CA vouches for is refused', async () => {
       // The native client does not say why a connection fails.
       expect(await meets({ tlsCa: undefined, token: admin })).toMatch(
         name === 'websocket' ? /^DV_NOTIFY_TLS$/ : /^DV_NOTIFY_(TLS|AWAY|TIMEOUT)$/,
@@ -119,7 +119,7 @@ await describeWithJava('a Pulsar with TLS and tokens, which is killed', () => {
       expect((await outbox(database.pool))[0]).toMatchObject({ delivered: false, dead: false });
     });
 
-    test('a topic that is not there and that the broker does not make', async () => {
+    test('a topic that does not exist and that the broker does not create is reported', async () => {
       await namespace.admin('POST', `namespaces/${namespace.name}/autoTopicCreation`, {
         allowAutoTopicCreation: false,
       });
@@ -129,7 +129,7 @@ await describeWithJava('a Pulsar with TLS and tokens, which is killed', () => {
       expect(await meets({ token: admin })).toBe('DV_NOTIFY_TOPIC');
     });
 
-    test('a message over the limit of the broker itself', async () => {
+    test('a message over the limit of the broker itself is refused', async () => {
       await publishSmall(database.pool, 2);
       await publishSmall(database.pool, 1, { pad: 6 * 1024 * 1024 });
       await publishSmall(database.pool, 2);

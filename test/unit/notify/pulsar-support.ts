@@ -20,7 +20,7 @@ export const addon: boolean = await import('pulsar-client').then(
 
 type Urls = Pick<Broker, 'serviceUrl' | 'webSocketUrl'>;
 
-/** The transports to a broker, with what NOTIFY_URL is for each; the native one where its addon is installed. */
+/** The transports to a broker, with the NOTIFY_URL of each; the native one where its addon is installed. */
 export const TRANSPORTS: readonly (readonly [name: string, url: (at: Urls) => string])[] = [
   ['websocket', ({ webSocketUrl }) => webSocketUrl],
   ...(addon ? [['native', ({ serviceUrl }: Urls) => serviceUrl] as const] : []),
@@ -35,7 +35,7 @@ export async function testTransport(
   return openTransport({ url, topic, ...more });
 }
 
-/** Puts small messages into the outbox, in one transaction; `pad` makes their content that much longer. */
+/** Puts small messages into the outbox, in one transaction; `pad` makes their content longer by that much. */
 export async function publishSmall(
   pool: Pool,
   count: number,
@@ -51,7 +51,9 @@ export async function publishSmall(
   );
 }
 
-/** Relays until all is delivered or put aside, however often a stream has to back off. Answers how often it did. */
+/**
+ * Relays until every message is delivered or dead, however often a stream has to back off. Returns how often it did.
+ */
 export async function relayAll(pool: Pool, transport: Transport): Promise<number> {
   for (let rounds = 0; ; rounds++) {
     await relayOutbox(pool, transport);
@@ -63,7 +65,9 @@ export async function relayAll(pool: Pool, transport: Transport): Promise<number
   }
 }
 
-/** What a consumer must have got: each delivered message of the outbox once, in order, with its content and labels. */
+/**
+ * Checks what a consumer received: each delivered message of the outbox once, in order, with its content and labels.
+ */
 export async function expectReceived(pool: Pool, received: readonly Received[]): Promise<void> {
   const { rows } = await pool.query<{
     id: string;
@@ -92,7 +96,7 @@ export async function expectReceived(pool: Pool, received: readonly Received[]):
   ).toEqual(sent.toSorted((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0)));
 }
 
-/** The code of the error that a stream backs off for. */
+/** The code of the error for which a stream backs off. */
 export async function failing(pool: Pool): Promise<string | undefined> {
   const { rows } = await pool.query<{ error_code: string }>('select error_code from dict.outbox_backoffs');
   return rows[0]?.error_code;

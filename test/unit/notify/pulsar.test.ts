@@ -69,7 +69,7 @@ await describeWithPulsar('through Pulsar', (broker) => {
       expect(new Date(first!.eventTime).toISOString()).toBe(event['time']);
     });
 
-    test('a topic may be one of the participant and key type', async () => {
+    test('a topic may depend on the participant and key type', async () => {
       const transport = await testTransport(url(broker), namespace.topic(`${name}-{participant}-{keyType}`));
       onTestFinished(() => transport.close());
       await publishSmall(database.pool, 3);
@@ -79,7 +79,7 @@ await describeWithPulsar('through Pulsar', (broker) => {
       expect(await namespace.read(namespace.topic(`${name}-${OTHER}-ALL`))).toHaveLength(2);
     });
 
-    test('a relay killed between sending and marking: the next one sends all again, and the broker keeps each once', async () => {
+    test('after a relay was killed between sending and marking, the next one sends all again, and the broker keeps each once', async () => {
       await publishSmall(database.pool, 250);
       const child = spawn(process.execPath, [new URL('./relay-child.ts', import.meta.url).pathname], {
         env: { ...process.env, CHILD: JSON.stringify({ database: database.url, url: url(broker), topic }) },
@@ -93,7 +93,7 @@ await describeWithPulsar('through Pulsar', (broker) => {
       expect(await namespace.count(topic)).toBe(100);
       expect((await outbox(database.pool)).filter(({ delivered }) => delivered)).toEqual([]);
       const transport = await open();
-      // Postgres notices in its own time that the relay is gone, and gives its lock back then.
+      // Postgres needs some time to notice that the relay is gone, and then releases its lock.
       await expect.poll(() => relayOutbox(database.pool, transport)).toBe(250);
       await expectReceived(database.pool, await namespace.read(topic));
     });
@@ -126,7 +126,7 @@ await describeWithPulsar('through Pulsar', (broker) => {
       await expectReceived(database.pool, await namespace.read(topic));
     });
 
-    test('a message that is too large is put aside; those around it arrive, once and in order', async () => {
+    test('a message that is too large is dead; those around it arrive, once and in order', async () => {
       await publishSmall(database.pool, 10);
       await publishSmall(database.pool, 1, { pad: 6 * 1024 * 1024 });
       await publishSmall(database.pool, 10);
@@ -139,7 +139,7 @@ await describeWithPulsar('through Pulsar', (broker) => {
       await expectReceived(database.pool, await namespace.read(topic));
     });
 
-    test('a namespace that is not there: told, retried, and delivered once it is', async () => {
+    test('a namespace that does not exist is reported, retried, and delivered to once it exists', async () => {
       await publishSmall(database.pool, 3);
       const missing = `${namespace.name}-later`;
       const transport = await testTransport(url(broker), `persistent://${missing}/t`);
@@ -153,7 +153,7 @@ await describeWithPulsar('through Pulsar', (broker) => {
       await expectReceived(database.pool, await namespace.read(`persistent://${missing}/t`));
     });
 
-    test('nobody listens there', async () => {
+    test('an address where nobody listens is reported', async () => {
       await publishSmall(database.pool, 1);
       const transport = await testTransport(
         url({ ...broker, webSocketUrl: 'ws://127.0.0.1:9', serviceUrl: 'pulsar://127.0.0.1:9' }),

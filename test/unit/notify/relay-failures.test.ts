@@ -4,7 +4,7 @@ import { postgresTransport, relayOutbox } from '../../../src/notify/index.ts';
 import { useTestDatabase } from '../../support/database.ts';
 import { capturedLog } from '../../support/log.ts';
 import {
-  AWAY,
+  UNREACHABLE,
   ISPB,
   OTHER,
   emptyOutbox,
@@ -33,12 +33,14 @@ const backoffs = async () =>
     )
   ).rows;
 
-test('a transport that is away: its stream backs off, longer each time up to 30 s, and recovers; the others go on', async () => {
+test('the stream of an unreachable transport backs off, longer each time up to 30 s, and recovers; the others continue', async () => {
   await publishMany(database.pool, 6);
   const { log, lines } = await capturedLog('info');
-  let away = true;
+  let unreachable = true;
   const { transport, got } = keepingTransport((messages) =>
-    away && streamOf(messages[0]!) === `${ISPB}/EMAIL` ? { delivered: 0, error: AWAY } : undefined,
+    unreachable && streamOf(messages[0]!) === `${ISPB}/EMAIL`
+      ? { delivered: 0, error: UNREACHABLE }
+      : undefined,
   );
   expect(await relayOutbox(database.pool, transport, { log })).toBe(4);
   const [first] = await backoffs();
@@ -62,12 +64,12 @@ test('a transport that is away: its stream backs off, longer each time up to 30 
     expect(wait).toBeGreaterThan(most / 2 - 0.5);
     expect(wait).toBeLessThanOrEqual(most);
   }
-  away = false;
+  unreachable = false;
   await passBackoff(database.pool);
   expect(await relayOutbox(database.pool, transport, { log })).toBe(2);
   expect(await backoffs()).toEqual([]);
   expectInOrder(got, 6);
-  // Said once when it fails, once when it is back.
+  // Reported once when it fails, once when it is back.
   expect(lines().map(({ msg }) => msg)).toEqual([
     'messages to Core-Dict cannot be delivered; delivery is retried',
     'messages to Core-Dict are delivered again',
@@ -77,7 +79,9 @@ test('a transport that is away: its stream backs off, longer each time up to 30 
 test('the part of a batch that arrived is not sent again', async () => {
   for (let n = 0; n < 10; n++) await publishOne(database.pool, { n });
   let failing = true;
-  const { transport, got } = keepingTransport(() => (failing ? { delivered: 7, error: AWAY } : undefined));
+  const { transport, got } = keepingTransport(() =>
+    failing ? { delivered: 7, error: UNREACHABLE } : undefined,
+  );
   expect(await relayOutbox(database.pool, transport)).toBe(7);
   failing = false;
   await passBackoff(database.pool);
@@ -89,7 +93,7 @@ test('the part of a batch that arrived is not sent again', async () => {
   ]);
 });
 
-test('an error that a transport throws is kept by its name only, and nothing is lost', async () => {
+test('of an error that a transport throws only the name is kept, and nothing is lost', async () => {
   await publishMany(database.pool, 1);
   const failing = vi.fn<() => undefined>().mockImplementationOnce(() => {
     throw new TypeError('João broke it');
@@ -102,7 +106,7 @@ test('an error that a transport throws is kept by its name only, and nothing is 
   expectInOrder(got, 1);
 });
 
-test('a transport that never answers is away, and holds up its own stream only', async () => {
+test('a transport that never answers counts as unreachable, and delays only its own stream', async () => {
   await publishMany(database.pool, 2);
   const { transport, got } = keepingTransport(async (messages) =>
     streamOf(messages[0]!).startsWith(OTHER) ? new Promise<undefined>(() => undefined) : undefined,
@@ -115,7 +119,7 @@ test('a transport that never answers is away, and holds up its own stream only',
   expectInOrder([...got, ...later.got], 2);
 });
 
-test('what a transport writes in the transaction of the relay goes when it fails', async () => {
+test("what a transport writes in the relay's transaction is rolled back when it fails", async () => {
   await publishMany(database.pool, 3);
   const postgres = postgresTransport();
   const transport = {
@@ -132,7 +136,7 @@ test('what a transport writes in the transaction of the relay goes when it fails
   expect((await database.pool.query('select from dict.notifications')).rowCount).toBe(3);
 });
 
-test('while the transport works, the relay holds no snapshot and no transaction id', async () => {
+test('while the transport works, the relay keeps no snapshot and no transaction id open', async () => {
   await publishMany(database.pool, 1);
   let held: unknown;
   const { transport } = keepingTransport(async () => {
@@ -147,7 +151,7 @@ test('while the transport works, the relay holds no snapshot and no transaction 
   expect(held).toEqual([{ state: 'idle in transaction', backend_xid: null, backend_xmin: null }]);
 });
 
-test('a message refused for good is put aside after three tries, and its stream goes on', async () => {
+test('a message refused for good is dead after three tries, and its stream continues', async () => {
   for (let n = 0; n < 5; n++) await publishOne(database.pool, { n });
   const poison = (await outbox(database.pool))[2]!.id;
   const tried: string[] = [];
@@ -161,7 +165,7 @@ test('a message refused for good is put aside after three tries, and its stream 
   await passBackoff(database.pool);
   expect(await relayOutbox(database.pool, transport, { log })).toBe(0);
   await passBackoff(database.pool);
-  // The third refusal; the stream goes on at once.
+  // The third refusal; the stream continues immediately.
   expect(await relayOutbox(database.pool, transport, { log })).toBe(2);
   expect(tried.filter((id) => id === poison)).toHaveLength(3);
   expect(got.map(({ sequence }) => sequence)).toEqual(['1', '2', '4', '5']);
@@ -172,7 +176,7 @@ test('a message refused for good is put aside after three tries, and its stream 
   expect(await backoffs()).toEqual([]);
   expect(lines()).toMatchObject([{ message: poison, participant: ISPB, error: 'DV_NOTIFY_TOO_LARGE' }]);
 
-  // Sent again: the same id, at the stream's end, in its envelope too.
+  // Sent again: with the same id, at the stream's end, also in its envelope.
   await database.pool.query('select dict.retry_outbox($1)', [[poison]]);
   await publishOne(database.pool, { n: 6 });
   const later = keepingTransport();

@@ -3,7 +3,7 @@ import { beforeEach, expect, test } from 'vitest';
 import { relayOutbox, type Delivery, type OutboxMessage } from '../../../src/notify/index.ts';
 import { useTestDatabase } from '../../support/database.ts';
 import {
-  AWAY,
+  UNREACHABLE,
   ISPB,
   OTHER,
   emptyOutbox,
@@ -19,7 +19,7 @@ const database = useTestDatabase();
 
 beforeEach(() => emptyOutbox(database.pool));
 
-test('it delivers everything once, in order, in batches of one stream each, and says how many', async () => {
+test('it delivers everything once, in order, in batches of one stream each, and returns how many', async () => {
   await publishMany(database.pool, 250);
   const batches: number[] = [];
   const { transport, got } = keepingTransport((messages) => {
@@ -41,20 +41,20 @@ test('it delivers everything once, in order, in batches of one stream each, and 
   expect(got).toHaveLength(250);
 });
 
-test('two relays at once deliver each message once, in order', async () => {
+test('two simultaneous relays deliver each message once, in order', async () => {
   await publishMany(database.pool, 60);
   const delivering = Promise.withResolvers<void>();
-  const goOn = Promise.withResolvers<void>();
+  const proceed = Promise.withResolvers<void>();
   const { transport, got } = keepingTransport(async () => {
     delivering.resolve();
-    await goOn.promise;
+    await proceed.promise;
   });
   const first = relayOutbox(database.pool, transport);
   await delivering.promise;
-  // The four streams are the first one's.
+  // The four streams belong to the first one.
   await expect.poll(() => streamsLocked()).toBe(4);
   expect(await relayOutbox(database.pool, transport)).toBe(0);
-  goOn.resolve();
+  proceed.resolve();
   expect(await first).toBe(60);
   expectInOrder(got, 60);
 });
@@ -67,10 +67,10 @@ async function streamsLocked(): Promise<number> {
   return rows[0]!.n;
 }
 
-test('whatever relays, failures and publishers come together: in order, by stable ids, each stream of its own', async () => {
+test('whatever relays, failures and publishers meet, each stream is delivered in order, with stable ids', async () => {
   await fc.assert(
     fc.asyncProperty(
-      fc.array(fc.constantFrom('all', 'all', 'part', 'away', 'throws'), { maxLength: 12 }),
+      fc.array(fc.constantFrom('all', 'all', 'part', 'unreachable', 'throws'), { maxLength: 12 }),
       fc.integer({ min: 2, max: 3 }),
       fc.integer({ min: 5, max: 20 }),
       async (moods, relays, count) => {
@@ -79,8 +79,8 @@ test('whatever relays, failures and publishers come together: in order, by stabl
         const { transport, got } = keepingTransport((messages): Delivery | undefined => {
           const mood = left.shift();
           if (mood === 'throws') throw new TypeError('broke');
-          if (mood === 'away') return { delivered: 0, error: AWAY };
-          if (mood === 'part') return { delivered: Math.floor(messages.length / 2), error: AWAY };
+          if (mood === 'unreachable') return { delivered: 0, error: UNREACHABLE };
+          if (mood === 'part') return { delivered: Math.floor(messages.length / 2), error: UNREACHABLE };
           return undefined;
         });
         let publishing = true;
@@ -112,7 +112,7 @@ test('whatever relays, failures and publishers come together: in order, by stabl
   );
 });
 
-test('a message not committed is not delivered, nor one after it in its sequence', async () => {
+test('neither an uncommitted message nor one after it in its sequence is delivered', async () => {
   await publishMany(database.pool, 4);
   const client = await database.pool.connect();
   await client.query(`begin; select dict.publish('${ISPB}', 'EMAIL', 'x', '{}', null)`);
@@ -124,13 +124,13 @@ test('a message not committed is not delivered, nor one after it in its sequence
   expectInOrder(got, 5);
 });
 
-test('a relay killed between sending and marking: sent again, the same messages by the same ids', async () => {
+test('after a relay was killed between sending and marking, the same messages are sent again with the same ids', async () => {
   await publishMany(database.pool, 5);
   const sent: OutboxMessage[] = [];
   let killed = 0;
   const { transport, got } = keepingTransport(async (messages) => {
     sent.push(...messages);
-    // What a killed process leaves: its connection is gone before it could mark.
+    // The state that a killed process leaves: its connection is gone before it could mark.
     const { rowCount } = await database.pool.query(
       `select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and pid <> pg_backend_pid()
          and classid = (hashtext('dict-vsync relay')::bigint & 4294967295)::oid
@@ -148,7 +148,7 @@ test('a relay killed between sending and marking: sent again, the same messages 
   expectInOrder(again.got, 5);
 });
 
-test('a stream that Postgres fails on holds up no other', async () => {
+test('a stream that fails in Postgres blocks no other', async () => {
   await publishMany(database.pool, 6);
   await database.pool.query(`create function public.refuse_row() returns trigger language plpgsql as $$
     begin raise exception 'refused by the test'; end $$;

@@ -5,7 +5,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { subscribe, type SubscriptionOptions } from '../../../src/notify/index.ts';
 
-/** A broker of bare sockets, for what a real one does only on a bad day. Refuses with HTTP `status` as long as it is set. */
+/** A broker of bare sockets, for what a real one does only rarely. Refuses with HTTP `status` as long as it is set. */
 async function badDay(onConnection: (socket: WebSocket, request: IncomingMessage, nth: number) => void) {
   const state: { status?: number; connections: number } = { connections: 0 };
   const http = createServer();
@@ -35,7 +35,7 @@ const delivered = (n: number, tries = 0) =>
     redeliveryCount: tries,
   });
 
-async function hear(options: Partial<SubscriptionOptions> & { url: string }) {
+async function receive(options: Partial<SubscriptionOptions> & { url: string }) {
   const problems: (string | undefined)[] = [];
   const subscription = await subscribe({
     settingsPrefix: 'KEY_EVENTS',
@@ -49,7 +49,7 @@ async function hear(options: Partial<SubscriptionOptions> & { url: string }) {
   return { problems, subscription };
 }
 
-test('what is no JSON ends the connection, not the process; a message sent with the handshake is not lost', async () => {
+test('a message that is not JSON ends the connection, not the process; a message sent with the handshake is not lost', async () => {
   const said: string[] = [];
   const urls: string[] = [];
   const { url } = await badDay((socket, request, nth) => {
@@ -57,7 +57,7 @@ test('what is no JSON ends the connection, not the process; a message sent with 
     socket.on('message', (data: Buffer) => said.push(data.toString()));
     socket.send(nth === 1 ? 'nonsense' : delivered(nth));
   });
-  const { problems } = await hear({ url, token: 'a token' });
+  const { problems } = await receive({ url, token: 'a token' });
   await expect.poll(() => said).toEqual([JSON.stringify({ messageId: 'id 2' })]);
   expect(problems).toEqual([undefined, 'DV_NOTIFY_AWAY', undefined]);
   const asked = new URL(urls[1]!, url);
@@ -65,16 +65,16 @@ test('what is no JSON ends the connection, not the process; a message sent with 
   expect(asked.searchParams.get('subscriptionType')).toBe('Key_Shared');
 });
 
-test('a broker that refuses us, or is away, is tried until it is there', async () => {
+test('a broker that refuses us, or is unreachable, is tried until it is there', async () => {
   const { url, state } = await badDay(() => undefined);
   state.status = 401;
-  const { problems } = await hear({ url });
+  const { problems } = await receive({ url });
   await expect.poll(() => problems).toContain('DV_NOTIFY_UNAUTHORIZED');
   delete state.status;
   await expect.poll(() => problems.at(-1)).toBeUndefined();
 });
 
-test('what shall come again is said so; batches don’t overlap; closing waits for the one under way', async () => {
+test('a message to redeliver is reported as such, batches don’t overlap, and closing waits for the one in progress', async () => {
   const said: string[] = [];
   const { url } = await badDay((socket) => {
     socket.on('message', (data: Buffer) => said.push(data.toString()));
@@ -84,7 +84,7 @@ test('what shall come again is said so; batches don’t overlap; closing waits f
   const sizes: number[] = [];
   const began = Promise.withResolvers<void>();
   const go = Promise.withResolvers<void>();
-  const { subscription } = await hear({
+  const { subscription } = await receive({
     url,
     take: async (messages) => {
       expect(++under).toBe(1);
@@ -106,6 +106,8 @@ test('what shall come again is said so; batches don’t overlap; closing waits f
   expect(sizes[0]).toBeLessThanOrEqual(100);
 });
 
-test.each(['a/b', 'persistent://a//c', 'http://a/b/c', ''])('topic %j is none', async (topic) => {
-  await expect(hear({ url: 'ws://127.0.0.1:1', topic })).rejects.toMatchObject({ code: 'DV_TOPIC_INVALID' });
+test.each(['a/b', 'persistent://a//c', 'http://a/b/c', ''])('topic %j is refused', async (topic) => {
+  await expect(receive({ url: 'ws://127.0.0.1:1', topic })).rejects.toMatchObject({
+    code: 'DV_TOPIC_INVALID',
+  });
 });

@@ -15,7 +15,7 @@ import { expect } from 'vitest';
 
 export { ISPB } from '../../support/key-base.ts';
 
-/** A message with something in it that tells it from the others. */
+/** A message with a content that distinguishes it from the others. */
 export function message(n: number): Message {
   const cid = n.toString(16).padStart(64, '0');
   const after = {
@@ -30,7 +30,7 @@ export function message(n: number): Message {
   };
 }
 
-/** Publishes one message in a transaction of its own; throws, and so rolls back, when told to. */
+/** Publishes one message in a transaction of its own. With `fails` it throws, and so rolls back. */
 export async function publishOne(
   pool: Pool,
   { participant = ISPB, keyType = 'EMAIL' as const, n = 0, fails = false } = {},
@@ -66,12 +66,12 @@ export async function emptyOutbox(pool: Pool): Promise<void> {
   );
 }
 
-/** What a transport does with a batch before it keeps what it delivered; by default all is delivered. */
+/** What a transport does with a batch before it keeps what it delivered; by default it delivers everything. */
 export type Behaviour = (
   messages: readonly OutboxMessage[],
 ) => Delivery | undefined | Promise<Delivery | undefined> | Promise<void>;
 
-/** A transport that keeps what it delivers, and does first what it is told to. */
+/** A transport that keeps what it delivers, after doing what the test asks for. */
 export function keepingTransport(before: Behaviour = () => undefined) {
   const got: OutboxMessage[] = [];
   const transport: Transport = {
@@ -90,17 +90,19 @@ export function eventOf({ body }: OutboxMessage): CloudEvent {
   return JSON.parse(body) as CloudEvent;
 }
 
-/** Lets the time pass that streams back off for, at the most. */
+/** Lets the longest back-off of a stream pass. */
 export async function passBackoff(pool: Pool): Promise<void> {
   await pool.query("select workflow.advance_clock('31 seconds')");
 }
 
 /** Another participant. */
 export const OTHER = '00000001';
-/** What a way out meets whose broker is away. */
-export const AWAY = new DvError('DV_NOTIFY_AWAY', 'The broker cannot be reached.', { class: 'retryable' });
+/** The error of a transport whose broker is unreachable. */
+export const UNREACHABLE = new DvError('DV_NOTIFY_AWAY', 'The broker cannot be reached.', {
+  class: 'retryable',
+});
 
-/** Messages to two participants and two key types, in turns. */
+/** Messages alternating between two participants and two key types. */
 export async function publishMany(pool: Pool, count: number): Promise<void> {
   for (let n = 0; n < count; n++) {
     await publishOne(pool, {

@@ -16,7 +16,7 @@ const database = useTestDatabase();
 
 beforeEach(() => emptyOutbox(database.pool));
 
-/** Publishes five messages, of which the second and the fourth end up dead; their ids. */
+/** Publishes five messages, of which the second and the fourth end up dead; returns their ids. */
 async function twoDead(): Promise<string[]> {
   for (let n = 0; n < 5; n++) await publishOne(database.pool, { n });
   const { transport } = keepingTransport((messages) => {
@@ -33,7 +33,7 @@ async function twoDead(): Promise<string[]> {
 }
 
 describe('dead messages', () => {
-  test('are listed, and sent again by id or all of them, at the end of the stream and once', async () => {
+  test('are listed, and sent again by id or all together, once, at the end of the stream', async () => {
     const [second = '', fourth = ''] = await twoDead();
     expect(await listUndelivered(database.pool, { limit: 10 })).toMatchObject({
       waiting: 0,
@@ -58,7 +58,7 @@ describe('dead messages', () => {
     ]);
   });
 
-  test('that are not dead are refused, and none is sent then', async () => {
+  test('are the only ones accepted: with any other id in the list none is sent', async () => {
     const [second = ''] = await twoDead();
     const delivered = (await outbox(database.pool)).find((row) => row.delivered)!.id;
     for (const other of [delivered, randomUUID()]) {
@@ -70,7 +70,7 @@ describe('dead messages', () => {
   });
 });
 
-test('a stream in trouble: messages put aside, or one that has waited for more than ten minutes', async () => {
+test('a stream is in trouble when it has dead messages, or one that has waited for more than ten minutes', async () => {
   await publishOne(database.pool, { participant: '00000001' });
   expect(await readTroubledStreams(database.pool)).toEqual([]);
   await relayOutbox(database.pool, keepingTransport().transport);
@@ -86,7 +86,7 @@ test('a stream in trouble: messages put aside, or one that has waited for more t
   ]);
 });
 
-test('delivered messages fall to retention, in batches; what waits or is dead stays', async () => {
+test('retention deletes delivered messages in batches; pending and dead messages stay', async () => {
   await twoDead();
   const { transport } = keepingTransport();
   for (let n = 0; n < 3; n++) await publishOne(database.pool, { n, participant: '00000001' });

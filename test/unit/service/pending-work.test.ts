@@ -4,7 +4,7 @@ import { useTestDatabase } from '../../support/database.ts';
 
 const database = useTestDatabase();
 
-test('one look tells of each chore whether anything waits for it', async () => {
+test('one query says for each chore whether work is pending', async () => {
   const nothing = { messages: false, deltas: false, feed: false };
   expect(await findPendingWork(database.pool)).toEqual(nothing);
   const rows = {

@@ -7,7 +7,7 @@ import { damage, generateKeyBase } from '../../../src/simulator/index.ts';
 
 const base = [...generateKeyBase({ participant: '12345678', keyTypes: KEY_TYPES, keysPerType: 60, seed: 3 })];
 
-test('exactly N keys of each type differ, about a third each way, and the plan counts them', () => {
+test('exactly N keys of each type differ, about a third in each of three kinds, and the plan counts them', () => {
   fc.assert(
     fc.property(fc.integer({ min: 0, max: 60 }), fc.integer(), (perType, seed) => {
       const { local, plan } = damage(base, { perType, seed });
@@ -40,7 +40,7 @@ test('exactly N keys of each type differ, about a third each way, and the plan c
   );
 });
 
-test('the same seed does the same damage, another seed other damage; the base stays as it was', () => {
+test('the same seed does the same damage, another seed does other damage, and the base stays as it was', () => {
   const before = structuredClone(base);
   const first = damage(base, { perType: 9, seed: 5 });
   expect(damage(base, { perType: 9, seed: 5 })).toEqual(first);
@@ -48,14 +48,14 @@ test('the same seed does the same damage, another seed other damage; the base st
   expect(base).toEqual(before);
 });
 
-test('types the base lacks are left alone; more than there are keys is refused', () => {
+test('types that the base lacks are left alone; more damage than keys is refused', () => {
   const phones = base.filter((entry) => entry.keyType === 'PHONE');
   const { plan } = damage(phones, { perType: 4, seed: 1 });
   expect(plan.CPF).toEqual({ dictOnly: 0, localOnly: 0, changed: 0 });
   expect(() => damage(base, { perType: 61, seed: 1 })).toThrow(DvError);
 });
 
-test('the damage of the seed the base was made with has keys of its own', () => {
+test('damage with the seed of the base still makes keys of its own', () => {
   const { local, plan } = damage(base, { perType: 60, seed: 3 });
   expect(plan.CNPJ).toEqual({ dictOnly: 20, localOnly: 20, changed: 20 });
   expect(new Set(local.map((entry) => entry.key)).size).toBe(local.length);

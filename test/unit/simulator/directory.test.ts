@@ -7,7 +7,7 @@ import { CALLER, ISPB, START, drivenDict, keys, problem } from './support.ts';
 const OTHER = '87654321';
 const cidOf = (entry: Parameters<typeof computeCid>[0]) => computeCid(entry).toString('hex');
 
-test('createEntry is idempotent by RequestId and refuses it for anything else', async () => {
+test('createEntry is idempotent by RequestId and refuses the RequestId for anything else', async () => {
   const { dict, pass } = drivenDict();
   const { directory } = dict;
   const [entry, another] = keys('CNPJ', 2) as [ReturnType<typeof keys>[0], ReturnType<typeof keys>[0]];
@@ -98,7 +98,7 @@ test('a claim takes the key from the donor, and gives it to the claimer with a n
   expect(await problem(() => directory.confirmClaim({ ...claim, key: evp.key }))).toBe('400 ClaimInvalid');
 });
 
-test('seeding makes no events, takes what DICT would refuse today, and comes before anything else', async () => {
+test('seeding makes no events, accepts what DICT would refuse today, and comes before anything else', async () => {
   const { dict } = drivenDict();
   const { directory } = dict;
   const base = keys('PHONE', 3);

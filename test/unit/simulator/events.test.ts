@@ -31,7 +31,7 @@ const xor = (hex: string, events: Event[]) => {
   return vsync.toHex();
 };
 
-/** One operation at random on a pool of keys, as the model test of the log needs them. */
+/** One random operation on a pool of keys, for the model test of the log. */
 const step = fc.record({
   key: fc.nat(7),
   operation: fc.constantFrom('create', 'update', 'delete', 'claim'),
@@ -107,7 +107,7 @@ test('both ends of the window are inclusive, and the default page is 100 of at m
   expect(page).toMatchObject({ ...window, hasMoreElements: false });
 });
 
-test('more events at one timestamp than a page holds: the page stays at that time and says there are more', async () => {
+test('with more events at one timestamp than a page has room for, the page stays at that time and says there are more', async () => {
   const { dict, pass } = drivenDict();
   for (const entry of keys('PHONE', 205)) dict.directory.createEntry(entry);
   pass(1);
@@ -134,7 +134,7 @@ test('with no event in the window the verifiers are the VSync of its end', async
   expect(after).toMatchObject({ ...empty, syncVerifierStart: present, syncVerifierEnd: present });
 });
 
-test('a late event shows late, under its true time, while a verification knows it at once', async () => {
+test('a late event appears late, under its true time, while a verification knows it immediately', async () => {
   const { dict, pass } = drivenDict();
   const [late, prompt] = keys('PHONE', 2) as [ReturnType<typeof keys>[0], ReturnType<typeof keys>[0]];
   dict.faults.on({ kind: 'late_events', keyType: 'PHONE', delayMs: 5000, times: 1 });

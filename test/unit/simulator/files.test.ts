@@ -22,7 +22,7 @@ const contentOf = async (dict: SimulatedDict, id: string) =>
 const sorted = (dict: SimulatedDict) => [...dict.directory.set(ISPB, 'EVP').cids()].toSorted();
 const sha256 = (text: string) => createHash('sha256').update(text, 'latin1').digest('hex');
 
-test('a file goes through its statuses and holds the CIDs of its CreationTime', async () => {
+test('a file goes through its statuses and contains the CIDs of its CreationTime', async () => {
   const { dict, pass } = drivenDict();
   const base = keys('EVP', 50);
   dict.directory.seed(base);
@@ -46,14 +46,14 @@ test('a file goes through its statuses and holds the CIDs of its CreationTime', 
   expect(file.sha256).toBe(sha256(content));
 });
 
-test('a file of no CID at all is legal', async () => {
+test('a file without any CID is legal', async () => {
   const { dict } = drivenDict({ fileGenerationMs: 0 });
   const { id } = await request(dict);
   expect(await get(dict, id)).toMatchObject({ status: 'AVAILABLE', bytes: 0, sha256: sha256('') });
   expect(await contentOf(dict, id)).toBe('');
 });
 
-test('speed makes files faster; the same seed gives the same order of lines, another seed another', async () => {
+test('speed makes files faster; the same seed gives the same order of lines, another seed another order', async () => {
   const content = async (seed: number) => {
     const { dict, pass } = drivenDict({ speed: 10, seed });
     dict.directory.seed(keys('EVP', 30));
@@ -78,7 +78,7 @@ async function faulty(...faults: Fault[]) {
   return { dict, pass, id, file: await get(dict, id), good: sorted(dict) };
 }
 
-test('files that never become available', async () => {
+test('a fault can keep files from ever becoming available', async () => {
   const stuck = await faulty({ kind: 'file_stuck' });
   stuck.pass(86_400_000);
   expect((await get(stuck.dict, stuck.id)).status).toBe('REQUESTED');
@@ -95,7 +95,7 @@ test('files that never become available', async () => {
   expect((await get(slow.dict, next.id)).status).toBe('AVAILABLE');
 });
 
-test('files that are not what DICT says of them', async () => {
+test('a fault can make files differ from what DICT says of them', async () => {
   const hash = await faulty({ kind: 'file_wrong_sha256' });
   expect(hash.file.sha256).not.toBe(sha256(await contentOf(hash.dict, hash.id)));
   const bytes = await faulty({ kind: 'file_wrong_bytes' });
@@ -104,7 +104,7 @@ test('files that are not what DICT says of them', async () => {
   expect((await contentOf(truncated.dict, truncated.id)).length).toBeLessThan(truncated.file.bytes!);
 });
 
-test('files with odd lines, whose Bytes and Sha256 are right', async () => {
+test('a fault can make files with odd lines whose Bytes and Sha256 are right', async () => {
   const lines = async (...faults: Fault[]) => {
     const { dict, id, file, good } = await faulty(...faults);
     const content = await contentOf(dict, id);
@@ -125,7 +125,7 @@ test('files with odd lines, whose Bytes and Sha256 are right', async () => {
   expect(odd.content.toLowerCase().split('\r\n').toSorted()).toEqual(odd.good);
 });
 
-test('a fault keeps to its scope and its count', async () => {
+test('a fault applies only to its scope, and only as often as its count says', async () => {
   const { dict, pass } = drivenDict();
   const armed = dict.faults.on({ kind: 'file_error', keyType: 'EVP', participant: ISPB, times: 1 });
   const other = (await dict.createCidSetFile({ ...about, keyType: 'CPF' }, CALLER))['file'] as File;

@@ -8,7 +8,7 @@ const base = (seed: number, keysPerType: number, participant = '12345678') => [
   ...generateKeyBase({ participant, keyTypes: KEY_TYPES, keysPerType, seed }),
 ];
 
-test('entries are valid, keys and request ids all different, and as many as asked', () => {
+test('entries are valid, keys and request ids are all different, and there are as many as asked for', () => {
   fc.assert(
     fc.property(fc.integer(), fc.integer({ min: 0, max: 300 }), (seed, count) => {
       const entries = base(seed, count);
@@ -23,7 +23,7 @@ test('entries are valid, keys and request ids all different, and as many as aske
   );
 });
 
-test('the same seed gives the same entries, another seed or participant others', () => {
+test('the same seed gives the same entries, another seed or participant gives others', () => {
   const entries = base(7, 200);
   expect(base(7, 200)).toEqual(entries);
   const known = new Set(entries.map((entry) => entry.key));
@@ -43,6 +43,6 @@ test('it has what makes CIDs go wrong: accents, leading zeros, no branch, trade 
   for (const entry of entries) expect(entry.name).toBe(entry.name.normalize('NFC'));
 });
 
-test('a base larger than the keys there are is refused', () => {
+test('a base larger than the number of possible keys is refused', () => {
   expect(() => base(1, 10_000_001)).toThrow('10000000');
 });

@@ -28,7 +28,7 @@ test.each([
   ['listCidSetEvents', events, 100, 20, MINUTE],
   ['getEntryByCid', entry, 36_000, 1200, MINUTE],
   ['listPolicies', policies, 20, 6, MINUTE],
-] as const)('%s: a bucket of its size, refilled each period', async (_, call, size, refill, period) => {
+] as const)('%s has a bucket of its size, refilled each period', async (_, call, size, refill, period) => {
   const { dict, pass } = drivenDict();
   expect(await callsUntilLimited(() => call(dict))).toBe(size);
   pass(period - 1);
@@ -95,7 +95,7 @@ test('the ledger has every call with its answer', async () => {
   expect([dict.ledger.count('getEntryByCid'), dict.ledger.count('listPolicies')]).toEqual([2, 0]);
 });
 
-test('a request DICT could not understand is a bad request', async () => {
+test('a request that DICT could not parse is a bad request', async () => {
   const { dict } = drivenDict();
   const bad = '400 BadRequest';
   expect(await problem(() => verify(dict, '1234567'))).toBe(bad);

@@ -19,7 +19,7 @@ export function drivenDict(options: SimulatedDictOptions = {}) {
   };
 }
 
-/** The problem an operation of the directory throws, or a call is answered with: "404 NotFound". */
+/** The problem that an operation of the directory throws, or that answers a call: "404 NotFound". */
 export async function problem(operation: () => unknown): Promise<string> {
   try {
     await operation();

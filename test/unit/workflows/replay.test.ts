@@ -7,8 +7,8 @@ import { useTestDatabase } from '../../support/database.ts';
 import { readHistories } from '../../support/histories.ts';
 import fingerprints from './fingerprints.json' with { type: 'json' };
 
-// Runs that are open when a new program starts go on with the machine as it was stored when they began. So a machine
-// that was released never changes under its version: what changes it makes a new one.
+// Runs that are open when a new program starts continue with the machine as it was stored when they began. So a
+// released machine never changes under its version: a change makes a new version.
 
 const CHANGED =
   'a changed machine is a new version: raise its version and add the new fingerprint, keep the old one';

@@ -59,7 +59,7 @@ describe('what is stored with a run', () => {
     await expect(failing).rejects.toMatchObject({ ...unreadable, message: expect.stringContaining('round') });
   });
 
-  test('is named by its fields only: the values may be personal data', async () => {
+  test('is named by its fields only, because the values may be personal data', async () => {
     const step = stepWith(INPUT, { round: '11122233344' });
     const failing = activities.compare_cids(step, services);
     await expect(failing).rejects.toMatchObject({ message: expect.not.stringContaining('11122233344') });

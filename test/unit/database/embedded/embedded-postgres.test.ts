@@ -17,7 +17,7 @@ import {
 import { connect } from '../../../../src/database/pool.ts';
 
 const isRoot = process.getuid?.() === 0;
-// mkdtemp makes it for its owner alone: for root, a directory that the server's user cannot enter.
+// mkdtemp makes it for its owner only: for root that is a directory that the server's user cannot enter.
 let directory: string;
 
 beforeEach(async () => {
@@ -43,7 +43,7 @@ async function ask(url: string, sql: string): Promise<unknown> {
   }
 }
 
-test('it is a UTF8 database of its own, only on the loopback interface, with the settings asked for', async () => {
+test('it is a UTF8 database of its own, only on the loopback interface, with the requested settings', async () => {
   const { url, stop } = await start();
   expect(
     await ask(
@@ -68,7 +68,7 @@ test('it is a UTF8 database of its own, only on the loopback interface, with the
   expect(runningServer(directory)).toBeUndefined();
 });
 
-test('without settings the data are durable; they stay between starts', async () => {
+test('without settings the data are durable, and stay between starts', async () => {
   const first = await start({});
   expect(
     await ask(
@@ -82,13 +82,13 @@ test('without settings the data are durable; they stay between starts', async ()
   expect(await ask(second.url, 'table public.kept')).toEqual({ one: 1 });
 });
 
-test('it asks for the password', async () => {
+test('it requires the password', async () => {
   const { url } = await start();
   const wrong = Object.assign(new URL(url), { password: 'wrong' }).href;
   await expect(connect(wrong, 'test')).rejects.toMatchObject({ code: 'DV_DATABASE_FORBIDDEN' });
 });
 
-test('a server that runs already is used, not started again', async () => {
+test('a running server is used, not started again', async () => {
   const one = await start();
   const before = runningServer(directory);
   const two = await start();
@@ -96,7 +96,7 @@ test('a server that runs already is used, not started again', async () => {
   expect(runningServer(directory)).toEqual(before);
 });
 
-test('a killed server starts again, though its process id belongs to another program by now', async () => {
+test('a killed server starts again, though another program has its process id by now', async () => {
   const { url } = await start({});
   await ask(url, 'create table public.kept as select 1 as one');
   const pid = runningServer(directory)?.pid ?? 0;
@@ -109,7 +109,7 @@ test('a killed server starts again, though its process id belongs to another pro
   expect(await ask(again.url, 'table public.kept')).toEqual({ one: 1 });
 });
 
-test('the log holds nothing of the statements that fail', async () => {
+test('the log contains nothing of the statements that fail', async () => {
   const { url } = await start();
   await ask(url, 'create table public.keys (key text primary key)');
   await ask(url, "insert into public.keys values ('s3cret-key')");
@@ -119,21 +119,21 @@ test('the log holds nothing of the statements that fail', async () => {
   expect(log).not.toContain('s3cret-key');
 });
 
-test('a server that does not start: the error quotes its log', async () => {
+test('the error of a server that does not start quotes its log', async () => {
   await expect(start({ shared_buffers: 'plenty' })).rejects.toMatchObject({
     code: 'DV_EMBEDDED_POSTGRES_FAILED',
     message: expect.stringContaining('"shared_buffers": "plenty"') as string,
   });
 });
 
-test('a cluster whose making was interrupted is made anew', async () => {
+test('a cluster whose creation was interrupted is created again', async () => {
   await mkdir(join(directory, 'data.new', 'base'), { recursive: true });
   await writeFile(join(directory, 'password'), 'of the interrupted one');
   const { url } = await start();
   expect(await ask(url, 'select 1 as one')).toEqual({ one: 1 });
 });
 
-test('a platform without Postgres binaries: say what else to do', async () => {
+test('on a platform without Postgres binaries the error says what else to do', async () => {
   const { arch } = process;
   Object.defineProperty(process, 'arch', { value: 'pdp11' });
   try {
@@ -146,7 +146,7 @@ test('a platform without Postgres binaries: say what else to do', async () => {
   }
 });
 
-test.runIf(isRoot)('as root it runs as another user, also where only root can go', async () => {
+test.runIf(isRoot)('as root it runs as another user, also where only root has access', async () => {
   expect((await stat(directory)).mode & 0o777).toBe(0o700);
   const { url } = await start();
   expect((await stat(join(directory, 'data'))).uid).not.toBe(0);

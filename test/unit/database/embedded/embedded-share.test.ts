@@ -39,7 +39,7 @@ async function end({ process: child }: Command, how: 'stop' | 'crash' | 'kill -9
   await exit;
 }
 
-test('commands share one server, and the last to leave stops it', async () => {
+test('commands share one server, and the last one to leave stops it', async () => {
   const [one, two] = await Promise.all([startCommand(), startCommand()]);
   expect(two.url).toBe(one.url);
   await end(one, 'stop');
@@ -57,7 +57,7 @@ test('a command killed with kill -9 neither stops the server for the others nor 
   expect(runningServer(directory)).toBeUndefined();
 });
 
-test('a server left over by kill -9 is taken over by the next command, and ended with it', async () => {
+test('a server left over by kill -9 is taken over by the next command, and ends with it', async () => {
   const killed = await startCommand();
   await end(killed, 'kill -9');
   const left = runningServer(directory);
@@ -75,7 +75,7 @@ test('a command that crashes takes the server with it when it was the last', asy
   await expect.poll(() => runningServer(directory)).toBeUndefined();
 });
 
-test('it counts users, not processes, leaving twice is harmless, and the data stay', async () => {
+test('it counts users, not processes; leaving twice is harmless, and the data stay', async () => {
   const one = await shareEmbeddedPostgres(directory);
   const two = await shareEmbeddedPostgres(directory);
   const client = await connect(one.url, 'test');

@@ -1,5 +1,5 @@
-// A command that uses the shared server of the directory in its argument. It says the URL when it has it, and
-// leaves as it is told: 'stop' as it should be, 'crash' by an error nobody catches.
+// A command that uses the shared server of the directory in its argument. It prints the URL when it has it, and ends as
+// its input says: 'stop' in order, 'crash' by an uncaught error.
 import { shareEmbeddedPostgres } from '../../../../src/database/embedded/embedded-share.ts';
 
 const server = await shareEmbeddedPostgres(process.argv[2]);

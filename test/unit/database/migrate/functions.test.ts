@@ -17,7 +17,7 @@ async function fresh(from: Promise<TestDatabase>): Promise<TestDatabase> {
 const lease = async ({ pool }: TestDatabase) =>
   (await pool.query<{ lease: string }>('select workflow.lease()::text as lease')).rows[0]?.lease;
 
-test('a higher number is applied whole, beside a worker of the version before, and a lower one is refused', async () => {
+test('a higher number is applied completely, beside a worker of the version before, and a lower one is refused', async () => {
   const database = await fresh(createTestDatabase());
   const { pool, url } = database;
   await pool.query(`select workflow.heartbeat('old', '{}')`);
@@ -25,7 +25,7 @@ test('a higher number is applied whole, beside a worker of the version before, a
   expect(await lease(database)).toBe('00:00:11');
   await pool.query('insert into dict.next default values');
   expect((await pool.query('select from dict.next where at is not null')).rowCount).toBe(1);
-  // What the version before calls is still there; it is not let in again once it ends.
+  // What the previous version calls still exists; once it has ended it may not start again.
   await pool.query(`select workflow.heartbeat('old', '{}')`);
   await expect(migrate(url)).rejects.toMatchObject({ code: 'DV_DATABASE_NEWER' });
   expect(await lease(database)).toBe('00:00:11');
@@ -41,7 +41,7 @@ test('the same number is not applied again', async () => {
   expect(await lease(database)).toBe('00:00:12');
 });
 
-test('a set that cannot be applied leaves no trace, of the migrations before it neither', async () => {
+test('a set that cannot be applied leaves no trace, nor do the migrations before it', async () => {
   const database = await fresh(createEmptyDatabase());
   const broken: ShippedSchema = {
     ...NEXT_RELEASE,
@@ -63,7 +63,7 @@ test('a set that cannot be applied leaves no trace, of the migrations before it 
   expect(rows).toEqual([{ dict: null, workflow: null }]);
 });
 
-test('whatever form of dates the database, the role or the server prefers, migrating does all of it', async () => {
+test('migrating works whatever date format the database, the role or the server prefers', async () => {
   const database = await fresh(createEmptyDatabase());
   const name = new URL(database.url).pathname.slice(1);
   await database.pool.query(

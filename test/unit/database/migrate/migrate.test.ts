@@ -22,7 +22,7 @@ async function become(next: Promise<TestDatabase>): Promise<void> {
   database = await next;
 }
 
-test('processes that migrate at once wait for each other, and all succeed', async () => {
+test('processes that migrate simultaneously wait for each other, and all succeed', async () => {
   const program = fileURLToPath(new URL('./migrate-child.ts', import.meta.url));
   const outputs = await Promise.all(
     Array.from({ length: 3 }, () => promisify(execFile)(process.execPath, [program, database.url])),
@@ -34,7 +34,7 @@ test('processes that migrate at once wait for each other, and all succeed', asyn
   expect(applied.filter((names) => names.length > 0)).toHaveLength(1);
 });
 
-test('a second migration does nothing and needs no right to write', async () => {
+test('a second migration does nothing and needs no permission to write', async () => {
   await become(createTestDatabase());
   const before = await database.pool.query('select * from workflow.migrations_applied');
   const role = `reader_${database.url.slice(-12)}`;
@@ -49,7 +49,7 @@ test('a second migration does nothing and needs no right to write', async () => 
   await database.pool.query(`drop owned by ${role}; drop role ${role}`);
 });
 
-test('Graphile Worker goes to the schema asked for, and the SQL side is told', async () => {
+test('Graphile Worker is installed in the requested schema, and the SQL side knows it', async () => {
   await migrate(database.url, { graphileSchema: 'Bank Jobs' });
   expect((await database.pool.query(GRAPHILE_SCHEMA)).rows).toEqual([{ value: 'Bank Jobs' }]);
   const { rows } = await database.pool
@@ -58,7 +58,7 @@ test('Graphile Worker goes to the schema asked for, and the SQL side is told', a
   expect(rows).toEqual([{ there: true, alone: true }]);
 });
 
-test('the bookkeeping lives in the schema workflow, nothing in public', async () => {
+test('the bookkeeping is in the schema workflow, nothing is in public', async () => {
   await migrate(database.url);
   const { rows } = await database.pool.query(
     "select relname from pg_class where relnamespace = 'public'::regnamespace",
@@ -114,7 +114,7 @@ test('a migration that fails leaves no trace', async () => {
   expect(rows).toEqual([{ applied: null, runs: null, dict: null, now: null }]);
 });
 
-test('a user without the right to create is told which right', async () => {
+test('the error names the permission that a user lacks', async () => {
   const role = `poor_${database.url.slice(-12)}`;
   await database.pool.query(`create role ${role} login password 'test'`);
   const url = Object.assign(new URL(database.url), { username: role, password: 'test' }).href;
@@ -143,7 +143,7 @@ test('a database that is not UTF8 is refused', async () => {
   await client.end();
 });
 
-test('Postgres 15 is the oldest that will do', () => {
+test('Postgres 15 is the oldest accepted', () => {
   expect(() => assertServerVersion(140_022)).toThrow(
     expect.objectContaining({ code: 'DV_POSTGRES_TOO_OLD' }) as Error,
   );

@@ -13,7 +13,7 @@ import { temporaryFolder } from './cid-files.ts';
 const folder = temporaryFolder();
 const NO_LIMITS = { maxBytes: Infinity, maxMs: Infinity };
 
-/** A stream of these texts that tells how far it was read, and whether it was closed. */
+/** A stream of these texts that records how far it was read, and whether it was closed. */
 function streamOf(texts: string[], failure?: Error) {
   const seen = { read: 0, closed: false };
   async function* chunks(): AsyncGenerator<Uint8Array> {
@@ -33,7 +33,7 @@ function streamOf(texts: string[], failure?: Error) {
 
 const pathOf = (run: string) => cidFilePath(folder.path, run, 'file');
 
-test('a file is written whole, in the folder of its run, for its owner only', async () => {
+test('a file is written completely, in the folder of its run, for its owner only', async () => {
   const path = pathOf('whole');
   expect(path).toBe(join(runFolder(folder.path, 'whole'), 'file.cids'));
   expect(await downloadedBytes(path)).toBe(0);
@@ -47,7 +47,7 @@ test('a file is written whole, in the folder of its run, for its owner only', as
   expect((await stat(runFolder(folder.path, 'whole'))).mode & 0o777).toBe(0o700);
 });
 
-test('it goes on where the step before ended, also when that one broke off', async () => {
+test('it continues where the previous step ended, even if that one was interrupted', async () => {
   const path = pathOf('resumed');
   const cut = streamOf(['abc', 'de'], new Error('the download broke off'));
   await expect(appendStream(path, cut.stream, NO_LIMITS)).rejects.toThrow('the download broke off');
@@ -71,13 +71,13 @@ test('it stops once the time is over, with what has come', async () => {
   expect(seen).toEqual({ read: 1, closed: true });
 });
 
-test('an empty file is a file', async () => {
+test('an empty file is accepted', async () => {
   const path = pathOf('empty');
   expect(await appendStream(path, streamOf([]).stream, NO_LIMITS)).toEqual({ bytes: 0, ended: true });
   expect((await stat(path)).size).toBe(0);
 });
 
-test("a run's folder goes with all that is in it, as often as asked, and no other run's", async () => {
+test("a run's folder is removed with all that is in it, as often as asked, and no other run's is", async () => {
   await appendStream(pathOf('gone'), streamOf(['a']).stream, NO_LIMITS);
   await appendStream(pathOf('stays'), streamOf(['a']).stream, NO_LIMITS);
   await removeRunFolder(folder.path, 'gone');

@@ -11,7 +11,7 @@ import {
 import type { LocalCids } from '../../../../src/dict/compare/compare.ts';
 import { afterAll, beforeAll } from 'vitest';
 
-/** A CID, in hex, as random as real ones are: the comparison rests on that. */
+/** A CID, in hex, as random as real ones are: the comparison relies on that. */
 export const cidOf = (n: number | string) => createHash('sha256').update(String(n)).digest('hex');
 
 export const sha256Of = (text: string | Buffer) => createHash('sha256').update(text).digest('hex');
@@ -25,7 +25,7 @@ export function bucketsOf(cids: Iterable<string>): BucketTable {
   return table;
 }
 
-/** The local side from a set in memory, yielding `batch` CIDs a buffer. `listed` keeps what was asked for. */
+/** The local side from a set in memory, yielding `batch` CIDs per buffer. `listed` keeps what was asked for. */
 export function localCids(cids: Set<string>, batch: number): LocalCids & { listed: number[][] } {
   const listed: number[][] = [];
   return {

@@ -7,12 +7,14 @@ import { bucketsOf, cidOf, sha256Of, temporaryFolder } from './cid-files.ts';
 
 const folder = temporaryFolder();
 const everyBucket = Array.from({ length: BUCKETS }, (_, bucket) => bucket);
-/** Compared by this: the arrays themselves take milliseconds. */
+/** Buffers are compared by this: comparing the arrays themselves takes milliseconds. */
 const fingerprint = ({ counts, xors }: BucketTable) =>
   sha256Of(Buffer.concat([Buffer.from(counts.buffer), xors]));
 const bucketOfHex = (hex: string) => Number.parseInt(hex.slice(0, 3), 16);
 
-/** What a regular expression says of a file: its CIDs up to the first line that is none, and that line's number. */
+/**
+ * What a regular expression finds in a file: its CIDs up to the first line that is not a CID, and that line's number.
+ */
 function naive(text: string): { cids: string[]; badLine: number | undefined } {
   const line = /([0-9a-f]{64})(?:\r?\n|$)/giy;
   const cids: string[] = [];
@@ -37,7 +39,7 @@ const legal = fc
     return lastEnd ? text : text.trimEnd();
   });
 
-/** A character put at some place, before or instead of the one there; or the one there taken out. */
+/** A character inserted at some place or put in place of the one there; or the one there removed. */
 const damages = fc.array(
   fc.record({
     place: fc.nat(),
@@ -63,13 +65,13 @@ const damages = fc.array(
   { maxLength: 2 },
 );
 
-/** Of lines this long and short, everything that can happen at a chunk's edge does. */
+/** With lines this long and short, everything that can happen at a chunk's edge does happen. */
 const chunkBytes = fc.constantFrom(1, 2, 63, 64, 65, 66, 67, 130, 200, 1 << 20);
 
 /** How many characters are missing at the end. */
 const cut = fc.oneof(fc.constantFrom(0, 0, 1, 2), fc.nat());
 
-test('any file is read as a regular expression reads it, whatever is read at a time', async () => {
+test('any file is read as a regular expression reads it, whatever the size of the reads', async () => {
   await fc.assert(
     fc.asyncProperty(legal, damages, cut, chunkBytes, async (whole, changes, missing, chunk) => {
       let text = whole.slice(0, whole.length - (missing % (whole.length + 1)));
@@ -94,7 +96,7 @@ test('any file is read as a regular expression reads it, whatever is read at a t
   );
 });
 
-test('of wanted buckets it shows every CID, in the file’s order, and of others none', async () => {
+test('it shows every CID of wanted buckets, in the file’s order, and none of other buckets', async () => {
   await fc.assert(
     fc.asyncProperty(legal, fc.array(fc.nat({ max: 500 })), chunkBytes, async (text, some, chunk) => {
       const wanted = [...new Set(some.map((n) => bucketOfHex(cidOf(n))))];
@@ -116,13 +118,13 @@ test('of wanted buckets it shows every CID, in the file’s order, and of others
   );
 });
 
-test('a CR at the very end is no line end, whatever was read before where its LF would be', async () => {
+test('a CR at the very end is not a line end, whatever was read before where its LF would be', async () => {
   const text = `${cidOf(0)}\n`.repeat(65) + `${cidOf(1)}\r\n`.repeat(5).slice(0, -1);
   const read = await readCidLines(await folder.write('cr', text), { chunkBytes: 66 });
   expect(read.badLine).toBe(70);
 });
 
-test('bytes are kept until whoever is shown them is done', async () => {
+test('bytes are kept until the reader that is shown them is done', async () => {
   const text = Array.from({ length: 60 }, (_, n) => `${cidOf(n)}\n`).join('');
   const seen: string[] = [];
   await readCidLines(await folder.write('slow', text), {
@@ -135,7 +137,7 @@ test('bytes are kept until whoever is shown them is done', async () => {
   expect(seen.join('')).toBe(text);
 });
 
-test('any byte as any character of a line makes another CID, or a bad line', () => {
+test('any byte in place of any character of a line makes another CID, or a bad line', () => {
   const line = `${cidOf(1)}\n`;
   const kernel = new CidKernel(LONGEST_LINE, everyBucket);
   for (let place = 0; place < line.length; place++) {

@@ -40,7 +40,7 @@ async function compare(text: string, local: LocalCids, options: Partial<CompareO
   };
 }
 
-/** What sets in memory say. */
+/** The result computed with sets in memory. */
 function naive(file: Set<string>, local: Set<string>) {
   const dictOnly = [...file].filter((hex) => !local.has(hex)).map((hex) => ({ hex, side: 'DICT_ONLY' }));
   const localOnly = [...local].filter((hex) => !file.has(hex)).map((hex) => ({ hex, side: 'LOCAL_ONLY' }));
@@ -55,11 +55,11 @@ function naive(file: Set<string>, local: Set<string>) {
 }
 
 const cases = fc.record({
-  /** Of each CID: how often the file has it, and whether the local base does. */
+  /** For each CID: how often the file has it, and whether the local base has it. */
   members: fc.array(fc.record({ copies: fc.constantFrom(0, 1, 1, 1, 2, 3), local: fc.boolean() }), {
     maxLength: 200,
   }),
-  /** 0: both sides alike, 100: as `members` says. */
+  /** 0: both sides are alike, 100: as `members` says. */
   differencePercent: fc.nat({ max: 100 }),
   seed: fc.nat({ max: 50 }),
   upper: fc.boolean(),
@@ -70,7 +70,7 @@ const cases = fc.record({
   localBatch: fc.constantFrom(1, 5, 1000),
 });
 
-test('equals the naive set difference, for any two sets and any file', async () => {
+test('it equals the naive set difference, for any two sets and any file', async () => {
   await fc.assert(
     fc.asyncProperty(cases, async ({ members, seed, upper, end, lastEnd, ...options }) => {
       const file: string[] = [];
@@ -81,7 +81,7 @@ test('equals the naive set difference, for any two sets and any file', async () 
         for (let copy = 0; copy < copies; copy++) file.push(hex);
         if (differs ? local : copies > 0) localSet.add(hex);
       }
-      // The file has no order: turn it around so that copies are far from each other.
+      // The file has no order: reverse it so that copies are far from each other.
       file.sort((a, b) => (a.slice(10) < b.slice(10) ? -1 : 1));
       const text = file.map((hex) => (upper ? hex.toUpperCase() : hex) + end).join('');
       const { result, found, scan, batches } = await compare(
@@ -119,7 +119,7 @@ describe('buckets of thousands, partitioned and in one piece', () => {
   const text = [...onlyFile, ...shared].join('\n');
   const local = new Set([...shared, ...onlyLocal]);
 
-  test.each([2_000, 9_000, 1_000_000])('limit %i', async (partitionLimit) => {
+  test.each([2_000, 9_000, 1_000_000])('the result is the same with the limit %i', async (partitionLimit) => {
     const { result, found } = await compare(text, localCids(local, 1000), { partitionLimit });
     const expected = naive(new Set([...onlyFile, ...shared]), local);
     expect(found).toEqual(expected.found);
@@ -192,7 +192,7 @@ describe('failures', () => {
     return { error, ended };
   }
 
-  test("the sink's error comes through; no temporary file stays, the local side is ended", async () => {
+  test("the sink's error is passed on; no temporary file stays, and the local side is closed", async () => {
     const broken = new Error('no connection');
     const { error, ended } = await failing(() => Promise.reject(broken));
     expect(error).toBe(broken);
@@ -200,7 +200,7 @@ describe('failures', () => {
     expect(await leftovers()).toEqual([]);
   });
 
-  test('an abort ends it with its reason, as cleanly', async () => {
+  test("an abort ends it with the abort's reason, as cleanly", async () => {
     const controller = new AbortController();
     const reason = new Error('timed out');
     const { error, ended } = await failing(
@@ -238,7 +238,7 @@ describe('failures', () => {
     expect(await leftovers()).toEqual([]);
   });
 
-  test('a temporary folder that cannot be', async () => {
+  test('a temporary folder that cannot be created is refused', async () => {
     const { error } = await failing(() => Promise.resolve(), { tempDir: await folder.write('a-file', '') });
     expect(error).toMatchObject({ code: 'DV_TEMP_FILE_FAILED', class: 'retryable' });
   });

@@ -24,7 +24,7 @@ beforeAll(async () => {
      from generate_series(1, $2::integer) i`,
     [ISPB, ROWS],
   );
-  // Part of it in the buckets, part in deltas; and neighbours that must not show.
+  // Some in the buckets, some in deltas; and neighbours that must not appear.
   await database.pool.query('select dict.fold_vsync_deltas(1000)');
   await insert(database.pool, [...keys('EMAIL', 20), ...keys('EVP', 20, 1, '00000001')]);
   cids = await presentCids();
@@ -64,7 +64,7 @@ function expectTable(table: BucketTable, expected: string[]): void {
   expect(Buffer.compare(table.xors, naive.xors)).toBe(0);
 }
 
-test('buckets equal those of a naive computing, folded or not', async () => {
+test('buckets equal those of a naive computation, folded or not', async () => {
   expect(cids).toHaveLength(ROWS - Math.floor(ROWS / 3));
   await local(async ({ buckets }) => expectTable(await buckets(), cids));
   await foldDeltas(database.pool);
@@ -85,7 +85,7 @@ test.each([
   ['all', everyBucket],
   ['one, then more than a page', everyBucket.filter((bucket) => bucket !== 1)],
   ['more than a page, then as many', everyBucket.filter((bucket) => bucket !== 2048)],
-])('lists exactly the CIDs of the buckets asked for, ascending: %s', async (_, buckets) => {
+])('it lists exactly the CIDs of the buckets asked for, ascending: %s', async (_, buckets) => {
   const { listed } = await local(async (local) => list(local, buckets));
   expect(listed).toEqual(of(buckets));
 });
@@ -94,7 +94,7 @@ test('a listing comes in pages, whatever its length', async () => {
   expect((await local(async (local) => list(local, everyBucket))).pages).toBe(3);
 });
 
-test('lists all the same when the counts are wrong', async () => {
+test('it lists the right CIDs even when the counts are wrong', async () => {
   const set = 'update dict.vsync_buckets set count = count + $3 where participant = $1 and key_type = $2';
   await foldDeltas(database.pool);
   await database.pool.query(set, [ISPB, 'EVP', -10]);
@@ -111,7 +111,7 @@ test('a participant without keys has empty buckets and an empty listing', async 
   });
 });
 
-test('buckets and listing are of one moment, though others write, fold and mend meanwhile', async () => {
+test('buckets and listing are of one moment, though others write, fold and repair meanwhile', async () => {
   const client = await database.pool.connect();
   await client.query('begin');
   await local(async (local) => {
@@ -168,7 +168,7 @@ test('a comparison with a file finds the naive difference of the sets', async ()
   });
 });
 
-test('an error of the work comes out, and ends the snapshot', async () => {
+test('an error of the work is passed on, and ends the snapshot', async () => {
   const failing = local(async (local) => {
     for await (const page of local.list(everyBucket)) throw new Error(`page of ${page.length}`);
   });

@@ -14,7 +14,7 @@ describe.each([
   ['in this thread', scanCidFile],
   ['in a thread of its own', scanCidFileInThread],
 ])('scan %s', (_where, scan) => {
-  test('size, hash, lines and buckets of a file of several chunks', async () => {
+  test('it gives size, hash, lines and buckets of a file of several chunks', async () => {
     const all = cids(40_000);
     const text = `${all.join('\n')}\n`;
     const path = await folder.write('several-chunks', text);
@@ -34,7 +34,7 @@ describe.each([
     expect(progress.at(-1)).toEqual({ bytes: text.length, totalBytes: text.length });
   });
 
-  test('an empty file is a legal one', async () => {
+  test('an empty file is legal', async () => {
     const found = await scan(await folder.write('empty', ''), { bytes: 0, sha256: sha256Of('') });
     expect([found.lines, cidCount(found.buckets), vsyncOf(found.buckets).toHex()]).toEqual([
       0,
@@ -43,7 +43,7 @@ describe.each([
     ]);
   });
 
-  test('a file that is not there', async () => {
+  test('a file that does not exist is refused', async () => {
     const error: unknown = await scan(join(folder.path, 'missing')).catch((cause: unknown) => cause);
     expect(error).toBeInstanceOf(DvError);
     expect(error).toMatchObject({ code: 'DV_FILE_UNREADABLE', class: 'retryable' });
@@ -59,7 +59,7 @@ describe.each([
     expect(String(error)).toContain('Line 2 ');
   });
 
-  test('an abort before and during the scan', async () => {
+  test('an abort before and during the scan ends it', async () => {
     const path = await folder.write('aborted', `${cids(40_000).join('\n')}\n`);
     const reason = new Error('timed out');
     await expect(scan(path, undefined, { signal: AbortSignal.abort(reason) })).rejects.toBe(reason);
@@ -76,8 +76,8 @@ const line = cidOf(1);
 test.each<[string, string, number]>([
   ['a digit too few', `${cidOf(0)}\n${line.slice(1)}\n${cidOf(2)}\n`, 2],
   ['a digit too many', `${cidOf(0)}\n${line}0\n`, 2],
-  ['no hex digit', `${line.slice(0, -1)}g\n`, 1],
-  ['no hex digit at the start', `g${line.slice(1)}\n`, 1],
+  ['a character that is not a hex digit', `${line.slice(0, -1)}g\n`, 1],
+  ['the same at the start', `g${line.slice(1)}\n`, 1],
   ['a character beyond ASCII', `${line.slice(0, -2)}é\n`, 1],
   ['an empty line', `${line}\n\n${cidOf(2)}\n`, 2],
   ['an empty line alone', '\n', 1],
@@ -98,7 +98,7 @@ test.each<[string, string, number]>([
   expect(String(error)).not.toContain(line.slice(0, 8));
 });
 
-test('a wrong size or hash is what is told, whatever the lines are', async () => {
+test('a wrong size or hash is what is reported, whatever the lines are', async () => {
   const text = `${line}\nx\n`;
   const path = await folder.write('untrusted', text);
   const { length: bytes } = text;

@@ -32,7 +32,7 @@ test("XOR in SQL gives BACEN's own VSync", async () => {
   expect(rows[0]!.vsync).toBe('996fc1dd3b6b14bcf0c9fe8320eb66d7e2a3fd874ccf767b2e939641b1ea8eaf');
 });
 
-/** Text that a bank may hold, or get by mistake; NUL is the one character Postgres has no place for. */
+/** Text that a bank may have, or get by mistake; NUL is the one character that Postgres does not accept. */
 const text = fc.oneof(
   fc.constantFrom(
     '',
@@ -73,7 +73,7 @@ const entries = fc.uniqueArray(entry, {
   maxLength: 40,
 });
 
-test('the column equals computeCid for any text, and hands each text back byte by byte', async () => {
+test('the column equals computeCid for any text, and gives each text back byte by byte', async () => {
   await fc.assert(
     fc.asyncProperty(entries, async (entries) => {
       await insert(database.pool, entries);
@@ -84,7 +84,7 @@ test('the column equals computeCid for any text, and hands each text back byte b
   );
 });
 
-test('null and empty trade name and branch are the same to a CID', async () => {
+test('null and an empty text, as trade name or branch, give the same CID', async () => {
   const bare = { ...bacenEntry, tradeName: null, branch: null };
   await insert(database.pool, [
     bare,
@@ -100,7 +100,7 @@ test('null and empty trade name and branch are the same to a CID', async () => {
   await forgetAll(database.pool);
 });
 
-test('bucket, bits and hex are those of the program', async () => {
+test('bucket, bits and hex equal those of the program', async () => {
   const bytes = fc.uint8Array({ minLength: 32, maxLength: 32 }).map((array) => Buffer.from(array));
   await fc.assert(
     fc.asyncProperty(fc.array(bytes, { minLength: 1, maxLength: 50 }), async (cids) => {
@@ -116,7 +116,7 @@ test('bucket, bits and hex are those of the program', async () => {
   );
 });
 
-test('Postgres knows what the generated column needs, so that a dump can be restored', async () => {
+test('Postgres knows the dependencies of the generated column, so that a dump can be restored', async () => {
   const { rows } = await database.pool.query<{ needs: string }>(
     `select refobjid::regprocedure::text as needs from pg_depend d
      where d.classid = 'pg_proc'::regclass and d.refclassid = 'pg_proc'::regclass

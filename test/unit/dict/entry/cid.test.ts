@@ -5,7 +5,7 @@ import { bacenEntry } from './bacen-entry.ts';
 
 const cidOf = (change: Partial<CidInput>) => computeCid({ ...bacenEntry, ...change }).toString('hex');
 
-test("BACEN's vector: message and CID", () => {
+test("message and CID equal those of BACEN's vector", () => {
   expect(cidMessage(bacenEntry)).toBe(
     'PHONE&+5511987654321&11122233300&João Silva&&12345678&00001&0007654321&CACC',
   );
@@ -14,7 +14,7 @@ test("BACEN's vector: message and CID", () => {
   );
 });
 
-test('a null is an empty text', () => {
+test('a null counts as an empty text', () => {
   expect(cidOf({ tradeName: '' })).toBe(cidOf({ tradeName: null }));
   expect(cidOf({ branch: '' })).toBe(cidOf({ branch: null }));
   expect(cidMessage({ ...bacenEntry, branch: null })).toContain('&12345678&&0007654321');
@@ -34,14 +34,14 @@ test('every attribute counts, byte by byte', () => {
   expect(cidOf({ requestId: '01020304-0506-0708-090a-0b0c0d0e0f11' })).not.toBe(same);
 });
 
-test('the opening date, the owner type and the case of the RequestId do not', () => {
+test('the opening date, the owner type and the case of the RequestId do not count', () => {
   const changed: Entry = { ...bacenEntry, openingDate: '2010-01-10T03:00:00Z', ownerType: 'LEGAL_PERSON' };
   expect(computeCid(changed)).toEqual(computeCid(bacenEntry));
   expect(cidOf({ requestId: bacenEntry.requestId.toUpperCase() })).toBe(cidOf({}));
 });
 
 test.each(['', '0102', '01020304050607080090a0b0c0d0e0f1', '01020304-0506-0708-090a-0b0c0d0e0f1g'])(
-  'a RequestId that is no UUID is refused: "%s"',
+  'a RequestId that is not a UUID is refused: "%s"',
   (requestId) => {
     expect(() => cidOf({ requestId })).toThrow(expect.objectContaining({ code: 'DV_REQUEST_ID_INVALID' }));
   },

@@ -38,7 +38,7 @@ export interface StoredEntry extends Entry {
   removed: boolean;
 }
 
-/** The entry as `stored` gives it back when it is present, byte by byte. */
+/** The entry as `stored` returns it when it is present, byte by byte. */
 export function asStored(entry: Entry): StoredEntry {
   return { ...entry, cid: computeCid(entry).toString('hex'), removed: false };
 }
@@ -55,7 +55,7 @@ export async function stored(db: Db): Promise<StoredEntry[]> {
   return rows.map((row) => ({ ...row, openingDate: row.openingDate?.toISOString() ?? null }));
 }
 
-/** "<participant> <key type>" → count and VSync of what is present, each CID computed anew from its columns. */
+/** "<participant> <key type>" → count and VSync of the present keys, with each CID computed again from its columns. */
 export async function naiveVSyncs(db: Db): Promise<Record<string, string>> {
   const sets = new Map<string, { count: number; xor: bigint }>();
   for (const entry of await stored(db)) {
@@ -71,16 +71,16 @@ export async function naiveVSyncs(db: Db): Promise<Record<string, string>> {
   );
 }
 
-/** The same from dict.vsyncs, without the empty sets, which must be told as 0 entries and 64 zeros. */
+/** The same from dict.vsyncs, without the empty sets, which must be shown as 0 entries and 64 zeros. */
 export async function keptVSyncs(db: Db): Promise<Record<string, string>> {
   const { rows } = await db.query<{ participant: string; key_type: string; entries: string; vsync: string }>(
     'select participant, key_type, entries, vsync from dict.vsyncs',
   );
-  const told = rows.map((row) => [`${row.participant} ${row.key_type}`, `${row.entries} ${row.vsync}`]);
-  return Object.fromEntries(told.filter(([, vsync]) => vsync !== `0 ${'0'.repeat(64)}`));
+  const shown = rows.map((row) => [`${row.participant} ${row.key_type}`, `${row.entries} ${row.vsync}`]);
+  return Object.fromEntries(shown.filter(([, vsync]) => vsync !== `0 ${'0'.repeat(64)}`));
 }
 
-/** Runs `work` on a connection of its own, given back afterwards. */
+/** Runs `work` on a connection of its own, which it then releases. */
 export async function onConnection<T>(pool: Pool, work: (client: PoolClient) => Promise<T>): Promise<T> {
   const client = await pool.connect();
   try {
@@ -90,7 +90,7 @@ export async function onConnection<T>(pool: Pool, work: (client: PoolClient) => 
   }
 }
 
-/** Empties everything about keys, without the triggers' doing. */
+/** Empties every table about keys, without the work of the triggers. */
 export async function forgetAll(pool: Pool): Promise<void> {
   await onConnection(pool, async (client) => {
     await client.query(`begin; set local session_replication_role = replica;

@@ -22,7 +22,7 @@ const evp: Entry = { ...phone, keyType: 'EVP', key: '123e4567-e89b-12d3-a456-426
 
 const fields = (entry: Entry) => entryProblems(entry).map((problem) => problem.split(':')[0]);
 
-test.each([phone, cpf, company, email, evp])('a right $keyType entry has no problem', (entry) => {
+test.each([phone, cpf, company, email, evp])('a correct $keyType entry has no problem', (entry) => {
   expect(entryProblems(entry)).toEqual([]);
   validateEntry(entry);
 });
@@ -44,11 +44,11 @@ test.each<[string, Entry]>([
   ['e-mail of 78 characters', { ...email, key: `${'a'.repeat(67)}@bcb.gov.br` }],
   ['EVP in upper case', { ...evp, key: evp.key.toUpperCase() }],
   ['EVP without dashes', { ...evp, key: evp.key.replaceAll('-', '') }],
-])('refused key: %s', (_what, entry) => {
+])('key refused: %s', (_what, entry) => {
   expect(fields(entry)).toEqual(['key']);
 });
 
-test('an e-mail of 77 characters is right', () => {
+test('an e-mail of 77 characters is accepted', () => {
   expect(entryProblems({ ...email, key: `${'a'.repeat(66)}@bcb.gov.br` })).toEqual([]);
 });
 
@@ -80,7 +80,7 @@ test.each<[string, Partial<Entry>]>([
   ['name', { name: 'Padaria 漢字' }],
   ['tradeName', { tradeName: '' }],
   ['tradeName', { tradeName: 'a'.repeat(101) }],
-])('refused of a company, %s: %j', (field, change) => {
+])('for a company, refused %s: %j', (field, change) => {
   expect(fields({ ...company, ...change })).toEqual([field]);
 });
 
@@ -94,7 +94,7 @@ test.each<Partial<Entry>>([
   expect(entryProblems({ ...phone, ...change })).toEqual([]);
 });
 
-test('validateEntry names every field that is wrong, and no value', () => {
+test('validateEntry names every wrong field, and no value', () => {
   const entry: Entry = {
     ...phone,
     key: 'SECRETKEY',
@@ -120,7 +120,7 @@ test('an ISPB is 8 digits, leading zeros included', () => {
   }
 });
 
-test('check digits: known numbers, and any single wrong digit is noticed', () => {
+test('check digits accept known numbers, and notice any single wrong digit', () => {
   expect(completeCpf('123456789')).toBe('12345678909');
   expect(completeCpf('111222333')).toBe('11122233396');
   expect(completeCnpj('112223330001')).toBe('11222333000181');
@@ -132,7 +132,7 @@ test('check digits: known numbers, and any single wrong digit is noticed', () =>
     fc.property(digits(9), digits(12), fc.nat({ max: 10 }), fc.nat({ max: 13 }), (nine, twelve, i, j) => {
       expect(isCpf(completeCpf(nine))).toBe(true);
       expect(isCnpj(completeCnpj(twelve))).toBe(true);
-      // Two rests (0 and 1) share the digit 0, so one changed digit may go unnoticed there.
+      // Two remainders (0 and 1) share the digit 0, so one changed digit may go unnoticed there.
       if (!completeCpf(nine).slice(9).includes('0')) expect(isCpf(wrongAt(completeCpf(nine), i))).toBe(false);
       if (!completeCnpj(twelve).slice(12).includes('0'))
         expect(isCnpj(wrongAt(completeCnpj(twelve), j))).toBe(false);

@@ -10,7 +10,7 @@ import { CALL, ISPB, bridgeWithDict, keys } from '../../bridge/support.ts';
 const START = Date.UTC(2026, 0, 10, 10);
 const hex = (entry: Entry) => computeCid(entry).toString('hex');
 
-/** A simulator behind gRPC whose clock the test drives, and its log as the Bridge tells it. */
+/** A simulator behind gRPC whose clock the test drives, and its log as the Bridge shows it. */
 async function drivenLog(options: SimulatedDictOptions = {}) {
   let now = START;
   const { bridge, dict } = await bridgeWithDict({ limits: 'off', clock: () => now, ...options });
@@ -36,7 +36,7 @@ async function drivenLog(options: SimulatedDictOptions = {}) {
 }
 
 describe('reading the event log', () => {
-  it('an empty log has no VSync to tell, and is one call', async () => {
+  it('an empty log has no VSync to show, and takes one call', async () => {
     const { dict, read, pages } = await drivenLog();
     dict.directory.seed(keys('PHONE', 3));
     expect(await read()).toEqual({ events: [], unbroken: true, truncated: false });
@@ -69,7 +69,7 @@ describe('reading the event log', () => {
     expect(pages()).toBe(3);
   });
 
-  it('a whole page at one timestamp is stepped over, and nothing is lost with it', async () => {
+  it('a whole page at one timestamp is stepped over, and nothing is lost', async () => {
     const { dict, read, pass, vsync } = await drivenLog();
     const base = keys('PHONE', 210);
     for (const entry of base.slice(0, 200)) dict.directory.createEntry(entry);
@@ -83,7 +83,7 @@ describe('reading the event log', () => {
   it.each([
     ['and more follow later', 1],
     ['and nothing follows', 0],
-  ])('more than a page at one timestamp cannot be had, which is said: %s', async (_, later) => {
+  ])('more than a page at one timestamp cannot be read, which is reported: %s', async (_, later) => {
     const { dict, read, pass } = await drivenLog();
     const base = keys('PHONE', 206);
     for (const entry of base.slice(0, 205)) dict.directory.createEntry(entry);
@@ -92,7 +92,7 @@ describe('reading the event log', () => {
     expect((await read()).unbroken).toBe(false);
   });
 
-  it('the last event of a CID tells (A → B → A)', async () => {
+  it('the last event of a CID decides (A → B → A)', async () => {
     const { dict, read, pass, vsync } = await drivenLog();
     const [entry] = keys('PHONE', 1) as [Entry];
     dict.directory.seed([entry]);
@@ -107,7 +107,7 @@ describe('reading the event log', () => {
     expect(last.get(hex({ ...entry, name: 'Ana Dias' }))?.type).toBe('REMOVED');
   });
 
-  it('ends at maxPages and says so', async () => {
+  it('it ends at maxPages and says so', async () => {
     const { dict, read, pass, pages } = await drivenLog();
     for (const entry of keys('PHONE', 401)) {
       dict.directory.createEntry(entry);
@@ -158,7 +158,7 @@ describe('the chain of SyncVerifiers', () => {
     expect((await read()).unbroken).toBe(false);
   });
 
-  it('events that show late are left out while they do not show, chain and all', async () => {
+  it('late events are left out while the log does not show them, and the chain still links up', async () => {
     const { dict, read, pass, vsync } = await drivenLog();
     const [before, late, prompt] = keys('PHONE', 3) as [Entry, Entry, Entry];
     dict.directory.createEntry(before);
@@ -177,7 +177,7 @@ describe('the chain of SyncVerifiers', () => {
     expect(whole).toMatchObject({ unbroken: true, vsyncEnd: vsync() });
   });
 
-  it('an event that comes to show behind us, between two pages, is noticed', async () => {
+  it('an event that appears behind us, between two pages, is noticed', async () => {
     const { dict, read, pass } = await drivenLog();
     const base = keys('PHONE', 401);
     dict.faults.on({ kind: 'late_events', delayMs: 5000, times: 1 });

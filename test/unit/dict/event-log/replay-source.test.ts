@@ -23,7 +23,7 @@ beforeEach(async () => {
   await insert(database.pool, base);
 });
 
-/** DICT says OK (or else) to the VSync as it is now. */
+/** DICT answers OK (or another result) to the present VSync. */
 async function answered(result: string | null = 'OK', keyType = KEY_TYPE, hoursAgo = 0): Promise<void> {
   await database.pool.query(
     `insert into dict.sync_verifications (run_id, purpose, participant, key_type, vsync, entries, asked_at, answered_at, result)
@@ -55,7 +55,7 @@ const rename = async (db: Db, entry: Entry, name: string) =>
   void (await db.query('update dict.entries set name = $2 where key = $1', [entry.key, name]));
 
 describe('the last confirmed VSync', () => {
-  it('is the newest OK, whatever was answered or left unanswered since', async () => {
+  it('it is the newest OK, whatever was answered or left unanswered since', async () => {
     expect(await lastConfirmed(database.pool, ISPB, KEY_TYPE)).toBeUndefined();
     await answered('NOK');
     expect(await lastConfirmed(database.pool, ISPB, KEY_TYPE)).toBeUndefined();
@@ -72,11 +72,11 @@ describe('the last confirmed VSync', () => {
 });
 
 describe('what changed in the base since the confirmed snapshot', () => {
-  it('nothing, when nothing did', async () => {
+  it('it has nothing when nothing changed', async () => {
     expect(await changes(await confirmed())).toEqual({});
   });
 
-  it('what came, went and was replaced', async () => {
+  it('it has what came, what was removed and what was replaced', async () => {
     const since = await confirmed();
     const [fresh] = keys(KEY_TYPE, 1, 2) as [Entry];
     await insert(database.pool, [fresh]);
@@ -111,7 +111,7 @@ describe('what changed in the base since the confirmed snapshot', () => {
     });
   });
 
-  it('a key removed softly, and one that came back', async () => {
+  it('it has a key that was softly removed, and one that came back', async () => {
     await database.pool.query('update dict.entries set removed_at = now() where key = $1', [second.key]);
     const since = await confirmed();
     await database.pool.query('update dict.entries set removed_at = now() where key = $1', [first.key]);
@@ -119,7 +119,7 @@ describe('what changed in the base since the confirmed snapshot', () => {
     expect(await changes(since)).toEqual({ [hex(first)]: 'there, absent', [hex(second)]: 'absent, there' });
   });
 
-  it('a key added and removed again since', async () => {
+  it('it has a key that was added and removed again since', async () => {
     const since = await confirmed();
     const [fresh] = keys(KEY_TYPE, 1, 2) as [Entry];
     await insert(database.pool, [fresh]);
@@ -127,7 +127,7 @@ describe('what changed in the base since the confirmed snapshot', () => {
     expect(await changes(since)).toEqual({ [hex(fresh)]: 'absent, absent' });
   });
 
-  it('what is no part of the CID changed: the CID was there and is there, also when it leaves later', async () => {
+  it('after a change outside the CID: the CID was there and is there, even if it leaves later', async () => {
     const since = await confirmed();
     await database.pool.query('update dict.entries set opening_date = now()');
     const touched = Object.fromEntries(base.map((entry) => [hex(entry), 'there, there']));
@@ -140,7 +140,7 @@ describe('what changed in the base since the confirmed snapshot', () => {
     });
   });
 
-  it('a transaction under way at the snapshot, whatever the clock said when it wrote', async () => {
+  it('it has a transaction in progress at the snapshot, whatever the clock said when it wrote', async () => {
     const [fresh] = keys(KEY_TYPE, 1, 2) as [Entry];
     await onConnection(database.pool, async (writer) => {
       await writer.query('begin');
@@ -157,7 +157,7 @@ describe('what changed in the base since the confirmed snapshot', () => {
     });
   });
 
-  it('nothing of a transaction that rolls back', async () => {
+  it('it has nothing of a transaction that rolls back', async () => {
     const since = await confirmed();
     await onConnection(database.pool, async (writer) => {
       await writer.query('begin');
@@ -167,13 +167,13 @@ describe('what changed in the base since the confirmed snapshot', () => {
     expect(await changes(since)).toEqual({});
   });
 
-  it('nothing of other key types and participants', async () => {
+  it('it has nothing of other key types and participants', async () => {
     const since = await confirmed();
     await insert(database.pool, [...keys('CPF', 2), ...keys(KEY_TYPE, 2, 3, '00000001')]);
     expect(await changes(since)).toEqual({});
   });
 
-  it('with the VSync and the CIDs asked about, read in one snapshot', async () => {
+  it('it comes with the VSync and the CIDs asked about, read in one snapshot', async () => {
     const since = await confirmed();
     await database.pool.query('update dict.entries set removed_at = now() where key = $1', [second.key]);
     const asked = [first, second, renamed(first)].map(computeCid);

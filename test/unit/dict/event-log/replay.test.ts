@@ -17,10 +17,10 @@ const difference = (dict: Set<string>, local: Set<string>) => [
   ...[...dict].filter((one) => !local.has(one)).map((one) => `DICT_ONLY ${one}`),
   ...[...local].filter((one) => !dict.has(one)).map((one) => `LOCAL_ONLY ${one}`),
 ];
-const told = (divergences: ReturnType<typeof replayLogs>) =>
+const shown = (divergences: ReturnType<typeof replayLogs>) =>
   divergences.map((found) => `${found.side} ${found.cid.toString('hex')}`);
 
-/** Toggles of CIDs, one after the other: what is there goes, what is not comes. */
+/** Toggles of CIDs, one after the other: a present CID is removed, an absent one is added. */
 const history = fc.array(fc.nat(11), { maxLength: 30 });
 
 function toggled(set: Set<string>, steps: readonly number[]): Set<string> {
@@ -56,7 +56,7 @@ const world = fc.record({
   local: history,
 });
 
-/** Both sides from a common set on, and what the replay is given of it. */
+/** Both sides after a common set, and the part of them that the replay receives. */
 function replayed({ common, before, dict, local }: typeof world extends fc.Arbitrary<infer T> ? T : never) {
   const older = new Set(common.map(cid));
   const confirmed = toggled(older, before);
@@ -67,12 +67,12 @@ function replayed({ common, before, dict, local }: typeof world extends fc.Arbit
 }
 
 describe('replaying both logs from a common set', () => {
-  it('tells exactly what differs, however often CIDs came and went on both sides', () => {
+  it('it shows exactly what differs, however often CIDs appeared and were removed on both sides', () => {
     fc.assert(
       fc.property(world, (given) => {
         const { there, here, events, changes } = replayed(given);
         const found = replayLogs(events, changes, here);
-        expect(told(found).sort()).toEqual(difference(there, here).sort());
+        expect(shown(found).sort()).toEqual(difference(there, here).sort());
         expect(found.map((one) => one.cid.toString('hex'))).toEqual(
           found.map((one) => one.cid.toString('hex')).toSorted(),
         );
@@ -82,7 +82,7 @@ describe('replaying both logs from a common set', () => {
     );
   });
 
-  it('is believed only when it is right: a log that misses an event, or a base that differed before, shows', () => {
+  it('only a right replay counts: a log that misses an event, or a base that differed before, is detected', () => {
     fc.assert(
       fc.property(world, fc.nat(40), fc.constantFrom('event', 'change', 'base'), (given, at, damage) => {
         const { there, here, events, changes } = replayed(given);
@@ -94,14 +94,14 @@ describe('replaying both logs from a common set', () => {
           damage === 'change' ? lost(changes) : changes,
           base,
         );
-        const right = told(found).sort().join() === difference(there, base).sort().join();
+        const right = shown(found).sort().join() === difference(there, base).sort().join();
         expect(explains(found, vsyncOf(base), vsyncOf(there))).toBe(right);
       }),
       { numRuns: 500 },
     );
   });
 
-  it('A → B → A at DICT, and A → B here: only what is so now counts', () => {
+  it('A → B → A at DICT, and A → B here: only the present state counts', () => {
     const [a, b] = [cid(1), cid(2)];
     const events: CidSetEvent[] = [
       { type: 'REMOVED', cid: a, timestamp: '1' },
@@ -110,6 +110,6 @@ describe('replaying both logs from a common set', () => {
       { type: 'ADDED', cid: a, timestamp: '2' },
     ];
     const changes = changesOf(new Set([a]), [1, 2]);
-    expect(told(replayLogs(events, changes, new Set([b])))).toEqual([`DICT_ONLY ${a}`, `LOCAL_ONLY ${b}`]);
+    expect(shown(replayLogs(events, changes, new Set([b])))).toEqual([`DICT_ONLY ${a}`, `LOCAL_ONLY ${b}`]);
   });
 });

@@ -30,7 +30,7 @@ async function change(key: string, set: string): Promise<void> {
   await sql(`update dict.entries set ${set} where key = $1`, [key]);
 }
 
-test('a content that comes back (A → B → A) is there three times, one after the other', async () => {
+test('a content that comes back (A → B → A) is logged three times, one after the other', async () => {
   await insert(database.pool, [first]);
   const a = await cidOf(first.key);
   await change(first.key, "name = 'Another'");
@@ -50,7 +50,7 @@ test('a content that comes back (A → B → A) is there three times, one after 
   expect(rows[1].left_at).toEqual(rows[2].came_at);
 });
 
-test('in one transaction too, a CID comes before it leaves and after the one before it', async () => {
+test('within one transaction too, a CID comes before it leaves and after the one before it', async () => {
   await onConnection(database.pool, async (client) => {
     await client.query('begin');
     await insert(client, [first]);
@@ -69,7 +69,7 @@ test('in one transaction too, a CID comes before it leaves and after the one bef
   expect(rows).toEqual([{ cids: 4, in_order: true, one_at_a_time: true }]);
 });
 
-test('soft removal, return, deletion and truncation each say why', async () => {
+test('soft removal, return, deletion and truncation each log why', async () => {
   await insert(database.pool, [first, second, third]);
   await change(first.key, 'removed_at = now()');
   await change(first.key, 'removed_at = null');
@@ -82,7 +82,7 @@ test('soft removal, return, deletion and truncation each say why', async () => {
   );
 });
 
-test('a removed row that is deleted or truncated leaves nothing twice', async () => {
+test('a removed row that is deleted or truncated leaves no CID twice', async () => {
   await insert(database.pool, [first, second]);
   await sql('update dict.entries set removed_at = now()');
   await sql('delete from dict.entries where key = $1', [first.key]);
@@ -103,7 +103,7 @@ test('a renamed key leaves under its old name and comes under its new one', asyn
   ]);
 });
 
-test('what is no part of the CID changes neither the log nor the time it came', async () => {
+test('a change outside the CID changes neither the log nor the time it came', async () => {
   await insert(database.pool, [first]);
   const before = (await sql('select came_at, cid from dict.cids')).rows;
   await change(first.key, "opening_date = '2020-01-01', owner_type = 'LEGAL_PERSON'");
@@ -111,7 +111,7 @@ test('what is no part of the CID changes neither the log nor the time it came', 
   expect((await sql('select came_at, cid from dict.cids')).rows).toEqual(before);
 });
 
-test('a reason belongs to one change: silence does not inherit it, and the same one said again counts', async () => {
+test('a reason belongs to one change: a change without one does not inherit it, and the same reason given again counts', async () => {
   await insert(database.pool, [first]);
   await change(first.key, "name = 'B', changed_why = 'imported'");
   await change(first.key, "name = 'C', changed_why = 'imported'");
@@ -129,7 +129,7 @@ test('a reason belongs to one change: silence does not inherit it, and the same 
   expect(rows).toEqual([{ changed_why: 'imported' }]);
 });
 
-test('an upsert may say the same reason again, too', async () => {
+test('an upsert may give the same reason again, too', async () => {
   const upsert = (name: string) =>
     sql(
       `insert into dict.entries (participant, key_type, key, request_id, owner_type, tax_id_number, name, account_number, account_type)
@@ -163,7 +163,7 @@ test('changed_xid changes with the content only', async () => {
   }
 });
 
-test('who may write keys needs no right on what the triggers keep', async () => {
+test('a writer of keys needs no permission on what the triggers keep', async () => {
   await onConnection(database.pool, async (client) => {
     await client.query(`begin; create role writer; grant usage on schema dict to writer;
       grant select, insert, update, delete, truncate on dict.entries to writer; set local role writer`);

@@ -45,7 +45,7 @@ async function refusal(text: string | Buffer): Promise<unknown> {
 }
 
 describe('readEntriesCsv', () => {
-  test('reads every column, with quotes, empty values as null, owner type by tax id, date by the day in Brasília', async () => {
+  test('it reads every column, with quotes, empty values as null, owner type by tax id, date by the day in Brasília', async () => {
     const [first, second] = await entries(`${header}\n${person}\n${company}\n`);
     expect(first).toEqual({
       line: 2,
@@ -87,7 +87,7 @@ describe('readEntriesCsv', () => {
     });
   });
 
-  test('a header alone is no entries', async () => {
+  test('a header alone gives no entries', async () => {
     expect(await entries(`${header}\n`)).toEqual([]);
   });
 
@@ -129,7 +129,7 @@ describe('readEntriesCsv', () => {
     ['a quote never closed', person.replace('João', '"João'), /quotes/],
     ['a quote closed in the middle', person.replace('João', '"João"x'), /quotes/],
     ['a record without end', person.replace('João', `"${'João'.repeat(20_000)}`), /not closed/],
-  ])('line 3 bad: %s', async (_what, line, reason) => {
+  ])('line 3 is refused: %s', async (_what, line, reason) => {
     const error = await refusal(`${header}\n${person}\n${line}\n`);
     expect(error).toMatchObject({
       code: 'DV_CSV_LINE_INVALID',
@@ -149,7 +149,7 @@ describe('readEntriesCsv', () => {
     expect(await refusal(cut)).toMatchObject({ code: 'DV_CSV_ENCODING' });
   });
 
-  test("the stream's own error comes through, and leaving early ends the stream", async () => {
+  test("the stream's own error is passed on, and leaving early ends the stream", async () => {
     const broken = new Readable({ read: () => broken.destroy(new Error('disk gone')) });
     await expect(collect(readEntriesCsv(broken))).rejects.toThrow('disk gone');
     const source = stream(`${header}\n${`${person}\n`.repeat(2000)}`);
@@ -203,7 +203,7 @@ describe('readCidInputCsv', () => {
   const cidHeader = CID_CSV_COLUMNS.join(',');
   const { requestId } = bacenEntry;
 
-  test("BACEN's vector, which no validation would pass", async () => {
+  test("it reads BACEN's vector, which no validation would pass", async () => {
     const text = `${cidHeader}\n${requestId},PHONE,+5511987654321,11122233300,João Silva,,12345678,00001,0007654321,CACC\n`;
     const [first] = await collect(readCidInputCsv(stream(text)));
     expect(first?.line).toBe(2);
@@ -230,7 +230,7 @@ describe('readCidInputCsv', () => {
     });
   });
 
-  test("the key base's columns are not these", async () => {
+  test("it refuses the key base's columns", async () => {
     await expect(collect(readCidInputCsv(stream(`${header}\n${person}`)))).rejects.toMatchObject({
       code: 'DV_CSV_COLUMNS',
     });

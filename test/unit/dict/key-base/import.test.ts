@@ -35,7 +35,7 @@ async function imported(entries: AsyncIterable<Entry> | Iterable<Entry>) {
   return result;
 }
 
-test('an empty base becomes what is imported; again, nothing changes', async () => {
+test('an empty base becomes what is imported; the second import changes nothing', async () => {
   expect(await imported(entries)).toEqual({ read: 20, changed: 20 });
   expect(await base()).toEqual(expected(entries));
   const rows = async () => (await database.pool.query('select xmin, * from dict.entries order by key')).rows;
@@ -71,11 +71,11 @@ test('it is an upsert: changed ones change, removed ones come back, absent keys 
   );
 });
 
-test('nothing is imported', async () => {
+test('an import of nothing is accepted', async () => {
   expect(await imported([])).toEqual({ read: 0, changed: 0 });
 });
 
-test.each([499, 500, 501, 1000])('%i entries: as many as given, whatever the portions', async (count) => {
+test.each([499, 500, 501, 1000])('of %i entries all are imported, whatever the batches', async (count) => {
   expect(await imported(keys('EVP', count))).toEqual({ read: count, changed: count });
 });
 
@@ -125,9 +125,9 @@ test('a source that throws leaves everything as it was, and the connection usabl
 
 test.each([
   ['a row that the table refuses', { ...entries[1]!, participant: '1234' }, '23514'],
-  ['a request id that is none', { ...entries[1]!, requestId: 'x' }, '22P02'],
-  ['a character that Postgres has no place for', { ...entries[1]!, name: 'a\0b' }, '22021'],
-])('all or nothing: %s', async (_, bad, code) => {
+  ['an invalid request id', { ...entries[1]!, requestId: 'x' }, '22P02'],
+  ['a character that Postgres does not accept', { ...entries[1]!, name: 'a\0b' }, '22021'],
+])('it imports all or nothing: %s', async (_, bad, code) => {
   await expect(importEntries(database.pool, [entries[0]!, bad, entries[2]!])).rejects.toMatchObject({ code });
   expect(await stored(database.pool)).toEqual([]);
   expect(await imported(entries)).toEqual({ read: 20, changed: 20 });
@@ -143,7 +143,7 @@ test('a key given twice is refused with both places, even when one of them chang
   expect(await stored(database.pool)).toEqual(before);
 });
 
-test('50,000 entries of all five types, with progress', async () => {
+test('it imports 50,000 entries of all five types, with progress', async () => {
   const keyTypes = ['CPF', 'CNPJ', 'PHONE', 'EMAIL', 'EVP'] as const;
   const progress: number[] = [];
   const many = () => generateKeyBase({ participant: ISPB, keyTypes, keysPerType: 10_000, seed: 8 });

@@ -6,7 +6,7 @@ import { forgetAll, onConnection } from '../entry/entries.ts';
 
 const database = useTestDatabase();
 
-/** What a row holds, or is changed to. */
+/** The content of a row, or what it is changed to. */
 interface Content {
   name: string;
   trade: string | null;
@@ -75,7 +75,7 @@ async function change(
   );
 }
 
-/** All that the changes left behind, times as what they are equal to. */
+/** All that the changes leave behind, with times as what they are equal to. */
 async function traces(client: PoolClient): Promise<unknown> {
   const deltas = await client.query(
     `select participant, key_type, bucket, sum(count)::integer as change, dict.hex(bit_xor(xor)) as xor
@@ -105,7 +105,7 @@ async function tracesOf(client: PoolClient, work: () => Promise<void>): Promise<
   }
 }
 
-test('keys changed one by one leave behind what they do when one statement changes them all', async () => {
+test('keys changed one by one leave behind the same as when one statement changes them all', async () => {
   await fc.assert(
     fc.asyncProperty(changes, fc.boolean(), async (all, says) => {
       await forgetAll(database.pool);
@@ -123,7 +123,7 @@ test('keys changed one by one leave behind what they do when one statement chang
   );
 });
 
-test('a large change is joined by no nested loops, whatever its session planned first, and the setting is as it was', async () => {
+test('a large change uses no nested loops, whatever its session planned first, and restores the setting', async () => {
   await forgetAll(database.pool);
   await onConnection(database.pool, async (client) => {
     const fillMany = `insert into dict.entries (participant, key_type, key, request_id, owner_type, tax_id_number, name, account_number, account_type)

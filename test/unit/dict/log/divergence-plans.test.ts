@@ -29,20 +29,20 @@ interface Plan {
 
 const database = useTestDatabase();
 const KEY_TYPE = 'EMAIL';
-/** Of each side: enough for Postgres to choose the plans that it chooses for 100,000. */
+/** The CIDs of each side: enough for Postgres to choose the plans that it chooses for 100,000. */
 const EACH = 4000;
 
-/** Tables that grow with what differs, or with the key base. */
+/** Tables that grow with the number of divergences, or with the key base. */
 const LARGE = new Set(['divergences', 'entries', 'cid_history', 'cid_changes']);
 
 const leaves = (plan: Plan): Plan[] => [
   ...(plan['Relation Name'] === undefined && plan['CTE Name'] === undefined ? [] : [plan]),
-  // What is made once, before, is none of its rows.
+  // What is made once, before, does not count as its rows.
   ...(plan.Plans ?? []).filter((part) => part['Parent Relationship'] !== 'InitPlan').flatMap(leaves),
 ];
 const isLarge = (scan: Plan) => scan['CTE Name'] !== undefined || LARGE.has(scan['Relation Name'] ?? '');
 
-/** Whether a scan finds its row by a key of it, and does not read a run's rows, or all, for each. */
+/** Whether a scan finds its row by one of its keys, instead of reading a run's rows, or all rows, each time. */
 const isLookup = (scan: Plan): boolean =>
   scan['Node Type'] === 'Tid Scan' ||
   (scan['Node Type'] === 'Bitmap Heap Scan' && (scan.Plans ?? []).every(isLookup)) ||
@@ -50,7 +50,7 @@ const isLookup = (scan: Plan): boolean =>
   ((scan['Index Name'] !== 'divergences_pending' || /\bside\b/.test(scan['Index Cond'] ?? '')) &&
     /\b(cid|key)\b/.test(scan['Index Cond'] ?? ''));
 
-/** Scans of a large table that are made anew for each row of a large one. */
+/** Scans of a large table that are repeated for each row of a large one. */
 function repeated(plan: Plan): Plan[] {
   const side = (name: string) => plan.Plans?.find((part) => part['Parent Relationship'] === name);
   const [outer, inner] = [side('Outer'), side('Inner')];
@@ -78,7 +78,7 @@ function explaining(client: PoolClient, plans: { sql: string; plan: Plan }[]): D
 
 beforeEach(async () => {
   await forgetAll(database.pool);
-  // Nothing but the product itself is to tell the planner what is in them.
+  // Only the product itself may inform the planner about their contents.
   await database.pool.query(`
     alter table dict.entries set (autovacuum_enabled = false);
     alter table dict.cid_history set (autovacuum_enabled = false);
@@ -87,7 +87,7 @@ beforeEach(async () => {
     truncate dict.entries, dict.cid_history, dict.cid_changes, dict.reconciliations cascade`);
 });
 
-/** A reconciliation that has compared, with as many CIDs of each side. */
+/** A reconciliation that has compared, with the same number of CIDs on each side. */
 async function compared(client: PoolClient): Promise<{ runId: string; round: number }> {
   const runId = randomUUID();
   await openReconciliation(client, runId, ISPB, KEY_TYPE);
@@ -111,7 +111,7 @@ async function compared(client: PoolClient): Promise<{ runId: string; round: num
 
 test.each([
   ['tables that were never analysed', false],
-  ['tables whose statistics know other runs only', true],
+  ['tables whose statistics cover other runs only', true],
 ])('over %s no statement reads a whole round, or the base, for each row', async (_, others) => {
   const client = await database.pool.connect();
   try {

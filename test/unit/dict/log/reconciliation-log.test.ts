@@ -50,7 +50,7 @@ function findings(setHash: string, found: ReturnType<typeof dictOnly>): RoundFin
   };
 }
 
-/** The hash of a set, from its definition. */
+/** The hash of a set, computed from its definition. */
 function hashOf(...found: ReturnType<typeof dictOnly>): string {
   const lines = found
     .toSorted((a, b) => a.cid.compare(b.cid))
@@ -85,7 +85,7 @@ test('it opens once, with the VSync as it was', async () => {
   expect(await readReconciliation(database.pool, randomUUID())).toBeUndefined();
 });
 
-test('rounds count from 1, each with a snapshot that a later change is not in', async () => {
+test('rounds count from 1, each with a snapshot that does not see a later change', async () => {
   expect(await openRound(database.pool, run, 0)).toBe(1);
   await database.pool.query("update dict.entries set name = 'Another'");
   expect(await openRound(database.pool, run, 0)).toBe(2);
@@ -115,7 +115,7 @@ test('a change by a transaction open when the round begins is a change since', a
   expect(rows).toEqual([{ changed: true }]);
 });
 
-test('by a snapshot of another cluster, which a dump brought here, the time tells what came since', async () => {
+test('with a snapshot of another cluster, brought here by a dump, the time decides what came since', async () => {
   await openRound(database.pool, run, 0);
   await database.pool.query(`update dict.rounds set snapshot = '999999999999:999999999999:'`);
   await importEntries(database.pool, keys('EMAIL', 1, 7));
@@ -150,32 +150,32 @@ test('a frozen round keeps its hash and counts', async () => {
   ]);
 });
 
-test('found counts each CID once over all rounds, pending those of this round', async () => {
+test('the number found counts each CID once over all rounds, the number pending those of this round', async () => {
   await round(...dictOnly(1, 2), ...localOnly(3));
   expect((await round(...dictOnly(2, 4), ...localOnly(3, 5))).frozen).toMatchObject({ found: 5, pending: 4 });
   expect((await round()).frozen).toMatchObject({ found: 5, unapproved: 0, pending: 0 });
 });
 
-test('an approval covers the CIDs of its own round in later ones, and no other', async () => {
+test('an approval covers the CIDs of its own round in later ones, and no other CID', async () => {
   const first = await round(...dictOnly(1, 2), ...localOnly(3));
   await approve(first.n);
   expect((await round(...dictOnly(2), ...localOnly(3))).frozen.unapproved).toBe(0);
   const third = await round(...dictOnly(2, 6), ...localOnly(3, 7));
   expect(third.frozen.unapproved).toBe(2);
-  // Found in an earlier round that nobody approved; or approved, but the other way round.
+  // Found in an earlier round that nobody approved; or approved, but on the other side.
   expect((await round(...dictOnly(6), ...localOnly(1))).frozen.unapproved).toBe(2);
   await approve(third.n);
   expect((await round(...dictOnly(1, 6), ...localOnly(7))).frozen.unapproved).toBe(0);
 });
 
-test("another run's approval counts for nothing", async () => {
+test("another run's approval does not count", async () => {
   await approve((await round(...dictOnly(1))).n);
   run = randomUUID();
   await openReconciliation(database.pool, run, ISPB, 'EMAIL');
   expect((await round(...dictOnly(1))).frozen).toMatchObject({ found: 1, unapproved: 1, pending: 1 });
 });
 
-test('who approved which set, and why, is in the log', async () => {
+test('the log says who approved which set, and why', async () => {
   await approve((await round(...dictOnly(1))).n);
   const { rows } = await database.pool.query(
     `select o.approved_by, o.approved_why, o.approved_set, r.approved_by as of_round, r.approved_at is not null as at
@@ -197,7 +197,7 @@ test('who approved which set, and why, is in the log', async () => {
   });
 });
 
-test('a comparison made anew forgets what the broken-off one wrote, of its round only', async () => {
+test('a repeated comparison deletes what the interrupted one wrote, of its round only', async () => {
   await round(...dictOnly(1));
   const { n } = await round(...dictOnly(2, 3));
   await clearDivergences(database.pool, run, n);
@@ -209,11 +209,11 @@ test('a comparison made anew forgets what the broken-off one wrote, of its round
   expect(frozen).toMatchObject({ found: 2, unapproved: 1, pending: 1 });
 });
 
-test('each CID file is noted before it is asked for, and those given are counted per round', async () => {
+test('each CID file is recorded before it is requested, and the given files are counted per round', async () => {
   await openRound(database.pool, run, 0);
   const first = await intendCidFile(database.pool, run, 1);
   expect(first.given).toBe(0);
-  // The crash between call and answer: asked for, not given.
+  // The crash between call and answer: requested, not given.
   expect((await intendCidFile(database.pool, run, 1)).given).toBe(0);
   await noteCidFile(database.pool, first.id, { id: '77', status: 'REQUESTED' });
   await refuseCidFile(database.pool, first.id, 'DV_FILE_SHA256_WRONG');

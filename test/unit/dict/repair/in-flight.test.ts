@@ -27,14 +27,14 @@ const event = (of: Entry): CidSetEvent => ({
 });
 
 interface Round {
-  /** "DICT_ONLY" or "LOCAL_ONLY" of the entry whose CID differs: what became of it, why, and whose key it says it is. */
+  /** Judges entries whose CID only one side has, "DICT_ONLY" or "LOCAL_ONLY"; returns decision, reason and key. */
   judge(
     divergent: readonly { side: string; of: Entry }[],
     events?: readonly CidSetEvent[],
   ): Promise<{ decision: string; why: string | null; key: string | null }[]>;
 }
 
-/** A round whose snapshot is kept now. */
+/** A round whose snapshot is taken now. */
 async function round(marginSeconds = 0): Promise<Round> {
   const runId = randomUUID();
   await openReconciliation(database.pool, runId, ISPB, KEY_TYPE);
@@ -65,7 +65,7 @@ async function round(marginSeconds = 0): Promise<Round> {
   };
 }
 
-/** The base holds the entry and nothing else is known of it. */
+/** The base has the entry and nothing else is known of it. */
 async function start(): Promise<void> {
   await forgetAll(database.pool);
   await insert(database.pool, [entry]);
@@ -79,21 +79,21 @@ const LOCALLY = { decision: 'IN_FLIGHT', why: 'it changed locally since the snap
 const AT_DICT = { decision: 'IN_FLIGHT', why: 'DICT changed it since the snapshot' };
 const PENDING = { decision: 'PENDING', why: null };
 
-test('what nothing explains is left to be decided', async () => {
+test('a difference that nothing explains is left to be decided', async () => {
   await start();
   await rename(database.pool);
   const { judge } = await round();
   expect(await judge(BOTH, [event(other)])).toMatchObject([PENDING, PENDING]);
 });
 
-test('a key changed since the snapshot: both its CIDs, the one that came and the one that left', async () => {
+test('a key changed since the snapshot explains both its CIDs, the one that came and the one that left', async () => {
   await start();
   const { judge } = await round();
   await rename(database.pool);
   expect(await judge(BOTH)).toMatchObject([LOCALLY, LOCALLY]);
 });
 
-test('a key changed within the margin before it, and not one changed earlier', async () => {
+test('a key changed within the margin before it is in flight, one changed earlier is not', async () => {
   await start();
   await rename(database.pool);
   const wide = await round(60);
@@ -105,7 +105,7 @@ test('a key changed within the margin before it, and not one changed earlier', a
   expect(await later.judge(BOTH)).toMatchObject([PENDING, PENDING]);
 });
 
-test('a key changed by a transaction that the snapshot does not see, though it wrote long before', async () => {
+test('a key changed by a transaction that the snapshot does not see is in flight, though it wrote long before', async () => {
   await start();
   await onConnection(database.pool, async (writer) => {
     await writer.query('begin');
@@ -119,7 +119,7 @@ test('a key changed by a transaction that the snapshot does not see, though it w
   });
 });
 
-test('a key removed, softly or not, or added since', async () => {
+test('a key removed, softly or not, or added since is in flight', async () => {
   for (const removal of ['update dict.entries set removed_at = now()', 'delete from dict.entries']) {
     await start();
     const { judge } = await round();
@@ -132,7 +132,7 @@ test('a key removed, softly or not, or added since', async () => {
   expect(await judge([{ side: 'LOCAL_ONLY', of: other }])).toMatchObject([{ ...LOCALLY, key: other.key }]);
 });
 
-test('A → B → A since the snapshot: A left and came, B came and left', async () => {
+test('after A → B → A since the snapshot, A left and came, and B came and left', async () => {
   await start();
   const { judge } = await round();
   await rename(database.pool);
@@ -144,7 +144,7 @@ test('A → B → A since the snapshot: A left and came, B came and left', async
   expect(found).toMatchObject([LOCALLY, LOCALLY]);
 });
 
-test("a CID that DICT's log names, whether the base knows it or not", async () => {
+test("a CID that DICT's log names is in flight, whether the base knows it or not", async () => {
   await start();
   const { judge } = await round();
   const found = await judge(
@@ -166,7 +166,7 @@ test('a change of the same key by another participant or key type explains nothi
   expect(await judge([{ side: 'LOCAL_ONLY', of: entry }])).toMatchObject([PENDING]);
 });
 
-test('many divergences just written, of which nothing is analysed yet, are judged one by one, not each with each', async () => {
+test('many divergences just written, and not analysed yet, are judged one by one, not each with each', async () => {
   await start();
   const runId = randomUUID();
   await openReconciliation(database.pool, runId, ISPB, KEY_TYPE);
@@ -178,7 +178,7 @@ test('many divergences just written, of which nothing is analysed yet, are judge
   }
   const named = cids.slice(0, 3).map((cid) => ({ ...event(entry), cid: cid.toString('hex') }));
   const inFlight = await inTransaction(database.pool, async (tx) => {
-    // It takes less than one; with the square of them it was a minute.
+    // It takes less than one; quadratic it was a minute.
     await tx.query("set local statement_timeout = '10s'");
     return judgeRound(tx, runId, number, named);
   });

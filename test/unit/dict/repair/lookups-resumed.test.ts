@@ -22,7 +22,7 @@ async function halfLookedUp() {
 }
 
 describe('a worker that dies in the middle of its lookups', () => {
-  it('loses nothing of what was fetched: another one asks DICT for the rest only', async () => {
+  it('it loses nothing of what was fetched, and another worker asks DICT for the rest only', async () => {
     const { dict, half, repair } = await halfLookedUp();
     await advance('50 seconds');
     expect(await repair()).toHaveLength(100);
@@ -35,19 +35,19 @@ describe('a worker that dies in the middle of its lookups', () => {
     );
   });
 
-  it('and comes back a minute later: what DICT said is too old, and is asked again', async () => {
+  it("when it comes back a minute later, DICT's answers are too old, and it asks again", async () => {
     const { dict, repair } = await halfLookedUp();
     await advance('61 seconds');
     expect(await repair()).toHaveLength(100);
     expect(dict.ledger.count('getEntryByCid')).toBe(150);
   });
 
-  it('loses at most what it had not written down yet, when it is cut off', async () => {
+  it('it loses at most what it had not written down yet', async () => {
     const { bridge, dict, scope, runId, round, repair } = await beginRound(database.pool, {
       dict: atDict,
       local: [],
     });
-    // The 60th lookup and all after it never come back: findings are written 25 at a time.
+    // The 60th lookup and all after it never return: findings are written 25 at a time.
     let calls = 0;
     dict.faults.on({
       kind: 'nonsense',
@@ -85,7 +85,7 @@ describe('a worker that dies in the middle of its lookups', () => {
 describe('DICT fails with 500', () => {
   const fail = { kind: 'problem', status: 500, operation: 'getEntryByCid' } as const;
 
-  it('on one CID: asked three times, put aside with DICT’s correlation id, the rest is repaired', async () => {
+  it('on one CID: it is asked for three times and quarantined with DICT’s correlation id, the rest is repaired', async () => {
     const { dict, repair, divergences } = await beginRound(database.pool, { dict: atDict, local: [] });
     const bad = hex(atDict[3]!);
     dict.faults.on({ ...fail, cid: bad });
@@ -99,7 +99,7 @@ describe('DICT fails with 500', () => {
     ]);
   });
 
-  it('on all of them: that is an outage, nothing is put aside, and all is repaired once it is over', async () => {
+  it('on all CIDs: that is an outage, nothing is quarantined, and all is repaired once it is over', async () => {
     const { dict, find, repair, decisions } = await beginRound(database.pool, { dict: atDict, local: [] });
     const outage = dict.faults.on(fail);
     for (let attempt = 0; attempt < 4; attempt++) {
@@ -111,7 +111,7 @@ describe('DICT fails with 500', () => {
     expect(new Set(await decisions())).toEqual(new Set(['DICT_ONLY ADDED']));
   });
 
-  it('on the few that are pending and on every other CID: an outage likewise, however few they are', async () => {
+  it('on the few that are pending and on every other CID: that is an outage too, however few they are', async () => {
     const [missing, ...both] = keys(KEY_TYPE, 3);
     const { dict, find, repair, decisions } = await beginRound(database.pool, {
       dict: [missing!, ...both],
@@ -130,7 +130,7 @@ describe('DICT fails with 500', () => {
     expect(await decisions()).toEqual(['DICT_ONLY ADDED']);
   });
 
-  it('on all that are pending, but not on others: put aside', async () => {
+  it('on all that are pending, but not on others: they are quarantined', async () => {
     const [bad, good] = keys(KEY_TYPE, 2);
     for (const local of [[good!], []]) {
       const { dict, repair, decisions } = await beginRound(database.pool, { dict: [bad!, ...local], local });

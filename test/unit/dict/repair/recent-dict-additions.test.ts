@@ -12,7 +12,7 @@ const present = async () =>
   (await stored(database.pool)).filter(({ removed }) => !removed).map(({ key }) => key);
 
 describe('the local half of a key that changed at DICT since the snapshot', () => {
-  it('is not removed when its DICT half is superseded, and other keys that DICT lacks are', async () => {
+  it('it is not removed when its DICT half is superseded, while other keys that DICT lacks are', async () => {
     const { dict, repair, decisions, arrivals } = await beginRound(database.pool, {
       dict: [asDict, second],
       local: [entry, second, third],
@@ -32,7 +32,7 @@ describe('the local half of a key that changed at DICT since the snapshot', () =
     });
   });
 
-  it('is not removed when only the arrival is known', async () => {
+  it('it is not removed when only the addition is known', async () => {
     const { dict, arrivals, apply, find } = await beginRound(database.pool, {
       dict: [second],
       local: [entry, second],
@@ -44,7 +44,7 @@ describe('the local half of a key that changed at DICT since the snapshot', () =
     expect(await present()).toHaveLength(2);
   });
 
-  it('and one whose very CID came back after DICT said it had none', async () => {
+  it('it is not removed when its own CID came back after DICT answered 404', async () => {
     const { dict, arrivals, apply, find } = await beginRound(database.pool, {
       dict: [second],
       local: [entry, second],
@@ -55,14 +55,14 @@ describe('the local half of a key that changed at DICT since the snapshot', () =
     expect(await present()).toHaveLength(2);
   });
 
-  it('a key that DICT has given up altogether is removed, though its DICT half is superseded', async () => {
+  it('a key that DICT has removed completely is removed, though its DICT half is superseded', async () => {
     const { dict, repair } = await beginRound(database.pool, { dict: [asDict], local: [entry] });
     dict.directory.deleteEntry(at(entry));
     expect(await repair()).toMatchObject([{ decision: 'REMOVED', key: entry.key }]);
   });
 });
 
-describe('while it is not sure what came, nothing is removed', () => {
+describe('while the recent additions are not certain, nothing is removed', () => {
   const base = { dict: [asDict], local: [entry, third] };
 
   it('when the log does not show the change yet', async () => {
@@ -73,14 +73,14 @@ describe('while it is not sure what came, nothing is removed', () => {
     expect(new Set(await decisions())).toEqual(new Set(['DICT_ONLY SUPERSEDED', 'LOCAL_ONLY SUPERSEDED']));
   });
 
-  it('when the Bridge has no event log to tell, and a CID was superseded', async () => {
+  it('when the Bridge has no event log, and a CID was superseded', async () => {
     const { dict, repair } = await beginRound(database.pool, base);
     dict.faults.on({ kind: 'problem', operation: 'listCidSetEvents', status: 403 });
     dict.directory.updateEntry(at(entry), { name: 'Outra Vez' });
     expect(await repair()).toEqual([]);
   });
 
-  it('when DICT fails on a CID that came', async () => {
+  it('when DICT fails on a recently added CID', async () => {
     const { dict, repair } = await beginRound(database.pool, base);
     dict.directory.updateEntry(at(entry), { name: 'Outra Vez' });
     const cid = hex({ ...asDict, name: 'Outra Vez' });
@@ -89,13 +89,13 @@ describe('while it is not sure what came, nothing is removed', () => {
   });
 });
 
-it('without anything superseded, a Bridge without the event log does not stop a removal', async () => {
+it('when nothing was superseded, a Bridge without the event log does not prevent a removal', async () => {
   const { dict, repair } = await beginRound(database.pool, { dict: [second], local: [second, third] });
   dict.faults.on({ kind: 'problem', operation: 'listCidSetEvents', status: 403 });
   expect(await repair()).toMatchObject([{ decision: 'REMOVED', key: third.key }]);
 });
 
-it('what came and is held locally already costs no lookup', async () => {
+it('a recent addition that the base already has needs no lookup', async () => {
   const { dict, arrivals } = await beginRound(database.pool, { dict: [], local: [] });
   for (const key of [entry, second]) dict.directory.createEntry(key);
   await insert(database.pool, [entry]);

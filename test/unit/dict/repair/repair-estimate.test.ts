@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { emptyBuckets, minimumDivergence } from '../../../../src/dict/compare/buckets.ts';
 import { refuseHopelessRepair, repairHours } from '../../../../src/dict/repair/repair-estimate.ts';
 
-test("what DICT's bucket holds takes no time, the rest 1,200 a minute", () => {
+test("the tokens in DICT's bucket take no time, the rest 1,200 a minute", () => {
   expect(repairHours(0)).toBe(0);
   expect(repairHours(36_000)).toBe(0);
   expect(repairHours(36_000 + 72_000)).toBe(1);
@@ -17,7 +17,7 @@ test('a repair within the limit is not refused, one CID more is', () => {
   expect(() => refuseHopelessRepair(36_000, 0)).not.toThrow();
 });
 
-test('an empty base against a file of 100 million CIDs: refused from the counts alone, with the days it would take', () => {
+test('an empty base against a file of 100 million CIDs is refused from the counts alone, with the days it would take', () => {
   const buckets = emptyBuckets();
   buckets.counts.fill(Math.ceil(100_000_000 / buckets.counts.length));
   const fewest = minimumDivergence({ buckets }, emptyBuckets());
@@ -33,7 +33,7 @@ test.each([
   expect(() => refuseHopelessRepair(cids, 0.1)).toThrow(`would take ${estimate}`);
 });
 
-test('the counts alone tell the fewest divergences, on either side', () => {
+test('the counts alone give the minimum number of divergences, on either side', () => {
   const [file, local] = [emptyBuckets(), emptyBuckets()];
   file.counts.set([5, 0, 7, 3]);
   local.counts.set([2, 4, 7]);

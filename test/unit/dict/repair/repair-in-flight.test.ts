@@ -21,10 +21,10 @@ const removal = update('removed_at = now()');
 const deletion = async (db: Db) => void (await db.query('delete from dict.entries'));
 const truncation = async (db: Db) => void (await db.query('truncate dict.entries'));
 
-/** All that may happen to a key that is there. */
+/** All that may happen to a present key. */
 const changes: [string, (db: Db) => Promise<void>][] = [
   ['its account changed', content],
-  ['what is no part of its CID changed', update('opening_date = null')],
+  ['a column outside its CID changed', update('opening_date = null')],
   ['it was removed', removal],
   ['it was removed and came back', async (db) => (await removal(db), update('removed_at = null')(db))],
   [
@@ -37,7 +37,7 @@ const changes: [string, (db: Db) => Promise<void>][] = [
   ['it was renamed', update("key = 'renamed@example.com'")],
 ];
 
-/** The rows with what tells whether they were touched. */
+/** The rows, with what shows whether they were touched. */
 async function rows(): Promise<unknown[]> {
   const { rows } = await database.pool.query('select * from dict.entries');
   return rows;
@@ -63,7 +63,7 @@ test.each(changes)('a key that differs is left alone when, since the snapshot, %
 });
 
 test.each(changes)(
-  'a key that only is here is left alone when, since the snapshot, %s',
+  'a key that only the base has is left alone when, since the snapshot, %s',
   async (_, change) => {
     const { repair, divergences } = await beginRound(database.pool, { dict: [], local: [entry] });
     await inTransaction(database.pool, change);
@@ -78,7 +78,7 @@ test.each(changes)(
 
 const arrivals: [string, (db: Db) => Promise<void>][] = [
   ['it came, as DICT has it', async (db) => insert(db, [asDict])],
-  ['it came, otherwise', async (db) => insert(db, [entry])],
+  ['it came with other values', async (db) => insert(db, [entry])],
   ['it came and was removed', async (db) => (await insert(db, [asDict]), removal(db))],
   ['it came and was deleted', async (db) => (await insert(db, [asDict]), deletion(db))],
 ];
@@ -95,7 +95,7 @@ test.each(arrivals)(
   },
 );
 
-test('an update that changes nothing keeps nothing from being repaired', async () => {
+test('an update that changes nothing does not prevent a repair', async () => {
   const { repair, decisions } = await beginRound(database.pool, { dict: [asDict], local: [entry] });
   await update("name = name, changed_why = 'touched'")(database.pool);
   expect(await repair()).toHaveLength(1);
@@ -122,7 +122,7 @@ test('a change that began before the snapshot and committed after it is in fligh
   });
 });
 
-test('what was changed before a dump was restored here is no change since', async () => {
+test('what was changed before a dump was restored here does not count as changed since', async () => {
   const { repair, decisions } = await beginRound(database.pool, { dict: [asDict], local: [entry] });
   await onConnection(database.pool, async (client) => {
     await client.query(`begin; set local session_replication_role = replica;
@@ -132,7 +132,7 @@ test('what was changed before a dump was restored here is no change since', asyn
   expect(await decisions()).toEqual(['DICT_ONLY CORRECTED', 'LOCAL_ONLY CORRECTED']);
 });
 
-/** Has a writer change the keys, applies meanwhile, and ends the writer's transaction when the repair waits for it. */
+/** Lets a writer change the keys, applies meanwhile, and ends the writer's transaction when the repair waits for it. */
 async function against(
   writer: PoolClient,
   change: (db: Db) => Promise<void>,
@@ -151,16 +151,19 @@ test.each([
   ['changed', content],
   ['removed', removal],
   ['deleted', deletion],
-] as const)('a key %s by a transaction still open is waited for and left alone', async (_, change) => {
-  for (const dict of [[asDict], []]) {
-    const { repair, decisions } = await beginRound(database.pool, { dict, local: [entry] });
-    await onConnection(database.pool, async (writer) => against(writer, change, repair, 'commit'));
-    expect(new Set((await decisions()).map((decision) => decision.split(' ')[1]))).toEqual(
-      new Set(['IN_FLIGHT']),
-    );
-    expect((await stored(database.pool)).map(({ name }) => name)).not.toContain(asDict.name);
-  }
-});
+] as const)(
+  'the repair waits for a key %s by an open transaction, and leaves it alone',
+  async (_, change) => {
+    for (const dict of [[asDict], []]) {
+      const { repair, decisions } = await beginRound(database.pool, { dict, local: [entry] });
+      await onConnection(database.pool, async (writer) => against(writer, change, repair, 'commit'));
+      expect(new Set((await decisions()).map((decision) => decision.split(' ')[1]))).toEqual(
+        new Set(['IN_FLIGHT']),
+      );
+      expect((await stored(database.pool)).map(({ name }) => name)).not.toContain(asDict.name);
+    }
+  },
+);
 
 test('a key that somebody adds between the look and the insert is left alone, unless they roll back', async () => {
   for (const [end, decision, name] of [

@@ -15,12 +15,12 @@ const FULL_BUCKET = 36_000;
 const NOW = Date.UTC(2026, 0, 10, 10);
 
 const local = keys(KEY_TYPE, 60);
-/** All of them otherwise at DICT. */
+/** All of them have other values at DICT. */
 const atDict = local.map((entry): Entry => ({ ...entry, accountNumber: `9${entry.accountNumber.slice(1)}` }));
 
 const codeOf = (error: unknown) => (error instanceof DvError ? error.code : error);
 
-test("first all of DICT's side is asked about, in portions of what is pending, in order of CID", async () => {
+test("first all of DICT's side is looked up, in batches of what is pending, in order of CID", async () => {
   const { runId, round, find, apply } = await beginRound(database.pool, { dict: atDict, local });
   const portion = await pendingDivergences(database.pool, runId, round, 25);
   expect(portion.map(({ side }) => side)).toEqual(Array.from({ length: 25 }, () => 'DICT_ONLY'));
@@ -34,7 +34,7 @@ test("first all of DICT's side is asked about, in portions of what is pending, i
   expect(await pendingDivergences(database.pool, runId, round, 200)).toEqual([]);
 });
 
-test('what was fetched before the limit was hit is applied, the rest stays pending and goes on later', async () => {
+test('what was fetched before the limit was reached is applied, the rest stays pending and continues later', async () => {
   let now = NOW;
   const { dict, find, apply, decisions, repair } = await beginRound(
     database.pool,
@@ -68,7 +68,7 @@ test('what was fetched before the limit was hit is applied, the rest stays pendi
   );
 });
 
-test('an error of one lookup ends the asking, loses no other answer, and later only the rest is asked', async () => {
+test('an error of one lookup ends the lookups, loses no other answer, and later only the rest is looked up', async () => {
   const { dict, find, apply, repair } = await beginRound(database.pool, { dict: atDict, local });
   const bad = hex(atDict[7]!);
   const fault = dict.faults.on({ kind: 'problem', status: 503, operation: 'getEntryByCid', cid: bad });
@@ -83,7 +83,7 @@ test('an error of one lookup ends the asking, loses no other answer, and later o
   expect(dict.ledger.count('getEntryByCid')).toBe(61);
 });
 
-test('as long as a CID of DICT is not looked up, no local one is removed: it may be its other half', async () => {
+test('until every CID of DICT is looked up, no local one is removed, because it may be the other half', async () => {
   const { dict, find, apply, repair, decisions } = await beginRound(database.pool, {
     dict: atDict.slice(0, 3),
     local: local.slice(0, 3),
@@ -103,7 +103,7 @@ test('as long as a CID of DICT is not looked up, no local one is removed: it may
   expect(new Set(await decisions())).toEqual(new Set(['DICT_ONLY CORRECTED', 'LOCAL_ONLY CORRECTED']));
 });
 
-test('16 are asked at once, and a signal ends the asking', async () => {
+test('16 are looked up simultaneously, and a signal ends the lookups', async () => {
   const { bridge, dict, scope } = await beginRound(database.pool, { dict: atDict, local });
   dict.faults.on({ kind: 'hang', operation: 'getEntryByCid' });
   const stop = new AbortController();
@@ -121,7 +121,7 @@ test('16 are asked at once, and a signal ends the asking', async () => {
   expect(dict.ledger.count('getEntryByCid')).toBe(16);
 });
 
-test('what DICT says becomes a finding: the entry, 404, or why it cannot be used', async () => {
+test("DICT's answer becomes a finding: the entry, 404, or why it cannot be used", async () => {
   const { bridge, dict, scope } = await beginRound(database.pool, { dict: atDict.slice(0, 3), local: [] });
   const [found, mangled, otherType] = atDict.map((entry) => ({
     ...unasked,
@@ -152,7 +152,7 @@ test('what DICT says becomes a finding: the entry, 404, or why it cannot be used
   ]);
 });
 
-test('a CID with an answer that cannot be is put aside at the third asking, the rest is repaired', async () => {
+test('a CID with an impossible answer is quarantined at the third lookup, and the rest is repaired', async () => {
   const { dict, find, apply, decisions } = await beginRound(database.pool, {
     dict: atDict.slice(0, 3),
     local: [],

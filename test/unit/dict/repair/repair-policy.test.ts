@@ -119,7 +119,7 @@ test('a damaged base becomes what DICT has, and the log counts keys by kind', as
   });
 });
 
-test('DICT no longer has the CID: superseded', async () => {
+test('a CID that DICT no longer has is superseded', async () => {
   const { dict, repair, divergences } = await beginRound(database.pool, {
     dict: [entry, second],
     local: [second],
@@ -132,7 +132,7 @@ test('DICT no longer has the CID: superseded', async () => {
   expect(await present()).toEqual([hex(second)]);
 });
 
-test('DICT has a local CID after all: superseded, nothing is removed', async () => {
+test('when DICT has a local CID after all, it is superseded and nothing is removed', async () => {
   const { dict, repair, divergences } = await beginRound(database.pool, {
     dict: [second],
     local: [entry, second],
@@ -188,7 +188,7 @@ test('of two entries for one key the first is taken, the other refused', async (
   expect(await present()).toEqual([hex(entry)]);
 });
 
-test('applied twice, the second time changes nothing', async () => {
+test('when applied twice, the second time changes nothing', async () => {
   const base = { dict: [asDict, second], local: [entry, third] };
   const { find, apply, divergences } = await beginRound(database.pool, base);
   const dictSide = (await find()).findings;
@@ -200,7 +200,7 @@ test('applied twice, the second time changes nothing', async () => {
   expect({ rows: await stored(database.pool), divergences: await divergences() }).toEqual(before);
 });
 
-test('twice within one transaction too', async () => {
+test('when applied twice within one transaction, the second time changes nothing', async () => {
   const { runId, round, find, decisions } = await beginRound(database.pool, {
     dict: [asDict],
     local: [entry],
@@ -214,7 +214,7 @@ test('twice within one transaction too', async () => {
   expect(await decisions()).toEqual(['DICT_ONLY CORRECTED', 'LOCAL_ONLY CORRECTED']);
 });
 
-test('both sides given at once are one change of a key all the same', async () => {
+test('both sides in one call are still one change of a key', async () => {
   const { find, apply, decisions } = await beginRound(database.pool, { dict: [asDict], local: [entry] });
   const { findings } = await find();
   const local = {

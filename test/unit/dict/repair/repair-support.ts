@@ -51,7 +51,7 @@ export interface RepairRound {
   apply(findings: readonly Finding[], arrivals?: RecentDictAdditions): Promise<AppliedChange[]>;
   /** Reads DICT's event log again. */
   arrivals(): Promise<RecentDictAdditions>;
-  /** Finds and applies until nothing is pending; throws what broke a lookup off. */
+  /** Looks up and applies until nothing is pending; throws the error that interrupted a lookup. */
   repair(): Promise<AppliedChange[]>;
   /** In order of key and side. */
   divergences(): Promise<Divergence[]>;
@@ -61,7 +61,7 @@ export interface RepairRound {
   next(): Promise<RepairRound>;
 }
 
-/** Seeds DICT and the local base, keeps the snapshot, and compares. */
+/** Seeds DICT and the local base, takes the snapshot, and compares. */
 export async function beginRound(
   pool: Pool,
   base: { dict: readonly Entry[]; local: readonly Entry[] },

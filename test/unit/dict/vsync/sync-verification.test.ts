@@ -48,7 +48,7 @@ test('the VSync of the local base is sent, and the answer is written within the 
   expect(correlation_id).toBe(dict.ledger.calls()[0]!.correlationId);
 });
 
-test('every sending reads the VSync anew', async () => {
+test('every request reads the VSync again', async () => {
   const { bridge, dict } = await bridgeWithDict();
   dict.directory.seed(keys('EMAIL', 6));
   expect((await sendVSync(database.pool, bridge, asked)).answer.result).toBe('NOK');
@@ -56,13 +56,13 @@ test('every sending reads the VSync anew', async () => {
   expect((await sendVSync(database.pool, bridge, asked)).answer.result).toBe('OK');
 });
 
-test('the VSync of no key is sent as 64 zeros, and DICT agrees', async () => {
+test('without any key the VSync is sent as 64 zeros, and DICT agrees', async () => {
   const { bridge } = await bridgeWithDict();
   const sent = await sendVSync(database.pool, bridge, { ...asked, keyType: 'CPF', purpose: 'CONFIRMATION' });
   expect(sent).toMatchObject({ vsync: '0'.repeat(64), entries: 0, answer: { result: 'OK' } });
 });
 
-test('the intent is there while DICT is asked, and stays when no answer comes', async () => {
+test('the intent is recorded before DICT is asked, and stays when no answer comes', async () => {
   const { bridge, dict } = await bridgeWithDict();
   dict.faults.on({ kind: 'hang' });
   const stop = new AbortController();
@@ -75,7 +75,7 @@ test('the intent is there while DICT is asked, and stays when no answer comes', 
   expect(await rows()).toMatchObject([{ entries: 5, result: 'ERROR', error_code: 'DV_BRIDGE_CANCELLED' }]);
 });
 
-test("an error stands in the intent's row, with DICT's correlation id", async () => {
+test("an error is in the intent's row, with DICT's correlation id", async () => {
   const { bridge, dict } = await bridgeWithDict();
   dict.faults.on({ kind: 'problem', status: 500, times: 1 });
   await expect(sendVSync(database.pool, bridge, asked)).rejects.toMatchObject({ code: 'DV_DICT_INTERNAL' });
@@ -85,7 +85,7 @@ test("an error stands in the intent's row, with DICT's correlation id", async ()
   ]);
 });
 
-test('sync_status tells the last answer and the last OK', async () => {
+test('sync_status shows the last answer and the last OK', async () => {
   const { bridge, dict } = await bridgeWithDict();
   dict.directory.seed(entries);
   await completeSyncVerification(database.pool, await sendVSync(database.pool, bridge, asked));

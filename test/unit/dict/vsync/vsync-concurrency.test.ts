@@ -27,7 +27,7 @@ const CHANGES = [
    on conflict (participant, key_type, key) do update set request_id = excluded.request_id, removed_at = null`,
 ];
 
-/** Transactions that change all of the writer's own keys, each time in another order and another way. */
+/** Transactions that change all of the writer's own keys, each time in another order and by another kind of change. */
 async function write(client: PoolClient, own: string[], random: Random): Promise<void> {
   await client.query("set lock_timeout = '2s'");
   for (let n = 0; n < TRANSACTIONS; n++) {
@@ -56,7 +56,7 @@ test('8 writers, each changing 20 keys in any order, wait neither for each other
         }
         return folded;
       })();
-      // The import stays open until they are done: whoever waited for it would run into its lock_timeout.
+      // The import stays open until they are done: a writer that waited for it would exceed its lock_timeout.
       await Promise.all(
         Array.from({ length: WRITERS }, (_, n) =>
           onConnection(pool, async (client) =>

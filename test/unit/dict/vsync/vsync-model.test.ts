@@ -87,7 +87,7 @@ const literals = (rows: Row[]) =>
     )
     .join(', ');
 
-/** What statement does each step; `n` makes keys that never were. */
+/** The statement of each step; `n` makes keys that never existed. */
 const statements: {
   [S in Exclude<Step['do'], 'copy' | 'fold elsewhere'>]: (step: never, n: number) => string;
 } = {
@@ -103,7 +103,7 @@ const statements: {
      when matched and v.name = 'name 0' then delete
      when matched then update set name = v.name, account_number = v.account_number
      when not matched then insert (${COLUMNS}) values (${COLUMNS.replaceAll(/(\w+)/g, 'v.$1')})`,
-  // Three changes in one statement, of keys that have nothing to do with each other.
+  // Three changes in one statement, of unrelated keys.
   cte: ({ rows }: { rows: Row[] }) =>
     `with gone as (delete from dict.entries where key like '%0' returning 1),
        changed as (update dict.entries set name = 'cte' where key like '%1' returning 1)
@@ -141,7 +141,9 @@ async function present(db: Db): Promise<string[]> {
   return rows.map(({ cid }) => cid);
 }
 
-/** Takes the steps one after the other and looks after each; `left` is what must be in the log of CIDs at the end. */
+/**
+ * Executes the steps one after the other and checks after each; `left` is what must be in the log of CIDs at the end.
+ */
 async function take(client: PoolClient, steps: readonly Step[]): Promise<void> {
   let left: string[] = [];
   let before: string[] = [];

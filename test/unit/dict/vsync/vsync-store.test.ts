@@ -31,7 +31,7 @@ beforeEach(async () => {
   await insert(database.pool, entries);
 });
 
-/** Changes the key base behind its triggers' back. */
+/** Changes the key base without its triggers. */
 async function behind(statement: string): Promise<void> {
   await onConnection(database.pool, async (client) => {
     await client.query(`begin; set local session_replication_role = replica; ${statement}; commit`);
@@ -51,7 +51,7 @@ test('the empty set is 0 entries and 64 zeros, kept or recalculated', async () =
   });
 });
 
-test('readVSync tells the count and XOR of one participant and key type only', async () => {
+test('readVSync gives the count and XOR of one participant and key type only', async () => {
   await insert(database.pool, [...keys('CPF', 3), ...keys('EMAIL', 3, 2, '00000001')]);
   const { entries: count, vsync } = await readVSync(database.pool, ISPB, 'EMAIL');
   expect(`${count} ${vsync}`).toBe((await naiveVSyncs(database.pool))[`${ISPB} EMAIL`]);
@@ -75,7 +75,7 @@ test.each([
   ['everything gone', 'delete from dict.entries'],
   ['buckets lost', 'delete from dict.vsync_buckets; delete from dict.vsync_deltas'],
   ['a wrong count beside the right XOR', 'update dict.vsync_deltas set count_change = count_change + 1'],
-])('recalculation mends %s without triggers, once', async (_, statement) => {
+])('recalculation repairs %s without triggers, once', async (_, statement) => {
   await behind(statement);
   const kept = await readVSync(database.pool, ISPB, 'EMAIL');
   const naive = (await naiveVSyncs(database.pool))[`${ISPB} EMAIL`] ?? `0 ${EMPTY.vsync}`;
@@ -104,7 +104,7 @@ test('recalculation counts each wrong bucket, and only its own key type', async 
   expect(await recalculateVSync(database.pool, ISPB, 'CPF')).toMatchObject({ ...EMPTY, repairedBuckets: 5 });
 });
 
-test('it mends what `alter table … disable trigger` let through', async () => {
+test('it repairs what `alter table … disable trigger` let through', async () => {
   await database.pool.query('alter table dict.entries disable trigger entries_updated');
   await database.pool.query("update dict.entries set name = 'Another'");
   await database.pool.query('alter table dict.entries enable trigger entries_updated');
@@ -112,7 +112,7 @@ test('it mends what `alter table … disable trigger` let through', async () => 
   await expectRight();
 });
 
-test('writers that commit while a recalculation is under way stay counted', async () => {
+test('writers that commit during a recalculation stay counted', async () => {
   await behind("update dict.entries set removed_at = now() where key > 'm'");
   const [before, during, after] = [keys('EMAIL', 3, 2), keys('EMAIL', 3, 3), keys('EMAIL', 3, 4)];
   await onConnection(database.pool, async (scanner) => {
@@ -135,7 +135,7 @@ test('writers that commit while a recalculation is under way stay counted', asyn
   expect(await recalculateVSync(database.pool, ISPB, 'EMAIL')).toMatchObject({ repairedBuckets: 0 });
 });
 
-test('a content whose new CID falls into the bucket of its old one counts, and is mended, all the same', async () => {
+test('a content whose new CID falls into the bucket of its old one counts, and is repaired, all the same', async () => {
   const [entry] = entries as [Entry];
   const bucket = bucketOf(computeCid(entry));
   const accountNumber = Array.from({ length: 100_000 }, (_, n) => String(n)).find(
@@ -151,7 +151,7 @@ test('a content whose new CID falls into the bucket of its old one counts, and i
   await expectRight();
 });
 
-test('two recalculations at once mend once', async () => {
+test('two simultaneous recalculations repair once', async () => {
   await behind("update dict.entries set removed_at = now() where key > 'm'");
   await onConnection(database.pool, async (first) => {
     await first.query('begin');
@@ -161,7 +161,7 @@ test('two recalculations at once mend once', async () => {
       ended = true;
     });
     await expect.poll(async () => ended || (await someoneWaits(database.pool))).toBe(true);
-    // Another key type's has nothing to wait for.
+    // A recalculation of another key type has nothing to wait for.
     await recalculateVSync(database.pool, ISPB, 'CPF');
     await first.query('commit');
     expect(await second).toMatchObject({ repairedBuckets: 0 });
@@ -169,7 +169,7 @@ test('two recalculations at once mend once', async () => {
   await expectRight();
 });
 
-test('folding in any portion changes no VSync, empties the deltas and tells how many it took', async () => {
+test('folding in batches of any size changes no VSync, empties the deltas and returns how many it took', async () => {
   await database.pool.query("update dict.entries set name = 'Another' where key > 'm'");
   const deltas = async () => Number((await database.pool.query('select from dict.vsync_deltas')).rowCount);
   const before = await keptVSyncs(database.pool);
@@ -185,7 +185,7 @@ test('folding in any portion changes no VSync, empties the deltas and tells how 
   await expectRight();
 });
 
-test('one folds at a time; a second one has nothing to do meanwhile', async () => {
+test('only one worker folds at a time, and a second one has nothing to do meanwhile', async () => {
   await onConnection(database.pool, async (client) => {
     await client.query('begin');
     await client.query('select dict.fold_vsync_deltas(3)');
@@ -197,7 +197,7 @@ test('one folds at a time; a second one has nothing to do meanwhile', async () =
   await expectRight();
 });
 
-test('typesToScan tells those never scanned or not lately, in the order asked', async () => {
+test('typesToScan gives those never scanned or not scanned lately, in the order asked', async () => {
   const due = () => typesToScan(database.pool, ISPB, KEY_TYPES, 24);
   expect(await due()).toEqual(KEY_TYPES);
   await recalculateVSync(database.pool, ISPB, 'EMAIL');
@@ -210,7 +210,7 @@ test('typesToScan tells those never scanned or not lately, in the order asked', 
   expect(await due()).toEqual(['CPF', 'CNPJ', 'PHONE', 'EVP']);
 });
 
-test('the configured participants are those of the last worker, and show with empty VSyncs', async () => {
+test('the configured participants are those of the last worker, and appear with empty VSyncs', async () => {
   await configureParticipants(database.pool, ['00000001', '00000002']);
   await configureParticipants(database.pool, ['00000002', '00000003']);
   const { rows } = await database.pool.query<{ participant: string }>(

@@ -11,7 +11,7 @@ const naive = (all: Uint8Array[]) =>
     .padStart(64, '0');
 const vsyncOf = (all: Uint8Array[]) => all.reduce((vsync: VSync, cid) => vsync.xor(cid), VSync.empty());
 
-test("BACEN's vector", () => {
+test("it equals BACEN's vector", () => {
   const vsync = vsyncOf(
     [
       '28c06eb41c4dc9c3ae114831efcac7446c8747777fca8b145ecd31ff8480ae88',
@@ -26,7 +26,7 @@ test('the empty set is 64 zeros', () => {
   expect(VSync.empty().toHex()).toBe('0'.repeat(64));
 });
 
-test('equals the naive XOR of big integers, in any order', () => {
+test('it equals the naive XOR of big integers, in any order', () => {
   const anyOrder = cids.chain((all) =>
     fc.tuple(fc.constant(all), fc.shuffledSubarray(all, { minLength: all.length })),
   );
@@ -46,7 +46,7 @@ test('a CID added and removed leaves no trace', () => {
   );
 });
 
-test('parse and toHex, either case', () => {
+test('parse and toHex accept either case', () => {
   const hex = 'ab'.repeat(32);
   expect(VSync.parse(hex.toUpperCase()).toHex()).toBe(hex);
   expect(VSync.parse(hex).equals(VSync.empty())).toBe(false);

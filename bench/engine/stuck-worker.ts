@@ -1,4 +1,4 @@
-// A worker in whose hands a step never ends: says `ready`, and `in` when it has begun the step.
+// A worker with a step that never ends. It prints `ready`, and `in` when it has begun the step.
 import { createPool } from '../../src/database/pool.ts';
 import { type Activities, startWorker } from '../../src/engine/index.ts';
 import { createLog } from '../../src/log.ts';
