@@ -78,7 +78,7 @@ ALTER TYPE dict.key_ref OWNER TO postgres;
 -- Name: TYPE key_ref; Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON TYPE dict.key_ref IS 'Names a key: what a mapping''s functions answer.';
+COMMENT ON TYPE dict.key_ref IS 'Names a key. A mapping''s keys functions return this type.';
 
 
 --
@@ -90,7 +90,8 @@ CREATE FUNCTION dict.analyze_divergences() RETURNS void
     SET search_path TO 'pg_catalog', 'workflow', 'dict', 'pg_temp'
     AS $$
 begin
-  -- As the owner: a worker's role may not be. Unlike VACUUM it may stand in a transaction, and sees what that wrote.
+  -- Runs as the owner, because a worker's role may not analyze. Unlike VACUUM, ANALYZE can run in a transaction and
+  -- sees its writes.
   analyze dict.divergences;
 end $$;
 
@@ -101,7 +102,7 @@ ALTER FUNCTION dict.analyze_divergences() OWNER TO postgres;
 -- Name: FUNCTION analyze_divergences(); Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON FUNCTION dict.analyze_divergences() IS 'Brings the planner''s statistics up to date. Called when a comparison has written many: without them a new run''s divergences are taken for a handful, and joined by reading all for each.';
+COMMENT ON FUNCTION dict.analyze_divergences() IS 'Updates the planner''s statistics. Called when a comparison has written many divergences: without statistics the planner expects only a few rows in a new run, and its joins then read all rows for each row.';
 
 
 --
@@ -120,9 +121,9 @@ begin
     participant text, "keyType" text, key text, entry jsonb, reason text);
   refused := coalesce(e.reason, case
     when not exists (select from dict.participants p where p.participant = e.participant) then 'PARTICIPANT_NOT_SERVED'
-    -- Its own tables say what its keys are.
+    -- The participant's own tables are the source of its keys.
     when dict.source_of(e.participant) is not null then 'PARTICIPANT_CONNECTED'
-    -- It would make each later event of its key an older one.
+    -- Such a time would make every later event of the key an older one.
     when e."time" > workflow.now() + interval '10 minutes' then 'TIME_AHEAD' end);
 
   insert into dict.key_events (source, id, type, participant, key_type, key, event_time, outcome, reason, received_at)
@@ -135,21 +136,22 @@ begin
     return 'REFUSED';
   end if;
 
-  -- By time, then by sequence where both have one; of what these don't tell apart, in the order of arrival.
+  -- Ordered by time, then by sequence if both events have one; otherwise in the order in which they are received.
   insert into dict.key_event_order as o (participant, key_type, key, event_time, sequence, source, id)
   values (e.participant, e."keyType", e.key, e."time", e.sequence, e.source, e.id)
   on conflict (participant, key_type, key) do update set
     event_time = excluded.event_time, sequence = excluded.sequence, source = excluded.source, id = excluded.id
   where (excluded.event_time > o.event_time
       or excluded.event_time = o.event_time and coalesce(excluded.sequence collate "C" >= o.sequence collate "C", true))
-    -- Once retention has forgotten the event, a replayed topic still is none of our news.
+    -- Even after retention has deleted the event, a replayed topic must not apply it again.
     and (o.source, o.id) <> (excluded.source, excluded.id);
   if not found then
     update dict.key_events k set outcome = 'OLDER' where (k.source, k.id) = (e.source, e.id);
     return 'OLDER';
   end if;
 
-  -- What changed says so by its reason: a customer's change, which is in flight to a repair also shortly after.
+  -- The reason of the change is the event's type. It is a customer's change, so it stays in flight for the margin after
+  -- it.
   if e.type = 'key.deleted' then
     update dict.entries n set removed_at = workflow.now(), changed_why = e.type
     where (n.participant, n.key_type, n.key) = (e.participant, e."keyType", e.key) and n.removed_at is null;
@@ -181,7 +183,7 @@ ALTER FUNCTION dict.apply_key_event(event jsonb) OWNER TO postgres;
 -- Name: FUNCTION apply_key_event(event jsonb); Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON FUNCTION dict.apply_key_event(event jsonb) IS 'Applies one key event, which the program has validated: {source, id, type, time, sequence, participant, keyType, key, entry, reason}; a reason refuses it. Returns APPLIED, OLDER, REFUSED or DUPLICATE; in the caller''s transaction.';
+COMMENT ON FUNCTION dict.apply_key_event(event jsonb) IS 'Applies one key event, which the program has validated: {source, id, type, time, sequence, participant, keyType, key, entry, reason}. An event with a reason is refused. Returns APPLIED, OLDER, REFUSED or DUPLICATE. Runs in the caller''s transaction.';
 
 
 --
@@ -218,10 +220,10 @@ begin
       raise;
     end if;
     perform workflow.raise_error('DV_SOURCE_FAILED', format(
-      'The apply function of source %s failed with SQLSTATE %s. Nothing of this chunk was repaired; mend the function, then retry the run.', s.name, sqlstate));
+      'The apply function of source %s failed with SQLSTATE %s. Nothing of this chunk was repaired. Correct the function, then retry the run.', s.name, sqlstate));
   end;
 
-  -- Whoever changed one of these rows while we waited for it must not lose the change.
+  -- A change that somebody made to one of these rows while we waited for its lock must not be lost.
   select count(*) filter (where dict.feed_missed(of_participant, of_key_type, x.key)),
     count(*) filter (where (e.key is not null) <> (x.entry is not null) or e.cid <> dict.cid((x.entry ->> 'requestId')::uuid,
       of_key_type, x.key, x.entry ->> 'taxIdNumber', x.entry ->> 'name', x.entry ->> 'tradeName', of_participant,
@@ -240,7 +242,7 @@ ALTER FUNCTION dict.apply_to_source(of_source text, of_participant text, of_key_
 -- Name: FUNCTION apply_to_source(of_source text, of_participant text, of_key_type text, of_why text, writes jsonb, OUT missed bigint, OUT disagreeing bigint, OUT reason text); Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON FUNCTION dict.apply_to_source(of_source text, of_participant text, of_key_type text, of_why text, writes jsonb, OUT missed bigint, OUT disagreeing bigint, OUT reason text) IS 'Writes repairs ([{key, entry}]; entry null: remove) through a source''s apply function, with the caller''s rights, and reads the keys back: how many changed meanwhile, how many are not what was intended, and a reject''s reason. Errors: DV_SOURCE_UNKNOWN, DV_SOURCE_FAILED.';
+COMMENT ON FUNCTION dict.apply_to_source(of_source text, of_participant text, of_key_type text, of_why text, writes jsonb, OUT missed bigint, OUT disagreeing bigint, OUT reason text) IS 'Writes repairs ([{key, entry}]; entry null: remove) through a source''s apply function, with the caller''s rights, and reads the keys back. Returns how many changed meanwhile, how many are not as intended, and the reason of a reject. Errors: DV_SOURCE_UNKNOWN, DV_SOURCE_FAILED.';
 
 
 --
@@ -261,7 +263,7 @@ ALTER FUNCTION dict.approve_reconciliation(run uuid, by_whom text, reason text, 
 -- Name: FUNCTION approve_reconciliation(run uuid, by_whom text, reason text, set_hash text); Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON FUNCTION dict.approve_reconciliation(run uuid, by_whom text, reason text, set_hash text) IS 'Approves the frozen set a reconciliation waits with (set_hash: refuse if it is another one). Errors: DV_RUN_NOT_FOUND, DV_RUN_NOT_WAITING, DV_SET_MISMATCH, DV_DECISION_UNSIGNED.';
+COMMENT ON FUNCTION dict.approve_reconciliation(run uuid, by_whom text, reason text, set_hash text) IS 'Approves the frozen set with which a reconciliation waits (set_hash: refuse if the set has another hash). Errors: DV_RUN_NOT_FOUND, DV_RUN_NOT_WAITING, DV_SET_MISMATCH, DV_DECISION_UNSIGNED.';
 
 
 --
@@ -277,7 +279,7 @@ begin
     perform dict.check_participant(participant);
     return next participant;
   elsif not exists (select from dict.participants) then
-    perform workflow.raise_error('DV_PARTICIPANT_MISSING', 'No participant is configured yet: name one, or start a worker with PARTICIPANT_ISPB set.');
+    perform workflow.raise_error('DV_PARTICIPANT_MISSING', 'No participant is configured yet. Name one, or start a worker with PARTICIPANT_ISPB set.');
   else
     return query select p.participant from dict.participants p order by 1;
   end if;
@@ -301,7 +303,7 @@ ALTER FUNCTION dict.bits(cid bytea) OWNER TO postgres;
 -- Name: FUNCTION bits(cid bytea); Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON FUNCTION dict.bits(cid bytea) IS 'A CID as a number that bit_xor takes: bytea has no XOR.';
+COMMENT ON FUNCTION dict.bits(cid bytea) IS 'A CID as a bit string, because bit_xor does not take bytea.';
 
 
 --
@@ -331,7 +333,8 @@ CREATE FUNCTION dict.changed_since(changed xid8, kept pg_snapshot) RETURNS boole
     SET search_path TO 'pg_catalog', 'workflow', 'dict', 'pg_temp'
     AS $$
 begin
-  -- A transaction id that this cluster has not reached came with a dump from another: no change made here.
+  -- A transaction id that this cluster has not reached came with a dump of another cluster, so it is not a change made
+  -- here.
   return not pg_visible_in_snapshot(changed, kept)
     and (changed < pg_snapshot_xmax(pg_current_snapshot()) or changed = pg_current_xact_id_if_assigned());
 end $$;
@@ -343,7 +346,7 @@ ALTER FUNCTION dict.changed_since(changed xid8, kept pg_snapshot) OWNER TO postg
 -- Name: FUNCTION changed_since(changed xid8, kept pg_snapshot); Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON FUNCTION dict.changed_since(changed xid8, kept pg_snapshot) IS 'Whether a committed change was made after the snapshot. Volatile on purpose: it must know of what committed while the caller waited for a lock.';
+COMMENT ON FUNCTION dict.changed_since(changed xid8, kept pg_snapshot) IS 'Whether a committed change was made after the snapshot. Volatile on purpose: it must see what committed while the caller waited for a lock.';
 
 
 --
@@ -359,7 +362,7 @@ declare
   allowed double precision := coalesce(check_deadlines.hours, (select d.hours from dict.sync_deadline d));
   r record;
 begin
-  -- In one order for all callers: each message locks its counter.
+  -- All callers use the same order, because each message locks its counter.
   for r in
     select d.*, s.last_result, s.open_reconciliation, d.counted_from + allowed * interval '1 hour' as due
     from dict.deadlines d join dict.sync_status s using (participant, key_type)
@@ -368,7 +371,7 @@ begin
         where a.participant = d.participant and a.key_type = d.key_type and a.counted_from = d.counted_from)
     order by d.participant, d.key_type
   loop
-    -- Of several callers at once one inserts; the others wait for it, and then have nothing to tell.
+    -- If several callers run simultaneously, one inserts; the others wait for it and then have nothing to publish.
     insert into dict.deadline_alerts (participant, key_type, counted_from, hours, raised_at)
     values (r.participant, r.key_type, r.counted_from, allowed, workflow.now())
     on conflict do nothing;
@@ -397,7 +400,7 @@ ALTER FUNCTION dict.check_deadlines(hours double precision) OWNER TO postgres;
 -- Name: FUNCTION check_deadlines(hours double precision); Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON FUNCTION dict.check_deadlines(hours double precision) IS 'Raises sync.deadline_missed, once a breach, for each configured participant and key type without an OK within so many hours (null: dict.sync_deadline); returns what it raised. Called by workers every minute; safe at any moment, by several at once.';
+COMMENT ON FUNCTION dict.check_deadlines(hours double precision) IS 'Raises sync.deadline_missed, once for each breach, for each configured participant and key type without an OK within the given hours (null: dict.sync_deadline). Returns what it raised. Workers call it every minute; it is safe at any moment and from several callers simultaneously.';
 
 
 --
@@ -432,7 +435,7 @@ CREATE FUNCTION dict.check_participant(participant text) RETURNS void
     AS $_$
 begin
   if participant is null or participant !~ '^[0-9]{8}$' then
-    perform workflow.raise_error('DV_ISPB_INVALID', 'A participant is named by its ISPB: 8 digits, leading zeros included.');
+    perform workflow.raise_error('DV_ISPB_INVALID', 'A participant is named by its ISPB: 8 digits with leading zeros.');
   end if;
 end $_$;
 
@@ -490,7 +493,7 @@ ALTER FUNCTION dict.close_reconciliation(run uuid, ended_as text, why text) OWNE
 -- Name: FUNCTION close_reconciliation(run uuid, ended_as text, why text); Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON FUNCTION dict.close_reconciliation(run uuid, ended_as text, why text) IS 'Ends the log row of a reconciliation with its counts and the VSync as it is now.';
+COMMENT ON FUNCTION dict.close_reconciliation(run uuid, ended_as text, why text) IS 'Closes the log row of a reconciliation with its counts and the current VSync.';
 
 
 --
@@ -513,19 +516,19 @@ begin
     perform workflow.raise_error('DV_SOURCE_INVALID', 'A source needs a view that shows its keys, and a function that writes repairs.');
   end if;
   if connect_source.name is null or connect_source.name !~ '^[a-z][a-z0-9_]{0,29}$' then
-    perform workflow.raise_error('DV_SOURCE_INVALID', 'A source''s name has 1 to 30 lower-case letters, digits and underscores, a letter first.');
+    perform workflow.raise_error('DV_SOURCE_INVALID', 'A source''s name has 1 to 30 lower-case letters, digits and underscores, and begins with a letter.');
   end if;
   perform dict.check_participant(p) from unnest(participants) p;
   select string_agg(c, ', ') into missing from unnest(columns) c
   where not exists (select from pg_attribute a where a.attrelid = source_view and a.attname = c and not a.attisdropped);
   if missing is not null then
-    perform workflow.raise_error('DV_SOURCE_INVALID', format('The view lacks the columns %s. It needs those of dict.entries up to opening_date.', missing));
+    perform workflow.raise_error('DV_SOURCE_INVALID', format('The view does not have the columns %s. It needs those of dict.entries up to opening_date.', missing));
   end if;
   if (select oidvectortypes(p.proargtypes) from pg_proc p where p.oid = apply_function) <> 'text, jsonb, jsonb' then
-    perform workflow.raise_error('DV_SOURCE_INVALID', 'The apply function takes (action text, entry jsonb, before jsonb).');
+    perform workflow.raise_error('DV_SOURCE_INVALID', 'The apply function must take (action text, entry jsonb, before jsonb).');
   end if;
   if exists (select from dict.feed_sources f where f.name = connect_source.name) then
-    perform workflow.raise_error('DV_SOURCE_INVALID', 'A source of this name is connected. Disconnect it first.');
+    perform workflow.raise_error('DV_SOURCE_INVALID', 'A source with this name is already connected. Disconnect it first.');
   end if;
   if exists (select from dict.feed_sources f
       where f.participants is null or connect_source.participants is null or f.participants && connect_source.participants) then
@@ -556,7 +559,7 @@ begin
       left join %1$s v on v.key = w.key and v.participant::text = w.participant and v.key_type::text = w.key_type
       window same_key as (partition by w.participant, w.key_type, w.key)) f
     where f.nth = 1$q$, s.source_view, at);
-  -- In one pass and without locks; what differs is then read again, key by key, under its lock.
+  -- One pass without locks; the keys that differ are then read again, one by one, each under its lock.
   s.differing_query := format($q$
     select array_agg(n.ref) from (
       select d.ref, (row_number() over () - 1) / 50000 as chunk from (
@@ -581,7 +584,7 @@ begin
     execute s.unnamed_query using '-', '-', '-';
   exception when others then
     perform workflow.raise_error('DV_SOURCE_INVALID', format(
-      'The view cannot be read as a mapping (SQLSTATE %s). Its columns must be text, or be castable to it, and key must compare with text.', sqlstate));
+      'The view cannot be read as a mapping (SQLSTATE %s). Its columns must be text or castable to text, and key must be comparable with text.', sqlstate));
   end;
   insert into dict.feed_sources (name, participants, source_view, apply_function, read_query, differing_query, unnamed_query)
   values (s.name, s.participants, s.source_view, s.apply_function, s.read_query, s.differing_query, s.unnamed_query);
@@ -594,7 +597,7 @@ ALTER FUNCTION dict.connect_source(name text, source_view regclass, apply_functi
 -- Name: FUNCTION connect_source(name text, source_view regclass, apply_function regprocedure, participants text[]); Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON FUNCTION dict.connect_source(name text, source_view regclass, apply_function regprocedure, participants text[]) IS 'Connects the participants'' own key tables: a view with the columns of dict.entries, one row a key, and a function (action text, entry jsonb, before jsonb) that writes repairs to the tables. participants: whom it feeds, null: everyone. Errors: DV_SOURCE_INVALID, DV_ISPB_INVALID.';
+COMMENT ON FUNCTION dict.connect_source(name text, source_view regclass, apply_function regprocedure, participants text[]) IS 'Connects the participants'' own key tables: a view with the columns of dict.entries, one row for each key, and a function (action text, entry jsonb, before jsonb) that writes repairs to the tables. participants: those that it feeds, null: all. Errors: DV_SOURCE_INVALID, DV_ISPB_INVALID.';
 
 
 --
@@ -631,7 +634,7 @@ ALTER FUNCTION dict.count_reconciliation(run uuid) OWNER TO postgres;
 -- Name: FUNCTION count_reconciliation(run uuid); Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON FUNCTION dict.count_reconciliation(run uuid) IS 'Counts what is known so far into the log row of a reconciliation: each CID once, however many rounds found it.';
+COMMENT ON FUNCTION dict.count_reconciliation(run uuid) IS 'Updates the counts in the log row of a reconciliation with what is known so far: each CID once, even if several rounds found it.';
 
 
 --
@@ -646,19 +649,19 @@ declare
   frozen text;
 begin
   if coalesce(btrim(by_whom), '') = '' or coalesce(btrim(reason), '') = '' then
-    perform workflow.raise_error('DV_DECISION_UNSIGNED', 'Say who decides and why: both are kept for the auditor.');
+    perform workflow.raise_error('DV_DECISION_UNSIGNED', 'Say who decides and why. Both are recorded for the auditor.');
   end if;
-  -- The lock first, so that the wait and its set stay what is looked at here.
+  -- Locks the run first, so that the wait and its set do not change during these checks.
   perform from workflow.runs where id = run for update;
   if not found then
     perform workflow.raise_error('DV_RUN_NOT_FOUND', format('There is no run %s.', run));
   end if;
   if not workflow.waits_for(run, signal) then
-    perform workflow.raise_error('DV_RUN_NOT_WAITING', format('Run %s does not wait for an approval. `dict-vsync describe` shows what it does.', run));
+    perform workflow.raise_error('DV_RUN_NOT_WAITING', format('Run %s does not wait for an approval. `dict-vsync describe` shows its state.', run));
   end if;
   select r.set_hash into frozen from dict.rounds r where r.run_id = run order by round desc limit 1;
   if set_hash is not null and lower(set_hash) is distinct from frozen then
-    perform workflow.raise_error('DV_SET_MISMATCH', format('The frozen set of run %s is %s, not the one named. Look at it again before deciding.', run, frozen));
+    perform workflow.raise_error('DV_SET_MISMATCH', format('The frozen set of run %s is %s, not the one named. Look at the new set before you decide.', run, frozen));
   end if;
   perform workflow.signal(run, signal, jsonb_build_object('setHash', frozen), by_whom, reason);
 end $$;
@@ -678,7 +681,7 @@ declare
   s dict.feed_sources := dict.known_source(name);
   t record;
 begin
-  -- By the triggers themselves: a table may have been renamed, or dropped.
+  -- Finds the triggers by their function, because a table may have been renamed or dropped.
   for t in
     select g.tgname, g.tgrelid::regclass as feeding from pg_trigger g
     where g.tgfoid = 'dict.feed_changed'::regproc and g.tgparentid = 0
@@ -696,7 +699,7 @@ ALTER FUNCTION dict.disconnect_source(name text) OWNER TO postgres;
 -- Name: FUNCTION disconnect_source(name text); Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON FUNCTION dict.disconnect_source(name text) IS 'Takes a source''s triggers away and forgets it. dict.entries stays as it is, and repairs are written there from now on. Errors: DV_SOURCE_UNKNOWN.';
+COMMENT ON FUNCTION dict.disconnect_source(name text) IS 'Removes a source and its triggers. dict.entries stays as it is, and repairs are written there from now on. Errors: DV_SOURCE_UNKNOWN.';
 
 
 --
@@ -707,8 +710,8 @@ CREATE FUNCTION dict.empty_bucket(of_participant text, of_policy text, stay_away
     LANGUAGE sql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'workflow', 'dict', 'pg_temp'
     AS $$
-  -- DICT knows better: nothing until its next refill, whose phase we don't know, so a whole step from now. Another
-  -- call's 429 may have said longer.
+  -- DICT has fewer tokens than we computed. Its next refill is at an unknown time, so we wait a whole step from now.
+  -- The 429 of another call may have asked for a longer wait.
   update dict.rate_limits set tokens = 0, refilled_at = workflow.now(),
     blocked_until = greatest(blocked_until, workflow.now() + stay_away)
   where participant = of_participant and policy = of_policy
@@ -722,7 +725,7 @@ ALTER FUNCTION dict.empty_bucket(of_participant text, of_policy text, stay_away 
 -- Name: FUNCTION empty_bucket(of_participant text, of_policy text, stay_away interval); Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON FUNCTION dict.empty_bucket(of_participant text, of_policy text, stay_away interval) IS 'What a 429 does: empties the local bucket, keeps Retry-After (null: DICT said none); returns when to try again.';
+COMMENT ON FUNCTION dict.empty_bucket(of_participant text, of_policy text, stay_away interval) IS 'Handles a 429: empties the local token bucket and stores Retry-After (null: DICT sent none). Returns when to try again.';
 
 
 --
@@ -780,7 +783,7 @@ CREATE FUNCTION dict.entries_truncated() RETURNS trigger
     SET search_path TO 'pg_catalog', 'workflow', 'dict', 'pg_temp'
     AS $$
 begin
-  -- TRUNCATE has no transition table, but BEFORE it the rows are still there, and it holds the table's exclusive lock.
+  -- TRUNCATE has no transition table, but a BEFORE trigger still sees the rows, and the table is locked exclusively.
   insert into dict.vsync_deltas (participant, key_type, bucket, count_change, xor)
   select participant, key_type, dict.bucket(cid), -count(*), bit_xor(dict.bits(cid))
   from dict.entries where removed_at is null group by 1, 2, 3;
@@ -804,8 +807,9 @@ CREATE FUNCTION dict.entries_updated() RETURNS trigger
 declare
   before text;
 begin
-  -- One row that keeps its key. Of several rows it writes nothing; where it writes nothing the rest finds nothing to write
-  -- either.
+  -- A short path for one row that keeps its key. It inserts nothing for several rows. If it inserts nothing for one
+  -- row,
+  -- the rest of the function inserts nothing either.
   insert into dict.cid_changes (participant, key_type, key, cid, request_id, came_at, came_xid, left_at, left_why, new_cid)
   select o.participant, o.key_type, o.key, l.cid, o.request_id, o.since, o.came_xid,
     greatest(o.since, case when n.removed_at is null then n.since else clock_timestamp() end),
@@ -819,8 +823,9 @@ begin
     return null;
   end if;
 
-  -- The session plans the joins below once, for as many rows as its first statement changed: by nested loops a million rows
-  -- would then take hours. An error puts the setting back as well, with all else.
+  -- The session plans the joins below once, for the number of rows that its first statement changed; with nested loops
+  -- a
+  -- million rows would then take hours. If an error occurs, its rollback restores this setting too.
   before := current_setting('enable_nestloop');
   perform set_config('enable_nestloop', 'off', true);
 
@@ -832,8 +837,8 @@ begin
   group by 1, 2, 3
   having sum(change) <> 0 or bit_xor(dict.bits(cid)) <> repeat('0', 256)::bit(256);
 
-  -- A CID left when no new row of the statement holds it for the same key.
-  -- It leaves the moment its successor comes.
+  -- A CID was removed if no new row of the statement has it for the same key.
+  -- Its end is the moment when its successor was added.
   insert into dict.cid_history (participant, key_type, key, cid, request_id, came_at, came_xid, left_at, left_why)
   select o.participant, o.key_type, o.key, o.cid, o.request_id, o.since, o.came_xid,
     greatest(o.since, coalesce(case when n.removed_at is null then n.since end, clock_timestamp())),
@@ -886,35 +891,35 @@ ALTER TABLE dict.entries OWNER TO postgres;
 -- Name: TABLE entries; Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON TABLE dict.entries IS 'The key base: one row a key, byte-exact as registered at DICT. Removing a key sets removed_at (soft); such rows are in no VSync.';
+COMMENT ON TABLE dict.entries IS 'The key base: one row per key, byte-exact as registered at DICT. Removing a key only sets removed_at. Such rows are in no VSync.';
 
 
 --
 -- Name: COLUMN entries.since; Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON COLUMN dict.entries.since IS 'When its CID came (a change of what is no part of the CID leaves it).';
+COMMENT ON COLUMN dict.entries.since IS 'When the entry got its current CID. A change of fields outside the CID does not change it.';
 
 
 --
 -- Name: COLUMN entries.changed_why; Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON COLUMN dict.entries.changed_why IS 'Why the row last changed, where the writer said so; kept with the CID that left.';
+COMMENT ON COLUMN dict.entries.changed_why IS 'Why the row last changed, if the writer gave a reason. Kept in the log with the CID that was replaced or removed.';
 
 
 --
 -- Name: COLUMN entries.changed_xid; Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON COLUMN dict.entries.changed_xid IS 'The transaction that last changed the row: compared with a kept snapshot it tells what changed since, which clock times cannot (now() is before commit).';
+COMMENT ON COLUMN dict.entries.changed_xid IS 'The transaction that last changed the row. Compared with a stored snapshot it shows what changed since. Clock times cannot show this, because now() is earlier than the commit.';
 
 
 --
 -- Name: COLUMN entries.came_xid; Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON COLUMN dict.entries.came_xid IS 'The transaction that brought its CID (a change of what is no part of the CID leaves it): tells whether a snapshot saw the CID here.';
+COMMENT ON COLUMN dict.entries.came_xid IS 'The transaction that gave the entry its current CID. It shows whether a snapshot saw the CID here. A change of fields outside the CID does not change it.';
 
 
 --
@@ -953,7 +958,7 @@ CREATE FUNCTION dict.expired_reconciliations(older_than interval) RETURNS SETOF 
   select r.run_id from dict.reconciliations r
   where r.ended_at < workflow.now() - older_than
     and not exists (select from workflow.runs w where w.id = r.run_id and w.closed_at is null)
-    -- What is being undone, and keys that are held because of it, still need it.
+    -- An open undo still needs the reconciliation, and so do keys that are held because of an undo.
     and not exists (
       select from dict.undos u
       where u.run_id = r.run_id and (u.ended_at is null or u.ended_at >= workflow.now() - older_than
@@ -980,7 +985,7 @@ CREATE FUNCTION dict.expired_sync_verifications(older_than interval) RETURNS SET
     AS $$
   select s.id from dict.sync_verifications s
   where s.asked_at < workflow.now() - older_than
-    -- The last OK is where a replay of the logs begins, and what the deadline counts from.
+    -- A replay of the logs begins at the last OK, and the deadline counts from it.
     and s.id is distinct from (
       select o.id from dict.sync_verifications o
       where o.participant = s.participant and o.key_type = s.key_type and o.result = 'OK'
@@ -994,7 +999,7 @@ ALTER FUNCTION dict.expired_sync_verifications(older_than interval) OWNER TO pos
 -- Name: FUNCTION expired_sync_verifications(older_than interval); Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON FUNCTION dict.expired_sync_verifications(older_than interval) IS 'The proofs of synchronism that retention removes at this age: never the last OK of a participant and key type.';
+COMMENT ON FUNCTION dict.expired_sync_verifications(older_than interval) IS 'The proofs of synchronism that retention removes at this age; never the last OK of a participant and key type.';
 
 
 --
@@ -1015,7 +1020,7 @@ ALTER FUNCTION workflow.now() OWNER TO postgres;
 -- Name: FUNCTION now(); Type: COMMENT; Schema: workflow; Owner: postgres
 --
 
-COMMENT ON FUNCTION workflow.now() IS 'The one clock of all workflows: the database''s, moved by workflow.clock (tests move it, nobody else).';
+COMMENT ON FUNCTION workflow.now() IS 'The clock of all workflows: the database''s time plus the offset in workflow.clock. Only tests change the offset.';
 
 
 --
@@ -1043,21 +1048,21 @@ ALTER TABLE dict.feed_sources OWNER TO postgres;
 -- Name: TABLE feed_sources; Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON TABLE dict.feed_sources IS 'The participants'' own key tables that feed dict.entries (docs/guides/connected-tables.md): the view that shows them, the function that writes repairs, and the queries made of the view.';
+COMMENT ON TABLE dict.feed_sources IS 'The participants'' own key tables that feed dict.entries (docs/guides/connected-tables.md): the view that shows them, the function that writes repairs, and the queries generated from the view.';
 
 
 --
 -- Name: COLUMN feed_sources.participants; Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON COLUMN dict.feed_sources.participants IS 'Whom it feeds; null: everyone.';
+COMMENT ON COLUMN dict.feed_sources.participants IS 'The participants that it feeds. Null: all participants.';
 
 
 --
 -- Name: COLUMN feed_sources.several_tables; Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON COLUMN dict.feed_sources.several_tables IS 'Two transactions can then change one key without meeting in any row: what they fed is looked at again once both have ended.';
+COMMENT ON COLUMN dict.feed_sources.several_tables IS 'Whether a key spans several tables. Two transactions can then change one key without locking the same row, so its keys are read again once both have ended.';
 
 
 --
@@ -1076,8 +1081,9 @@ declare
   ref dict.key_ref;
   shown boolean;
 begin
-  -- Lock first, then look: the next statement sees all that committed before the lock was had. A key that another
-  -- transaction holds is not waited for; it is looked at again (dict.process_feed_queue).
+  -- Locks first and reads then: the next statement sees all that committed before the lock was taken. It does not wait
+  -- for
+  -- a key that another transaction has locked; such a key is read again later (dict.process_feed_queue).
   with asked as (select distinct u.* from unnest(refs) u where dict.is_named(u)),
   known as materialized (
     select e.participant, e.key_type, e.key from asked a join dict.entries e using (participant, key_type, key)),
@@ -1120,7 +1126,7 @@ begin
     select r.participant, r.key_type, r.key from unnest(rows) r
     where r.found and r.reason is null and not exists (
       select from dict.entries k where (k.participant, k.key_type, k.key) = (r.participant, r.key_type, r.key))
-    -- Not an anti-join: the planner knows the size of neither side, and would take the product of both.
+    -- Not an anti-join: the planner knows the size of neither side, and would join every row with every row.
     except table inserted) n;
 
   update dict.entries e set removed_at = workflow.now(), changed_why = why
@@ -1182,7 +1188,7 @@ begin
       when 'DELETE' then replace(tg_argv[1], 'changed_rows', 'old_rows')
       else tg_argv[1] end into refs;
   exception when others then
-    -- It is not known which keys changed: all are looked at.
+    -- It is not known which keys changed, so all keys are read again.
     perform dict.note_broken(s.name, sqlstate);
     insert into dict.feed_queue (source, missed) values (s.name, true);
     return null;
@@ -1214,7 +1220,7 @@ declare
   fed bigint := 0;
   state text;
 begin
-  -- The keys are those of committed rows: who changes them meanwhile sees them, and feeds them too.
+  -- The keys are those of committed rows. A transaction that changes one of them meanwhile feeds it too.
   s.several_tables := false;
   for chunk in execute s.differing_query using s.participants, s.name loop
     state := dict.feed_keys(s, chunk);
@@ -1275,7 +1281,7 @@ begin
     return state;
   end if;
   if cardinality(refs) > 1 then
-    -- Of many keys that are held, each would cost a millisecond: the settling has the time.
+    -- Each locked key would cost a millisecond here. dict.process_feed_queue has the time for many of them.
     if cardinality(refs) > 100 and dict.is_passing(state) then
       perform dict.queue_keys(s.name, refs, true);
       return null;
@@ -1284,7 +1290,7 @@ begin
   end if;
   if not dict.is_passing(state) then
     begin
-      -- What cannot be read is in no VSync.
+      -- A key that cannot be read must not be in any VSync.
       update dict.entries e set removed_at = workflow.now()
       where (e.participant, e.key_type, e.key) = (refs[1].participant, refs[1].key_type, refs[1].key) and e.removed_at is null;
       perform dict.note_reject(s.name, refs[1], state);
@@ -1309,7 +1315,7 @@ CREATE FUNCTION dict.feed_missed(of_participant text, of_key_type text, of_key t
     SET search_path TO 'pg_catalog', 'workflow', 'dict', 'pg_temp'
     AS $$
 begin
-  -- Volatile: it must know of what committed while the caller waited for a lock.
+  -- Volatile: it must see what committed while the caller waited for a lock.
   return exists (
       select from dict.feed_queue q where q.missed and q.look_again_after is null
         and (q.participant, q.key_type, q.key) = (of_participant, of_key_type, of_key))
@@ -1326,7 +1332,7 @@ ALTER FUNCTION dict.feed_missed(of_participant text, of_key_type text, of_key te
 -- Name: FUNCTION feed_missed(of_participant text, of_key_type text, of_key text); Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON FUNCTION dict.feed_missed(of_participant text, of_key_type text, of_key text) IS 'Whether a key changed in the bank''s tables and is not yet looked at: to a repair it is in flight.';
+COMMENT ON FUNCTION dict.feed_missed(of_participant text, of_key_type text, of_key text) IS 'Whether a key changed in the bank''s tables and has not been read again yet; a repair treats it as in flight.';
 
 
 --
@@ -1374,12 +1380,12 @@ declare
   how text;
 begin
   if not exists (select from pg_class c where c.oid = feeding and c.relkind in ('r', 'p')) then
-    perform workflow.raise_error('DV_SOURCE_INVALID', 'Only a table can feed: name the tables that the view reads.');
+    perform workflow.raise_error('DV_SOURCE_INVALID', 'Only a table can feed. Name the tables that the view reads.');
   end if;
   if not exists (
       select from pg_proc p join pg_class c on c.oid = feeding
       where p.oid = keys_function and p.pronargs = 1 and p.proargtypes[0] = c.reltype and p.prorettype = 'dict.key_ref'::regtype) then
-    perform workflow.raise_error('DV_SOURCE_INVALID', format('The keys function takes a row of %s and returns setof dict.key_ref.', feeding));
+    perform workflow.raise_error('DV_SOURCE_INVALID', format('The keys function must take a row of %s and return setof dict.key_ref.', feeding));
   end if;
   if columns is not null then
     select array_agg(a.attname::text order by a.attnum) into key_columns
@@ -1388,9 +1394,9 @@ begin
     if key_columns is null or exists (
         select from unnest(columns) c
         where not exists (select from pg_attribute a where a.attrelid = feeding and a.attname = c and a.attnum > 0 and not a.attisdropped)) then
-      perform workflow.raise_error('DV_SOURCE_INVALID', format('Columns can be named for a table with a primary key, and must be its own; look at %s.', feeding));
+      perform workflow.raise_error('DV_SOURCE_INVALID', format('Columns can be named only for a table with a primary key, and must be columns of this table. Check %s.', feeding));
     end if;
-    -- With the key, so that two rows that change places are seen.
+    -- The primary key is included, so that two rows that exchange their values are noticed.
     select format('row(%s)::text', string_agg(distinct '%1$I.' || replace(quote_ident(c), '%', '%%'), ', ')) into image
     from unnest(key_columns || columns) c;
   end if;
@@ -1424,7 +1430,7 @@ ALTER FUNCTION dict.feed_table(source text, feeding regclass, keys_function regp
 -- Name: FUNCTION feed_table(source text, feeding regclass, keys_function regprocedure, columns text[]); Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON FUNCTION dict.feed_table(source text, feeding regclass, keys_function regprocedure, columns text[]) IS 'Lets a table feed a source: keys_function(row) returns the keys a row touches (setof dict.key_ref). columns: an update feeds only if one of these changed (default: any; needs a primary key). Waits for the table''s writers once. Errors: DV_SOURCE_UNKNOWN, DV_SOURCE_INVALID.';
+COMMENT ON FUNCTION dict.feed_table(source text, feeding regclass, keys_function regprocedure, columns text[]) IS 'Lets a table feed a source: keys_function(row) returns the keys that a row affects (setof dict.key_ref). columns: an update feeds only if one of these changed (default: any column; needs a primary key). Waits once for the table''s writers. Errors: DV_SOURCE_UNKNOWN, DV_SOURCE_INVALID.';
 
 
 --
@@ -1438,7 +1444,7 @@ CREATE FUNCTION dict.fold_vsync_deltas(most integer DEFAULT 20000) RETURNS integ
 declare
   folded integer;
 begin
-  -- One at a time: two would lock the same buckets in different orders.
+  -- Only one runs at a time: two would lock the same buckets in different orders.
   if not pg_try_advisory_xact_lock(hashtext('dict-vsync fold')) then
     return 0;
   end if;
@@ -1479,7 +1485,7 @@ ALTER FUNCTION dict.fold_vsync_deltas(most integer) OWNER TO postgres;
 -- Name: FUNCTION fold_vsync_deltas(most integer); Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON FUNCTION dict.fold_vsync_deltas(most integer) IS 'Folds up to `most` deltas, and as many changes of one key, into their buckets and the log; returns how many. Called by workers all the time; safe at any moment.';
+COMMENT ON FUNCTION dict.fold_vsync_deltas(most integer) IS 'Folds up to `most` deltas, and as many changes of single keys, into their buckets and the log. Returns how many. Workers call it all the time; it is safe at any moment.';
 
 
 --
@@ -1505,7 +1511,7 @@ ALTER FUNCTION dict.forget_key_events(days double precision, most integer) OWNER
 -- Name: FUNCTION forget_key_events(days double precision, most integer); Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON FUNCTION dict.forget_key_events(days double precision, most integer) IS 'Forgets received key events older than so many days, at most `most`; returns how many. What is newest of each key stays in dict.key_event_order.';
+COMMENT ON FUNCTION dict.forget_key_events(days double precision, most integer) IS 'Deletes received key events older than `days`, at most `most`; returns how many. The newest event of each key stays in dict.key_event_order.';
 
 
 --
@@ -1562,35 +1568,35 @@ ALTER TABLE dict.rounds OWNER TO postgres;
 -- Name: TABLE rounds; Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON TABLE dict.rounds IS 'One comparison of a reconciliation: the snapshot kept before its file was asked for, and the frozen set it found.';
+COMMENT ON TABLE dict.rounds IS 'One row per round of a reconciliation: the snapshot, taken before the CID file was requested, and the frozen set that the comparison found.';
 
 
 --
 -- Name: COLUMN rounds.margin_starts_at; Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON COLUMN dict.rounds.margin_starts_at IS 'The snapshot''s time less IN_FLIGHT_MARGIN_SECONDS: what changed later is in flight, though the snapshot sees it.';
+COMMENT ON COLUMN dict.rounds.margin_starts_at IS 'The snapshot''s time minus IN_FLIGHT_MARGIN_SECONDS. What changed after this time is in flight, even if the snapshot sees it.';
 
 
 --
 -- Name: COLUMN rounds.found_by; Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON COLUMN dict.rounds.found_by IS 'How the round found what differs: by replaying both event logs since the last OK, or by DICT''s CID file; found_by_reason says why.';
+COMMENT ON COLUMN dict.rounds.found_by IS 'How the round found what differs: by replaying both event logs since the last OK, or by comparing with DICT''s CID file. found_by_reason says why.';
 
 
 --
 -- Name: COLUMN rounds.set_hash; Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON COLUMN dict.rounds.set_hash IS 'SHA-256 over the lines "D|L <cid>\n" in ascending CID order: what a person approves.';
+COMMENT ON COLUMN dict.rounds.set_hash IS 'SHA-256 over the lines "D|L <cid>\n" in ascending CID order. This is the set that a person approves.';
 
 
 --
 -- Name: COLUMN rounds.approval_threshold; Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON COLUMN dict.rounds.approval_threshold IS 'MANUAL_APPROVAL_THRESHOLD of the worker that judged the round: more divergent CIDs than this, over all rounds, ask a person.';
+COMMENT ON COLUMN dict.rounds.approval_threshold IS 'MANUAL_APPROVAL_THRESHOLD of the worker that judged the round. More divergent CIDs than this, over all rounds, need a person''s approval.';
 
 
 --
@@ -1608,7 +1614,7 @@ ALTER FUNCTION dict.in_flight(changed xid8, at timestamp with time zone, why tex
 -- Name: FUNCTION in_flight(changed xid8, at timestamp with time zone, why text, r dict.rounds); Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON FUNCTION dict.in_flight(changed xid8, at timestamp with time zone, why text, r dict.rounds) IS 'Whether a change was made since the round''s snapshot, or within the margin before it (an import only if since the snapshot).';
+COMMENT ON FUNCTION dict.in_flight(changed xid8, at timestamp with time zone, why text, r dict.rounds) IS 'Whether a change was made since the round''s snapshot, or within the margin before it (an import only if made since the snapshot).';
 
 
 --
@@ -1625,14 +1631,14 @@ CREATE FUNCTION dict.incomplete(of_participant text, of_key_type text) RETURNS b
       and (f.loaded_at is null or exists (
         select from dict.feed_rejects r
         where r.source = f.name
-          -- What names no participant or key type of ours may be of any.
+          -- A reject without a participant or key type that we serve may belong to any of them.
           and (r.participant = of_participant or r.participant !~ '^[0-9]{8}$' or r.participant <> all (f.participants))
           and (r.key_type = of_key_type or r.key_type <> all (dict.key_types())))))
   or exists (
     select from dict.key_event_rejects r
     where (r.participant = of_participant or r.participant !~ '^[0-9]{8}$')
       and (r.key_type = of_key_type or r.key_type <> all (dict.key_types()))
-      -- Where it names neither, the view cannot know which OK settles it.
+      -- If the event names neither, the view dict.key_event_rejects cannot know which OK makes it irrelevant.
       and not exists (
         select from dict.sync_verifications s
         where s.participant = of_participant and s.key_type = of_key_type and s.result = 'OK' and s.asked_at > r.received_at))
@@ -1645,7 +1651,7 @@ ALTER FUNCTION dict.incomplete(of_participant text, of_key_type text) OWNER TO p
 -- Name: FUNCTION incomplete(of_participant text, of_key_type text); Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON FUNCTION dict.incomplete(of_participant text, of_key_type text) IS 'Whether a VSync may lack keys: the participant''s own tables have some that cannot be used (dict.feed_rejects) or were never loaded, or a key event could not be used (dict.key_event_rejects).';
+COMMENT ON FUNCTION dict.incomplete(of_participant text, of_key_type text) IS 'Whether a VSync may be missing keys: the participant''s own tables have keys that cannot be used (dict.feed_rejects) or were never loaded, or a key event could not be used (dict.key_event_rejects).';
 
 
 --
@@ -1674,7 +1680,7 @@ ALTER FUNCTION dict.is_passing(state text) OWNER TO postgres;
 -- Name: FUNCTION is_passing(state text); Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON FUNCTION dict.is_passing(state text) IS 'Whether a SQLSTATE is of something that may pass: a lost race, a lock, resources, an operator, the system.';
+COMMENT ON FUNCTION dict.is_passing(state text) IS 'Whether a SQLSTATE belongs to a condition that may pass: a lost race, a lock, resources, an operator, the system.';
 
 
 --
@@ -1690,7 +1696,7 @@ declare
 begin
   select * into s from dict.feed_sources where name = of_name;
   if not found then
-    perform workflow.raise_error('DV_SOURCE_UNKNOWN', 'No source of this name is connected. `dict-vsync connect list` shows them.');
+    perform workflow.raise_error('DV_SOURCE_UNKNOWN', 'No source with this name is connected. `dict-vsync connect list` shows the sources.');
   end if;
   return s;
 end $$;
@@ -1720,7 +1726,7 @@ begin
     if dict.is_passing(sqlstate) then
       raise;
     end if;
-    perform workflow.raise_error('DV_SOURCE_FAILED', format('The mapping of source %s failed with SQLSTATE %s. Mend it, then load again.', s.name, sqlstate));
+    perform workflow.raise_error('DV_SOURCE_FAILED', format('The mapping of source %s failed with SQLSTATE %s. Correct it, then load again.', s.name, sqlstate));
   end;
   update dict.feed_sources f set loaded_at = workflow.now() where f.name = s.name;
   return fed;
@@ -1733,7 +1739,7 @@ ALTER FUNCTION dict.load_source(name text) OWNER TO postgres;
 -- Name: FUNCTION load_source(name text); Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON FUNCTION dict.load_source(name text) IS 'Makes dict.entries equal to what a source''s view shows, in one transaction, beside its writers; to be repeated at will. Returns how many keys differed (those that cannot be used among them). Errors: DV_SOURCE_UNKNOWN, DV_SOURCE_FAILED.';
+COMMENT ON FUNCTION dict.load_source(name text) IS 'Makes dict.entries equal to what a source''s view shows, in one transaction, while its writers continue. It may be repeated at any time. Returns how many keys differed, including those that cannot be used. Errors: DV_SOURCE_UNKNOWN, DV_SOURCE_FAILED.';
 
 
 --
@@ -1764,7 +1770,7 @@ ALTER FUNCTION dict.log_verification(run uuid, found_out jsonb, ended timestamp 
 -- Name: FUNCTION log_verification(run uuid, found_out jsonb, ended timestamp with time zone); Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON FUNCTION dict.log_verification(run uuid, found_out jsonb, ended timestamp with time zone) IS 'Writes the log row of a verification: {key type: {result, …}}. Returns its outcome: IN_SYNC, OUT_OF_SYNC or INCOMPLETE.';
+COMMENT ON FUNCTION dict.log_verification(run uuid, found_out jsonb, ended timestamp with time zone) IS 'Writes the log row of a verification from {key type: {result, …}}. Returns its outcome: IN_SYNC, OUT_OF_SYNC or INCOMPLETE.';
 
 
 --
@@ -1776,7 +1782,8 @@ CREATE FUNCTION dict.mark_reason_given() RETURNS trigger
     SET search_path TO 'pg_catalog', 'workflow', 'dict', 'pg_temp'
     AS $$
 begin
-  -- Tells touch_entry, which fires next (triggers go by name), a reason said again from one merely left over.
+  -- touch_entry fires next (triggers fire in the order of their names). The mark distinguishes a reason that was given
+  -- again from an old one.
   new.changed_xid := null;
   return new;
 end $$;
@@ -1800,7 +1807,7 @@ ALTER FUNCTION dict.message_time(at timestamp with time zone) OWNER TO postgres;
 -- Name: FUNCTION message_time(at timestamp with time zone); Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON FUNCTION dict.message_time(at timestamp with time zone) IS 'A time as messages to Core-Dict write it: ISO 8601, UTC, milliseconds.';
+COMMENT ON FUNCTION dict.message_time(at timestamp with time zone) IS 'Formats a time as in messages to Core-Dict: ISO 8601, UTC, with milliseconds.';
 
 
 --
@@ -1816,7 +1823,7 @@ begin
     perform dict.note_reject(of_source, ('', '', ''), state);
   end if;
 exception when others then
-  -- Another writer is noting the same.
+  -- Another writer records the same.
   null;
 end $$;
 
@@ -1857,9 +1864,9 @@ declare
   due dict.feed_queue[];
   refs dict.key_ref[];
   state text;
-  settled integer := 0;
+  processed integer := 0;
 begin
-  -- One at a time: two would look at the same keys.
+  -- Only one runs at a time: two would read the same keys.
   if not pg_try_advisory_xact_lock(hashtext('dict-vsync feed queue')) then
     return 0;
   end if;
@@ -1874,7 +1881,7 @@ begin
       select coalesce(array_agg((q.*)::dict.feed_queue), '{}') into due from (
         select * from dict.feed_queue q
         where q.source = s.name and (q.look_again_after <= pg_snapshot_xmin(pg_current_snapshot())
-          -- Not reached by this cluster: it came with a dump, and all that ran beside it then has ended.
+          -- Not reached by this cluster: it came with a dump, and all transactions of that time have ended.
           or q.look_again_after > pg_snapshot_xmax(pg_current_snapshot()))
           and q.id <> all (array(select f.id from unnest(fresh) f))
         order by q.look_again_after limit most) q;
@@ -1887,9 +1894,9 @@ begin
         select distinct (q.participant, q.key_type, q.key)::dict.key_ref from (
           select f.* from unnest(fresh) f where f.missed union all select d.* from unnest(due) d) q
         where coalesce(q.participant, q.key_type, q.key) is not null);
-      -- What is looked at again is committed.
+      -- The rows that are read again are committed.
       s.several_tables := false;
-      -- Few at a time: a key that is held keeps only these from being fed together.
+      -- Small chunks: a locked key keeps only its own chunk from being fed in one pass.
       for i in 1 .. cardinality(refs) by 100 loop
         state := dict.feed_keys(s, refs[i:i + 99]);
         if state is not null then
@@ -1897,13 +1904,13 @@ begin
         end if;
       end loop;
       delete from dict.feed_queue where id = any (array(select d.id from unnest(due) d));
-      settled := settled + cardinality(fresh) + cardinality(due);
+      processed := processed + cardinality(fresh) + cardinality(due);
     exception when others then
-      -- The queue stays as it was, for when the mapping is mended.
+      -- The queue does not change; it is processed after the mapping is corrected.
       perform dict.note_broken(s.name, sqlstate);
     end;
   end loop;
-  return settled;
+  return processed;
 end $$;
 
 
@@ -1913,7 +1920,7 @@ ALTER FUNCTION dict.process_feed_queue(most integer) OWNER TO postgres;
 -- Name: FUNCTION process_feed_queue(most integer); Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON FUNCTION dict.process_feed_queue(most integer) IS 'Looks again at up to `most` queued keys of each source; returns how many. Called by workers all the time; safe at any moment.';
+COMMENT ON FUNCTION dict.process_feed_queue(most integer) IS 'Reads up to `most` queued keys of each source again; returns how many. Workers call it all the time; it is safe at any moment.';
 
 
 --
@@ -1928,7 +1935,8 @@ declare
   n bigint;
   message uuid;
 begin
-  -- The counter's row lock keeps the sequence without gaps and in commit order; only runs take it, never key writers.
+  -- The row lock on the counter keeps the sequence in commit order and without gaps. Only runs take it, never writers
+  -- of keys.
   insert into dict.outbox_sequences as s values (of_participant, of_key_type, 1)
   on conflict (participant, key_type) do update set last = s.last + 1 returning last into n;
   insert into dict.outbox (participant, key_type, sequence, type, payload, run_id, correlation_id, created_at)
@@ -1945,7 +1953,7 @@ ALTER FUNCTION dict.publish(of_participant text, of_key_type text, of_type text,
 -- Name: FUNCTION publish(of_participant text, of_key_type text, of_type text, content jsonb, of_run uuid); Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON FUNCTION dict.publish(of_participant text, of_key_type text, of_type text, content jsonb, of_run uuid) IS 'Puts a message to Core-Dict into the outbox, in the caller''s transaction; returns its id.';
+COMMENT ON FUNCTION dict.publish(of_participant text, of_key_type text, of_type text, content jsonb, of_run uuid) IS 'Puts a message to Core-Dict into the outbox, in the caller''s transaction. Returns its id.';
 
 
 --
@@ -1981,7 +1989,7 @@ ALTER FUNCTION dict.publish_reconciliation_notification(run uuid, event text, co
 -- Name: FUNCTION publish_reconciliation_notification(run uuid, event text, code text, more jsonb); Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON FUNCTION dict.publish_reconciliation_notification(run uuid, event text, code text, more jsonb) IS 'Publishes reconciliation.notification: where a reconciliation stands that did not simply succeed. more: fields that only this event has. Nothing before the reconciliation opened.';
+COMMENT ON FUNCTION dict.publish_reconciliation_notification(run uuid, event text, code text, more jsonb) IS 'Publishes reconciliation.notification: the state of a reconciliation that started, needs approval or did not succeed. more: fields that only this event has. Publishes nothing if the run has no row in dict.reconciliations yet.';
 
 
 --
@@ -2006,7 +2014,7 @@ ALTER FUNCTION dict.publish_undo_done(undo_run uuid, code text) OWNER TO postgre
 -- Name: FUNCTION publish_undo_done(undo_run uuid, code text); Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON FUNCTION dict.publish_undo_done(undo_run uuid, code text) IS 'Publishes undo.done: what an undo that has ended put back and left alone. code: the error it ended with.';
+COMMENT ON FUNCTION dict.publish_undo_done(undo_run uuid, code text) IS 'Publishes undo.done for an undo that has ended: how many keys it put back and left alone. code: the error with which it ended.';
 
 
 --
@@ -2046,7 +2054,7 @@ ALTER FUNCTION dict.publish_verification_summary(run uuid) OWNER TO postgres;
 -- Name: FUNCTION publish_verification_summary(run uuid); Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON FUNCTION dict.publish_verification_summary(run uuid) IS 'Publishes verification.summary of a logged verification: what it found and which reconciliations it started. Returns its outcome.';
+COMMENT ON FUNCTION dict.publish_verification_summary(run uuid) IS 'Publishes verification.summary for a logged verification: its results and the reconciliations that it started. Returns its outcome.';
 
 
 --
@@ -2073,10 +2081,11 @@ CREATE FUNCTION dict.recalculate_vsync(of_participant text, of_key_type text, OU
     SET search_path TO 'pg_catalog', 'workflow', 'dict', 'pg_temp'
     AS $$
 begin
-  -- Two at once would both append the difference, and so undo each other.
+  -- Two simultaneous calls would both append the difference, and so cancel each other.
   perform pg_advisory_xact_lock(hashtext('dict-vsync recalculate'), hashtext(of_participant || of_key_type));
-  -- One statement is one snapshot of the entries, the buckets and the deltas. The difference is appended, never
-  -- written over: what commits meanwhile appends its own.
+  -- One statement is one snapshot of the entries, the buckets and the deltas. The difference is appended and the
+  -- buckets
+  -- are not overwritten, because transactions that commit meanwhile append their own deltas.
   with scanned as (
     select dict.bucket(cid) as bucket, count(*) as count, bit_xor(dict.bits(cid)) as xor
     from dict.entries e
@@ -2089,7 +2098,7 @@ begin
       coalesce(s.xor, repeat('0', 256)::bit(256)) # coalesce(k.xor, repeat('0', 256)::bit(256)) as xor,
       s.count as scanned_count, s.xor as scanned_xor, k.xor as kept_xor
     from scanned s full join kept k using (bucket)),
-  mended as (
+  repaired as (
     insert into dict.vsync_deltas (participant, key_type, bucket, count_change, xor)
     select of_participant, of_key_type, c.bucket, c.count_change, c.xor from compared c
     where c.count_change <> 0 or c.xor <> repeat('0', 256)::bit(256)
@@ -2097,7 +2106,7 @@ begin
   select coalesce(sum(scanned_count), 0),
     dict.hex(coalesce(bit_xor(scanned_xor), repeat('0', 256)::bit(256))),
     dict.hex(coalesce(bit_xor(kept_xor), repeat('0', 256)::bit(256))),
-    (select count(*) from mended)
+    (select count(*) from repaired)
   into recalculate_vsync.entries, recalculate_vsync.vsync, recalculate_vsync.kept_vsync, recalculate_vsync.repaired_buckets
   from compared;
 
@@ -2114,7 +2123,7 @@ ALTER FUNCTION dict.recalculate_vsync(of_participant text, of_key_type text, OUT
 -- Name: FUNCTION recalculate_vsync(of_participant text, of_key_type text, OUT entries bigint, OUT vsync text, OUT kept_vsync text, OUT repaired_buckets integer); Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON FUNCTION dict.recalculate_vsync(of_participant text, of_key_type text, OUT entries bigint, OUT vsync text, OUT kept_vsync text, OUT repaired_buckets integer) IS 'Computes a VSync from the entries in one snapshot and mends the kept one by appending the difference. kept_vsync is what it was before; repaired_buckets tells how many buckets were wrong.';
+COMMENT ON FUNCTION dict.recalculate_vsync(of_participant text, of_key_type text, OUT entries bigint, OUT vsync text, OUT kept_vsync text, OUT repaired_buckets integer) IS 'Computes a VSync from the entries in one snapshot and repairs the kept one by appending the difference. kept_vsync is its value before the repair; repaired_buckets is the number of buckets that were wrong.';
 
 
 --
@@ -2130,7 +2139,7 @@ declare
   asked jsonb;
 begin
   select * into scope from dict.reconciliations where run_id = new.id;
-  -- What the machine ends by itself has ended its row and told Core-Dict in steps of its own.
+  -- A run that reaches a terminal state has closed its row and published its result in steps of its own.
   if not found or scope.ended_at is not null and new.status not in ('CANCELLED', 'TERMINATED', 'POISONED') then
     return null;
   end if;
@@ -2150,7 +2159,7 @@ ALTER FUNCTION dict.reconciliation_closed() OWNER TO postgres;
 -- Name: FUNCTION reconciliation_closed(); Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON FUNCTION dict.reconciliation_closed() IS 'Ends the log row of a reconciliation that was cancelled, terminated or poisoned, or failed while saving its log, in the transaction that closed the run.';
+COMMENT ON FUNCTION dict.reconciliation_closed() IS 'Closes the log row of a reconciliation that was cancelled, terminated or poisoned, or that failed while saving its log, in the transaction that closed the run.';
 
 
 --
@@ -2196,7 +2205,7 @@ ALTER FUNCTION dict.reconciliation_summary(run uuid) OWNER TO postgres;
 -- Name: FUNCTION reconciliation_summary(run uuid); Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON FUNCTION dict.reconciliation_summary(run uuid) IS 'A reconciliation as messages to Core-Dict and the CLI show it; null before it opened.';
+COMMENT ON FUNCTION dict.reconciliation_summary(run uuid) IS 'A reconciliation as messages to Core-Dict and the CLI show it; null before it was opened.';
 
 
 --
@@ -2225,7 +2234,7 @@ ALTER FUNCTION dict.refeed(of_source text, refs dict.key_ref[]) OWNER TO postgre
 -- Name: FUNCTION refeed(of_source text, refs dict.key_ref[]); Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON FUNCTION dict.refeed(of_source text, refs dict.key_ref[]) IS 'Reads keys of a source again, whatever its triggers saw.';
+COMMENT ON FUNCTION dict.refeed(of_source text, refs dict.key_ref[]) IS 'Reads keys of a source again, whether its triggers saw a change or not.';
 
 
 --
@@ -2236,8 +2245,9 @@ CREATE FUNCTION dict.refill_step(period interval, refill integer, OUT step inter
     LANGUAGE sql IMMUTABLE
     SET search_path TO 'pg_catalog', 'workflow', 'dict', 'pg_temp'
     AS $$
-  -- Whole periods only, as DICT refills ("reposição periódica"): what we hope for in between it may not have. But not
-  -- a day long: of 40 files a day one is hoped for every 36 minutes, and a 429 costs no more than another such wait.
+  -- We count whole periods only, because DICT refills so ("reposição periódica") and may have no tokens in between. But
+  -- we do not wait a whole day: with 40 files a day we try one every 36 minutes, and a 429 costs only another such
+  -- wait.
   select case when slow then period / refill else period end, case when slow then 1 else refill end
   from (select period / refill > interval '1 minute' as slow) x
 $$;
@@ -2249,7 +2259,7 @@ ALTER FUNCTION dict.refill_step(period interval, refill integer, OUT step interv
 -- Name: FUNCTION refill_step(period interval, refill integer, OUT step interval, OUT gain integer); Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON FUNCTION dict.refill_step(period interval, refill integer, OUT step interval, OUT gain integer) IS 'How long the wait for more tokens of a bucket is, and how many come then: the whole refill a period, but one at a time where a token takes more than a minute.';
+COMMENT ON FUNCTION dict.refill_step(period interval, refill integer, OUT step interval, OUT gain integer) IS 'How long the wait for more tokens of a token bucket is, and how many there are then: the whole refill after each period, or one at a time if a token takes more than a minute.';
 
 
 --
@@ -2266,19 +2276,19 @@ declare
   marked text[];
 begin
   if coalesce(btrim(by_whom), '') = '' or coalesce(btrim(reason), '') = '' then
-    perform workflow.raise_error('DV_DECISION_UNSIGNED', 'Say who decides and why: both are kept for the auditor.');
+    perform workflow.raise_error('DV_DECISION_UNSIGNED', 'Say who decides and why. Both are recorded for the auditor.');
   end if;
-  -- The lock first, as in dict.decide_reconciliation.
+  -- Locks the run first, as in dict.decide_reconciliation.
   perform from workflow.runs where id = run for update;
   if not found then
     perform workflow.raise_error('DV_RUN_NOT_FOUND', format('There is no run %s.', run));
   end if;
   if not workflow.waits_for(run, 'approve') then
-    perform workflow.raise_error('DV_RUN_NOT_WAITING', format('Run %s does not wait for an approval. `dict-vsync describe` shows what it does.', run));
+    perform workflow.raise_error('DV_RUN_NOT_WAITING', format('Run %s does not wait for an approval. `dict-vsync describe` shows its state.', run));
   end if;
   select * into strict scope from dict.reconciliations where run_id = run;
   if scope.key_type = 'EVP' then
-    perform workflow.raise_error('DV_REGISTER_EVP', 'DICT makes an EVP''s key itself: one that only the local base has cannot be registered, only removed.');
+    perform workflow.raise_error('DV_REGISTER_EVP', 'DICT generates the key of an EVP itself. An EVP that only the local base has cannot be registered, only removed.');
   end if;
   select max(round) into last_round from dict.rounds where run_id = run;
 
@@ -2291,7 +2301,7 @@ begin
     returning d.key)
   select coalesce(array_agg(key), '{}') into marked from named;
   if cardinality(marked) = 0 or not coalesce(keys, marked) <@ marked then
-    perform workflow.raise_error('DV_KEY_NOT_IN_SET', format('Not all of these keys are in the frozen set of run %s as keys that only the local base has. Nothing was marked.', run));
+    perform workflow.raise_error('DV_KEY_NOT_IN_SET', format('Not all of these keys are in the frozen set of run %s as local-only keys. Nothing was marked.', run));
   end if;
   return cardinality(marked);
 end $$;
@@ -2303,7 +2313,7 @@ ALTER FUNCTION dict.register_local_only(run uuid, keys text[], by_whom text, rea
 -- Name: FUNCTION register_local_only(run uuid, keys text[], by_whom text, reason text); Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON FUNCTION dict.register_local_only(run uuid, keys text[], by_whom text, reason text) IS 'While a reconciliation waits for approval: marks local-only keys of its frozen set (null: all of them) to be registered at DICT instead of removed, once it is approved; returns how many. Errors: DV_RUN_NOT_FOUND, DV_RUN_NOT_WAITING, DV_REGISTER_EVP, DV_KEY_NOT_IN_SET, DV_DECISION_UNSIGNED.';
+COMMENT ON FUNCTION dict.register_local_only(run uuid, keys text[], by_whom text, reason text) IS 'While a reconciliation waits for approval: marks local-only keys of its frozen set (null: all of them) to be registered at DICT instead of removed, after the approval. Returns how many. Errors: DV_RUN_NOT_FOUND, DV_RUN_NOT_WAITING, DV_REGISTER_EVP, DV_KEY_NOT_IN_SET, DV_DECISION_UNSIGNED.';
 
 
 --
@@ -2324,7 +2334,7 @@ ALTER FUNCTION dict.reject_reconciliation(run uuid, by_whom text, reason text, s
 -- Name: FUNCTION reject_reconciliation(run uuid, by_whom text, reason text, set_hash text); Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON FUNCTION dict.reject_reconciliation(run uuid, by_whom text, reason text, set_hash text) IS 'Rejects the frozen set a reconciliation waits with: nothing is applied and the run ends REJECTED. Errors: as dict.approve_reconciliation.';
+COMMENT ON FUNCTION dict.reject_reconciliation(run uuid, by_whom text, reason text, set_hash text) IS 'Rejects the frozen set with which a reconciliation waits: nothing is applied and the run ends REJECTED. Errors: as dict.approve_reconciliation.';
 
 
 --
@@ -2351,7 +2361,7 @@ declare
   released bigint;
 begin
   if coalesce(btrim(by_whom), '') = '' then
-    perform workflow.raise_error('DV_DECISION_UNSIGNED', 'Say who releases the keys: it is kept for the auditor.');
+    perform workflow.raise_error('DV_DECISION_UNSIGNED', 'Say who releases the keys. It is recorded for the auditor.');
   end if;
   if num_nonnulls(release_keys.participant, key_types, release_keys.key, undo_run) = 0 then
     perform workflow.raise_error('DV_RELEASE_UNNAMED', 'Say which keys to release: by participant, key type, key or undo run.');
@@ -2372,14 +2382,14 @@ ALTER FUNCTION dict.release_keys(by_whom text, participant text, key_types text[
 -- Name: FUNCTION release_keys(by_whom text, participant text, key_types text[], key text, undo_run uuid); Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON FUNCTION dict.release_keys(by_whom text, participant text, key_types text[], key text, undo_run uuid) IS 'Releases held keys, so that the next reconciliation repairs them; returns how many. All that is named must hold; one thing must be named. Errors: DV_DECISION_UNSIGNED, DV_RELEASE_UNNAMED, DV_KEY_TYPE_UNKNOWN.';
+COMMENT ON FUNCTION dict.release_keys(by_whom text, participant text, key_types text[], key text, undo_run uuid) IS 'Releases held keys, so that the next reconciliation repairs them; returns how many. A key must match all parameters given, and at least one must be given. Errors: DV_DECISION_UNSIGNED, DV_RELEASE_UNNAMED, DV_KEY_TYPE_UNKNOWN.';
 
 
 --
--- Name: remove_expired(interval, integer); Type: FUNCTION; Schema: dict; Owner: postgres
+-- Name: remove_expired_audit(interval, integer); Type: FUNCTION; Schema: dict; Owner: postgres
 --
 
-CREATE FUNCTION dict.remove_expired(older_than interval, most integer DEFAULT 1000) RETURNS integer
+CREATE FUNCTION dict.remove_expired_audit(older_than interval, most integer DEFAULT 1000) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'workflow', 'dict', 'pg_temp'
     AS $$
@@ -2388,7 +2398,7 @@ declare
   removed integer := 0;
   more integer;
 begin
-  -- From the leaves: a reconciliation may have a million rows, and each call stays small.
+  -- Child rows first: a reconciliation may have a million of them, and each call must stay small.
   delete from dict.divergences where (run_id, round, cid) in (
     select run_id, round, cid from dict.divergences where run_id = any (gone) limit most for update skip locked);
   get diagnostics removed = row_count;
@@ -2425,13 +2435,13 @@ begin
 end $$;
 
 
-ALTER FUNCTION dict.remove_expired(older_than interval, most integer) OWNER TO postgres;
+ALTER FUNCTION dict.remove_expired_audit(older_than interval, most integer) OWNER TO postgres;
 
 --
--- Name: FUNCTION remove_expired(older_than interval, most integer); Type: COMMENT; Schema: dict; Owner: postgres
+-- Name: FUNCTION remove_expired_audit(older_than interval, most integer); Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON FUNCTION dict.remove_expired(older_than interval, most integer) IS 'Removes up to so many rows of verifications, reconciliations and their divergences of this age, in one short transaction; returns how many. Call it until it returns 0. CIDs are never removed (Manual §9).';
+COMMENT ON FUNCTION dict.remove_expired_audit(older_than interval, most integer) IS 'Removes up to `most` rows of verifications, reconciliations and their divergences of this age, in one short transaction. Returns how many. Call it until it returns 0. CIDs are never removed (Manual §9).';
 
 
 --
@@ -2452,15 +2462,16 @@ begin
   where not exists (select from dict.outbox o where o.id = m and o.dead_at is not null) limit 1;
   if missing is not null then
     perform workflow.raise_error('DV_MESSAGE_NOT_DEAD',
-      format('Message %s is not put aside: there is none, or it waits or is delivered. `dict-vsync outbox list --dead` lists those that are.', missing));
+      format('Message %s is not a dead message: it does not exist, is still waiting, or is delivered. List the dead messages with `dict-vsync outbox list --dead`.', missing));
   end if;
-  -- In one order for all callers: each stream's counter is locked.
+  -- All callers lock the streams' counters in the same order, so that they cannot deadlock.
   for r in
     select id, participant, key_type from dict.outbox
     where dead_at is not null and (messages is null or id = any (messages))
     order by participant, key_type, sequence for update
   loop
-    -- At the end of its stream: a broker that drops repetitions drops every sequence lower than its last.
+    -- At the end of its stream: a broker with de-duplication drops every sequence that is lower than the last it
+    -- received.
     update dict.outbox_sequences s set last = s.last + 1
     where s.participant = r.participant and s.key_type = r.key_type returning last into n;
     update dict.outbox set sequence = n, dead_at = null, refusals = 0, last_error = null where id = r.id;
@@ -2476,7 +2487,7 @@ ALTER FUNCTION dict.retry_outbox(messages uuid[]) OWNER TO postgres;
 -- Name: FUNCTION retry_outbox(messages uuid[]); Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON FUNCTION dict.retry_outbox(messages uuid[]) IS 'Sends messages again that were put aside (null: all of them): same ids, new sequences at the end of their streams. Returns how many. Errors: DV_MESSAGE_NOT_DEAD, and then none is sent.';
+COMMENT ON FUNCTION dict.retry_outbox(messages uuid[]) IS 'Sends dead messages again (null: all of them), with the same ids and new sequences at the end of their streams. Returns how many. Errors: DV_MESSAGE_NOT_DEAD; then no message is sent.';
 
 
 --
@@ -2491,7 +2502,7 @@ CREATE FUNCTION dict.seed_rate_limit(of_participant text, of_policy text, of_cap
   values (of_participant, of_policy, of_capacity, of_refill, of_period, least(available, of_capacity), workflow.now())
   on conflict (participant, policy) do update set
     capacity = excluded.capacity, refill_tokens = excluded.refill_tokens, refill_period = excluded.refill_period,
-    -- What DICT says it has left may include calls of ours still under way: never more than we think.
+    -- DICT's number may not include our own calls in progress, so it never raises ours.
     tokens = least(r.tokens, excluded.tokens)
   where overwrite
 $$;
@@ -2503,7 +2514,7 @@ ALTER FUNCTION dict.seed_rate_limit(of_participant text, of_policy text, of_capa
 -- Name: FUNCTION seed_rate_limit(of_participant text, of_policy text, of_capacity integer, of_refill integer, of_period interval, available integer, overwrite boolean); Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON FUNCTION dict.seed_rate_limit(of_participant text, of_policy text, of_capacity integer, of_refill integer, of_period interval, available integer, overwrite boolean) IS 'Makes a bucket, or with `overwrite` brings a known one up to what DICT says of it.';
+COMMENT ON FUNCTION dict.seed_rate_limit(of_participant text, of_policy text, of_capacity integer, of_refill integer, of_period interval, available integer, overwrite boolean) IS 'Creates a token bucket, or with `overwrite` updates an existing one to what DICT says.';
 
 
 --
@@ -2551,7 +2562,7 @@ ALTER FUNCTION dict.start_reconciliation(participant text, key_types text[]) OWN
 -- Name: FUNCTION start_reconciliation(participant text, key_types text[]); Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON FUNCTION dict.start_reconciliation(participant text, key_types text[]) IS 'Starts a reconciliation for each participant (null: each configured one) and key type (null: all five); returns the run ids, that of the open run where there is one. In the caller''s transaction. Errors: DV_ISPB_INVALID, DV_KEY_TYPE_UNKNOWN, DV_PARTICIPANT_MISSING.';
+COMMENT ON FUNCTION dict.start_reconciliation(participant text, key_types text[]) IS 'Starts a reconciliation for each participant (null: each configured one) and key type (null: all five). Returns the run ids; if such a run is open, its id. Runs in the caller''s transaction. Errors: DV_ISPB_INVALID, DV_KEY_TYPE_UNKNOWN, DV_PARTICIPANT_MISSING.';
 
 
 --
@@ -2574,7 +2585,7 @@ begin
     perform workflow.raise_error('DV_RUN_NOT_RECONCILIATION', format('Run %s is of machine %s. Only what a reconciliation changed can be undone.', run, r.machine));
   end if;
   if r.closed_at is null then
-    perform workflow.raise_error('DV_RUN_OPEN', format('Run %s is still open. Wait for its end or cancel it, then undo it.', run));
+    perform workflow.raise_error('DV_RUN_OPEN', format('Run %s is still open. Wait until it ends or cancel it, then undo it.', run));
   end if;
   select id into undo from workflow.runs where workflow_key = 'undo:' || run and closed_at is null;
   if found then
@@ -2584,9 +2595,9 @@ begin
                  where d.run_id = run and d.decision in ('ADDED', 'CORRECTED', 'REMOVED')
                    and not exists (select from dict.undone u where u.run_id = run and u.key = d.key)) then
     if exists (select from dict.undos u where u.run_id = run) then
-      perform workflow.raise_error('DV_ALREADY_UNDONE', format('Run %s is undone already: dict.undone tells what came of each key.', run));
+      perform workflow.raise_error('DV_ALREADY_UNDONE', format('Run %s is already undone. dict.undone shows the result for each key.', run));
     end if;
-    perform workflow.raise_error('DV_NOTHING_TO_UNDO', format('Run %s has changed no key: there is nothing to undo.', run));
+    perform workflow.raise_error('DV_NOTHING_TO_UNDO', format('Run %s has not changed any key, so there is nothing to undo.', run));
   end if;
   undo := workflow.start_run('undo', 'undo:' || run,
     jsonb_build_object('run', run, 'participant', r.input -> 'participant', 'keyType', r.input -> 'keyType'),
@@ -2603,7 +2614,7 @@ ALTER FUNCTION dict.start_undo(run uuid, by_whom text, reason text) OWNER TO pos
 -- Name: FUNCTION start_undo(run uuid, by_whom text, reason text); Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON FUNCTION dict.start_undo(run uuid, by_whom text, reason text) IS 'Starts the undo of a closed reconciliation and returns its run id, that of the open one where there is one. In the caller''s transaction. Errors: DV_RUN_NOT_FOUND, DV_RUN_NOT_RECONCILIATION, DV_RUN_OPEN, DV_ALREADY_UNDONE, DV_NOTHING_TO_UNDO, DV_MACHINE_UNKNOWN.';
+COMMENT ON FUNCTION dict.start_undo(run uuid, by_whom text, reason text) IS 'Starts the undo of a closed reconciliation and returns its run id; if such a run is open, its id. Runs in the caller''s transaction. Errors: DV_RUN_NOT_FOUND, DV_RUN_NOT_RECONCILIATION, DV_RUN_OPEN, DV_ALREADY_UNDONE, DV_NOTHING_TO_UNDO, DV_MACHINE_UNKNOWN.';
 
 
 --
@@ -2630,7 +2641,7 @@ ALTER FUNCTION dict.start_verification(participant text, key_types text[]) OWNER
 -- Name: FUNCTION start_verification(participant text, key_types text[]); Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON FUNCTION dict.start_verification(participant text, key_types text[]) IS 'Starts a verification for a participant (null: each configured one) and key types (null: all five); returns the run ids, that of the open run where there is one. In the caller''s transaction. Errors: DV_ISPB_INVALID, DV_KEY_TYPE_UNKNOWN, DV_PARTICIPANT_MISSING.';
+COMMENT ON FUNCTION dict.start_verification(participant text, key_types text[]) IS 'Starts a verification for a participant (null: each configured one) and key types (null: all five). Returns the run ids; if such a run is open, its id. Runs in the caller''s transaction. Errors: DV_ISPB_INVALID, DV_KEY_TYPE_UNKNOWN, DV_PARTICIPANT_MISSING.';
 
 
 --
@@ -2649,7 +2660,7 @@ declare
 begin
   select * into r from dict.rate_limits where participant = of_participant and policy = of_policy for update;
   if not found then
-    -- A policy nobody told us about is not limited by us.
+    -- A policy that is not in the table is not limited here.
     taken := true;
     return;
   end if;
@@ -2678,7 +2689,7 @@ ALTER FUNCTION dict.take_token(of_participant text, of_policy text, OUT taken bo
 -- Name: FUNCTION take_token(of_participant text, of_policy text, OUT taken boolean, OUT retry_at timestamp with time zone); Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON FUNCTION dict.take_token(of_participant text, of_policy text, OUT taken boolean, OUT retry_at timestamp with time zone) IS 'Takes a token of a bucket, or says when there will be one. Called in a transaction of its own before each call; tokens are not given back.';
+COMMENT ON FUNCTION dict.take_token(of_participant text, of_policy text, OUT taken boolean, OUT retry_at timestamp with time zone) IS 'Takes a token from a token bucket, or returns when there will be one. Called in a transaction of its own before each call; tokens are not given back.';
 
 
 --
@@ -2709,8 +2720,9 @@ CREATE FUNCTION dict.touch_entry() RETURNS trigger
 declare
   reason_given boolean := new.changed_xid is null;
 begin
-  -- Column by column, not "new is distinct from old": before the row is written, its generated cid is null.
-  -- What is part of the CID comes first: it is what most changes change, and then the rest need not be looked at.
+  -- Compares column by column, not "new is distinct from old", because the generated cid of new is null until the row
+  -- is
+  -- written. The columns of the CID come first: most changes change one of them, and then the rest is not compared.
   if (new.participant, new.key_type, new.key, new.request_id, new.tax_id_number, new.name, coalesce(new.trade_name, ''),
       coalesce(new.branch, ''), new.account_number, new.account_type, new.removed_at is null) is distinct from
      (old.participant, old.key_type, old.key, old.request_id, old.tax_id_number, old.name, coalesce(old.trade_name, ''),
@@ -2723,14 +2735,14 @@ begin
     new.came_xid := old.came_xid;
     if (new.owner_type, new.trade_name, new.branch, new.opening_date, new.removed_at) is not distinct from
        (old.owner_type, old.trade_name, old.branch, old.opening_date, old.removed_at) then
-      -- What changes nothing is no change, and has no reason.
+      -- An update that changes nothing is not a change and has no reason.
       new.changed_xid := old.changed_xid;
       new.changed_why := old.changed_why;
       return new;
     end if;
   end if;
   new.changed_xid := pg_current_xact_id();
-  -- A reason belongs to one change: the next writer's silence doesn't inherit it.
+  -- A reason belongs to one change: a later writer that gives no reason does not inherit it.
   if not reason_given then
     new.changed_why := null;
   end if;
@@ -2756,11 +2768,11 @@ begin
     return null;
   end if;
   if new.closed_at is null then
-    -- Opened again by workflow.retry.
+    -- workflow.retry has opened the run again.
     update dict.undos set ended_at = null, outcome = null where undo_run_id = new.id;
     return null;
   end if;
-  -- Where its last step ended it, that step has published undo.done as well.
+  -- If the run's last step closed the row, that step has published undo.done as well.
   if u.ended_at is null then
     update dict.undos set ended_at = new.closed_at, outcome = new.status where undo_run_id = new.id;
     perform dict.publish_undo_done(new.id, case when new.status in ('FAILED', 'POISONED') then new.error ->> 'code' end);
@@ -2775,7 +2787,7 @@ ALTER FUNCTION dict.undo_closed() OWNER TO postgres;
 -- Name: FUNCTION undo_closed(); Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON FUNCTION dict.undo_closed() IS 'Ends the row of an undo that was cancelled, terminated or poisoned, or that failed, and tells Core-Dict, in the transaction that closed the run; opens it with a retry.';
+COMMENT ON FUNCTION dict.undo_closed() IS 'For an undo that was cancelled, terminated or poisoned, or that failed: closes its row and publishes undo.done, in the transaction that closed the run. Opens the row again when the run is retried.';
 
 
 --
@@ -2814,14 +2826,14 @@ CREATE FUNCTION dict.verification_closed() RETURNS trigger
 declare
   found_out jsonb;
 begin
-  -- What the machine ends by itself it has logged and told in steps of its own. Nothing here may fail: it would keep the
-  -- run from ending.
+  -- A run that reaches a terminal state has logged and published its result in steps of its own. Nothing here may fail,
+  -- because an error would keep the run from closing.
   if exists (select from workflow.states s where (s.machine, s.version, s.state) = (new.machine, new.machine_version, new.state)
              and s.kind = 'terminal')
      or new.input ->> 'participant' is null or jsonb_typeof(new.input -> 'keyTypes') is distinct from 'array' then
     return null;
   end if;
-  -- What it knows; a key type that it did not come to is not known to be in sync.
+  -- The results so far. A key type that was not reached is not known to be in sync.
   select coalesce(jsonb_object_agg(t, coalesce(new.context -> 'results' -> t, jsonb_build_object('result', 'ERROR', 'code',
       case when new.status in ('CANCELLED', 'TERMINATED') then 'DV_RUN_CANCELLED'
            else coalesce(new.error ->> 'code', 'DV_UNEXPECTED') end))), '{}')
@@ -2838,7 +2850,7 @@ ALTER FUNCTION dict.verification_closed() OWNER TO postgres;
 -- Name: FUNCTION verification_closed(); Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON FUNCTION dict.verification_closed() IS 'Logs a verification that was cancelled, terminated or poisoned, or that failed before its summary, and tells Core-Dict what it knows, in the transaction that closed the run.';
+COMMENT ON FUNCTION dict.verification_closed() IS 'For a verification that was cancelled, terminated or poisoned, or that failed before its summary: logs it and publishes its results so far, in the transaction that closed the run.';
 
 
 --
@@ -2859,7 +2871,7 @@ ALTER FUNCTION dict.verification_key(participant text, key_types text[]) OWNER T
 -- Name: FUNCTION verification_key(participant text, key_types text[]); Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON FUNCTION dict.verification_key(participant text, key_types text[]) IS 'The workflow key of the verifications of a participant and a set of key types, in whatever order they are named.';
+COMMENT ON FUNCTION dict.verification_key(participant text, key_types text[]) IS 'The workflow key of the verifications of a participant and a set of key types, in any order.';
 
 
 --
@@ -2881,7 +2893,7 @@ ALTER FUNCTION dict.vsync(of_participant text, of_key_type text, OUT entries big
 -- Name: FUNCTION vsync(of_participant text, of_key_type text, OUT entries bigint, OUT vsync text); Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON FUNCTION dict.vsync(of_participant text, of_key_type text, OUT entries bigint, OUT vsync text) IS 'The VSync of a participant and key type (64 hex digits; the empty set is 64 zeros) and how many entries it covers. About a millisecond at any number of keys.';
+COMMENT ON FUNCTION dict.vsync(of_participant text, of_key_type text, OUT entries bigint, OUT vsync text) IS 'The VSync of a participant and key type (64 hex digits; the empty set is 64 zeros) and how many entries it covers. Takes about a millisecond with any number of keys.';
 
 
 --
@@ -2908,7 +2920,7 @@ ALTER FUNCTION workflow.uuidv7() OWNER TO postgres;
 -- Name: FUNCTION uuidv7(); Type: COMMENT; Schema: workflow; Owner: postgres
 --
 
-COMMENT ON FUNCTION workflow.uuidv7() IS 'A UUID version 7 (RFC 9562): sorts by creation time. Postgres has its own from 18 on only.';
+COMMENT ON FUNCTION workflow.uuidv7() IS 'A UUID version 7 (RFC 9562), which sorts by creation time. Postgres has its own only from version 18 on.';
 
 
 --
@@ -2960,49 +2972,49 @@ ALTER TABLE workflow.runs OWNER TO postgres;
 -- Name: TABLE runs; Type: COMMENT; Schema: workflow; Owner: postgres
 --
 
-COMMENT ON TABLE workflow.runs IS 'One run of a machine. See workflow.runs_view for reading.';
+COMMENT ON TABLE workflow.runs IS 'One row per run of a machine. People read workflow.runs_view instead.';
 
 
 --
 -- Name: COLUMN runs.workflow_key; Type: COMMENT; Schema: workflow; Owner: postgres
 --
 
-COMMENT ON COLUMN workflow.runs.workflow_key IS 'What the run is about; unique among open runs, so that starting twice is starting once.';
+COMMENT ON COLUMN workflow.runs.workflow_key IS 'What the run is about. Unique among open runs, so that starting a run twice starts only one.';
 
 
 --
 -- Name: COLUMN runs.version; Type: COMMENT; Schema: workflow; Owner: postgres
 --
 
-COMMENT ON COLUMN workflow.runs.version IS 'The fencing token: each claim raises it, and a step''s commit must still find it.';
+COMMENT ON COLUMN workflow.runs.version IS 'The fencing token: each claim raises it, and a step can commit only if it is unchanged.';
 
 
 --
 -- Name: COLUMN runs.wake_at; Type: COMMENT; Schema: workflow; Owner: postgres
 --
 
-COMMENT ON COLUMN workflow.runs.wake_at IS 'When the next step is due, in workflow.now()''s time; of a step under way: when it, or one it followed at once, was. Null: nothing but a signal or a child moves the run, or it is closed.';
+COMMENT ON COLUMN workflow.runs.wake_at IS 'When the next step is due, in workflow.now()''s time. While a step is running: when it was due, or when an earlier step was due that it followed immediately. Null: only a signal or a child''s end advances the run, or the run is closed.';
 
 
 --
 -- Name: COLUMN runs.failed_state; Type: COMMENT; Schema: workflow; Owner: postgres
 --
 
-COMMENT ON COLUMN workflow.runs.failed_state IS 'The state whose failure leads or led the run to its end; workflow.retry goes back there.';
+COMMENT ON COLUMN workflow.runs.failed_state IS 'The state whose failure leads or led the run to its end. workflow.retry returns the run to this state.';
 
 
 --
 -- Name: COLUMN runs.awaits; Type: COMMENT; Schema: workflow; Owner: postgres
 --
 
-COMMENT ON COLUMN workflow.runs.awaits IS 'Runs that were open already under the key of a child that this run asked for: waited for as its children are, but not its own: its close policy and its cancellation leave them alone.';
+COMMENT ON COLUMN workflow.runs.awaits IS 'Runs that were already open under the key of a child that this run asked for. The run waits for them as for its children, but does not own them: its close policy and its cancellation do not affect them.';
 
 
 --
 -- Name: COLUMN runs.awaited_by; Type: COMMENT; Schema: workflow; Owner: postgres
 --
 
-COMMENT ON COLUMN workflow.runs.awaited_by IS 'The other end: runs whose child this one is taken for.';
+COMMENT ON COLUMN workflow.runs.awaited_by IS 'The reverse of awaits: the runs that wait for this run as for a child.';
 
 
 --
@@ -3015,7 +3027,7 @@ CREATE FUNCTION workflow.abandon(r workflow.runs) RETURNS workflow.runs
     AS $$
 declare
   n timestamptz := workflow.now();
-  -- A worker asks for a claim of its own again when the claim's answer got lost: nobody died of that.
+  -- A live worker abandons its own claim when the claim's answer was lost. No worker died then.
   died boolean := not workflow.is_alive(r.claimed_by);
   deaths bigint;
   beside bigint := 0;
@@ -3028,12 +3040,13 @@ begin
                            where e.run_id = r.id and e.event in ('COMPLETED', 'RETRIED')), 0);
     if deaths >= 3 and r.cancel_requested_at is null then
       perform workflow.close_run(r, 'POISONED', jsonb_build_object('code', 'DV_STEP_POISONED', 'class', 'not_retryable',
-        'message', format('Three workers died while they were in %s. Find out why in their logs, then retry the run.', r.state)));
+        'message', format('Three workers died while they worked in %s. Find out why in their logs, then retry the run.', r.state)));
       select * into r from workflow.runs where id = r.id;
       return r;
     end if;
     if deaths = 2 then
-      -- One of the steps that a worker did at once kills it: apart from each other the next time, the others survive it.
+      -- The dead worker had several steps at the same time, and one of them kills workers. Start them at different
+      -- times now, so that the others survive.
       select count(*) into beside from workflow.runs x where x.claimed_by = r.claimed_by and x.id <> r.id;
     end if;
   end if;
@@ -3088,18 +3101,18 @@ declare
   graphile text := (select value from workflow.settings where name = 'graphile_worker_schema');
   job_id bigint;
 begin
-  -- The job's payload is the run's id only: what to do is in the run. Its key keeps a run from having two.
+  -- The job's payload is only the run's id: what to do is in the run. The job's key prevents a second job of the run.
   for try in 1..5 loop
     execute format(
       'select id from %I.add_job($1, payload => $2, run_at => $3, max_attempts => 25, job_key => $4)', graphile)
       into job_id
       using task, json_build_object('run', run_id),
             clock_timestamp() + greatest(due - workflow.now(), '0'), key_prefix || run_id;
-    -- add_job answers null when another transaction holds the job of that key at this moment.
+    -- add_job returns null when another transaction has locked the job with this key.
     exit when job_id is not null;
   end loop;
   if job_id is null then
-    perform workflow.raise_error('DV_QUEUE_BUSY', format('The job of run %s is being changed by another transaction. Try again.', run_id));
+    perform workflow.raise_error('DV_QUEUE_BUSY', format('Another transaction is changing the job of run %s. Try again.', run_id));
   end if;
 end $_$;
 
@@ -3110,7 +3123,7 @@ ALTER FUNCTION workflow.add_job(run_id uuid, task text, due timestamp with time 
 -- Name: FUNCTION add_job(run_id uuid, task text, due timestamp with time zone, key_prefix text); Type: COMMENT; Schema: workflow; Owner: postgres
 --
 
-COMMENT ON FUNCTION workflow.add_job(run_id uuid, task text, due timestamp with time zone, key_prefix text) IS 'Adds (or moves) the one job of a run, or with another key prefix a nudge beside it. SECURITY DEFINER because Graphile Worker''s add_job needs its owner''s rights.';
+COMMENT ON FUNCTION workflow.add_job(run_id uuid, task text, due timestamp with time zone, key_prefix text) IS 'Adds the job of a run, or moves it to another time. With another key prefix it adds a second job that only wakes the run. SECURITY DEFINER because Graphile Worker''s add_job needs its owner''s rights.';
 
 
 --
@@ -3137,7 +3150,7 @@ ALTER FUNCTION workflow.advance_clock(by_how_much interval) OWNER TO postgres;
 -- Name: FUNCTION advance_clock(by_how_much interval); Type: COMMENT; Schema: workflow; Owner: postgres
 --
 
-COMMENT ON FUNCTION workflow.advance_clock(by_how_much interval) IS 'For tests: moves workflow.now() and the timers of all open runs with it.';
+COMMENT ON FUNCTION workflow.advance_clock(by_how_much interval) IS 'For tests: moves workflow.now() forward, and the timers of all open runs with it.';
 
 
 --
@@ -3264,7 +3277,7 @@ ALTER FUNCTION workflow.assert_claim(run_id uuid, run_version bigint, worker tex
 -- Name: FUNCTION assert_claim(run_id uuid, run_version bigint, worker text); Type: COMMENT; Schema: workflow; Owner: postgres
 --
 
-COMMENT ON FUNCTION workflow.assert_claim(run_id uuid, run_version bigint, worker text) IS 'Keeps a claimed run from being taken over till the transaction ends; DV_FENCED when it was taken over or closed. For what a step writes before its end: a worker that was frozen would else write over what another has done.';
+COMMENT ON FUNCTION workflow.assert_claim(run_id uuid, run_version bigint, worker text) IS 'Ensures that a claimed run is not taken over before this transaction ends. DV_FENCED if it was already taken over or closed. A step calls it before it writes anything ahead of its final transaction: otherwise a worker that was frozen could overwrite what another worker has done.';
 
 
 --
@@ -3280,9 +3293,9 @@ begin
                  where r.id = parent and s.awaits_children) then
     return;
   end if;
-  -- One at a time, for two that come to await each other at once would both not see it.
+  -- One transaction at a time: two runs that begin to await each other simultaneously would not see each other.
   perform pg_advisory_xact_lock(hashtext('dict-vsync await'));
-  -- Who waits for the parent, or did start it, is not awaited: neither would ever end.
+  -- A run that started the parent, or waits for it, is not awaited: neither of the two would ever end.
   if exists (
     with recursive above(id) as (
       select parent
@@ -3292,7 +3305,8 @@ begin
     select from above where id = child) then
     return;
   end if;
-  -- Written into the child's row, so that whoever closes it sees it. One that closed this moment has ended for the parent too.
+  -- Written into the child's row, so that the transaction that closes the child sees it. If the child has closed by
+  -- now, it counts as ended for the parent.
   update workflow.runs set awaited_by = awaited_by || parent
   where id = child and closed_at is null and parent <> all (coalesce(awaited_by, '{}'));
   if found then
@@ -3307,7 +3321,7 @@ ALTER FUNCTION workflow.await_open(parent uuid, child uuid) OWNER TO postgres;
 -- Name: FUNCTION await_open(parent uuid, child uuid); Type: COMMENT; Schema: workflow; Owner: postgres
 --
 
-COMMENT ON FUNCTION workflow.await_open(parent uuid, child uuid) IS 'Lets a run wait for an open one as for a child of its own, and be woken by its end. Nothing where its machine waits for no children, or where the two would wait for each other.';
+COMMENT ON FUNCTION workflow.await_open(parent uuid, child uuid) IS 'Makes a run wait for an open run as if it were its own child, and be woken when it ends. Does nothing if the run''s machine never waits for children, or if the two runs would wait for each other.';
 
 
 --
@@ -3347,7 +3361,7 @@ begin
     perform workflow.raise_error('DV_RUN_NOT_FOUND', format('There is no run %s.', run));
   end if;
   if r.closed_at is not null then
-    perform workflow.raise_error('DV_RUN_CLOSED', format('Run %s is closed (%s): there is nothing to cancel.', run, r.status));
+    perform workflow.raise_error('DV_RUN_CLOSED', format('Run %s is already closed (%s) and cannot be cancelled.', run, r.status));
   end if;
   perform workflow.cancel_run(r, by_whom, why);
   return (select case when closed_at is null then 'CANCEL_REQUESTED' else status end from workflow.runs where id = run);
@@ -3360,7 +3374,7 @@ ALTER FUNCTION workflow.cancel(run uuid, by_whom text, why text) OWNER TO postgr
 -- Name: FUNCTION cancel(run uuid, by_whom text, why text); Type: COMMENT; Schema: workflow; Owner: postgres
 --
 
-COMMENT ON FUNCTION workflow.cancel(run uuid, by_whom text, why text) IS 'Cancels an open run: at once, or at the end of the step it is in. Returns CANCELLED or CANCEL_REQUESTED. Errors: DV_RUN_NOT_FOUND, DV_RUN_CLOSED.';
+COMMENT ON FUNCTION workflow.cancel(run uuid, by_whom text, why text) IS 'Cancels an open run: immediately, or at the end of its current step if a worker has claimed it. Returns CANCELLED or CANCEL_REQUESTED. Errors: DV_RUN_NOT_FOUND, DV_RUN_CLOSED.';
 
 
 --
@@ -3378,7 +3392,7 @@ begin
   if r.claimed_by is null then
     perform workflow.close_run(r, 'CANCELLED');
   else
-    -- The worker that holds it hears of it with its next heartbeat and closes it at the step's end.
+    -- The worker that claimed the run learns of the request with its next heartbeat. The run closes when its step ends.
     update workflow.runs set cancel_requested_at = n, updated_at = n where id = r.id;
   end if;
 end $$;
@@ -3403,7 +3417,8 @@ begin
     return null;
   end if;
   if r.claimed_by is not null then
-    -- A worker asks only for runs it is not working on: a claim of its own is one whose end got lost.
+    -- A worker asks only for runs that it is not working on. If the claim is its own, the answer or the end of that
+    -- claim was lost.
     if r.claimed_by <> worker and workflow.is_alive(r.claimed_by) then
       return null;
     end if;
@@ -3424,7 +3439,7 @@ ALTER FUNCTION workflow.claim(run_id uuid, worker text) OWNER TO postgres;
 -- Name: FUNCTION claim(run_id uuid, worker text); Type: COMMENT; Schema: workflow; Owner: postgres
 --
 
-COMMENT ON FUNCTION workflow.claim(run_id uuid, worker text) IS 'Claims a run''s due step for a worker: raises version and attempt, writes STARTED. Returns the step as JSON, or null.';
+COMMENT ON FUNCTION workflow.claim(run_id uuid, worker text) IS 'Claims a run''s due step for a worker: raises version and attempt, and writes STARTED to the history. Returns the step as JSON, or null if no step is due.';
 
 
 --
@@ -3445,7 +3460,7 @@ declare
 begin
   return query
   with locked as materialized (
-    -- By their ids and nothing else. Never waits while it holds others.
+    -- Found by id only. SKIP LOCKED: this statement never waits for a row while it has locked others.
     select * from workflow.runs where id = any (run_ids) for update skip locked
   ), due as (
     select r.id from locked r
@@ -3472,7 +3487,7 @@ ALTER FUNCTION workflow.claim_many(run_ids uuid[], worker text) OWNER TO postgre
 -- Name: FUNCTION claim_many(run_ids uuid[], worker text); Type: COMMENT; Schema: workflow; Owner: postgres
 --
 
-COMMENT ON FUNCTION workflow.claim_many(run_ids uuid[], worker text) IS 'Claims the due steps of several runs for a worker, as workflow.claim does for one. Returns those that took no more than that; ask workflow.claim for the others.';
+COMMENT ON FUNCTION workflow.claim_many(run_ids uuid[], worker text) IS 'Claims the due steps of several runs for a worker, but handles only the simple cases. Returns the claimed steps; call workflow.claim for each of the other runs.';
 
 
 --
@@ -3488,13 +3503,13 @@ declare
   child workflow.runs;
   parent workflow.runs;
 begin
-  -- The state too: an end is entered by closing in it, never by an open run.
+  -- Sets the state too: a terminal state is entered only by closing the run, never by an open run.
   update workflow.runs set
     state = r.state, attempt = r.attempt, status = final_status, closed_at = n, updated_at = n, wake_at = null, deadline = null,
     claimed_by = null, claimed_at = null, cancel_requested_at = null, error = coalesce(final_error, r.error),
     failed_state = case
       when final_status not in ('FAILED', 'POISONED') then null
-      -- It failed where it could have ended well: here, and not where it failed earlier and dealt with that.
+      -- From this state the run could still have ended well. So it failed here: it had dealt with any earlier failure.
       when r.failed_state is null or workflow.can_end_well(r.machine, r.machine_version, r.state) then r.state
       else r.failed_state end
   where id = r.id;
@@ -3510,9 +3525,9 @@ begin
     end if;
   end loop;
 
-  -- The parent is woken by a job and not touched here: it may be closing right now and wait for our lock. The job has
-  -- a key of its own, and is added wherever the parent stands: it may be entering its wait, or moving its own job to
-  -- its deadline, in a transaction that does not see our end.
+  -- A job wakes the parent, and this transaction does not touch the parent's row: the parent may be closing right now
+  -- and waiting for our lock. The job has its own key and is added whatever state the parent is in: the parent may be
+  -- entering its wait, or moving its own job to its deadline, in a transaction that does not see this close.
   select p.* into parent from workflow.runs p
   where p.id = r.parent_id and p.closed_at is null and exists (
     select from workflow.states s
@@ -3543,7 +3558,7 @@ declare
 begin
   return query
   with locked as materialized (
-    -- By their ids and nothing else. Never waits while it holds others.
+    -- Found by id only. SKIP LOCKED: this statement never waits for a row while it has locked others.
     select r.*, a.place, a.result, a.version as claimed_version
     from rows from (jsonb_to_recordset(steps) as (id uuid, version bigint, result jsonb)) with ordinality
       as a (id, version, result, place)
@@ -3552,7 +3567,7 @@ begin
   ), ended as (
     select r.place, r.result, r.id, r.version, r.state, r.attempt, t.outcome, x.state as target, x.closes_as, x.deadline,
       x.kind = 'terminal' as closes,
-      -- The error of an attempt that a later one made good is forgotten; that of a failure path stays.
+      -- The error of an earlier attempt is cleared, because this attempt succeeded. On a failure path the error stays.
       coalesce(r.result -> 'error', case when r.failed_state is not null then r.error end) as error,
       case when r.result -> 'error' is not null then r.state else r.failed_state end as failed_state
     from locked r
@@ -3560,7 +3575,7 @@ begin
     join workflow.transitions t on t.machine = r.machine and t.version = r.machine_version and t.state = r.state
       and t.outcome = r.result ->> 'outcome'
     join workflow.states x on x.machine = t.machine and x.version = t.version and x.state = t.next_state
-    -- The compare-and-set: as this worker claimed it.
+    -- The compare-and-set: the run must still be as this worker claimed it.
     where r.version = r.claimed_version and r.claimed_by = worker and r.closed_at is null
       and r.cancel_requested_at is null
       and not r.result ?| array['children', 'continueAsNew', 'wakeAfterMs']
@@ -3606,7 +3621,7 @@ ALTER FUNCTION workflow.complete_many(worker text, steps jsonb, stay boolean) OW
 -- Name: FUNCTION complete_many(worker text, steps jsonb, stay boolean); Type: COMMENT; Schema: workflow; Owner: postgres
 --
 
-COMMENT ON FUNCTION workflow.complete_many(worker text, steps jsonb, stay boolean) IS 'Ends several steps well, as workflow.complete_step does one: [{id, version, result}]. Returns those that led straight to a next step or to an end; the others it leaves as they were, for workflow.complete_step.';
+COMMENT ON FUNCTION workflow.complete_many(worker text, steps jsonb, stay boolean) IS 'Completes several steps, [{id, version, result}], but handles only the simple cases: a step that leads to another step, or to a final state (other than FAILED) of a run without parent, open children or successor. Returns those; the others stay unchanged, for workflow.complete_step.';
 
 
 --
@@ -3629,7 +3644,7 @@ declare
   detail jsonb := result -> 'detail';
   straight jsonb;
 begin
-  -- The simple cases have one text, and it decides itself which they are.
+  -- complete_many handles the simple cases and decides itself which they are, so that their rules are written once.
   select m.next into straight from workflow.complete_many(
     worker, jsonb_build_array(jsonb_build_object('id', run_id, 'version', run_version, 'result', result)), stay) m;
   if found then
@@ -3645,7 +3660,7 @@ begin
     took := 'timeout';
   end if;
   if s.kind = 'poll' and took = 'pending' then
-    -- The exponent is capped: 2^64 s overflows an interval, and poll_max rules long before.
+    -- The exponent is capped because 2^64 s overflows an interval. poll_max limits the result long before.
     wake := least(r.deadline, n + coalesce(
       (result ->> 'wakeAfterMs')::double precision * interval '1 millisecond',
       least(s.poll_initial * power(s.poll_backoff, least(r.polls, 30)), s.poll_max)));
@@ -3667,7 +3682,7 @@ begin
   perform workflow.log(r, 'COMPLETED', n, took, target, detail => detail);
   update workflow.runs set
     context = context || coalesce(result -> 'context', '{}'),
-    -- The error of an attempt that a later one made good is forgotten; that of a failure path stays.
+    -- The error of an earlier attempt is cleared, because this attempt succeeded. On a failure path the error stays.
     error = coalesce(result -> 'error', case when failed_state is not null then error end),
     failed_state = case when result -> 'error' is not null then state else failed_state end,
     updated_at = n
@@ -3676,7 +3691,7 @@ begin
   if target is null then
     update workflow.runs set
       attempt = 0, polls = polls + 1, wake_at = wake, claimed_by = null, claimed_at = null,
-      -- A loop that gets on has not been kept waiting since it began.
+      -- A loop that makes progress gets a new hour of rate-limited waits without using up attempts (see fail_step).
       entered_at = case when s.kind = 'loop' then n else entered_at end
     where id = r.id returning * into r;
   else
@@ -3706,7 +3721,7 @@ declare
 begin
   fresh.id := workflow.start_run(r.machine, r.workflow_key, coalesce(new_input, r.input),
     r.started_by, r.correlation_id, r.parent_id, r.parent_close_policy, r.id);
-  -- Signals nobody has taken yet go to it; it may be waiting for one.
+  -- The successor inherits the signals that were not consumed yet, and may already be waiting for one of them.
   update workflow.signals g set run_id = fresh.id where g.run_id = r.id and g.consumed_at is null;
   select * into fresh from workflow.runs where id = fresh.id;
   if found and fresh.status = 'WAITING' then
@@ -3758,7 +3773,7 @@ CREATE FUNCTION workflow.expired_runs(older_than interval) RETURNS SETOF uuid
     AS $$
   select r.id from workflow.runs r
   where r.closed_at < workflow.now() - older_than
-    -- A child that still runs keeps its parent.
+    -- A parent is kept as long as one of its children is open.
     and not exists (select from workflow.runs c where c.parent_id = r.id and c.closed_at is null)
 $$;
 
@@ -3769,7 +3784,7 @@ ALTER FUNCTION workflow.expired_runs(older_than interval) OWNER TO postgres;
 -- Name: FUNCTION expired_runs(older_than interval); Type: COMMENT; Schema: workflow; Owner: postgres
 --
 
-COMMENT ON FUNCTION workflow.expired_runs(older_than interval) IS 'The closed runs that retention removes at this age.';
+COMMENT ON FUNCTION workflow.expired_runs(older_than interval) IS 'The closed runs that retention removes when it keeps runs for this long.';
 
 
 --
@@ -3787,15 +3802,15 @@ declare
   class text := error ->> 'class';
   retry_at timestamptz := (error ->> 'retryAt')::timestamptz;
   pause interval;
-  burnt boolean := true;
+  uses_attempt boolean := true;
   target text;
 begin
   select * into s from workflow.states
   where machine = r.machine and version = r.machine_version and state = r.state;
 
-  -- Being asked to wait is no failure: it costs no attempt, for an hour at the most.
+  -- Being asked to wait (rate_limited) is not a failure. For at most one hour in a state it uses up no attempt.
   if class = 'rate_limited' and n < r.entered_at + interval '1 hour' then
-    burnt := false;
+    uses_attempt := false;
     pause := greatest(coalesce(retry_at - n, s.max_interval), '10 milliseconds') * (1 + random() * 0.1);
   elsif class <> 'not_retryable' and r.attempt < s.max_attempts and r.cancel_requested_at is null then
     pause := least(s.initial_interval * power(s.backoff, least(r.attempt, 30) - 1), s.max_interval) * (1 + random() * 0.1);
@@ -3805,8 +3820,8 @@ begin
   if pause is not null then
     perform workflow.log(r, 'FAILED', n, 'retry', error => error);
     update workflow.runs u set
-      attempt = case when burnt then u.attempt else u.attempt - 1 end,
-      -- On a failure path the error that led there stays: it is the run's reason.
+      attempt = case when uses_attempt then u.attempt else u.attempt - 1 end,
+      -- On a failure path the error that led there stays, because it is why the run fails.
       error = case when u.failed_state is null then fail_step.error else u.error end,
       wake_at = n + pause, claimed_by = null, claimed_at = null, updated_at = n
     where id = r.id returning * into r;
@@ -3846,7 +3861,7 @@ begin
   select * into r from workflow.runs
   where id = run_id and version = run_version and claimed_by = worker and closed_at is null for update;
   if not found then
-    perform workflow.raise_error('DV_FENCED', format('Run %s was taken over or closed while this step worked; its writes are thrown away.', run_id));
+    perform workflow.raise_error('DV_FENCED', format('Run %s was taken over or closed while this step was working. What the step wrote is discarded.', run_id));
   end if;
   return r;
 end $$;
@@ -3872,7 +3887,7 @@ begin
     order by (closed_at is null) desc, id desc limit 1;
   end if;
   if found_id is null then
-    perform workflow.raise_error('DV_RUN_NOT_FOUND', 'There is no such run. `dict-vsync list` shows what there is; name a run by its id or its workflow key.');
+    perform workflow.raise_error('DV_RUN_NOT_FOUND', 'There is no such run. `dict-vsync list` shows the runs; name a run by its id or its workflow key.');
   end if;
   return found_id;
 end $_$;
@@ -3884,7 +3899,7 @@ ALTER FUNCTION workflow.find_run(name text) OWNER TO postgres;
 -- Name: FUNCTION find_run(name text); Type: COMMENT; Schema: workflow; Owner: postgres
 --
 
-COMMENT ON FUNCTION workflow.find_run(name text) IS 'The id of the run with this id or workflow key (the open one, else the newest).';
+COMMENT ON FUNCTION workflow.find_run(name text) IS 'The id of the run with this id or workflow key. Of several runs with one workflow key: the open one, otherwise the newest.';
 
 
 --
@@ -3914,7 +3929,7 @@ ALTER FUNCTION workflow.grant_api(to_role regrole) OWNER TO postgres;
 -- Name: FUNCTION grant_api(to_role regrole); Type: COMMENT; Schema: workflow; Owner: postgres
 --
 
-COMMENT ON FUNCTION workflow.grant_api(to_role regrole) IS 'Lets a role start, decide, undo, cancel and retry by the documented functions, and nothing else. For the owner to call.';
+COMMENT ON FUNCTION workflow.grant_api(to_role regrole) IS 'Grants a role the documented functions that start, approve or reject, undo, cancel and retry, and nothing else. Only the owner may call it.';
 
 
 --
@@ -3926,7 +3941,7 @@ CREATE FUNCTION workflow.guard_history() RETURNS trigger
     SET search_path TO 'pg_catalog', 'workflow', 'dict', 'pg_temp'
     AS $$
 begin
-  perform workflow.raise_error('DV_HISTORY_APPEND_ONLY', 'History is append-only: its rows are never changed.');
+  perform workflow.raise_error('DV_HISTORY_APPEND_ONLY', 'History is append-only. Its rows cannot be changed.');
   return null;
 end $$;
 
@@ -3944,7 +3959,7 @@ CREATE FUNCTION workflow.guard_history_deletion() RETURNS trigger
 begin
   if exists (select from gone g join workflow.runs r on r.id = g.run_id) then
     perform workflow.raise_error('DV_HISTORY_APPEND_ONLY',
-      'History is append-only: its rows go with their run, when retention removes that, and never before.');
+      'History is append-only. Its rows are removed only together with their run, by retention.');
   end if;
   return null;
 end $$;
@@ -3982,14 +3997,14 @@ begin
 
   if old.closed_at is not null then
     if new.closed_at is null then
-      -- Only workflow.retry reopens: from a failure, in the state that failed.
+      -- Only workflow.retry opens a run again: a failed one, in the state that failed.
       if old.status not in ('FAILED', 'POISONED') or new.state <> coalesce(old.failed_state, old.state) then
         perform workflow.raise_error('DV_RUN_CLOSED', format('Run %s is closed (%s); only a failed run can be retried.', old.id, old.status));
       end if;
     else
-      -- Its links may go: retention removes the runs they name.
+      -- Its links may become null: retention removes the runs that they name.
       if to_jsonb(new) - array['parent_id', 'continued_from'] <> to_jsonb(old) - array['parent_id', 'continued_from'] then
-        perform workflow.raise_error('DV_RUN_CLOSED', format('Run %s is closed (%s) and does not change any more.', old.id, old.status));
+        perform workflow.raise_error('DV_RUN_CLOSED', format('Run %s is closed (%s) and can no longer be changed.', old.id, old.status));
       end if;
       return new;
     end if;
@@ -4003,13 +4018,14 @@ begin
 
   select * into s from workflow.states
   where machine = new.machine and version = new.machine_version and state = new.state;
-  -- FAILED, CANCELLED, TERMINATED and POISONED may end a run in any state; the other ends are states of the machine.
+  -- FAILED, CANCELLED, TERMINATED and POISONED may end a run in any state. The other final statuses belong to terminal
+  -- states of the machine.
   if new.status in ('COMPLETED', 'COMPLETED_WITH_QUARANTINE', 'REJECTED', 'CONTINUED')
        and new.status is distinct from s.closes_as
      or s.kind = 'terminal' and new.closed_at is null
      or new.status = 'WAITING' and s.kind <> 'wait' then
     perform workflow.raise_error('DV_TRANSITION_FORBIDDEN', format(
-      'Status %s does not go with state %s of machine %s version %s.', new.status, new.state, new.machine, new.machine_version));
+      'Status %s is not possible in state %s of machine %s version %s.', new.status, new.state, new.machine, new.machine_version));
   end if;
   return new;
 end $$;
@@ -4036,7 +4052,8 @@ begin
     perform workflow.close_run(r, 'CANCELLED');
     return;
   end if;
-  -- A task that only programs with this version of the machine have: whoever handed it over does not get it again.
+  -- Only programs with this version of the machine have this task, so the worker that hands the step over does not
+  -- receive it again.
   perform workflow.add_job(r.id, workflow.version_task(r.machine, r.machine_version), n);
 end $$;
 
@@ -4047,7 +4064,7 @@ ALTER FUNCTION workflow.hand_over(run_id uuid, run_version bigint, worker text) 
 -- Name: FUNCTION hand_over(run_id uuid, run_version bigint, worker text); Type: COMMENT; Schema: workflow; Owner: postgres
 --
 
-COMMENT ON FUNCTION workflow.hand_over(run_id uuid, run_version bigint, worker text) IS 'Gives a claimed step to a worker whose program knows the run''s version of its machine; burns no attempt.';
+COMMENT ON FUNCTION workflow.hand_over(run_id uuid, run_version bigint, worker text) IS 'Hands a claimed step over to a worker whose program has the run''s version of its machine. Uses up no attempt.';
 
 
 --
@@ -4061,7 +4078,7 @@ CREATE FUNCTION workflow.has_children_open(r workflow.runs, since timestamp with
   with recursive awaited(id, closed_at) as (
     select c.id, c.closed_at from workflow.runs c where c.id = any (r.awaits)
     union
-    -- What takes over from a run that closed CONTINUED is that run still.
+    -- The successor of a run that closed CONTINUED counts as the same run.
     select n.id, n.closed_at from workflow.runs n join awaited a on n.continued_from = a.id)
   select exists (select from workflow.runs c where c.parent_id = r.id and (c.closed_at is null or c.closed_at > since))
     or r.awaits is not null and exists (select from awaited where closed_at is null or closed_at > since)
@@ -4074,7 +4091,7 @@ ALTER FUNCTION workflow.has_children_open(r workflow.runs, since timestamp with 
 -- Name: FUNCTION has_children_open(r workflow.runs, since timestamp with time zone); Type: COMMENT; Schema: workflow; Owner: postgres
 --
 
-COMMENT ON FUNCTION workflow.has_children_open(r workflow.runs, since timestamp with time zone) IS 'Whether a run has children that are open, or that closed after this moment; those it does not own count.';
+COMMENT ON FUNCTION workflow.has_children_open(r workflow.runs, since timestamp with time zone) IS 'Whether a run has children that are open, or that closed after this time. Children that it does not own count too.';
 
 
 --
@@ -4086,7 +4103,7 @@ CREATE FUNCTION workflow.heartbeat(worker text, graphile_pools text[]) RETURNS T
     SET lock_timeout TO '2s'
     SET search_path TO 'pg_catalog', 'workflow', 'dict', 'pg_temp'
     AS $$
-  -- A worker that was silent for a while and taken for dead is back.
+  -- Clears stopped_at: a worker that was silent and was taken for dead is alive again.
   insert into workflow.workers (id, graphile_ids) values (worker, graphile_pools)
   on conflict (id) do update
     set heartbeat_at = clock_timestamp(), graphile_ids = excluded.graphile_ids, stopped_at = null;
@@ -4100,7 +4117,7 @@ ALTER FUNCTION workflow.heartbeat(worker text, graphile_pools text[]) OWNER TO p
 -- Name: FUNCTION heartbeat(worker text, graphile_pools text[]); Type: COMMENT; Schema: workflow; Owner: postgres
 --
 
-COMMENT ON FUNCTION workflow.heartbeat(worker text, graphile_pools text[]) IS 'Says that a worker is alive; returns the runs it has claimed, and which of them somebody wants cancelled.';
+COMMENT ON FUNCTION workflow.heartbeat(worker text, graphile_pools text[]) IS 'Records that a worker is alive. Returns the runs that it has claimed, and which of them are to be cancelled.';
 
 
 --
@@ -4123,7 +4140,7 @@ ALTER FUNCTION workflow.inherit_awaiting() OWNER TO postgres;
 -- Name: FUNCTION inherit_awaiting(); Type: COMMENT; Schema: workflow; Owner: postgres
 --
 
-COMMENT ON FUNCTION workflow.inherit_awaiting() IS 'A run that takes over from another is awaited in its place.';
+COMMENT ON FUNCTION workflow.inherit_awaiting() IS 'A trigger: runs that awaited a run which closed CONTINUED await its successor instead.';
 
 
 --
@@ -4137,10 +4154,11 @@ CREATE FUNCTION workflow.is_alive(worker text) RETURNS boolean
   select exists (
     select from workflow.workers
     where id = worker and stopped_at is null
-      -- One far in the future is of before the server's clock was set back.
+      -- A heartbeat far in the future was written before the server's clock was set back.
       and heartbeat_at < clock_timestamp() + workflow.lease()
       and (heartbeat_at > clock_timestamp() - workflow.lease()
-        -- While Postgres was away nobody could beat: after its start all who were there a moment before get a lease.
+        -- While Postgres was down no worker could send a heartbeat. After it starts, all workers that were alive up to
+        -- 30 minutes before get one lease.
         or pg_postmaster_start_time() > clock_timestamp() - workflow.lease()
            and heartbeat_at > pg_postmaster_start_time() - interval '30 minutes'))
 $$;
@@ -4156,7 +4174,7 @@ CREATE FUNCTION workflow.job_task(r workflow.runs) RETURNS text
     LANGUAGE sql STABLE
     SET search_path TO 'pg_catalog', 'workflow', 'dict', 'pg_temp'
     AS $$
-  -- A job carries the name of the activity it will do first; a wait has none, its timer is `advance_run`.
+  -- A job has the name of the activity that it does first. A wait has no activity: its timer's task is `advance_run`.
   select coalesce(task, 'advance_run') from workflow.states
   where machine = r.machine and version = r.machine_version and state = r.state
 $$;
@@ -4172,7 +4190,7 @@ CREATE FUNCTION workflow.lease() RETURNS interval
     LANGUAGE sql IMMUTABLE
     SET search_path TO 'pg_catalog', 'workflow', 'dict', 'pg_temp'
     AS $$
-  -- Five missed heartbeats (one every 2 s). With a sweep every 2 s a dead worker's runs go on within 15 s.
+  -- Five missed heartbeats (one every 2 s). With a sweep every 2 s a dead worker's runs continue within 15 s.
   select interval '10 seconds'
 $$;
 
@@ -4261,10 +4279,10 @@ end $$;
 ALTER FUNCTION workflow.release_step(run_id uuid, run_version bigint, worker text) OWNER TO postgres;
 
 --
--- Name: remove_expired(interval, integer); Type: FUNCTION; Schema: workflow; Owner: postgres
+-- Name: remove_expired_runs(interval, integer); Type: FUNCTION; Schema: workflow; Owner: postgres
 --
 
-CREATE FUNCTION workflow.remove_expired(older_than interval, most integer DEFAULT 100) RETURNS integer
+CREATE FUNCTION workflow.remove_expired_runs(older_than interval, most integer DEFAULT 100) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'workflow', 'dict', 'pg_temp'
     AS $_$
@@ -4273,7 +4291,7 @@ declare
   removed integer;
   more integer;
 begin
-  -- History and signals go with their run.
+  -- History and signals are removed with their run.
   delete from workflow.runs where id in (
     select id from workflow.runs where id in (select workflow.expired_runs(older_than) limit most)
     for update skip locked);
@@ -4283,7 +4301,8 @@ begin
     limit most for update skip locked);
   get diagnostics more = row_count;
   removed := removed + more;
-  -- Jobs of ours that Graphile Worker gave up keep no key, and are in nobody's way: it never removes them itself.
+  -- Our jobs that Graphile Worker gave up and that no longer have a key. They do no harm, but Graphile Worker never
+  -- removes them.
   execute format(
     'select count(*)::integer from %I.complete_jobs(array(
        select id from %1$I.jobs
@@ -4295,13 +4314,13 @@ begin
 end $_$;
 
 
-ALTER FUNCTION workflow.remove_expired(older_than interval, most integer) OWNER TO postgres;
+ALTER FUNCTION workflow.remove_expired_runs(older_than interval, most integer) OWNER TO postgres;
 
 --
--- Name: FUNCTION remove_expired(older_than interval, most integer); Type: COMMENT; Schema: workflow; Owner: postgres
+-- Name: FUNCTION remove_expired_runs(older_than interval, most integer); Type: COMMENT; Schema: workflow; Owner: postgres
 --
 
-COMMENT ON FUNCTION workflow.remove_expired(older_than interval, most integer) IS 'Removes up to so many closed runs of this age (with history and signals) and so many ticks of schedules, in one short transaction; returns how many rows. Call it until it returns 0.';
+COMMENT ON FUNCTION workflow.remove_expired_runs(older_than interval, most integer) IS 'Removes up to N closed runs of this age (with history and signals), up to N ticks of schedules and up to N jobs that were given up, in one short transaction. Returns the number of rows removed. Call it until it returns 0.';
 
 
 --
@@ -4327,7 +4346,7 @@ begin
   select * into s from workflow.states
   where machine = r.machine and version = r.machine_version and state = coalesce(r.failed_state, r.state);
   if s.kind = 'terminal' then
-    perform workflow.raise_error('DV_RUN_NOT_RETRYABLE', format('Run %s ended in %s by its machine''s own decision. Start a new run.', run, s.state));
+    perform workflow.raise_error('DV_RUN_NOT_RETRYABLE', format('Run %s ended in %s, which is a regular end of its machine. Start a new run instead.', run, s.state));
   end if;
   begin
     update workflow.runs set
@@ -4335,7 +4354,7 @@ begin
       entered_at = n, deadline = n + s.deadline, wake_at = n, updated_at = n
     where id = run returning * into r;
   exception when unique_violation then
-    perform workflow.raise_error('DV_RUN_KEY_OPEN', format('Another open run has the key %s. Wait for it or cancel it, then retry.', r.workflow_key));
+    perform workflow.raise_error('DV_RUN_KEY_OPEN', format('Another open run has the key %s. Wait until it ends or cancel it, then retry.', r.workflow_key));
   end;
   perform workflow.log(r, 'RETRIED', n, detail => jsonb_strip_nulls(jsonb_build_object('by', by_whom, 'reason', why)));
   perform workflow.schedule_next(r, null, false);
@@ -4349,7 +4368,7 @@ ALTER FUNCTION workflow.retry(run uuid, by_whom text, why text) OWNER TO postgre
 -- Name: FUNCTION retry(run uuid, by_whom text, why text); Type: COMMENT; Schema: workflow; Owner: postgres
 --
 
-COMMENT ON FUNCTION workflow.retry(run uuid, by_whom text, why text) IS 'Opens a FAILED or POISONED run again in the state it failed in, and returns that state. Errors: DV_RUN_NOT_FOUND, DV_RUN_NOT_FAILED, DV_RUN_NOT_RETRYABLE, DV_RUN_KEY_OPEN.';
+COMMENT ON FUNCTION workflow.retry(run uuid, by_whom text, why text) IS 'Opens a FAILED or POISONED run again in the state in which it failed, and returns that state. Errors: DV_RUN_NOT_FOUND, DV_RUN_NOT_FAILED, DV_RUN_NOT_RETRYABLE, DV_RUN_KEY_OPEN.';
 
 
 --
@@ -4374,7 +4393,7 @@ begin
   if r.wake_at is null then
     return null;
   end if;
-  -- 2 ms: a timer's job may come that much early, and another hop through the queue costs more.
+  -- 2 ms: a timer's job may start that much too early, and another trip through the queue costs more.
   if not stay or r.wake_at > n + interval '2 milliseconds' or r.status = 'WAITING' then
     perform workflow.add_job(r.id, workflow.job_task(r), r.wake_at);
     return null;
@@ -4410,7 +4429,7 @@ begin
     perform workflow.raise_error('DV_RUN_NOT_FOUND', format('There is no run %s.', run_id));
   end if;
   if r.closed_at is not null then
-    perform workflow.raise_error('DV_RUN_CLOSED', format('Run %s is closed (%s) and takes no signal any more.', run_id, r.status));
+    perform workflow.raise_error('DV_RUN_CLOSED', format('Run %s is closed (%s) and no longer accepts signals.', run_id, r.status));
   end if;
   insert into workflow.signals (run_id, name, payload, sent_by, reason, sent_at)
   values (r.id, signal_name, payload, by_whom, why, n);
@@ -4433,7 +4452,7 @@ ALTER FUNCTION workflow.signal(run_id uuid, signal_name text, payload jsonb, by_
 -- Name: FUNCTION signal(run_id uuid, signal_name text, payload jsonb, by_whom text, why text); Type: COMMENT; Schema: workflow; Owner: postgres
 --
 
-COMMENT ON FUNCTION workflow.signal(run_id uuid, signal_name text, payload jsonb, by_whom text, why text) IS 'Gives a run a signal; a run that waits for it goes on at once. In the caller''s transaction.';
+COMMENT ON FUNCTION workflow.signal(run_id uuid, signal_name text, payload jsonb, by_whom text, why text) IS 'Sends a signal to a run. A run that waits for it continues immediately. Runs in the caller''s transaction.';
 
 
 --
@@ -4452,7 +4471,7 @@ declare
 begin
   select * into m from workflow.machines where name = machine_name order by version desc limit 1;
   if not found then
-    perform workflow.raise_error('DV_MACHINE_UNKNOWN', format('There is no machine "%s". Start a worker once: it stores its machines.', machine_name));
+    perform workflow.raise_error('DV_MACHINE_UNKNOWN', format('There is no machine "%s". Start a worker once: it stores its machines in the database.', machine_name));
   end if;
   select * into s from workflow.states where machine = m.name and version = m.version and state = m.initial_state;
   loop
@@ -4467,7 +4486,7 @@ begin
       if s.task is not null then
         perform workflow.add_first_jobs(array[r.id], array[s.task]);
       else
-        -- A machine may begin with a wait or an end.
+        -- A machine may begin in a wait state or a terminal state.
         perform workflow.schedule_next(workflow.advance_waits(r, s), null, false);
       end if;
       return r.id;
@@ -4479,7 +4498,7 @@ begin
       end if;
       return r.id;
     end if;
-    -- It closed between the two statements: try again.
+    -- The open run closed between the two statements. Try again.
   end loop;
 end $$;
 
@@ -4490,7 +4509,7 @@ ALTER FUNCTION workflow.start_run(machine_name text, key text, run_input jsonb, 
 -- Name: FUNCTION start_run(machine_name text, key text, run_input jsonb, by_whom text, correlation text, parent uuid, close_policy text, continues uuid); Type: COMMENT; Schema: workflow; Owner: postgres
 --
 
-COMMENT ON FUNCTION workflow.start_run(machine_name text, key text, run_input jsonb, by_whom text, correlation text, parent uuid, close_policy text, continues uuid) IS 'Starts a run, or returns the open one with that workflow key. In the caller''s transaction: a rollback starts nothing.';
+COMMENT ON FUNCTION workflow.start_run(machine_name text, key text, run_input jsonb, by_whom text, correlation text, parent uuid, close_policy text, continues uuid) IS 'Starts a run, or returns the open one with that workflow key. Runs in the caller''s transaction: after a rollback nothing was started.';
 
 
 --
@@ -4522,7 +4541,7 @@ begin
       select * from workflow.machines where name = a.machine order by version desc limit 1) m
     join workflow.states s on s.machine = m.name and s.version = m.version and s.state = m.initial_state
     where s.task is not null
-    -- The same order for all: two of these at once wait for each other in one direction.
+    -- All callers insert in the same order: two that run simultaneously can wait for each other, but cannot deadlock.
     order by a.key
     on conflict (workflow_key) where closed_at is null do nothing
     returning id, machine, machine_version, state, started_by
@@ -4538,7 +4557,7 @@ begin
   return query
   select a.key, coalesce(
     (select r.id from workflow.runs r where r.workflow_key = a.key and r.closed_at is null),
-    -- A machine that begins with a wait or an end, or that is unknown.
+    -- A machine that begins in a wait state or a terminal state, or that is unknown.
     workflow.start_run(a.machine, a.key, coalesce(a.input, '{}'), coalesce(a.by, by_whom)))
   from (select distinct on (key) * from jsonb_to_recordset(runs) as a (machine text, key text, input jsonb, by text)
         order by key) a;
@@ -4551,7 +4570,7 @@ ALTER FUNCTION workflow.start_runs(runs jsonb, by_whom text) OWNER TO postgres;
 -- Name: FUNCTION start_runs(runs jsonb, by_whom text); Type: COMMENT; Schema: workflow; Owner: postgres
 --
 
-COMMENT ON FUNCTION workflow.start_runs(runs jsonb, by_whom text) IS 'Starts runs, [{machine, key, input, by}], or finds the open ones with those workflow keys: workflow.start_run for many, at a fraction of its cost. In the caller''s transaction.';
+COMMENT ON FUNCTION workflow.start_runs(runs jsonb, by_whom text) IS 'Starts runs, [{machine, key, input, by}], or finds the open ones with those workflow keys. Does what workflow.start_run does, for many runs and at a fraction of its cost. Runs in the caller''s transaction.';
 
 
 --
@@ -4594,8 +4613,8 @@ begin
     return;
   end if;
 
-  -- Workers gone silent; then jobs locked in the name of nobody who lives: of a worker that died before its first
-  -- heartbeat, or that was forgotten.
+  -- First the workers that have become silent. Then jobs that are locked by no living worker: the worker died before
+  -- its first heartbeat, or its row was removed.
   with gone as (
     update workflow.workers set stopped_at = clock_timestamp()
     where stopped_at is null and not workflow.is_alive(id)
@@ -4626,7 +4645,7 @@ begin
     return next;
   end loop;
 
-  -- Nothing would ever move these: not waiting, not claimed, and no time set.
+  -- Nothing would ever advance these runs: they are not waiting, not claimed, and have no time set.
   for r in select * from workflow.runs x
            where x.closed_at is null and x.claimed_by is null and x.wake_at is null
              and (x.status <> 'WAITING' or x.deadline is not null) and x.updated_at < n - interval '5 seconds'
@@ -4643,7 +4662,7 @@ begin
     return next;
   end loop;
 
-  -- What they wait for has come: a signal that nobody consumed, or children of which the last has ended.
+  -- What these runs wait for has happened: there is a signal that was not consumed, or their last child has ended.
   for r in select x.* from workflow.runs x
            join workflow.states s on (s.machine, s.version, s.state) = (x.machine, x.machine_version, x.state)
            where x.status = 'WAITING' and x.claimed_by is null
@@ -4671,8 +4690,9 @@ begin
        and not exists (
          select from %I.jobs j
          where j.key = ''run:'' || r.id
-           -- A job that Graphile Worker gave up, or puts off after its own failures, is as good as none; so is one that
-           -- is locked for long and has not claimed its run: that it was fetched, or the end of its work, got lost. A claim too many does no harm.
+           -- A job that Graphile Worker gave up, or postponed after its own failures, does not count. Neither does a
+           -- job that has been locked for long without claiming its run: the answer that it was fetched, or that it
+           -- ended, was lost. One claim too many does no harm.
            and (j.locked_at > clock_timestamp() - workflow.lease()
              or j.locked_at is null and j.attempts < j.max_attempts and j.run_at <= clock_timestamp()))
      for update of r skip locked', graphile) loop
@@ -4686,7 +4706,8 @@ begin
     return next;
   end loop;
 
-  -- Timers of runs that closed before, and jobs given up that others have replaced: harmless, and of no use. Not counted.
+  -- Removes timers of runs that have closed, and jobs that were given up and have been replaced. Both are harmless and
+  -- useless, so they are not reported.
   execute format(
     'select %1$I.remove_job(j.key) from %1$I.jobs j
      left join workflow.runs r on r.id = split_part(j.key, '':'', 2)::uuid
@@ -4707,7 +4728,7 @@ ALTER FUNCTION workflow.sweep() OWNER TO postgres;
 -- Name: FUNCTION sweep(); Type: COMMENT; Schema: workflow; Owner: postgres
 --
 
-COMMENT ON FUNCTION workflow.sweep() IS 'Recovery: what workers silent for a lease (10 s) held goes back to the queue; runs without a job, timer or awaited signal are mended. Returns what it mended.';
+COMMENT ON FUNCTION workflow.sweep() IS 'Recovery: releases the runs and jobs of workers that have been silent for a lease (10 s), and repairs runs that have no job or timer or that missed their signal. Returns each run that it repaired, or could not repair.';
 
 
 --
@@ -4743,7 +4764,7 @@ ALTER FUNCTION workflow.take_tick(schedule_name text, ticks timestamp with time 
 -- Name: FUNCTION take_tick(schedule_name text, ticks timestamp with time zone[], newest_age interval); Type: COMMENT; Schema: workflow; Owner: postgres
 --
 
-COMMENT ON FUNCTION workflow.take_tick(schedule_name text, ticks timestamp with time zone[], newest_age interval) IS 'Decides the due ticks of a schedule, once for all workers: of those after the last one the newest fires if it is younger than the limit, the others are SKIPPED. Returns the tick to fire, or null.';
+COMMENT ON FUNCTION workflow.take_tick(schedule_name text, ticks timestamp with time zone[], newest_age interval) IS 'Decides the due ticks of a schedule, once for all workers. Of the ticks after the last decided one, the newest fires if it is younger than the limit; the others are SKIPPED. Returns the tick to fire, or null.';
 
 
 --
@@ -4759,7 +4780,7 @@ begin
     (select value from workflow.settings where name = 'graphile_worker_schema'));
   return true;
 exception when insufficient_privilege or undefined_table then
-  -- Somebody else's Graphile Worker: theirs to tune.
+  -- The installation of Graphile Worker belongs to another role, whose task it is to tune it.
   return false;
 end $$;
 
@@ -4770,7 +4791,7 @@ ALTER FUNCTION workflow.tune_jobs() OWNER TO postgres;
 -- Name: FUNCTION tune_jobs(); Type: COMMENT; Schema: workflow; Owner: postgres
 --
 
-COMMENT ON FUNCTION workflow.tune_jobs() IS 'Lets autovacuum take dead jobs away by the thousand. False when the jobs'' table belongs to somebody else. Called by dict-vsync migrate.';
+COMMENT ON FUNCTION workflow.tune_jobs() IS 'Makes autovacuum run after every 1000 dead jobs. Returns false if the jobs table belongs to another role. Called by dict-vsync migrate.';
 
 
 --
@@ -4793,7 +4814,7 @@ ALTER FUNCTION workflow.unlock_jobs(graphile_pools text[]) OWNER TO postgres;
 -- Name: FUNCTION unlock_jobs(graphile_pools text[]); Type: COMMENT; Schema: workflow; Owner: postgres
 --
 
-COMMENT ON FUNCTION workflow.unlock_jobs(graphile_pools text[]) IS 'Gives the jobs back that these pools of Graphile Worker hold: for a pool that is known to be gone.';
+COMMENT ON FUNCTION workflow.unlock_jobs(graphile_pools text[]) IS 'Unlocks the jobs that these pools of Graphile Worker have locked. Only for pools that are known to have ended.';
 
 
 --
@@ -4843,7 +4864,7 @@ CREATE FUNCTION workflow.wake_awaiting() RETURNS trigger
 declare
   p workflow.runs;
 begin
-  -- As workflow.close_run wakes the parent.
+  -- In the same manner as workflow.close_run wakes the parent.
   for p in select * from workflow.runs where id = any (new.awaited_by) and closed_at is null order by id loop
     perform workflow.add_job(p.id, 'advance_run', workflow.now(), 'children:');
   end loop;
@@ -4857,7 +4878,7 @@ ALTER FUNCTION workflow.wake_awaiting() OWNER TO postgres;
 -- Name: FUNCTION wake_awaiting(); Type: COMMENT; Schema: workflow; Owner: postgres
 --
 
-COMMENT ON FUNCTION workflow.wake_awaiting() IS 'Wakes the runs that wait for one that closed and is not their own.';
+COMMENT ON FUNCTION workflow.wake_awaiting() IS 'A trigger: when a run closes, wakes the runs that wait for it without owning it.';
 
 
 --
@@ -4885,7 +4906,7 @@ ALTER TABLE dict.cid_history OWNER TO postgres;
 -- Name: TABLE cid_history; Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON TABLE dict.cid_history IS 'The folded part of dict.cid_log, which reads it together with what is not folded yet.';
+COMMENT ON TABLE dict.cid_history IS 'The folded part of the log of CIDs that were replaced or removed. dict.cid_log reads it together with the part that is not folded yet.';
 
 
 --
@@ -4929,7 +4950,7 @@ ALTER TABLE dict.cid_changes OWNER TO postgres;
 -- Name: TABLE cid_changes; Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON TABLE dict.cid_changes IS 'What statements that changed one key did: the CID that left (null when none did) and the CID that came (likewise). Only ever appended to by writers. Folded by dict.fold_vsync_deltas; till then part of dict.vsync_parts and dict.cid_log.';
+COMMENT ON TABLE dict.cid_changes IS 'What statements that changed a single key did: the old CID (null if the key did not exist) and the new CID (null if the key was removed). Writers only append. dict.fold_vsync_deltas folds the rows; until then they are part of dict.vsync_parts and dict.cid_log.';
 
 
 --
@@ -4956,7 +4977,7 @@ ALTER TABLE dict.cid_files OWNER TO postgres;
 -- Name: TABLE cid_files; Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON TABLE dict.cid_files IS 'Each CID file asked for; the row is the intent, written before the call. DICT gives 40 a day and takes no idempotency key: a crash in the call may cost one more.';
+COMMENT ON TABLE dict.cid_files IS 'Each CID file that was requested. The row is the intent, written before the call. DICT gives 40 files a day and accepts no idempotency key, so a crash during the call may cost one more.';
 
 
 --
@@ -4998,7 +5019,7 @@ ALTER TABLE dict.cid_log OWNER TO postgres;
 -- Name: VIEW cid_log; Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON VIEW dict.cid_log IS 'Each CID that left the key base, with its key and when it came and went (Manual §9: keep every CID ever generated). See dict.cids.';
+COMMENT ON VIEW dict.cid_log IS 'Each CID that left the key base, with its key and when it was added and removed (Manual §9: keep every CID ever generated). See dict.cids.';
 
 
 --
@@ -5034,7 +5055,7 @@ ALTER TABLE dict.cids OWNER TO postgres;
 -- Name: VIEW cids; Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON VIEW dict.cids IS 'Every CID that ever was, with its key; left_at is null for those present.';
+COMMENT ON VIEW dict.cids IS 'Every CID that ever was in the key base, with its key; left_at is null for those present.';
 
 
 --
@@ -5056,7 +5077,7 @@ ALTER TABLE dict.deadline_alerts OWNER TO postgres;
 -- Name: TABLE deadline_alerts; Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON TABLE dict.deadline_alerts IS 'Each time the deadline was missed, once: counted_from is the last OK (or when the participant was configured), so that a later OK, missed again, is another alert.';
+COMMENT ON TABLE dict.deadline_alerts IS 'One row each time that the deadline was missed. counted_from is the last OK, or the time when the participant was configured. After a later OK, missing the deadline again is another alert.';
 
 
 --
@@ -5076,7 +5097,7 @@ ALTER TABLE dict.participants OWNER TO postgres;
 -- Name: TABLE participants; Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON TABLE dict.participants IS 'The participants this installation serves (PARTICIPANT_ISPB), as its last worker was configured.';
+COMMENT ON TABLE dict.participants IS 'The participants that this installation serves, as PARTICIPANT_ISPB of the worker that started last says.';
 
 
 --
@@ -5097,7 +5118,7 @@ ALTER TABLE dict.sync_deadline OWNER TO postgres;
 -- Name: TABLE sync_deadline; Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON TABLE dict.sync_deadline IS 'How far apart two OKs of a participant and key type may be: SYNC_DEADLINE_HOURS, as the last worker was configured (Manual de Tempos do Pix: 36 hours).';
+COMMENT ON TABLE dict.sync_deadline IS 'The longest time allowed between two OKs of a participant and key type: SYNC_DEADLINE_HOURS of the worker that started last (Manual de Tempos do Pix: 36 hours).';
 
 
 --
@@ -5130,14 +5151,14 @@ ALTER TABLE dict.sync_verifications OWNER TO postgres;
 -- Name: TABLE sync_verifications; Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON TABLE dict.sync_verifications IS 'One row each time a VSync is sent to DICT, written before the call (the intent) and completed by its answer. The auditor''s proof of synchronism.';
+COMMENT ON TABLE dict.sync_verifications IS 'One row each time a VSync is sent to DICT, written before the call (the intent) and completed with DICT''s answer. The auditor''s proof of synchronism.';
 
 
 --
 -- Name: COLUMN sync_verifications.snapshot; Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON COLUMN dict.sync_verifications.snapshot IS 'Of the statement that read the VSync: what an OK proves, and where a replay of the logs may begin.';
+COMMENT ON COLUMN dict.sync_verifications.snapshot IS 'The snapshot of the statement that read the VSync. An OK proves synchronism in this snapshot, and a replay of the event logs may begin here.';
 
 
 --
@@ -5168,7 +5189,7 @@ ALTER TABLE dict.deadlines OWNER TO postgres;
 -- Name: VIEW deadlines; Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON VIEW dict.deadlines IS 'Per configured participant and key type: until when the next OK must come (counted from the last one, or from when the participant was configured), whether that was missed, and when the alert was raised.';
+COMMENT ON VIEW dict.deadlines IS 'For each configured participant and key type: the time by which the next OK must arrive (counted from the last OK, or from when the participant was configured), whether it was missed, and when the alert was raised.';
 
 
 --
@@ -5207,21 +5228,21 @@ ALTER TABLE dict.divergences OWNER TO postgres;
 -- Name: TABLE divergences; Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON TABLE dict.divergences IS 'One row a CID that only one side has: what was decided, with the entry before and after. Both CIDs of a corrected key have a row.';
+COMMENT ON TABLE dict.divergences IS 'One row per CID that only one side has: what was decided, with the entry before and after. A corrected key has two rows, one for each CID.';
 
 
 --
 -- Name: COLUMN divergences.decided_xid; Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON COLUMN dict.divergences.decided_xid IS 'The transaction that decided it and changed the key: as long as the entry''s changed_xid is that one, nothing newer has touched the key.';
+COMMENT ON COLUMN dict.divergences.decided_xid IS 'The transaction that decided it and changed the key. As long as the entry''s changed_xid is the same, nothing newer has changed the key.';
 
 
 --
 -- Name: COLUMN divergences.plan; Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON COLUMN dict.divergences.plan IS 'REGISTER: a person wants this local-only key registered at DICT instead of removed (Manual §3.3); plan_by and plan_why say who and why.';
+COMMENT ON COLUMN dict.divergences.plan IS 'REGISTER: a person wants this key, which only we have, to be registered at DICT instead of removed (Manual §3.3). plan_by and plan_why say who and why.';
 
 
 --
@@ -5246,14 +5267,14 @@ ALTER TABLE dict.feed_queue OWNER TO postgres;
 -- Name: TABLE feed_queue; Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON TABLE dict.feed_queue IS 'Keys to look at again: those another transaction held while they changed (missed), and those of a source of several tables. No key: all of the source. Only ever appended to by writers. Worked off by dict.process_feed_queue.';
+COMMENT ON TABLE dict.feed_queue IS 'Keys to read again: those that another transaction had locked while they changed (missed), and those of a source of several tables. A row without a key stands for all keys of the source. Writers only append. Processed by dict.process_feed_queue.';
 
 
 --
 -- Name: COLUMN feed_queue.look_again_after; Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON COLUMN dict.feed_queue.look_again_after IS 'Set when first seen: once every transaction before this id has ended, nothing that ran beside the change can be unseen any more.';
+COMMENT ON COLUMN dict.feed_queue.look_again_after IS 'Set when the row is first processed. Once every transaction before this id has ended, everything that ran simultaneously with the change is visible.';
 
 
 --
@@ -5290,7 +5311,7 @@ ALTER TABLE dict.feed_rejects OWNER TO postgres;
 -- Name: TABLE feed_rejects; Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON TABLE dict.feed_rejects IS 'Keys of a source that cannot be used and are in no VSync: the reason as a code, or the SQLSTATE of what the mapping raised; values are never kept. Goes when the key becomes usable. Without participant, key type and key: the mapping as a whole.';
+COMMENT ON TABLE dict.feed_rejects IS 'Keys of a source that cannot be used and are in no VSync. The reason is a code, or the SQLSTATE of the mapping''s error; values are never stored. A row is removed when its key becomes usable. A row with empty participant, key type and key stands for the mapping as a whole.';
 
 
 --
@@ -5311,7 +5332,7 @@ ALTER TABLE dict.feed_tables OWNER TO postgres;
 -- Name: TABLE feed_tables; Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON TABLE dict.feed_tables IS 'The tables whose changes feed: by triggers dict_vsync_<source>_insert, _update, _delete and _truncate.';
+COMMENT ON TABLE dict.feed_tables IS 'The tables whose changes feed the key base, by the triggers dict_vsync_<source>_insert, _update, _delete and _truncate.';
 
 
 --
@@ -5339,7 +5360,7 @@ ALTER TABLE dict.held_keys OWNER TO postgres;
 -- Name: TABLE held_keys; Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON TABLE dict.held_keys IS 'Keys that no reconciliation touches since a person undid one there, until a person releases them (released_at).';
+COMMENT ON TABLE dict.held_keys IS 'Keys that an undo put back. No reconciliation touches them until a person releases them (released_at).';
 
 
 --
@@ -5383,7 +5404,7 @@ ALTER TABLE dict.key_changes OWNER TO postgres;
 -- Name: VIEW key_changes; Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON VIEW dict.key_changes IS 'What reconciliations changed, one row a key: both CIDs of a corrected key are one change, local_cid before and dict_cid after it.';
+COMMENT ON VIEW dict.key_changes IS 'What reconciliations changed, one row for each key. Both CIDs of a corrected key are one change: local_cid before and dict_cid after it.';
 
 
 --
@@ -5407,7 +5428,7 @@ ALTER TABLE dict.key_event_order OWNER TO postgres;
 -- Name: TABLE key_event_order; Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON TABLE dict.key_event_order IS 'The newest event of each key: an older one that comes later is told by it, however much later. Its row is also what two workers with events of one key wait for.';
+COMMENT ON TABLE dict.key_event_order IS 'The newest event of each key. It shows that an event is older, however late the event is received. Two workers with events of the same key also wait for each other by locking its row.';
 
 
 --
@@ -5436,7 +5457,7 @@ ALTER TABLE dict.key_events OWNER TO postgres;
 -- Name: TABLE key_events; Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON TABLE dict.key_events IS 'The key events received, by CloudEvents source and id, so that each counts once: APPLIED, OLDER than what was applied to its key, or REFUSED with a reason in codes, never values. Falls to retention (KEY_EVENTS_RETENTION_DAYS).';
+COMMENT ON TABLE dict.key_events IS 'The key events received, by CloudEvents source and id, so that each counts once: APPLIED, OLDER than the newest event applied to its key, or REFUSED with a reason in codes, never values. Removed by retention (KEY_EVENTS_RETENTION_DAYS).';
 
 
 --
@@ -5490,7 +5511,7 @@ ALTER TABLE dict.vsync_buckets OWNER TO postgres;
 -- Name: TABLE vsync_buckets; Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON TABLE dict.vsync_buckets IS 'Count and XOR of the CIDs by their first 12 bits. A VSync is the XOR of these and of dict.vsync_deltas in one snapshot.';
+COMMENT ON TABLE dict.vsync_buckets IS 'Count and XOR of the CIDs by their first 12 bits. A VSync is the XOR of these rows, dict.vsync_deltas and dict.cid_changes, read in one snapshot.';
 
 
 --
@@ -5513,7 +5534,7 @@ ALTER TABLE dict.vsync_deltas OWNER TO postgres;
 -- Name: TABLE vsync_deltas; Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON TABLE dict.vsync_deltas IS 'What statements changed, a row a touched bucket. Only ever appended to by writers: nothing to wait for, nothing to deadlock with. Folded by dict.fold_vsync_deltas.';
+COMMENT ON TABLE dict.vsync_deltas IS 'What statements changed in the VSyncs, one row per changed bucket. Writers only append, so they never wait for each other and never deadlock. Folded by dict.fold_vsync_deltas.';
 
 
 --
@@ -5551,7 +5572,7 @@ ALTER TABLE dict.known_participants OWNER TO postgres;
 -- Name: VIEW known_participants; Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON VIEW dict.known_participants IS 'The configured participants, and those that ever had keys here.';
+COMMENT ON VIEW dict.known_participants IS 'The configured participants, and those that ever had keys in the key base.';
 
 
 --
@@ -5576,7 +5597,7 @@ ALTER TABLE dict.notifications OWNER TO postgres;
 -- Name: TABLE notifications; Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON TABLE dict.notifications IS 'What Core-Dict reads (the default way out): one row a message, in order of sequence per participant and key type; the payload is a CloudEvent (docs/guides/core-dict.md). Each is announced on the channel dict_vsync by NOTIFY with its id, participant, key type, sequence and type.';
+COMMENT ON TABLE dict.notifications IS 'The messages that Core-Dict reads with the default transport: one row per message, in the order of sequence per participant and key type. The payload is a CloudEvent (docs/guides/core-dict.md). Each message is announced on the channel dict_vsync by NOTIFY with its id, participant, key type, sequence and type.';
 
 
 --
@@ -5608,14 +5629,14 @@ ALTER TABLE dict.outbox OWNER TO postgres;
 -- Name: TABLE outbox; Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON TABLE dict.outbox IS 'Messages to Core-Dict, written in the transaction that caused them; the id is stable, the sequence runs per participant and key type ("ALL" for a summary of several).';
+COMMENT ON TABLE dict.outbox IS 'Messages to Core-Dict, written in the transaction that caused them. The id never changes. The sequence counts per participant and key type ("ALL" for a summary of several key types).';
 
 
 --
 -- Name: COLUMN outbox.dead_at; Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON COLUMN dict.outbox.dead_at IS 'Put aside: the way out refused the message for good, several times. Its stream went on without it; dict.retry_outbox sends it again.';
+COMMENT ON COLUMN dict.outbox.dead_at IS 'Since when the message is dead: the transport refused it for good, several times. Its stream continues without it. dict.retry_outbox sends it again.';
 
 
 --
@@ -5638,7 +5659,7 @@ ALTER TABLE dict.outbox_backoffs OWNER TO postgres;
 -- Name: TABLE outbox_backoffs; Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON TABLE dict.outbox_backoffs IS 'Streams of messages whose way out failed last time, until it succeeds: how often in a row, since when, when it is tried again.';
+COMMENT ON TABLE dict.outbox_backoffs IS 'The streams whose last delivery failed, until one succeeds: how often in a row, since when, and when it is retried.';
 
 
 --
@@ -5675,7 +5696,7 @@ ALTER TABLE dict.outbox_messages OWNER TO postgres;
 -- Name: VIEW outbox_messages; Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON VIEW dict.outbox_messages IS 'The messages to Core-Dict that are not delivered, without their content: WAITING for their turn (retry_at: not before, because the way out failed), or DEAD, put aside.';
+COMMENT ON VIEW dict.outbox_messages IS 'The undelivered messages to Core-Dict, without their content. WAITING: will be delivered, but not before retry_at if delivery failed. DEAD: refused by the transport; dict.retry_outbox sends it again.';
 
 
 --
@@ -5696,7 +5717,7 @@ ALTER TABLE dict.outbox_sequences OWNER TO postgres;
 -- Name: TABLE outbox_sequences; Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON TABLE dict.outbox_sequences IS 'The last sequence number given per participant and key type.';
+COMMENT ON TABLE dict.outbox_sequences IS 'The last sequence number used, per participant and key type.';
 
 
 --
@@ -5733,7 +5754,7 @@ ALTER TABLE dict.outbox_streams OWNER TO postgres;
 -- Name: VIEW outbox_streams; Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON VIEW dict.outbox_streams IS 'The streams of messages to Core-Dict, one a participant and key type: whether something waits and since when, how many are put aside, how often the way out failed in a row and when it is tried again.';
+COMMENT ON VIEW dict.outbox_streams IS 'The streams of messages to Core-Dict, one for each participant and key type: whether a message waits and since when, how many messages are dead, how often delivery failed in a row and when it is retried.';
 
 
 --
@@ -5763,14 +5784,14 @@ ALTER TABLE dict.rate_limits OWNER TO postgres;
 -- Name: TABLE rate_limits; Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON TABLE dict.rate_limits IS 'DICT''s token buckets (DICT API 2.6.1, "Limitação de requisições"), per participant and policy. Seeded from ListPolicies where the Bridge offers it. FILE_POLL is our own: getCidSetFile''s pace for all key types together.';
+COMMENT ON TABLE dict.rate_limits IS 'DICT''s token buckets (DICT API 2.6.1, "Limitação de requisições"), per participant and policy. Initialized from ListPolicies if the Bridge offers it. FILE_POLL is our own: the rate of getCidSetFile calls for all key types together.';
 
 
 --
 -- Name: COLUMN rate_limits.blocked_until; Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON COLUMN dict.rate_limits.blocked_until IS 'Until when DICT asked us to stay away (Retry-After).';
+COMMENT ON COLUMN dict.rate_limits.blocked_until IS 'Until when DICT asked us not to send requests (Retry-After).';
 
 
 --
@@ -5813,14 +5834,14 @@ ALTER TABLE dict.reconciliations OWNER TO postgres;
 -- Name: TABLE reconciliations; Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON TABLE dict.reconciliations IS 'One row a reconciliation: what it found and did. The auditor''s page.';
+COMMENT ON TABLE dict.reconciliations IS 'One row per reconciliation: what it found and what it did, for auditors.';
 
 
 --
 -- Name: COLUMN reconciliations.keys_held; Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON COLUMN dict.reconciliations.keys_held IS 'Keys that its last round left alone because a person holds them.';
+COMMENT ON COLUMN dict.reconciliations.keys_held IS 'The number of held keys that its last round left alone.';
 
 
 --
@@ -5864,7 +5885,7 @@ ALTER TABLE dict.sync_status OWNER TO postgres;
 -- Name: VIEW sync_status; Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON VIEW dict.sync_status IS 'Per participant and key type: DICT''s last answer, the last OK and its age, the open reconciliation; for configured participants the deadline of the next OK (the regulator allows 36 hours) and whether it was missed.';
+COMMENT ON VIEW dict.sync_status IS 'For each participant and key type: DICT''s last answer, the last OK and its age, and the open reconciliation. For configured participants also the deadline of the next OK (the regulator allows 36 hours) and whether it was missed.';
 
 
 --
@@ -5894,7 +5915,7 @@ ALTER TABLE dict.undone OWNER TO postgres;
 -- Name: TABLE undone; Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON TABLE dict.undone IS 'One row a key that an undo came to: the decision it undid, its entry before and after; NEWER: left alone, because something newer has touched it.';
+COMMENT ON TABLE dict.undone IS 'One row per key that an undo processed: the decision that it undid, and the entry before and after. NEWER: the key was left alone, because something newer has changed it.';
 
 
 --
@@ -5925,14 +5946,14 @@ ALTER TABLE dict.undos OWNER TO postgres;
 -- Name: TABLE undos; Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON TABLE dict.undos IS 'One row an undo: the reconciliation it puts back, who asked for it, and how many keys it put back and left alone.';
+COMMENT ON TABLE dict.undos IS 'One row per undo: the reconciliation that it undoes, who asked for it, how many keys it put back and how many it left alone.';
 
 
 --
 -- Name: COLUMN undos.outcome; Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON COLUMN dict.undos.outcome IS 'How its run ended; null as long as it is open. Anything but COMPLETED: keys may be left that it did not come to, which another undo does.';
+COMMENT ON COLUMN dict.undos.outcome IS 'How its run ended; null while it is open. If it is not COMPLETED, some keys may not have been processed; start another undo for them.';
 
 
 --
@@ -5957,7 +5978,7 @@ ALTER TABLE dict.verifications OWNER TO postgres;
 -- Name: TABLE verifications; Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON TABLE dict.verifications IS 'One row a verification: per key type OK, NOK or ERROR with the VSync sent. INCOMPLETE: a type could not be verified.';
+COMMENT ON TABLE dict.verifications IS 'One row per verification: for each key type OK, NOK or ERROR, with the VSync sent. INCOMPLETE: a key type could not be verified.';
 
 
 --
@@ -6002,7 +6023,7 @@ ALTER TABLE dict.vsync_parts OWNER TO postgres;
 -- Name: VIEW vsync_parts; Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON VIEW dict.vsync_parts IS 'Buckets, and the deltas and changes not yet folded: one statement over it is one snapshot of all.';
+COMMENT ON VIEW dict.vsync_parts IS 'The buckets, and the deltas and changes that are not folded yet. One statement on this view sees one snapshot of them all.';
 
 
 --
@@ -6024,7 +6045,7 @@ ALTER TABLE dict.vsync_scans OWNER TO postgres;
 -- Name: TABLE vsync_scans; Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON TABLE dict.vsync_scans IS 'The last full recomputation of each VSync from its entries; repaired_buckets > 0 means the kept one was wrong (a disabled trigger, a restore, logical replication).';
+COMMENT ON TABLE dict.vsync_scans IS 'The last full recomputation of each VSync from its entries. repaired_buckets > 0: the stored VSync was wrong (because of a disabled trigger, a restore or logical replication).';
 
 
 --
@@ -6051,7 +6072,7 @@ ALTER TABLE dict.vsyncs OWNER TO postgres;
 -- Name: VIEW vsyncs; Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON VIEW dict.vsyncs IS 'The five VSyncs of each participant, the number of entries, their last full scan, and whether they lack keys of a connected table.';
+COMMENT ON VIEW dict.vsyncs IS 'The five VSyncs of each participant, the number of entries, the last full scan, and whether keys of a connected table are missing.';
 
 
 --
@@ -6078,7 +6099,7 @@ ALTER TABLE workflow.children OWNER TO postgres;
 -- Name: VIEW children; Type: COMMENT; Schema: workflow; Owner: postgres
 --
 
-COMMENT ON VIEW workflow.children IS 'The children of each run: those it started (owned), and those it found open under the key it asked for, which it waits for and does not own.';
+COMMENT ON VIEW workflow.children IS 'The children of each run: those that it started (owned), and those that were already open under the key it asked for. It waits for the latter too, but does not own them.';
 
 
 --
@@ -6098,7 +6119,7 @@ ALTER TABLE workflow.clock OWNER TO postgres;
 -- Name: TABLE clock; Type: COMMENT; Schema: workflow; Owner: postgres
 --
 
-COMMENT ON TABLE workflow.clock IS 'How far workflow.now() stands from the real clock. 0 outside tests.';
+COMMENT ON TABLE workflow.clock IS 'How far workflow.now() differs from the real clock. 0 outside tests.';
 
 
 --
@@ -6129,7 +6150,7 @@ ALTER TABLE workflow.history OWNER TO postgres;
 -- Name: TABLE history; Type: COMMENT; Schema: workflow; Owner: postgres
 --
 
-COMMENT ON TABLE workflow.history IS 'What happened to a run, append-only: STARTED when an attempt is claimed, COMPLETED, FAILED, RELEASED (handed over by a stopping worker) or ABANDONED (its worker died) when it ends.';
+COMMENT ON TABLE workflow.history IS 'What happened to a run, append-only. An attempt is STARTED when it is claimed. It ends as COMPLETED, FAILED, RELEASED (the worker gave it back without using up an attempt) or ABANDONED (its worker died).';
 
 
 --
@@ -6166,7 +6187,7 @@ ALTER TABLE workflow.machines OWNER TO postgres;
 -- Name: TABLE machines; Type: COMMENT; Schema: workflow; Owner: postgres
 --
 
-COMMENT ON TABLE workflow.machines IS 'Each machine in each version that a run ever began with. Written when the program starts; a changed machine is a new version.';
+COMMENT ON TABLE workflow.machines IS 'Each machine in each version that a program has started with. Written when the program starts; a changed machine is a new version.';
 
 
 --
@@ -6265,7 +6286,7 @@ ALTER TABLE workflow.runs_view OWNER TO postgres;
 -- Name: VIEW runs_view; Type: COMMENT; Schema: workflow; Owner: postgres
 --
 
-COMMENT ON VIEW workflow.runs_view IS 'Runs as a person reads them: status, state, what each waits for, its last error.';
+COMMENT ON VIEW workflow.runs_view IS 'Runs for people to read: status, state, what each run waits for, and its last error.';
 
 
 --
@@ -6287,7 +6308,7 @@ ALTER TABLE workflow.schedule_ticks OWNER TO postgres;
 -- Name: TABLE schedule_ticks; Type: COMMENT; Schema: workflow; Owner: postgres
 --
 
-COMMENT ON TABLE workflow.schedule_ticks IS 'What became of each tick: FIRED, or SKIPPED because a newer one was due or it was too old.';
+COMMENT ON TABLE workflow.schedule_ticks IS 'What was decided about each tick: FIRED, or SKIPPED because a newer tick was due or the tick was too old.';
 
 
 --
@@ -6306,7 +6327,7 @@ ALTER TABLE workflow.schedules OWNER TO postgres;
 -- Name: TABLE schedules; Type: COMMENT; Schema: workflow; Owner: postgres
 --
 
-COMMENT ON TABLE workflow.schedules IS 'The last tick of each crontab line that was decided: one run a tick, however many workers.';
+COMMENT ON TABLE workflow.schedules IS 'The last tick of each crontab line that was decided, so that each tick starts one run however many workers there are.';
 
 
 --
@@ -6325,7 +6346,7 @@ ALTER TABLE workflow.settings OWNER TO postgres;
 -- Name: TABLE settings; Type: COMMENT; Schema: workflow; Owner: postgres
 --
 
-COMMENT ON TABLE workflow.settings IS 'What the SQL side must know of the installation: graphile_worker_schema, the schema of Graphile Worker.';
+COMMENT ON TABLE workflow.settings IS 'What the SQL functions must know about the installation: graphile_worker_schema, the schema of Graphile Worker.';
 
 
 --
@@ -6350,7 +6371,7 @@ ALTER TABLE workflow.signals OWNER TO postgres;
 -- Name: TABLE signals; Type: COMMENT; Schema: workflow; Owner: postgres
 --
 
-COMMENT ON TABLE workflow.signals IS 'What people and schedules told a run: approve, reject, tick.';
+COMMENT ON TABLE workflow.signals IS 'The signals that people, schedules and other runs sent to a run: approve, reject, tick.';
 
 
 --
@@ -6386,7 +6407,7 @@ ALTER TABLE workflow.transitions OWNER TO postgres;
 -- Name: TABLE transitions; Type: COMMENT; Schema: workflow; Owner: postgres
 --
 
-COMMENT ON TABLE workflow.transitions IS 'Where each outcome of a state leads. The outcome `failure` is taken when the attempts are used up or an error is not retryable; a state without it fails the run.';
+COMMENT ON TABLE workflow.transitions IS 'Where each outcome of a state leads. The outcome `failure` is taken when the attempts are used up or an error is not retryable. If the state has no such outcome, the run closes FAILED.';
 
 
 --
@@ -6409,7 +6430,7 @@ ALTER TABLE workflow.workers OWNER TO postgres;
 -- Name: TABLE workers; Type: COMMENT; Schema: workflow; Owner: postgres
 --
 
-COMMENT ON TABLE workflow.workers IS 'Worker processes and their heartbeats, in real time (never the tests'' clock).';
+COMMENT ON TABLE workflow.workers IS 'Worker processes and their heartbeats, in real time, never in the tests'' time.';
 
 
 --
@@ -7509,10 +7530,10 @@ REVOKE ALL ON FUNCTION dict.release_keys(by_whom text, participant text, key_typ
 
 
 --
--- Name: FUNCTION remove_expired(older_than interval, most integer); Type: ACL; Schema: dict; Owner: postgres
+-- Name: FUNCTION remove_expired_audit(older_than interval, most integer); Type: ACL; Schema: dict; Owner: postgres
 --
 
-REVOKE ALL ON FUNCTION dict.remove_expired(older_than interval, most integer) FROM PUBLIC;
+REVOKE ALL ON FUNCTION dict.remove_expired_audit(older_than interval, most integer) FROM PUBLIC;
 
 
 --
@@ -7670,10 +7691,10 @@ REVOKE ALL ON FUNCTION workflow.release_step(run_id uuid, run_version bigint, wo
 
 
 --
--- Name: FUNCTION remove_expired(older_than interval, most integer); Type: ACL; Schema: workflow; Owner: postgres
+-- Name: FUNCTION remove_expired_runs(older_than interval, most integer); Type: ACL; Schema: workflow; Owner: postgres
 --
 
-REVOKE ALL ON FUNCTION workflow.remove_expired(older_than interval, most integer) FROM PUBLIC;
+REVOKE ALL ON FUNCTION workflow.remove_expired_runs(older_than interval, most integer) FROM PUBLIC;
 
 
 --

@@ -1,3 +1,4 @@
+// Longer than other files, because each setting stands here once: its name, its rule, its default and its description.
 import { readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,5 +1,6 @@
 import { Socket } from 'node:net';
 import pg from 'pg';
+import { pinSession } from '../pin-session.ts';
 import { connectionError } from './connection-error.ts';
 
 export interface PoolOptions {
@@ -43,7 +44,7 @@ export function createPool(url: string, options: PoolOptions = {}): pg.Pool {
       query_timeout: options.queryTimeoutMs,
       // Not as start-up parameters, because poolers in front of Postgres refuse parameters that they don't know.
       // oxlint-disable-next-line typescript/no-misused-promises -- it is awaited, though its type does not show it
-      onConnect: async (client: pg.ClientBase) => pinSession(client, limits),
+      onConnect: async (client: pg.ClientBase) => startSession(client, limits),
     });
     sockets.set(pool, open);
     const { onError } = options;
@@ -66,17 +67,8 @@ export function cutConnections(pool: pg.Pool): void {
   for (const socket of sockets.get(pool) ?? []) socket.destroy();
 }
 
-/**
- * Gives a session our own settings, whatever the role, the database or the server says. Names are found only in
- * pg_catalog (we write ours with their schema), and times have the one format that node-postgres reads. Behind a pooler
- * in transaction mode a statement may run in a session without these settings, so our SQL functions also set their own
- * search_path.
- */
-async function pinSession(client: pg.ClientBase, limits?: PoolOptions['limits']): Promise<void> {
-  await client.query(
-    `select set_config('search_path', 'pg_catalog, pg_temp', false), set_config('datestyle', 'ISO, YMD', false),
-       set_config('intervalstyle', 'postgres', false)`,
-  );
+async function startSession(client: pg.ClientBase, limits: PoolOptions['limits']): Promise<void> {
+  await pinSession(client);
   if (limits === undefined) return;
   await client.query(
     `select set_config('statement_timeout', $1, false), set_config('lock_timeout', $2, false)`,

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { parentPort, workerData } from 'node:worker_threads';
 import pg from 'pg';
+import { pinSession } from '../pin-session.ts';
 import {
   type BeatMessage,
   type HeartbeatRequest,
@@ -75,6 +76,7 @@ async function connect(connectionString: string | undefined): Promise<pg.Client>
   client.on('error', () => undefined);
   try {
     await client.connect();
+    await pinSession(client);
     return client;
   } catch (error) {
     void client.end().catch(() => undefined);

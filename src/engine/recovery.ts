@@ -54,6 +54,6 @@ export async function sweep(pool: Connections, { log, onRecovered }: RecoveryOpt
   for (const { run_id: runId, what } of rows) {
     onRecovered?.(what);
     if (what === 'poisoned') log.error({ runId }, 'a run is poisoned: three workers died in the same step');
-    else log.warn({ runId, mended: what }, 'recovered a run');
+    else log.warn({ runId, recovered: what }, 'recovered a run');
   }
 }

@@ -17,7 +17,7 @@ const policy = (
 
 /**
  * DICT's limits per participant, by the operation that takes a token (DICT API 2.6.1, "Limitação de requisições").
- * `GET /policies/` tells the true ones.
+ * `GET /policies/` returns the true ones.
  */
 export const BACEN_POLICIES = {
   createSyncVerification: policy('SYNC_VERIFICATIONS_WRITE', 10, 60, 50),

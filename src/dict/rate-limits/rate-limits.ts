@@ -5,7 +5,7 @@ import { BACEN_POLICIES } from './bacen-policies.ts';
 import type { Db } from '../vsync/vsync-store.ts';
 import { one } from '../../errors/rows.ts';
 
-/** What holds until ListPolicies says otherwise: a bucket that nobody has used is full. */
+/** Valid until ListPolicies says otherwise: a bucket that nobody has used is full. */
 const PUBLISHED: readonly Policy[] = Object.values(BACEN_POLICIES)
   .filter(({ name }) => name !== BACEN_POLICIES.listPolicies.name)
   .map((policy) => ({ ...policy, availableTokens: policy.capacity }));

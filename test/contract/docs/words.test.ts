@@ -1,6 +1,10 @@
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { markdownFiles, prose, readMarkdown } from './markdown.ts';
+import { markdownFiles, prose, readMarkdown, ROOT } from './markdown.ts';
 import { refused, refusedWords as pattern } from './refused-words.ts';
+import { textsOf } from './source-texts.ts';
 
 /** Made from the sources, whose texts are not read by this test; errors.md is a table of the sources' messages. */
 const isGenerated = (path: string) =>
@@ -23,3 +27,17 @@ test.each(markdownFiles().filter((path) => !isGenerated(path)))(
     expect(found).toEqual([]);
   },
 );
+
+test('no comment and no message in the sources uses them', () => {
+  const files = execFileSync('git', ['ls-files', '*.ts', '*.sql'], { cwd: ROOT, encoding: 'utf8' })
+    .split('\n')
+    // schema.sql is generated, and this file has examples of them.
+    .filter((path) => path !== '' && path !== 'schema.sql' && !import.meta.filename.endsWith(path));
+  expect(files.length).toBeGreaterThan(500);
+  const found = files.flatMap((path) =>
+    textsOf(path, readFileSync(join(ROOT, path), 'utf8')).flatMap(({ line, text }) =>
+      [...text.matchAll(pattern)].map(([word]) => `${path}:${line} ${word}`),
+    ),
+  );
+  expect(found).toEqual([]);
+});

@@ -37,6 +37,22 @@ test('the options reach the server', async () => {
   await pool.end();
 });
 
+test('a session finds names and reads times in one manner, whatever the database prefers', async () => {
+  const name = new URL(database.url).pathname.slice(1);
+  await database.pool.query(
+    `alter database ${name} set search_path = 'public'; alter database ${name} set datestyle = 'SQL, DMY'`,
+  );
+  const pool = createPool(database.url, { max: 1 });
+  const { rows } = await pool.query<{ path: string; style: string; at: Date }>(
+    `select current_setting('search_path') as path, current_setting('datestyle') as style,
+       timestamptz '2026-02-03 04:05:06+00' as at`,
+  );
+  expect(rows).toEqual([
+    { path: 'pg_catalog, pg_temp', style: 'ISO, YMD', at: new Date('2026-02-03T04:05:06Z') },
+  ]);
+  await pool.end();
+});
+
 test('a reachable database passes', async () => {
   await expect(assertReachable(database.url)).resolves.toBeUndefined();
 });
