@@ -10,10 +10,10 @@ export default defineConfig({
     maxWorkers: 2,
     testTimeout: 60_000,
     hookTimeout: 60_000,
-    // Graphile Worker does not await completing a job: when its connections are cut at that moment, as some tests do on
-    // purpose, the rejection is nobody's. The worker command hears it (src/cli/commands/worker.ts); a test has nobody who does.
+    // Graphile Worker does not await completing a job. When a test cuts its connections at that moment, on purpose, nobody
+    // handles the rejection. The worker command does (src/cli/commands/worker.ts).
     onUnhandledError: (error) => !(error.stack ?? '').includes('graphile-worker/dist/sql/completeJobs'),
-    // On a loaded machine a second is short; a condition that never holds still fails.
+    // On a loaded machine a second is short. A condition that never becomes true still fails.
     expect: { poll: { timeout: 15_000 } },
     coverage: {
       provider: 'v8',

@@ -22,7 +22,9 @@ begin
     where i.indrelid = feeding and i.indisprimary;
     if key_columns is null or exists (
         select from unnest(columns) c
-        where not exists (select from pg_attribute a where a.attrelid = feeding and a.attname = c and a.attnum > 0 and not a.attisdropped)) then
+        where not exists (
+          select from pg_attribute a
+          where a.attrelid = feeding and a.attname = c and a.attnum > 0 and not a.attisdropped)) then
       perform workflow.raise_error('DV_SOURCE_INVALID', format('Columns can be named only for a table with a primary key, and must be columns of this table. Check %s.', feeding));
     end if;
     -- The primary key is included, so that two rows that exchange their values are noticed.
