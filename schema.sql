@@ -6257,11 +6257,11 @@ CREATE VIEW workflow.runs_view AS
     s.max_attempts,
         CASE
             WHEN (r.closed_at IS NOT NULL) THEN NULL::text
-            WHEN (r.claimed_by IS NOT NULL) THEN ('works in '::text || r.state)
-            WHEN ((r.status = 'WAITING'::text) AND s.awaits_children) THEN 'its children'::text
-            WHEN (r.status = 'WAITING'::text) THEN ('signal '::text || array_to_string(s.signals, ' or '::text))
-            WHEN (r.attempt > 0) THEN ((('attempt '::text || (r.attempt + 1)) || ' of '::text) || r.state)
-            ELSE ('its turn for '::text || r.state)
+            WHEN (r.claimed_by IS NOT NULL) THEN ('the end of the step '::text || r.state)
+            WHEN ((r.status = 'WAITING'::text) AND s.awaits_children) THEN 'the end of its children'::text
+            WHEN (r.status = 'WAITING'::text) THEN ('a signal: '::text || array_to_string(s.signals, ' or '::text))
+            WHEN (r.attempt > 0) THEN ((('attempt '::text || (r.attempt + 1)) || ' of the step '::text) || r.state)
+            ELSE ('a worker for the step '::text || r.state)
         END AS waits_for,
     r.wake_at,
     r.deadline,

@@ -1,11 +1,11 @@
 create or replace view workflow.runs_view as
 select r.id, r.machine, r.machine_version, r.workflow_key, r.status, r.state, r.attempt, s.max_attempts,
   case when r.closed_at is not null then null
-       when r.claimed_by is not null then 'works in ' || r.state
-       when r.status = 'WAITING' and s.awaits_children then 'its children'
-       when r.status = 'WAITING' then 'signal ' || array_to_string(s.signals, ' or ')
-       when r.attempt > 0 then 'attempt ' || r.attempt + 1 || ' of ' || r.state
-       else 'its turn for ' || r.state end as waits_for,
+       when r.claimed_by is not null then 'the end of the step ' || r.state
+       when r.status = 'WAITING' and s.awaits_children then 'the end of its children'
+       when r.status = 'WAITING' then 'a signal: ' || array_to_string(s.signals, ' or ')
+       when r.attempt > 0 then 'attempt ' || r.attempt + 1 || ' of the step ' || r.state
+       else 'a worker for the step ' || r.state end as waits_for,
   r.wake_at, r.deadline, r.claimed_by, r.error ->> 'code' as error_code, r.error ->> 'message' as error_message,
   r.failed_state, r.parent_id, r.continued_from, r.started_by, r.correlation_id, r.input,
   r.created_at, r.updated_at, r.closed_at,

@@ -24,7 +24,7 @@ describe('approving and rejecting', () => {
   ] as const)('%s moves the run on, and records who, why and which set', async (verb, state) => {
     const run = await waitingReconciliation(HASH);
     expect(await query('select status, waits_for from workflow.runs_view where id = $1', [run])).toEqual([
-      { status: 'WAITING', waits_for: 'signal approve or reject' },
+      { status: 'WAITING', waits_for: 'a signal: approve or reject' },
     ]);
     await decide(verb, run);
     expect(await stateOf(run)).toBe(state);

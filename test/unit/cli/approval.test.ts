@@ -80,7 +80,7 @@ describe('a repair over the threshold', () => {
     const shown = (await steer(['describe', run.id])).stdout;
     expect(shown).toContain(run.approve);
     expect(shown).toContain(run.approve.replace('approve', 'reject'));
-    expect(shown).toMatch(/^waits for +signal approve or reject$/m);
+    expect(shown).toMatch(/^waits for +a signal: approve or reject$/m);
     expect((await steer(['start', 'reconciliation', '--key-type', 'CPF', '--wait'])).stdout).toContain(
       run.approve,
     );

@@ -107,7 +107,7 @@ describe('list', () => {
     const lines = (await steer(['list'])).stdout.trimEnd().split('\n');
     expect(lines[0]).toMatch(/^run +workflow key +status +state +started +took +waits for, or error$/);
     expect(lines[2]).toMatch(
-      /^\S+  reconciliation:12345678:CPF +PENDING +open +\S+Z +\S+ s +its turn for open$/,
+      /^\S+  reconciliation:12345678:CPF +PENDING +open +\S+Z +\S+ s +a worker for the step open$/,
     );
     expect(lines).toHaveLength(4);
   });
@@ -118,7 +118,7 @@ describe('describe', () => {
     const [run] = await started('reconciliation', '--key-type', 'CPF');
     const byId = await steer(['describe', run!.id, '--json']);
     expect(byId.json()).toMatchObject({
-      run: { id: run!.id, status: 'PENDING', waitsFor: 'its turn for open' },
+      run: { id: run!.id, status: 'PENDING', waitsFor: 'a worker for the step open' },
       history: [{ event: 'CREATED', state: 'open' }],
       children: [],
       sentVSyncs: [],
@@ -127,7 +127,7 @@ describe('describe', () => {
     });
     const byKey = (await steer(['describe', `reconciliation:${ISPB}:CPF`])).stdout;
     expect(byKey).toMatch(new RegExp(`^run +${run!.id}\n`));
-    expect(byKey).toMatch(/^waits for +its turn for open$/m);
+    expect(byKey).toMatch(/^waits for +a worker for the step open$/m);
     expect(byKey).toMatch(/Z +open +created: /);
   });
 });
