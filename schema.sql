@@ -4581,15 +4581,7 @@ COMMENT ON FUNCTION workflow.start_runs(runs jsonb, by_whom text) IS 'Starts run
 
 CREATE FUNCTION workflow.step_of(r workflow.runs, s workflow.states) RETURNS jsonb
     LANGUAGE sql STABLE
-    SET search_path TO 'pg_catalog', 'workflow', 'dict', 'pg_temp'
-    AS $$
-  select jsonb_build_object(
-    'id', r.id, 'machine', r.machine, 'machineVersion', r.machine_version, 'workflowKey', r.workflow_key,
-    'state', r.state, 'kind', s.kind, 'task', s.task, 'version', r.version, 'attempt', r.attempt, 'polls', r.polls,
-    'maxAttempts', s.max_attempts, 'input', r.input, 'context', r.context, 'correlationId', r.correlation_id,
-    'enteredAt', r.entered_at, 'deadline', r.deadline, 'parentId', r.parent_id, 'error', r.error,
-    'failedState', r.failed_state, 'startToCloseMs', extract(epoch from s.start_to_close) * 1000)
-$$;
+    RETURN jsonb_build_object('id', (r).id, 'machine', (r).machine, 'machineVersion', (r).machine_version, 'workflowKey', (r).workflow_key, 'state', (r).state, 'kind', (s).kind, 'task', (s).task, 'version', (r).version, 'attempt', (r).attempt, 'polls', (r).polls, 'maxAttempts', (s).max_attempts, 'input', (r).input, 'context', (r).context, 'correlationId', (r).correlation_id, 'enteredAt', (r).entered_at, 'deadline', (r).deadline, 'parentId', (r).parent_id, 'error', (r).error, 'failedState', (r).failed_state, 'startToCloseMs', (EXTRACT(epoch FROM (s).start_to_close) * (1000)::numeric));
 
 
 ALTER FUNCTION workflow.step_of(r workflow.runs, s workflow.states) OWNER TO postgres;
