@@ -142,7 +142,7 @@ export async function missingFunctions(client: pg.Client, { definitions }: Funct
 }
 
 /**
- * One rule for all functions, whoever's rights they run with: they find names only in these schemas, and last in the
+ * One rule for all functions, whatever rights they run with: they find names only in these schemas, and last in the
  * session's temporary schema. If that schema is not named, it is searched first, and a temporary domain could take the
  * place of a type. Parsed bodies are excluded: they are already bound to what they name, and a search_path would
  * prevent inlining.
