@@ -30,6 +30,7 @@ const summary: ReconciliationSummary = {
     keysRegistered: 0,
     keysInFlight: 0,
     keysHeld: 0,
+    keysUnsure: 0,
     quarantined: 0,
   },
   ...{ approvedBy: 'Ana Souza', setHash: HASH },
