@@ -95,6 +95,19 @@ test('the ledger has every call with its answer', async () => {
   expect([dict.ledger.count('getEntryByCid'), dict.ledger.count('listPolicies')]).toEqual([2, 0]);
 });
 
+test('it acts only for participants that were seeded or named, unless it is to act for any', async () => {
+  const other = '87654321';
+  const { dict } = drivenDict({ participants: [] });
+  expect(await problem(() => verify(dict, ISPB))).toBe('403 Forbidden');
+  dict.directory.seed(keys('PHONE', 1));
+  expect(await problem(() => verify(dict, ISPB))).toBe('none');
+  // What another participant registers at DICT does not let this caller act for it.
+  dict.directory.createEntry({ ...keys('EMAIL', 1)[0]!, participant: other });
+  expect(await problem(() => verify(dict, other))).toBe('403 Forbidden');
+  expect(await problem(() => verify(drivenDict({ participants: [other] }).dict, other))).toBe('none');
+  expect(await problem(() => verify(drivenDict({ participants: 'any' }).dict, other))).toBe('none');
+});
+
 test('a request that DICT could not parse is a bad request', async () => {
   const { dict } = drivenDict();
   const bad = '400 BadRequest';
