@@ -146,6 +146,7 @@ create table dict.divergences (
   plan           text check (plan in ('REGISTER')),
   plan_by        text,
   plan_why       text,
+  register_request_id uuid,
   primary key (run_id, round, cid),
   check ((plan is null) = (plan_by is null) and (plan is null) = (plan_why is null))
 );
@@ -155,6 +156,8 @@ comment on column dict.divergences.decided_xid is
   'The transaction that decided it and changed the key. As long as the entry''s changed_xid is the same, nothing newer has changed the key.';
 comment on column dict.divergences.plan is
   'REGISTER: a person wants this key, which only we have, to be registered at DICT instead of removed (Manual §3.3). plan_by and plan_why say who and why.';
+comment on column dict.divergences.register_request_id is
+  'The new RequestId with which the key is registered at DICT. Kept before the call, so that after a crash the same request is repeated.';
 create index divergences_pending on dict.divergences (run_id, round, side, cid) where decision = 'PENDING';
 -- The changes of a run in the order of their keys, in which an undo processes them.
 create index divergences_changed on dict.divergences (run_id, key, decided_xid)
