@@ -68,8 +68,10 @@ export function importKeys(): Command {
         await foldDeltas(pool);
         await noteUnusual(pool, settings.PARTICIPANT_ISPB, seen);
         const seconds = (performance.now() - began) / 1000;
-        const { warnings } = seen;
-        printAnswer(options, { ...result, warnings, seconds: Math.round(seconds * 1000) / 1000 }, () => {
+        const warnings = Object.fromEntries(Object.entries(seen.warnings).filter(([, keys]) => keys > 0));
+        const answer = { ...result, seconds: Math.round(seconds * 1000) / 1000 };
+        const warned = Object.keys(warnings).length > 0;
+        printAnswer(options, warned ? { ...answer, warnings } : answer, () => {
           const { read, changed } = result;
           return `${formatCount(read)} keys read, ${formatCount(changed)} of them new or changed, in ${formatDuration(seconds)}.`;
         });

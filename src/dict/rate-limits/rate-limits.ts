@@ -44,7 +44,10 @@ export async function seedRateLimits(
     const listed = all.filter(({ name }) => known.has(name));
     if (listed.length > 0) [policies, fromDict] = [listed, true];
     const ignored = all.length - listed.length;
-    log?.debug({ participant, ignored }, 'DICT lists policies of operations that are not called here: ignored');
+    log?.debug(
+      { participant, ignored },
+      'DICT lists policies of operations that are not called here: ignored',
+    );
   } catch (error) {
     if (!(error instanceof DvError)) throw error;
     log?.info({ participant, code: error.code }, "BACEN's published limits apply: DICT's own cannot be read");

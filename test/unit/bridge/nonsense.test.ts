@@ -88,7 +88,11 @@ const cases: [string, Operation, ((answer: Answer) => Answer)?][] = [
   ['another key', 'createEntry', inEntry({ key: '11222333000181' })],
   ['a negative number of tokens', 'listPolicies'],
   ['a token bucket of size 0', 'listPolicies', inPolicies({ name: 'ENTRIES_WRITE', capacity: 0 })],
-  ['more tokens than Postgres counts', 'listPolicies', inPolicies({ name: 'ENTRIES_WRITE', capacity: 2 ** 31 })],
+  [
+    'more tokens than Postgres counts',
+    'listPolicies',
+    inPolicies({ name: 'ENTRIES_WRITE', capacity: 2 ** 31 }),
+  ],
 ];
 
 test.each(cases)('%s (%s) is DV_BRIDGE_NONSENSE', async (_, operation, change) => {
@@ -114,14 +118,17 @@ test('it keeps the correlation id of the answer', async () => {
 test.each<[string, Answer, string]>([
   ['NUL', { name: 'Segredo\0' }, 'entry.name has a NUL character'],
   ['too much', { key: 'segredo'.repeat(12) }, 'entry.key is longer than 77 characters'],
-])('an entry with %s: the error names the field and the rule, and never the value', async (_, change, says) => {
-  const { bridge, dict } = await bridgeWithDict();
-  dict.directory.createEntry(entry);
-  dict.faults.on({ kind: 'nonsense', operation: 'getEntryByCid', change: inEntry(change) });
-  const error = await failure(bridge.getEntryByCid({ participant: ISPB, cid }, CALL));
-  expect(error.message).toContain(`(${says})`);
-  expect(JSON.stringify(error) + error.message).not.toMatch(/segredo/i);
-});
+])(
+  'an entry with %s: the error names the field and the rule, and never the value',
+  async (_, change, says) => {
+    const { bridge, dict } = await bridgeWithDict();
+    dict.directory.createEntry(entry);
+    dict.faults.on({ kind: 'nonsense', operation: 'getEntryByCid', change: inEntry(change) });
+    const error = await failure(bridge.getEntryByCid({ participant: ISPB, cid }, CALL));
+    expect(error.message).toContain(`(${says})`);
+    expect(JSON.stringify(error) + error.message).not.toMatch(/segredo/i);
+  },
+);
 
 test('a text is counted in characters, as Postgres counts', () => {
   expect(textProblem('😀'.repeat(77), 77)).toBeUndefined();
@@ -132,7 +139,12 @@ test('a text is counted in characters, as Postgres counts', () => {
 test('what BACEN may add is taken as it is', async () => {
   const { bridge, dict } = await bridgeWithDict();
   dict.directory.createEntry(entry);
-  const change = { ownerType: 'FOREIGN_PERSON', accountType: 'PREPAID_ACCOUNT', branch: '00001', name: 'ã'.normalize('NFD').repeat(150) };
+  const change = {
+    ownerType: 'FOREIGN_PERSON',
+    accountType: 'PREPAID_ACCOUNT',
+    branch: '00001',
+    name: 'ã'.normalize('NFD').repeat(150),
+  };
   dict.faults.on({ kind: 'nonsense', operation: 'getEntryByCid', change: inEntry(change) });
   expect((await bridge.getEntryByCid({ participant: ISPB, cid }, CALL)).entry).toMatchObject(change);
 

@@ -3,7 +3,13 @@ import { expect, test } from 'vitest';
 import type { Entry } from '../../../../src/dict/entry/entry.ts';
 import { entryOddities, entryProblems, validateEntry } from '../../../../src/dict/entry/entry-validation.ts';
 import { parseIspb } from '../../../../src/dict/entry/ispb.ts';
-import { completeCnpj, completeCpf, hasWrongCheckDigits, isCnpj, isCpf } from '../../../../src/dict/entry/tax-id.ts';
+import {
+  completeCnpj,
+  completeCpf,
+  hasWrongCheckDigits,
+  isCnpj,
+  isCpf,
+} from '../../../../src/dict/entry/tax-id.ts';
 import { bacenEntry } from './bacen-entry.ts';
 
 const phone: Entry = { ...bacenEntry, branch: '0001' };
@@ -135,14 +141,22 @@ test('an ISPB is 8 digits, leading zeros included', () => {
 test.each<[string, Entry, string[]]>([
   ['an ordinary entry', phone, ['wrongCheckDigits']],
   ['nothing unusual', cpf, []],
-  ["BACEN's example CPF as a key", { ...cpf, key: '11122233300', taxIdNumber: '11122233300' }, ['wrongCheckDigits']],
+  [
+    "BACEN's example CPF as a key",
+    { ...cpf, key: '11122233300', taxIdNumber: '11122233300' },
+    ['wrongCheckDigits'],
+  ],
   ['a CNPJ with letters', { ...company, key: '12ABC34501DE35', taxIdNumber: '12ABC34501DE35' }, []],
   [
     'a CNPJ with letters and wrong check digits',
     { ...company, key: '12ABC34501DE36', taxIdNumber: '12ABC34501DE36' },
     ['wrongCheckDigits'],
   ],
-  ['a CNPJ key of a natural person', { ...company, ownerType: 'NATURAL_PERSON', taxIdNumber: '12345678909' }, []],
+  [
+    'a CNPJ key of a natural person',
+    { ...company, ownerType: 'NATURAL_PERSON', taxIdNumber: '12345678909' },
+    [],
+  ],
   ['an e-mail in upper case', { ...email, taxIdNumber: cpf.key, key: 'Pix@bcb.gov.br' }, ['upperCaseEmails']],
   ['a branch of five digits', { ...cpf, branch: '00001' }, ['longBranches']],
   ['an owner type that BACEN added', { ...cpf, ownerType: 'FOREIGN_PERSON' }, ['unknownTypes']],

@@ -43,7 +43,9 @@ async function expectRegisteredOnce({ dict, runId }: RepairRound): Promise<void>
   expect(atDict.entry).toEqual({ ...extra, requestId });
   expect(requestId).not.toBe(extra!.requestId);
   const here = (await stored(database.pool)).filter(({ removed }) => !removed).map(({ cid }) => cid);
-  expect(here.toSorted()).toEqual([...dict.directory.set(atDict.entry.participant, KEY_TYPE).cids()].toSorted());
+  expect(here.toSorted()).toEqual(
+    [...dict.directory.set(atDict.entry.participant, KEY_TYPE).cids()].toSorted(),
+  );
   const added = dict.directory.set(atDict.entry.participant, KEY_TYPE).list(0, Infinity, Infinity, Infinity);
   expect(added.events.map(({ type, cid }) => ({ type, cid }))).toEqual([{ type: 'ADDED', cid: atDict.cid }]);
 }
@@ -89,7 +91,11 @@ describe('a worker that dies while it registers a key leaves one entry at DICT, 
     expect(round.dict.ledger.count('createEntry')).toBe(1);
     const { cid } = round.dict.directory.find(extra!.key)!;
     expect(changes).toMatchObject([
-      { decision: 'REGISTERED', before: { cid: hex(extra!) }, after: { cid, requestId: await keptId(round.runId) } },
+      {
+        decision: 'REGISTERED',
+        before: { cid: hex(extra!) },
+        after: { cid, requestId: await keptId(round.runId) },
+      },
     ]);
   });
 });
