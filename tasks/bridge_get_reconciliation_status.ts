@@ -13,7 +13,10 @@ function warnOnce(log: Logger, status: string): void {
   const name = /^[A-Za-z_]{1,40}$/.test(status) ? status : 'a status whose name cannot be shown';
   if (logged.has(name)) return;
   logged.add(name);
-  log.warn({ fileStatus: name }, 'DICT has a file status that this version does not know: the file is waited for');
+  log.warn(
+    { fileStatus: name },
+    'DICT has a file status that this version does not know: the file is waited for',
+  );
 }
 
 /**

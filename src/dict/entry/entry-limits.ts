@@ -27,6 +27,6 @@ export function textProblem(text: string, most: number): string | undefined {
   // A half of a surrogate pair cannot be written as UTF-8.
   if (!text.isWellFormed()) return 'is not well-formed Unicode';
   // Counted as Postgres counts; the first comparison saves counting what is surely too long.
-  if (text.length > 2 * most || [...text].length > most) return `is longer than ${most} characters`;
+  if (text.length > 2 * most || Array.from(text).length > most) return `is longer than ${most} characters`;
   return undefined;
 }

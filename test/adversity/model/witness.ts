@@ -216,7 +216,12 @@ export class Witness {
     const objection = this.undo.objection(decision, key);
     if (objection !== undefined) wrong(objection);
     // Registered with a new RequestId, so with another CID, unless the key changed locally meanwhile.
-    if (decision === 'REGISTERED' && after !== null && after.cid !== before?.cid && !this.#stays.has(after.cid))
+    if (
+      decision === 'REGISTERED' &&
+      after !== null &&
+      after.cid !== before?.cid &&
+      !this.#stays.has(after.cid)
+    )
       wrong('DICT never had it');
     if (decision !== 'ADDED' && decision !== 'CORRECTED' && decision !== 'REMOVED') return;
     const round = this.#rounds.get(`${decided.runId} ${decided.round}`);

@@ -16,7 +16,13 @@ test('entries with values that BACEN added, and a CNPJ with letters, are taken f
   system.dict.directory.seed([
     company,
     { ...company, key: '11222333000150', taxIdNumber: '11222333000150', requestId: crypto.randomUUID() },
-    { ...company, key: 'AB', ownerType: 'FOREIGN_PERSON', accountType: 'PREPAID', requestId: crypto.randomUUID() },
+    {
+      ...company,
+      key: 'AB',
+      ownerType: 'FOREIGN_PERSON',
+      accountType: 'PREPAID',
+      requestId: crypto.randomUUID(),
+    },
   ]);
   const run = await system.reconcile('CNPJ');
   expect(await system.hurryToRun(run, isClosed)).toMatchObject({ status: 'COMPLETED' });
