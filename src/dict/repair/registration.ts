@@ -1,5 +1,4 @@
 import type { Bridge, CallOptions } from '../../bridge/index.ts';
-import { crashPoint } from '../../engine/index.ts';
 import { DvError } from '../../errors/dv-error.ts';
 import type { Entry } from '../entry/entry.ts';
 import type { KeyType } from '../entry/key-type.ts';
@@ -48,7 +47,6 @@ export async function registerPlanned(
     round,
     asked.map(({ cid }) => cid),
   );
-  crashPoint('register-request-id-kept');
   const failures: { cid: Buffer; correlationId: string | null }[] = [];
   let { brokenOffBy } = lookups;
   const queue = asked.values();
@@ -63,7 +61,6 @@ export async function registerPlanned(
       }
       try {
         const made = await bridge.createEntry({ entry, reason: 'RECONCILIATION' }, call);
-        crashPoint('registered');
         const { correlationId: id, entry: atDict } = made;
         const finding = { cid, side, correlationId: id, says: 'REGISTERED' as const, entry: atDict };
         await keepFindings(db, round, [finding]);
