@@ -13,10 +13,7 @@ import { DictProblem, refused } from './problem.ts';
 import { Random } from './random.ts';
 
 export interface SimulatedDictOptions {
-  /**
-   * ISPBs for which the caller may act, beside those that the directory was seeded with. All others get 403. 'any': none
-   * gets 403. Default: only the seeded ones.
-   */
+  /** ISPBs for which the caller may act. All others get 403. Default: those that the directory was seeded with. */
   participants?: readonly string[] | 'any';
   /** Default 1. Token buckets refill and files are made this many times faster. Timestamps stay true. */
   speed?: number;
@@ -63,7 +60,7 @@ export class SimulatedDict {
       { generationMs: fileGenerationMs / speed, speed, upperCase: options.fileCase === 'upper' },
       new Random(seed, 'files'),
     );
-    const { participants = [] } = options;
+    const { participants } = options;
     const random = new Random(seed, 'directory');
     this.directory = new Directory({ clock, faults: this.faults, files: this.#files, random });
     this.#limits = new Limits(speed);
@@ -71,7 +68,9 @@ export class SimulatedDict {
       faults: this.faults,
       limits: limits === 'real' ? this.#limits : undefined,
       mayActFor: (participant) =>
-        participants === 'any' || participants.includes(participant) || this.directory.isSeeded(participant),
+        participants === undefined
+          ? this.directory.isSeeded(participant)
+          : participants === 'any' || participants.includes(participant),
       now: () => this.directory.now(),
     });
   }
