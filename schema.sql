@@ -274,15 +274,23 @@ CREATE FUNCTION dict.asked_participants(participant text) RETURNS SETOF text
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'workflow', 'dict', 'pg_temp'
     AS $$
+declare
+  configured text[] := array(select p.participant from dict.participants p order by 1);
 begin
-  if participant is not null then
-    perform dict.check_participant(participant);
-    return next participant;
-  elsif not exists (select from dict.participants) then
-    perform workflow.raise_error('DV_PARTICIPANT_MISSING', 'No participant is configured yet. Name one, or start a worker with PARTICIPANT_ISPB set.');
-  else
-    return query select p.participant from dict.participants p order by 1;
+  if participant is null then
+    if cardinality(configured) = 0 then
+      perform workflow.raise_error('DV_PARTICIPANT_MISSING', 'No participant is configured yet. Name one, or start a worker with PARTICIPANT_ISPB set.');
+    end if;
+    return query select unnest(configured);
+    return;
   end if;
+  perform dict.check_participant(participant);
+  if cardinality(configured) > 0 and participant <> all (configured) then
+    perform workflow.raise_error('DV_PARTICIPANT_UNKNOWN', format(
+      'Participant %s is not configured. Configured are: %s. To add it, start the workers with its ISPB in PARTICIPANT_ISPB.',
+      participant, array_to_string(configured, ', ')));
+  end if;
+  return next participant;
 end $$;
 
 
@@ -546,7 +554,7 @@ begin
   s.read_query := format($q$
     select coalesce(array_agg((f.participant, f.key_type, f.key, f.found,
       case when f.found then dict.feed_reason($2, f.participant, f.key_type, f.key, f.times, f.request_id, f.owner_type,
-        f.tax_id_number, f.name, f.account_number, f.account_type, f.bad_date) end,
+        f.tax_id_number, f.name, f.trade_name, f.branch, f.account_number, f.account_type, f.bad_date) end,
       f.request_id, f.owner_type, f.tax_id_number, f.name, f.trade_name, f.branch, f.account_number, f.account_type,
       f.opening_date)::dict.fed_row), '{}')
     from (
@@ -1355,15 +1363,15 @@ COMMENT ON FUNCTION dict.key_types() IS 'BACEN''s key types (DICT API 2.6.1, Key
 
 
 --
--- Name: feed_reason(text[], text, text, text, bigint, text, text, text, text, text, text, boolean); Type: FUNCTION; Schema: dict; Owner: postgres
+-- Name: feed_reason(text[], text, text, text, bigint, text, text, text, text, text, text, text, text, boolean); Type: FUNCTION; Schema: dict; Owner: postgres
 --
 
-CREATE FUNCTION dict.feed_reason(s_participants text[], participant text, key_type text, key text, times bigint, request_id text, owner_type text, tax_id_number text, name text, account_number text, account_type text, bad_date boolean) RETURNS text
+CREATE FUNCTION dict.feed_reason(s_participants text[], participant text, key_type text, key text, times bigint, request_id text, owner_type text, tax_id_number text, name text, trade_name text, branch text, account_number text, account_type text, bad_date boolean) RETURNS text
     LANGUAGE sql IMMUTABLE
-    RETURN CASE WHEN ((participant !~ '^[0-9]{8}$'::text) OR (participant <> ALL (s_participants))) THEN 'PARTICIPANT_INVALID'::text WHEN (key_type <> ALL (dict.key_types())) THEN 'KEY_TYPE_UNKNOWN'::text WHEN (length(key) > 77) THEN 'KEY_INVALID'::text WHEN (times > 1) THEN 'KEY_TWICE'::text WHEN (COALESCE(request_id, ''::text) = ''::text) THEN 'REQUEST_ID_MISSING'::text WHEN (request_id !~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'::text) THEN 'REQUEST_ID_INVALID'::text WHEN (owner_type IS NULL) THEN 'OWNER_TYPE_MISSING'::text WHEN (tax_id_number IS NULL) THEN 'TAX_ID_NUMBER_MISSING'::text WHEN (name IS NULL) THEN 'NAME_MISSING'::text WHEN (account_number IS NULL) THEN 'ACCOUNT_NUMBER_MISSING'::text WHEN (account_type IS NULL) THEN 'ACCOUNT_TYPE_MISSING'::text WHEN bad_date THEN 'OPENING_DATE_INVALID'::text ELSE NULL::text END;
+    RETURN CASE WHEN ((participant !~ '^[0-9]{8}$'::text) OR (participant <> ALL (s_participants))) THEN 'PARTICIPANT_INVALID'::text WHEN (key_type <> ALL (dict.key_types())) THEN 'KEY_TYPE_UNKNOWN'::text WHEN (length(key) > 77) THEN 'KEY_INVALID'::text WHEN (times > 1) THEN 'KEY_TWICE'::text WHEN (COALESCE(request_id, ''::text) = ''::text) THEN 'REQUEST_ID_MISSING'::text WHEN (request_id !~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'::text) THEN 'REQUEST_ID_INVALID'::text WHEN (owner_type IS NULL) THEN 'OWNER_TYPE_MISSING'::text WHEN (length(owner_type) > 40) THEN 'OWNER_TYPE_INVALID'::text WHEN (tax_id_number IS NULL) THEN 'TAX_ID_NUMBER_MISSING'::text WHEN (length(tax_id_number) > 40) THEN 'TAX_ID_NUMBER_INVALID'::text WHEN (name IS NULL) THEN 'NAME_MISSING'::text WHEN (length(name) > 300) THEN 'NAME_INVALID'::text WHEN (length(trade_name) > 200) THEN 'TRADE_NAME_INVALID'::text WHEN (length(branch) > 40) THEN 'BRANCH_INVALID'::text WHEN (account_number IS NULL) THEN 'ACCOUNT_NUMBER_MISSING'::text WHEN (length(account_number) > 40) THEN 'ACCOUNT_NUMBER_INVALID'::text WHEN (account_type IS NULL) THEN 'ACCOUNT_TYPE_MISSING'::text WHEN (length(account_type) > 40) THEN 'ACCOUNT_TYPE_INVALID'::text WHEN bad_date THEN 'OPENING_DATE_INVALID'::text ELSE NULL::text END;
 
 
-ALTER FUNCTION dict.feed_reason(s_participants text[], participant text, key_type text, key text, times bigint, request_id text, owner_type text, tax_id_number text, name text, account_number text, account_type text, bad_date boolean) OWNER TO postgres;
+ALTER FUNCTION dict.feed_reason(s_participants text[], participant text, key_type text, key text, times bigint, request_id text, owner_type text, tax_id_number text, name text, trade_name text, branch text, account_number text, account_type text, bad_date boolean) OWNER TO postgres;
 
 --
 -- Name: feed_table(text, regclass, regprocedure, text[]); Type: FUNCTION; Schema: dict; Owner: postgres
@@ -2652,7 +2660,7 @@ ALTER FUNCTION dict.start_reconciliation(participant text, key_types text[]) OWN
 -- Name: FUNCTION start_reconciliation(participant text, key_types text[]); Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON FUNCTION dict.start_reconciliation(participant text, key_types text[]) IS 'Starts a reconciliation for each participant (null: each configured one) and key type (null: all five). Returns the run ids; if such a run is open, its id. Runs in the caller''s transaction. Errors: DV_ISPB_INVALID, DV_KEY_TYPE_UNKNOWN, DV_PARTICIPANT_MISSING.';
+COMMENT ON FUNCTION dict.start_reconciliation(participant text, key_types text[]) IS 'Starts a reconciliation for each participant (null: each configured one) and key type (null: all five). Returns the run ids; if such a run is open, its id. Runs in the caller''s transaction. Errors: DV_ISPB_INVALID, DV_KEY_TYPE_UNKNOWN, DV_PARTICIPANT_UNKNOWN, DV_PARTICIPANT_MISSING.';
 
 
 --
@@ -2731,7 +2739,7 @@ ALTER FUNCTION dict.start_verification(participant text, key_types text[]) OWNER
 -- Name: FUNCTION start_verification(participant text, key_types text[]); Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON FUNCTION dict.start_verification(participant text, key_types text[]) IS 'Starts a verification for a participant (null: each configured one) and key types (null: all five). Returns the run ids; if such a run is open, its id. Runs in the caller''s transaction. Errors: DV_ISPB_INVALID, DV_KEY_TYPE_UNKNOWN, DV_PARTICIPANT_MISSING.';
+COMMENT ON FUNCTION dict.start_verification(participant text, key_types text[]) IS 'Starts a verification for a participant (null: each configured one) and key types (null: all five). Returns the run ids; if such a run is open, its id. Runs in the caller''s transaction. Errors: DV_ISPB_INVALID, DV_KEY_TYPE_UNKNOWN, DV_PARTICIPANT_UNKNOWN, DV_PARTICIPANT_MISSING.';
 
 
 --
@@ -5298,6 +5306,7 @@ CREATE TABLE dict.divergences (
     plan text,
     plan_by text,
     plan_why text,
+    register_request_id uuid,
     CONSTRAINT divergences_check CHECK ((((plan IS NULL) = (plan_by IS NULL)) AND ((plan IS NULL) = (plan_why IS NULL)))),
     CONSTRAINT divergences_decision_check CHECK ((decision = ANY (ARRAY['PENDING'::text, 'ADDED'::text, 'CORRECTED'::text, 'REMOVED'::text, 'REGISTERED'::text, 'IN_FLIGHT'::text, 'HELD'::text, 'SUPERSEDED'::text, 'REFUSED'::text, 'QUARANTINED'::text, 'UNSURE'::text]))),
     CONSTRAINT divergences_plan_check CHECK ((plan = ANY (ARRAY['REGISTER'::text, 'REMOVE'::text]))),
@@ -5334,6 +5343,13 @@ COMMENT ON COLUMN dict.divergences.planned IS 'What the repair will do with it, 
 --
 
 COMMENT ON COLUMN dict.divergences.plan IS 'What a person wants done with a key that only we have. REGISTER: it is registered at DICT instead of removed (Manual §3.3). REMOVE: it is removed although it was UNSURE. plan_by and plan_why say who and why.';
+
+
+--
+-- Name: COLUMN divergences.register_request_id; Type: COMMENT; Schema: dict; Owner: postgres
+--
+
+COMMENT ON COLUMN dict.divergences.register_request_id IS 'The new RequestId with which the key is registered at DICT. Kept before the call, so that after a crash the same request is repeated.';
 
 
 --

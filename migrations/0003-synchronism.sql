@@ -154,6 +154,7 @@ create table dict.divergences (
   plan           text check (plan in ('REGISTER', 'REMOVE')),
   plan_by        text,
   plan_why       text,
+  register_request_id uuid,
   primary key (run_id, round, cid),
   check ((plan is null) = (plan_by is null) and (plan is null) = (plan_why is null))
 );
@@ -165,6 +166,8 @@ comment on column dict.divergences.plan is
   'What a person wants done with a key that only we have. REGISTER: it is registered at DICT instead of removed (Manual §3.3). REMOVE: it is removed although it was UNSURE. plan_by and plan_why say who and why.';
 comment on column dict.divergences.planned is
   'What the repair will do with it, by DICT''s answers before the set was frozen; the set''s hash covers it. LEAVE: nothing, why says the reason. Null: DICT was not asked before.';
+comment on column dict.divergences.register_request_id is
+  'The new RequestId with which the key is registered at DICT. Kept before the call, so that after a crash the same request is repeated.';
 create index divergences_pending on dict.divergences (run_id, round, side, cid) where decision = 'PENDING';
 -- What earlier runs left for a person to decide.
 create index divergences_unsure on dict.divergences (cid) where decision in ('UNSURE', 'REFUSED');

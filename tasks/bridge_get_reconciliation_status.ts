@@ -1,7 +1,23 @@
+import type { Logger } from 'pino';
 import { roundActivity } from '../src/workflows/define-activity.ts';
 import { noteCidFile } from '../src/dict/log/reconciliation-log.ts';
 import { DvError } from '../src/errors/dv-error.ts';
 import { impossible, one } from '../src/errors/rows.ts';
+
+/** File statuses that BACEN added and that were logged already. */
+const logged = new Set<string>();
+
+/** Names a status that BACEN added since; once, because a file is asked about every few seconds. */
+function warnOnce(log: Logger, status: string): void {
+  // Letters and "_" only, as in BACEN's other statuses: the text comes from outside.
+  const name = /^[A-Za-z_]{1,40}$/.test(status) ? status : 'a status whose name cannot be shown';
+  if (logged.has(name)) return;
+  logged.add(name);
+  log.warn(
+    { fileStatus: name },
+    'DICT has a file status that this version does not know: the file is waited for',
+  );
+}
 
 /**
  * Asks DICT whether the CID file is available (getCidSetFile). After ERROR or UNAVAILABLE another file must be
@@ -32,9 +48,11 @@ export default roundActivity<'available' | 'refused' | 'pending'>(
         detail: { fileId: file.id, code: error.code },
       };
     }
+    if (state.unknownStatus !== undefined) warnOnce(log, state.unknownStatus);
     return async (tx) => {
-      await noteCidFile(tx, file.row, state);
-      const detail = { fileId: file.id, status: state.status };
+      const status = state.unknownStatus ?? state.status;
+      await noteCidFile(tx, file.row, { ...state, status });
+      const detail = { fileId: file.id, status };
       switch (state.status) {
         case 'AVAILABLE':
           return {

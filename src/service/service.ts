@@ -64,10 +64,13 @@ export async function startService(options: ServiceOptions): Promise<RunningWork
   await configureDeadline(pool, settings.SYNC_DEADLINE_HOURS);
   await Promise.all(
     participants.map(async (participant) =>
-      seedRateLimits(pool, options.bridge, participant, {
-        correlationId: randomUUID().replaceAll('-', ''),
-        timeoutMs: 5000,
-      }),
+      seedRateLimits(
+        pool,
+        options.bridge,
+        participant,
+        { correlationId: randomUUID().replaceAll('-', ''), timeoutMs: 5000 },
+        log,
+      ),
     ),
   );
   // Stopped again if the start fails, because the start may be retried.

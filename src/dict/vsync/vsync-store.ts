@@ -91,3 +91,11 @@ export async function configureParticipants(db: Db, participants: readonly strin
     [participants],
   );
 }
+
+/** The configured participants, as the worker that started last stored them; none before the first worker. */
+export async function readParticipants(db: Db): Promise<string[]> {
+  const { rows } = await db.query<{ participant: string }>(
+    'select participant from dict.participants order by 1',
+  );
+  return rows.map(({ participant }) => participant);
+}
