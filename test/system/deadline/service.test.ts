@@ -1,24 +1,8 @@
-import { afterEach, expect, test, vi } from 'vitest';
+import { expect, test } from 'vitest';
+import { hurryMinutes } from '../../support/hurry-minutes.ts';
 import { received, notifications } from '../../support/inspect.ts';
 import { startSystem } from '../../support/system.ts';
 import { capturedLog } from '../../support/log.ts';
-
-afterEach(() => vi.restoreAllMocks());
-
-/** Makes the chores of each minute run every 50 ms. */
-function hurryMinutes(): number[] {
-  const asked: number[] = [];
-  const real = globalThis.setTimeout;
-  vi.spyOn(globalThis, 'setTimeout').mockImplementation(((
-    act: (...rest: unknown[]) => void,
-    ms = 0,
-    ...rest: unknown[]
-  ) => {
-    asked.push(ms);
-    return real(act, ms === 60_000 ? 50 : ms, ...rest);
-  }) as typeof setTimeout);
-  return asked;
-}
 
 test('the service publishes and logs one message per breach though two workers run, and an OK ends the breach', async () => {
   const minutes = hurryMinutes();
