@@ -5,7 +5,7 @@ with watched as materialized (
 ),
 -- The last reconciliation that ended other than by a person's cancel, unless an OK came after it had begun.
 reconciled as materialized (
-  select w.participant, w.key_type, w.last_ok_at, r.run_id, r.outcome, r.reason, r.quarantined, r.keys_unsure
+  select w.participant, w.key_type, w.last_ok_at, r.run_id, r.started_at, r.outcome, r.reason, r.quarantined, r.keys_unsure
   from watched w cross join lateral (
     select * from dict.reconciliations r
     where r.participant = w.participant and r.key_type = w.key_type and r.ended_at is not null
@@ -19,9 +19,12 @@ found as (
   from watched where missed or counted_from + fresh_ok_hours * interval '1 hour' < workflow.now()
   union all
   select w.participant, w.key_type, 'VERIFICATION_INCOMPLETE', (
-      select min(f.ended_at) from dict.verifications f
+      -- Since the first one, so that the next is the same warning. At most 30 days back, which bounds the search.
+      select f.ended_at from dict.verifications f
       where f.participant = w.participant and f.results -> w.key_type ->> 'result' = 'ERROR'
-        and f.started_at > coalesce(w.last_ok_at, '-infinity')),
+        and f.results -> w.key_type ->> 'code' is distinct from 'DV_RUN_CANCELLED'
+        and f.started_at > greatest(w.last_ok_at, v.started_at - interval '30 days')
+      order by f.started_at limit 1),
     null, v.run_id, v.results -> w.key_type ->> 'code', null
   from watched w cross join lateral (
     select * from dict.verifications v
@@ -31,11 +34,12 @@ found as (
   where v.results -> w.key_type ->> 'result' = 'ERROR' and (w.last_ok_at is null or v.started_at > w.last_ok_at)
   union all
   select r.participant, r.key_type, x.code, (
-      -- Since the first one: the next that ends in the same manner is the same trouble.
-      select min(f.ended_at) from dict.reconciliations f
-      where f.participant = r.participant and f.key_type = r.key_type and f.started_at > coalesce(r.last_ok_at, '-infinity')
+      select f.ended_at from dict.reconciliations f
+      where f.participant = r.participant and f.key_type = r.key_type
+        and f.started_at > greatest(r.last_ok_at, r.started_at - interval '30 days')
         and case x.code when 'QUARANTINED' then f.quarantined > 0 when 'UNSURE' then f.keys_unsure > 0
-            else f.outcome in ('FAILED', 'POISONED') end),
+            else f.outcome in ('FAILED', 'POISONED') end
+      order by f.started_at limit 1),
     x.count, r.run_id, x.error_code, null
   from reconciled r cross join lateral (values
     ('RECONCILIATION_FAILED', r.outcome in ('FAILED', 'POISONED'), null, substring(r.reason from '^(DV_[A-Z_0-9]+): ')),
