@@ -20,7 +20,7 @@ export async function readVSync(db: Db, participant: string, keyType: KeyType): 
   return { entries: Number(row.entries), vsync: row.vsync };
 }
 
-/** DICT's last OK, and how many keys an undo put back and are still held. Undefined where there is none. */
+/** DICT's last OK, and how many keys an undo put back and are still held. Undefined if there was none. */
 export interface SyncState {
   lastOkAt?: Date | undefined;
   heldKeys?: number | undefined;

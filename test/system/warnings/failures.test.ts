@@ -12,7 +12,7 @@ import { silence } from '../../unit/engine/support.ts';
 const ERROR = 50;
 const errors = (lines: LogLine[]) => lines.filter(({ level }) => level >= ERROR);
 
-test('each run that ends FAILED is one error line, a child too, though two workers run; a cancelled run is none', async () => {
+test('each run that ends FAILED is one error line, a child too, though two workers run; a cancelled run has no line', async () => {
   const log = await capturedLog('info');
   const system = await startSystem({ keyTypes: ['CPF', 'EVP'], divergent: 3, log: log.log });
   await system.startAnotherService();
@@ -41,7 +41,7 @@ test('each run that ends FAILED is one error line, a child too, though two worke
     ...{ runId: id, participant: system.participant, correlationId: of.get(id)?.correlation_id },
     ...{ code: of.get(id)?.code, msg: expect.stringMatching(/^a run ended FAILED: /) as string },
   });
-  expect(logged().sort((a, b) => (a['machine'] === 'verification' ? -1 : 1))).toMatchObject([
+  expect(logged().sort((a, b) => String(b['machine']).localeCompare(String(a['machine'])))).toMatchObject([
     { ...common(run), machine: 'verification', code: 'DV_DICT_INTERNAL' },
     { ...common(child), machine: 'reconciliation', keyType: 'CPF' },
   ]);
