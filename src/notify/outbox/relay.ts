@@ -42,11 +42,11 @@ const BATCHES = 10;
 const DELIVERY_TIMEOUT_MS = 30_000;
 
 /**
- * Delivers the messages that wait in the outbox, in order within each stream (a participant and key type). Streams are
- * independent of each other, and so are destinations. Only one relay at a time works on a stream, however many workers there are. When the
- * transport fails, the stream backs off. A message that the transport refuses three times for good becomes dead.
- * Returns how many messages were delivered. An error that the transport did not cause is thrown after all streams have
- * had their turn.
+ * Delivers the messages to one destination that wait in the outbox, in order within each stream (a participant and key
+ * type). Streams and destinations are independent of each other. Only one relay at a time works on a stream, however
+ * many workers there are. When the transport fails, the stream backs off. A message that the transport refuses three
+ * times for good becomes dead. Returns how many messages were delivered. An error that the transport did not cause is
+ * thrown after all streams have had their turn.
  */
 export async function relayOutbox(
   pool: Pool,
