@@ -230,6 +230,15 @@ comment on table dict.sync_deadline is
   'The longest time allowed between two OKs of a participant and key type: SYNC_DEADLINE_HOURS of the worker that started last (Manual de Tempos do Pix: 36 hours).';
 insert into dict.sync_deadline default values;
 
+create table dict.retry_policy (
+  one_row       boolean primary key default true check (one_row),
+  minutes       double precision[] not null default '{}' check (0 < all (minutes)),
+  passing_codes text[] not null default '{}'
+);
+comment on table dict.retry_policy is
+  'When the automatic retries begin: RETRY_MINUTES of the worker that started last; empty: never. passing_codes: the errors of class not_retryable after which a new reconciliation may succeed without anybody''s help.';
+insert into dict.retry_policy default values;
+
 create table dict.deadline_alerts (
   participant  text not null,
   key_type     text not null,

@@ -21,6 +21,16 @@ const duration = (fallback: number, max: number) =>
     .pipe(z.number().positive().max(max))
     .default(fallback)
     .meta({ accepts: `more than 0, up to ${upTo(max)}` });
+/** Minutes, separated by commas; 0 alone means an empty list. */
+const minutes = (fallback: string, max: number) =>
+  z
+    .string()
+    .regex(/^ *\d+(\.\d+)?( *, *\d+(\.\d+)?){0,19} *$/, 'must be up to 20 plain numbers, separated by commas')
+    .default(fallback)
+    .transform((text) => text.split(',').map(Number))
+    .transform((list) => (list.length === 1 && list[0] === 0 ? [] : list))
+    .pipe(z.array(z.number().positive().max(max)))
+    .meta({ accepts: `0, or up to 20 numbers of more than 0 and up to ${upTo(max)}` });
 const atLeast0 = (fallback: number, max: number) =>
   number
     .pipe(z.number().min(0).max(max))
@@ -126,6 +136,9 @@ const schema = z.object({
   ),
   SYNC_DEADLINE_HOURS: duration(36, 8760).describe(
     'An alert is raised if a participant and key type had no OK for this long.',
+  ),
+  RETRY_MINUTES: minutes('5,15,30,60', 1440).describe(
+    'Minutes to the first, second, … automatic retry after a verification or reconciliation that ended without an OK. The last number repeats until there is an OK, or until the next tick of the crontab. 0: no automatic retry.',
   ),
   RETENTION_RUN_DAYS: flag(90, 0, 36_500).describe(
     'Closed runs older than this are removed, with their history. 0: never.',

@@ -7,6 +7,7 @@ import type { Settings } from '../settings.ts';
 import { cutConnections } from '../database/pool.ts';
 import { processFeedQueue } from '../dict/key-base/connected-tables.ts';
 import { checkDeadlines, configureDeadline } from '../dict/vsync/deadline.ts';
+import { configureRetries, startRetries } from '../dict/vsync/retries.ts';
 import { limitedBridge, seedRateLimits } from '../dict/rate-limits/rate-limits.ts';
 import { removeExpired, type RetentionAges } from '../dict/log/retention.ts';
 import { configureParticipants, FOLD_EVERY_MS, foldDeltas } from '../dict/vsync/vsync-store.ts';
@@ -62,6 +63,7 @@ export async function startService(options: ServiceOptions): Promise<RunningWork
   if (settings.KEY_EVENTS_URL !== undefined) await refuseConnected(pool, participants);
   await configureParticipants(pool, participants);
   await configureDeadline(pool, settings.SYNC_DEADLINE_HOURS);
+  await configureRetries(pool, settings.RETRY_MINUTES);
   await Promise.all(
     participants.map(async (participant) =>
       seedRateLimits(pool, options.bridge, participant, {
@@ -134,6 +136,7 @@ export async function startService(options: ServiceOptions): Promise<RunningWork
         everyMs: 60_000,
         run: async () => watchDeadlines(chorePool, settings.SYNC_DEADLINE_HOURS, log),
       },
+      { name: 'retries', everyMs: 1000, run: async () => retry(chorePool, log) },
       {
         name: 'key-events',
         everyMs: 600_000,
@@ -185,6 +188,13 @@ async function subscribeToKeyEvents({
 async function watchDeadlines(pool: Pool, hours: number, log: Logger): Promise<void> {
   for (const { participant, keyType, deadlineAt } of await checkDeadlines(pool, hours)) {
     log.warn({ participant, keyType, deadlineAt }, `DICT has not answered OK for ${hours} hours`);
+  }
+}
+
+/** Starts the automatic retries that are due, and logs them. */
+async function retry(pool: Pool, log: Logger): Promise<void> {
+  for (const { runId, participant, keyTypes, reason } of await startRetries(pool)) {
+    log.info({ runId, participant, keyTypes, reason }, 'an automatic retry was started');
   }
 }
 

@@ -29,6 +29,7 @@ test('everything has a default except the addresses of the database and the Brid
     REPAIR_MAX_HOURS: 24,
     SCAN_MAX_AGE_HOURS: 24,
     SYNC_DEADLINE_HOURS: 36,
+    RETRY_MINUTES: [5, 15, 30, 60],
     RETENTION_RUN_DAYS: 90,
     RETENTION_AUDIT_DAYS: 0,
     GRAPHILE_WORKER_SCHEMA: 'graphile_worker',

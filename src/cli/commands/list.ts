@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { type Deadline, readDeadlines } from '../../dict/vsync/deadline.ts';
+import { readRetries, type Retry } from '../../dict/vsync/retries.ts';
 import { CLOSED_STATUSES, countPoisoned, listRuns, OPEN_STATUSES, type RunView } from '../../engine/index.ts';
 import { machines } from '../../workflows/index.ts';
 import { printAnswer } from '../output/print.ts';
@@ -34,14 +35,16 @@ export function list(): Command {
       await withDatabase({}, async ({ pool }) => {
         const runs = await listRuns(pool, { status, machine, limit });
         const deadlines = await readDeadlines(pool);
+        const retries = await readRetries(pool);
         const poisoned = await countPoisoned(pool);
-        printAnswer({ json }, { runs, deadlines, poisoned }, () =>
+        printAnswer({ json }, { runs, deadlines, retries, poisoned }, () =>
           [
             ...deadlines.filter(({ missed }) => missed).map(showMissed),
             ...poisoned.map(
               ({ machine: which, count }) =>
                 `Poisoned: ${count} of ${which}, because three workers died in them (--status POISONED).`,
             ),
+            ...retries.map(showRetry),
             show(runs),
           ].join('\n'),
         );
@@ -54,6 +57,10 @@ function showMissed({ participant, keyType, lastOkAt, deadlineAt }: Deadline): s
   return `Deadline missed: ${participant} ${keyType} had no OK by ${formatTime(deadlineAt)}; ${last}.`;
 }
 
+function showRetry({ participant, keyType, retry, reason, dueAt }: Retry): string {
+  return `Automatic retry ${retry} of ${participant} ${keyType} at ${formatTime(dueAt)}: ${reason}`;
+}
+
 function show(runs: readonly RunView[]): string {
   if (runs.length === 0) return 'No run matches.';
   return table(
@@ -63,7 +70,7 @@ function show(runs: readonly RunView[]): string {
       run.workflowKey,
       run.status,
       run.state,
-      formatTime(run.createdAt),
+      `${formatTime(run.createdAt)}${run.startedBy === 'retry' ? ' by retry' : ''}`,
       formatDuration(run.seconds),
       run.waitsFor ?? run.errorCode ?? '',
     ]),
