@@ -32,7 +32,7 @@ cross join lateral (
   select greatest(count(*), 1)::integer as retry from (
     select from dict.verifications o
     where o.participant = p.participant and t.key_type = any (o.key_types)
-      and o.started_at > greatest(ok.at, tick.tick, '-infinity') limit 10000) o) n
+      and o.started_at > coalesce(ok.at, '-infinity') and o.started_at >= coalesce(tick.tick, '-infinity') limit 10000) o) n
 cross join lateral (
   select
     coalesce(r.status = 'FAILED' and r.closed_at > greatest(ok.at, tick.tick, '-infinity'), false) as after_reconciliation,
