@@ -2506,6 +2506,28 @@ COMMENT ON FUNCTION dict.remove_expired_audit(older_than interval, most integer)
 
 
 --
+-- Name: retries_due(); Type: FUNCTION; Schema: dict; Owner: postgres
+--
+
+CREATE FUNCTION dict.retries_due() RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'workflow', 'dict', 'pg_temp'
+    AS $$
+begin
+  return exists (select from dict.retries where due_at <= workflow.now());
+end $$;
+
+
+ALTER FUNCTION dict.retries_due() OWNER TO postgres;
+
+--
+-- Name: FUNCTION retries_due(); Type: COMMENT; Schema: dict; Owner: postgres
+--
+
+COMMENT ON FUNCTION dict.retries_due() IS 'Whether an automatic retry is due.';
+
+
+--
 -- Name: retry_outbox(uuid[]); Type: FUNCTION; Schema: dict; Owner: postgres
 --
 
@@ -2667,7 +2689,7 @@ ALTER FUNCTION dict.start_retries() OWNER TO postgres;
 -- Name: FUNCTION start_retries(); Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON FUNCTION dict.start_retries() IS 'Starts the automatic retries that are due (dict.retries): one verification for each participant, of the key types that are due. Returns what it started. Workers call it every second; it is safe at any moment and from several callers simultaneously.';
+COMMENT ON FUNCTION dict.start_retries() IS 'Starts the automatic retries that are due (dict.retries): one verification for each participant, of the key types that are due. Returns what it started. Workers call it when one is due; it is safe at any moment and from several callers simultaneously.';
 
 
 --
@@ -6043,7 +6065,7 @@ CREATE VIEW dict.retries AS
      CROSS JOIN LATERAL ( SELECT (GREATEST(count(*), (1)::bigint))::integer AS retry
            FROM ( SELECT
                    FROM dict.verifications o_1
-                  WHERE ((o_1.participant = p.participant) AND (t.key_type = ANY (o_1.key_types)) AND (o_1.started_at > GREATEST(ok.at, tick.tick, '-infinity'::timestamp with time zone)))
+                  WHERE ((o_1.participant = p.participant) AND (t.key_type = ANY (o_1.key_types)) AND (o_1.started_at > COALESCE(ok.at, '-infinity'::timestamp with time zone)) AND (o_1.started_at >= COALESCE(tick.tick, '-infinity'::timestamp with time zone)))
                  LIMIT 10000) o) n)
      CROSS JOIN LATERAL ( SELECT COALESCE(((r.status = 'FAILED'::text) AND (r.closed_at > GREATEST(ok.at, tick.tick, '-infinity'::timestamp with time zone))), false) AS after_reconciliation,
                 CASE
@@ -7719,6 +7741,13 @@ REVOKE ALL ON FUNCTION dict.release_keys(by_whom text, participant text, key_typ
 --
 
 REVOKE ALL ON FUNCTION dict.remove_expired_audit(older_than interval, most integer) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION retries_due(); Type: ACL; Schema: dict; Owner: postgres
+--
+
+REVOKE ALL ON FUNCTION dict.retries_due() FROM PUBLIC;
 
 
 --

@@ -9,6 +9,8 @@ export interface PendingWork {
   deltas: boolean;
   /** Keys of the connected tables to read again. */
   feed: boolean;
+  /** Automatic retries that are due. */
+  retries: boolean;
 }
 
 /** Finds out in one statement, so that an idle worker sends one query and not one per chore. */
@@ -16,7 +18,8 @@ export async function findPendingWork(pool: Pool): Promise<PendingWork> {
   const { rows } = await pool.query<PendingWork>(
     `select exists (select from dict.outbox where delivered_at is null and dead_at is null) as messages,
             exists (select from dict.vsync_deltas) or exists (select from dict.cid_changes) as deltas,
-            exists (select from dict.feed_queue) as feed`,
+            exists (select from dict.feed_queue) as feed,
+            dict.retries_due() as retries`,
   );
   return one(rows);
 }

@@ -31,7 +31,7 @@ import { removeLeftFiles } from './temp-files.ts';
 import { machines, openSchedule, tickVerificationSchedules } from '../workflows/index.ts';
 import { type PendingWork, findPendingWork } from './pending-work.ts';
 
-const ALL_WAITS: PendingWork = { messages: true, deltas: true, feed: true };
+const ALL_WAITS: PendingWork = { messages: true, deltas: true, feed: true, retries: true };
 
 /** How long one execution of the retention chore may take. The next one continues its work. */
 const RETENTION_MS = 5000;
@@ -136,7 +136,7 @@ export async function startService(options: ServiceOptions): Promise<RunningWork
         everyMs: 60_000,
         run: async () => watchDeadlines(chorePool, settings.SYNC_DEADLINE_HOURS, log),
       },
-      { name: 'retries', everyMs: 1000, run: async () => retry(chorePool, log) },
+      { name: 'retries', everyMs: 500, run: ifAny('retries', async () => retry(chorePool, log)) },
       {
         name: 'key-events',
         everyMs: 600_000,

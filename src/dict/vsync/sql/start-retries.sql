@@ -27,4 +27,4 @@ begin
   end loop;
 end $$;
 comment on function dict.start_retries() is
-  'Starts the automatic retries that are due (dict.retries): one verification for each participant, of the key types that are due. Returns what it started. Workers call it every second; it is safe at any moment and from several callers simultaneously.';
+  'Starts the automatic retries that are due (dict.retries): one verification for each participant, of the key types that are due. Returns what it started. Workers call it when one is due; it is safe at any moment and from several callers simultaneously.';
