@@ -1,7 +1,8 @@
-import { expect, test, vi } from 'vitest';
+import { expect, test } from 'vitest';
 import { KEY_TYPES, type KeyType } from '../../../src/dict/entry/key-type.ts';
 import { readCrontab } from '../../../src/engine/index.ts';
 import { Random } from '../../../src/simulator/random.ts';
+import { idle } from '../../support/idle.ts';
 import { startSystem, type System } from '../../support/system.ts';
 
 const MINUTE = 60_000;
@@ -9,7 +10,7 @@ const HOUR = 60 * MINUTE;
 const NIGHTS = Number(process.env['NIGHTS'] ?? 30);
 const SEED = Number(process.env['NIGHTS_SEED'] ?? 1);
 const CRONTAB = 'CRON_TZ=America/Sao_Paulo\n0 3 * * * verification_schedule';
-const KINDS = ['bridge', 'worker', '503', '500', '429', 'late file'] as const;
+const KINDS = ['bridge', 'worker', 'late file', 429, 500, 503] as const;
 
 interface Outage {
   kind: (typeof KINDS)[number];
@@ -48,8 +49,10 @@ async function begin(system: System, { kind }: Outage): Promise<() => Promise<vo
       const fault = faults.on({ kind: 'file_stuck' });
       return async () => fault.off();
     }
-    default: {
-      const fault = faults.on({ kind: 'problem', status: Number(kind) as 429 | 500 | 503 });
+    case 429:
+    case 500:
+    case 503: {
+      const fault = faults.on({ kind: 'problem', status: kind });
       return async () => fault.off();
     }
   }
@@ -58,21 +61,6 @@ async function begin(system: System, { kind }: Outage): Promise<() => Promise<vo
 async function now({ pool }: System): Promise<number> {
   const { rows } = await pool.query<{ now: Date }>('select workflow.now() as now');
   return rows[0]!.now.getTime();
-}
-
-/** Waits until the workers have done all that is due. */
-async function idle({ pool }: System): Promise<void> {
-  await vi.waitFor(
-    async () => {
-      const { rows } = await pool.query(
-        `select from workflow.runs
-         where closed_at is null and (claimed_by is not null or wake_at <= workflow.now())
-         union all select from graphile_worker.jobs where run_at <= clock_timestamp()`,
-      );
-      expect(rows).toHaveLength(0);
-    },
-    { timeout: 30_000, interval: 10 },
-  );
 }
 
 /** When something is due next: a step, or an automatic retry. */
@@ -191,10 +179,12 @@ test(`in ${NIGHTS} nights with outages of 1 minute to 20 hours each key type has
     }
   }
   // DICT's limits were respected: it answered 429 only while that was the outage.
-  const limited = system.dict.ledger.calls().filter(
-    ({ status, at }) =>
-      status === 429 &&
-      !outages.some(({ kind, from, to }) => kind === '429' && at >= from - MINUTE && at <= to + MINUTE),
-  );
+  const limited = system.dict.ledger
+    .calls()
+    .filter(
+      ({ status, at }) =>
+        status === 429 &&
+        !outages.some(({ kind, from, to }) => kind === 429 && at >= from - MINUTE && at <= to + MINUTE),
+    );
   expect(limited).toEqual([]);
 }, 900_000);
