@@ -21,16 +21,19 @@ const duration = (fallback: number, max: number) =>
     .pipe(z.number().positive().max(max))
     .default(fallback)
     .meta({ accepts: `more than 0, up to ${upTo(max)}` });
-/** Minutes, separated by commas; 0 alone means an empty list. */
 const minutes = (fallback: string, max: number) =>
   z
     .string()
-    .regex(/^ *\d+(\.\d+)?( *, *\d+(\.\d+)?){0,19} *$/, 'must be up to 20 plain numbers, separated by commas')
+    .regex(/^\d+(\.\d+)?( *, *\d+(\.\d+)?){0,19}$/, {
+      error: 'must be up to 20 plain numbers, separated by commas',
+      abort: true,
+    })
+    .refine(
+      (text) => text === '0' || text.split(',').every((part) => Number(part) >= 1 && Number(part) <= max),
+      `each number must be from 1 to ${upTo(max)}; 0 alone switches retries off`,
+    )
     .default(fallback)
-    .transform((text) => text.split(',').map(Number))
-    .transform((list) => (list.length === 1 && list[0] === 0 ? [] : list))
-    .pipe(z.array(z.number().positive().max(max)))
-    .meta({ accepts: `0, or up to 20 numbers of more than 0 and up to ${upTo(max)}` });
+    .meta({ accepts: `0, or up to 20 numbers from 1 to ${upTo(max)}, separated by commas` });
 const atLeast0 = (fallback: number, max: number) =>
   number
     .pipe(z.number().min(0).max(max))

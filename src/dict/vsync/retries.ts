@@ -22,8 +22,12 @@ export async function readRetries(db: Db): Promise<Retry[]> {
   return rows;
 }
 
-/** Stores RETRY_MINUTES, and which errors may pass, in the database, where dict.retries reads them. */
-export async function configureRetries(db: Db, minutes: readonly number[]): Promise<void> {
+/**
+ * Stores RETRY_MINUTES (numbers separated by commas, or 0), and which errors may pass, in the database, where
+ * dict.retries reads them.
+ */
+export async function configureRetries(db: Db, setting: string): Promise<void> {
+  const minutes = setting === '0' ? [] : setting.split(',').map(Number);
   await db.query('update dict.retry_policy set minutes = $1, passing_codes = $2', [minutes, passingCodes()]);
 }
 

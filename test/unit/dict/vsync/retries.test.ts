@@ -22,7 +22,7 @@ beforeEach(async () => {
   await database.pool
     .query(`truncate workflow.runs, workflow.schedules, dict.participants, dict.verifications,
       dict.sync_verifications cascade; update workflow.clock set offset_by = '0'`);
-  await configureRetries(database.pool, [5, 15, 30, 60]);
+  await configureRetries(database.pool, '5,15,30,60');
   await configureParticipants(database.pool, [ISPB]);
   await database.pool.query(`update dict.participants set configured_at = workflow.now() - interval '1 day'`);
   const { rows } = await database.pool.query<{ now: Date }>('select workflow.now() as now');
@@ -209,7 +209,7 @@ describe('when', () => {
 
   test('never with RETRY_MINUTES=0', async () => {
     await verified({ CPF: UNAVAILABLE }, { from: 0, to: 0 });
-    await configureRetries(database.pool, []);
+    await configureRetries(database.pool, '0');
     expect(await toCome()).toEqual([]);
   });
 
