@@ -96,6 +96,39 @@ describe('a verification without an answer', () => {
     expect(await retried(system)).toMatchObject({ status: 'COMPLETED' });
   });
 
+  test('whose retry is still open at the next tick does not disturb the tick’s verification', async () => {
+    const system = await startSystem({
+      keysPerType: 3,
+      keyTypes: TYPES,
+      local: (entries) => entries.slice(1),
+      crontab: '0 3 * * * verification_schedule',
+    });
+    const outage = system.dict.faults.on({
+      kind: 'problem',
+      status: 503,
+      operation: 'createSyncVerification',
+      keyType: 'CPF',
+    });
+    await system.hurryToRun(await system.verify(), isClosed);
+    await toNextRetry(system);
+    const retry = await vi.waitFor(async () => (await retriesOf(system))[0]!.id);
+    await system.waitForRun(retry, ({ errorCode }) => errorCode !== null);
+    await system.pool.query(
+      `select workflow.advance_clock(interval '1 day');
+       select graphile_worker.add_job('verification_schedule', json_build_object('schedule', 'verification_schedule'))`,
+    );
+    outage.off();
+    const all = `verification:${system.participant}:CNPJ,CPF,EMAIL,EVP,PHONE`;
+    const nightly = await vi.waitFor(() => system.hurryToRun(all, isClosed), { timeout: 20_000 });
+    await system.hurryToRun(retry, isClosed);
+    await system.hurryToRun(`reconciliation:${system.participant}:CPF`, isClosed);
+    // Perhaps both have found NOK before the repair. Of one key type only one reconciliation is open at a time.
+    const repairs = await listRuns(system.pool, { machine: 'reconciliation' });
+    expect(new Set(repairs.map(({ status }) => status))).toEqual(new Set(['COMPLETED']));
+    expect(nightly.status).toBe('COMPLETED');
+    await expectNone(system);
+  });
+
   test('is not retried after a person has cancelled it, and never with RETRY_MINUTES=0', async () => {
     const system = await startSystem({ keysPerType: 3 });
     system.dict.faults.on({ kind: 'problem', status: 503, operation: 'createSyncVerification' });
