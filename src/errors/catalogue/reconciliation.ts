@@ -5,6 +5,7 @@ export const RECONCILIATION = {
   errors: {
     DV_FILE_LATE: {
       class: 'not_retryable',
+      passes: true,
       exit: 1,
       where: 'While waiting for the CID file.',
       meaning: 'DICT did not make the file available within 10 minutes.',
@@ -12,6 +13,7 @@ export const RECONCILIATION = {
     },
     DV_FILE_UNUSABLE: {
       class: 'not_retryable',
+      passes: true,
       exit: 1,
       where: 'When requesting a CID file.',
       meaning: 'No file that DICT gave in this round could be used.',
@@ -19,6 +21,7 @@ export const RECONCILIATION = {
     },
     DV_FILE_BYTES_WRONG: {
       class: 'not_retryable',
+      passes: true,
       exit: 1,
       where: 'When reading the CID file.',
       meaning: 'The file does not have the size that DICT announced. The whole file was refused.',
@@ -26,6 +29,7 @@ export const RECONCILIATION = {
     },
     DV_FILE_SHA256_WRONG: {
       class: 'not_retryable',
+      passes: true,
       exit: 1,
       where: 'When reading the CID file.',
       meaning: 'The file does not have the SHA-256 that DICT announced. The whole file was refused.',
@@ -33,6 +37,7 @@ export const RECONCILIATION = {
     },
     DV_FILE_LINE_INVALID: {
       class: 'not_retryable',
+      passes: true,
       exit: 1,
       where: 'When reading the CID file.',
       meaning: 'A line is not a CID. The whole file was refused.',
