@@ -40,7 +40,12 @@ export default roundActivity<'available' | 'refused' | 'pending'>(
         detail: { fileId: file.id, code: error.code, waitsFor: `CID file ${file.id} of DICT` },
       };
     }
-    const largest = await largestFile(pool, participant, keyType, settings.FILE_ALLOWED_MEGABYTES * 1_000_000);
+    const largest = await largestFile(
+      pool,
+      participant,
+      keyType,
+      settings.FILE_ALLOWED_MEGABYTES * 1_000_000,
+    );
     return async (tx) => {
       await noteCidFile(tx, file.row, state);
       const detail = { fileId: file.id, status: state.status };

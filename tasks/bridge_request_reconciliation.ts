@@ -1,5 +1,11 @@
 import { roundActivity } from '../src/workflows/define-activity.ts';
-import { intendCidFile, noteCidFile, useCidFile, whyUnusable, withdrawIntent } from '../src/dict/log/cid-files.ts';
+import {
+  intendCidFile,
+  noteCidFile,
+  useCidFile,
+  whyUnusable,
+  withdrawIntent,
+} from '../src/dict/log/cid-files.ts';
 import { findEarlierCidFile } from '../src/dict/log/earlier-cid-file.ts';
 import { millisecondsUntil } from '../src/dict/rate-limits/rate-limits.ts';
 import { crashPoint, stepErrorOf } from '../src/engine/index.ts';

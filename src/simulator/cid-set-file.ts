@@ -80,8 +80,7 @@ export class CidSetFile {
     const sha256 = createHash('sha256').update(whole).digest('hex');
     this.#made = {
       bytes:
-        this.#fault('file_announces')?.bytes ??
-        whole.length + (this.#faults.has('file_wrong_bytes') ? 1 : 0),
+        this.#fault('file_announces')?.bytes ?? whole.length + (this.#faults.has('file_wrong_bytes') ? 1 : 0),
       sha256: this.#faults.has('file_wrong_sha256')
         ? createHash('sha256').update(sha256).digest('hex')
         : sha256,

@@ -8,7 +8,8 @@ export const RECONCILIATION = {
       exit: 1,
       where: 'While waiting for the CID file.',
       meaning: 'DICT did not make the file available within FILE_WAIT_MINUTES.',
-      remedy: 'Retry the run later: it looks at this file first, and requests another one if it is still not there.',
+      remedy:
+        'Retry the run later: it looks at this file first, and requests another one if it is still not there.',
     },
     DV_FILE_UNUSABLE: {
       class: 'not_retryable',
@@ -44,7 +45,8 @@ export const RECONCILIATION = {
       class: 'retryable',
       exit: 1,
       where: 'When downloading the CID file.',
-      meaning: 'The disk of TEMP_DIR has no room for the file and its comparison. The message says how much they need.',
+      meaning:
+        'The disk of TEMP_DIR has no room for the file and its comparison. The message says how much they need.',
       remedy: 'Free disk space, or set TEMP_DIR to a folder on a larger disk. Then retry the run.',
     },
     DV_FILE_SHA256_WRONG: {

@@ -21,7 +21,10 @@ async function pass(system: System, minutes: number): Promise<void> {
 }
 
 /** Lets time pass for both sides until the run is closed, and returns how it ended. */
-async function passUntilClosed(system: System, run: string): Promise<{ status: string; errorCode: string | null }> {
+async function passUntilClosed(
+  system: System,
+  run: string,
+): Promise<{ status: string; errorCode: string | null }> {
   const { status, errorCode } = await system.hurryToRun(run, (now) => {
     system.passAtDict(30_000);
     return isClosed(now);
@@ -71,7 +74,7 @@ describe('a file that came after its run had failed', () => {
   it('is waited for while DICT is making it', async () => {
     const system = await startSystem(SLOW);
     const run = await lateRun(system);
-    await retryRun(system.pool, run, 'operator', 'at once');
+    await retryRun(system.pool, run, 'operator', 'too early');
     expect(await passUntilClosed(system, run)).toMatchObject({ status: 'COMPLETED' });
     expect(filesAsked(system)).toBe(1);
   });
@@ -81,7 +84,7 @@ describe('a file that came after its run had failed', () => {
     // DICT says REQUESTED until the file is there, so a second one is asked for and is later than the first.
     system.dict.faults.on({ kind: 'file_status', status: 'REQUESTED' });
     const run = await lateRun(system);
-    await retryRun(system.pool, run, 'operator', 'at once');
+    await retryRun(system.pool, run, 'operator', 'too early');
     expect(await passUntilClosed(system, run)).toMatchObject({ status: 'COMPLETED' });
     await expectBaseLikeDict(system);
     expect(filesAsked(system)).toBe(2);
@@ -112,7 +115,10 @@ describe('a file that came after its run had failed', () => {
   });
 
   it('is not used when it is older than LATE_FILE_MAX_HOURS', async () => {
-    const system = await startSystem({ ...SLOW, settings: { LATE_FILE_MAX_HOURS: '0.5', FILE_WAIT_MINUTES: '20' } });
+    const system = await startSystem({
+      ...SLOW,
+      settings: { LATE_FILE_MAX_HOURS: '0.5', FILE_WAIT_MINUTES: '20' },
+    });
     system.dict.faults.on({ kind: 'file_slow', delayMs: 10 * MINUTE, times: 1 });
     const run = await lateRun(system);
     await pass(system, 31);
@@ -141,7 +147,12 @@ test('nothing that changed on either side since the file was asked for is revert
   await changeLocally(system.pool, changed!, NEW);
   directory.deleteEntry({ participant: ISPB, key: removed! });
   await removeLocally(system, removed!);
-  const added = { ...same[5]!, key: '00000000191', taxIdNumber: '00000000191', requestId: crypto.randomUUID() };
+  const added = {
+    ...same[5]!,
+    key: '00000000191',
+    taxIdNumber: '00000000191',
+    requestId: crypto.randomUUID(),
+  };
   directory.createEntry(added);
   await addLocally(system, added);
   // … and on ours only, with DICT to follow.

@@ -100,7 +100,9 @@ test('the disk must have room for the rest of the file and for half of it again'
   await expect(expectRoom(path, free, free)).rejects.toMatchObject({
     code: 'DV_DISK_FULL',
     class: 'retryable',
-    message: expect.stringMatching(/^The CID file and its comparison need [\d,]+ MB in TEMP_DIR, .* MB free\.$/) as string,
+    message: expect.stringMatching(
+      /^The CID file and its comparison need [\d,]+ MB in TEMP_DIR, .* MB free\.$/,
+    ) as string,
   });
   // What is already there needs no more room, but the comparison does.
   await expect(expectRoom(path, free * 4, 0)).rejects.toMatchObject({ code: 'DV_DISK_FULL' });

@@ -179,7 +179,13 @@ test("a file made before it was asked for makes the margin longer, by DICT's clo
   const { at } = await roundOf(run);
   const about = { id: '1', status: 'AVAILABLE' } as Parameters<typeof considerFileAge>[3];
   const requestTime = '2020-01-01T10:00:00Z';
-  await considerFileAge(database.pool, run, 1, { ...about, requestTime, creationTime: '2020-01-01T10:00:09Z' }, 30);
+  await considerFileAge(
+    database.pool,
+    run,
+    1,
+    { ...about, requestTime, creationTime: '2020-01-01T10:00:09Z' },
+    30,
+  );
   expect((await roundOf(run)).margin).toEqual(at);
   for (let n = 0; n < 2; n++) {
     const creationTime = '2020-01-01T09:59:00Z';
