@@ -611,7 +611,7 @@ CREATE FUNCTION dict.count_reconciliation(run uuid) RETURNS void
   update dict.reconciliations r set
     dict_only_cids = c.dict_only, local_only_cids = c.local_only, keys_added = c.added, keys_corrected = c.corrected,
     keys_removed = c.removed, keys_registered = c.registered, keys_in_flight = c.in_flight, keys_held = c.held,
-    quarantined = c.quarantined
+    keys_unsure = c.unsure, quarantined = c.quarantined
   from (select
       count(distinct cid) filter (where side = 'DICT_ONLY') as dict_only,
       count(distinct cid) filter (where side = 'LOCAL_ONLY') as local_only,
@@ -621,6 +621,7 @@ CREATE FUNCTION dict.count_reconciliation(run uuid) RETURNS void
       count(*) filter (where decision = 'REGISTERED') as registered,
       count(distinct coalesce(key, encode(cid, 'hex'))) filter (where decision = 'IN_FLIGHT') as in_flight,
       count(distinct key) filter (where decision = 'HELD' and round = l.newest) as held,
+      count(distinct key) filter (where decision = 'UNSURE' and round = l.newest) as unsure,
       count(distinct cid) filter (where decision = 'QUARANTINED' and round = l.newest) as quarantined
     from dict.divergences d, (select max(round) as newest from dict.rounds where run_id = run) l
     where d.run_id = run) c
@@ -1517,6 +1518,38 @@ COMMENT ON FUNCTION dict.forget_key_events(days double precision, most integer) 
 
 
 --
+-- Name: hash_plan(uuid, integer); Type: FUNCTION; Schema: dict; Owner: postgres
+--
+
+CREATE FUNCTION dict.hash_plan(run uuid, of_round integer) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'workflow', 'dict', 'pg_temp'
+    AS $$
+declare
+  hash bytea := sha256('');
+  d record;
+begin
+  for d in
+    select side, cid, planned, key from dict.divergences
+    where run_id = run and round = of_round and decision = 'PENDING' order by cid
+  loop
+    hash := sha256(hash || convert_to(concat_ws(' ',
+      left(d.side, 1), encode(d.cid, 'hex'), coalesce(d.planned, 'ASK'), d.key), 'UTF8'));
+  end loop;
+  return encode(hash, 'hex');
+end $$;
+
+
+ALTER FUNCTION dict.hash_plan(run uuid, of_round integer) OWNER TO postgres;
+
+--
+-- Name: FUNCTION hash_plan(run uuid, of_round integer); Type: COMMENT; Schema: dict; Owner: postgres
+--
+
+COMMENT ON FUNCTION dict.hash_plan(run uuid, of_round integer) IS 'The hash of what a round plans: begins with SHA-256 of nothing; then, in ascending CID order, SHA-256 of the last hash and "D|L <cid> <planned, or ASK> <key, if known>". 64 hex digits.';
+
+
+--
 -- Name: hex(bit); Type: FUNCTION; Schema: dict; Owner: postgres
 --
 
@@ -1561,6 +1594,7 @@ CREATE TABLE dict.rounds (
     approved_at timestamp with time zone,
     approval_threshold bigint,
     file_id uuid,
+    approval_reasons text[] DEFAULT '{}'::text[] NOT NULL,
     CONSTRAINT rounds_found_by_check CHECK ((found_by = ANY (ARRAY['EVENT_LOG'::text, 'FILE'::text])))
 );
 
@@ -1599,14 +1633,14 @@ COMMENT ON COLUMN dict.rounds.found_by IS 'How the round found what differs: by 
 -- Name: COLUMN rounds.set_hash; Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON COLUMN dict.rounds.set_hash IS 'SHA-256 over the lines "D|L <cid>\n" in ascending CID order. This is the set that a person approves.';
+COMMENT ON COLUMN dict.rounds.set_hash IS 'The hash of what is planned, by which a person approves it: dict.hash_plan().';
 
 
 --
 -- Name: COLUMN rounds.approval_threshold; Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON COLUMN dict.rounds.approval_threshold IS 'MANUAL_APPROVAL_THRESHOLD of the worker that judged the round. More divergent CIDs than this, over all rounds, need a person''s approval.';
+COMMENT ON COLUMN dict.rounds.approval_threshold IS 'MANUAL_APPROVAL_THRESHOLD of the worker that planned the round. More divergent CIDs than this, over all rounds, need a person''s approval.';
 
 
 --
@@ -1614,6 +1648,13 @@ COMMENT ON COLUMN dict.rounds.approval_threshold IS 'MANUAL_APPROVAL_THRESHOLD o
 --
 
 COMMENT ON COLUMN dict.rounds.file_id IS 'The row of dict.cid_files that the round compares with. An earlier round may have asked for it.';
+
+
+--
+-- Name: COLUMN rounds.approval_reasons; Type: COMMENT; Schema: dict; Owner: postgres
+--
+
+COMMENT ON COLUMN dict.rounds.approval_reasons IS 'Why the round needs a person''s approval: CIDS (more than the threshold), DAY (APPROVAL_DAILY_KEYS), SHARE (APPROVAL_BASE_PERCENT), OWNER (a correction changes the owner), UNSEEN (too many to ask DICT before, so a change of owner cannot be excluded). Empty: none is needed.';
 
 
 --
@@ -2210,7 +2251,7 @@ CREATE FUNCTION dict.reconciliation_summary(run uuid) RETURNS jsonb
     'vsyncBefore', vsync_before, 'vsyncAfter', vsync_after, 'entriesBefore', entries_before, 'entriesAfter', entries_after,
     'dictOnlyCids', dict_only_cids, 'localOnlyCids', local_only_cids, 'keysAdded', keys_added,
     'keysCorrected', keys_corrected, 'keysRemoved', keys_removed, 'keysRegistered', keys_registered,
-    'keysInFlight', keys_in_flight, 'keysHeld', keys_held, 'quarantined', quarantined, 'approvedBy', approved_by,
+    'keysInFlight', keys_in_flight, 'keysHeld', keys_held, 'keysUnsure', keys_unsure, 'quarantined', quarantined, 'approvedBy', approved_by,
     'setHash', (select set_hash from dict.rounds o where o.run_id = r.run_id order by round desc limit 1))
   from dict.reconciliations r where run_id = run
 $$;
@@ -2310,9 +2351,11 @@ begin
   select max(round) into last_round from dict.rounds where run_id = run;
 
   with named as (
-    update dict.divergences d set plan = 'REGISTER', plan_by = by_whom, plan_why = reason, key = e.key
+    update dict.divergences d set plan = 'REGISTER', plan_by = by_whom, plan_why = reason, key = e.key, why = null,
+      planned = case when d.planned is not null then 'REGISTER' end
     from dict.entries e
     where d.run_id = run and d.round = last_round and d.side = 'LOCAL_ONLY' and d.decision = 'PENDING'
+      and d.planned is distinct from 'CORRECT'
       and e.participant = scope.participant and e.key_type = scope.key_type and e.cid = d.cid and e.removed_at is null
       and (keys is null or e.key = any (keys))
     returning d.key)
@@ -2320,6 +2363,8 @@ begin
   if cardinality(marked) = 0 or not coalesce(keys, marked) <@ marked then
     perform workflow.raise_error('DV_KEY_NOT_IN_SET', format('Not all of these keys are in the frozen set of run %s as local-only keys. Nothing was marked.', run));
   end if;
+  -- Another plan is another set: an approval that names the old hash is refused.
+  update dict.rounds set set_hash = dict.hash_plan(run, last_round) where run_id = run and round = last_round;
   return cardinality(marked);
 end $$;
 
@@ -2330,7 +2375,7 @@ ALTER FUNCTION dict.register_local_only(run uuid, keys text[], by_whom text, rea
 -- Name: FUNCTION register_local_only(run uuid, keys text[], by_whom text, reason text); Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON FUNCTION dict.register_local_only(run uuid, keys text[], by_whom text, reason text) IS 'While a reconciliation waits for approval: marks local-only keys of its frozen set (null: all of them) to be registered at DICT instead of removed, after the approval. Returns how many. Errors: DV_RUN_NOT_FOUND, DV_RUN_NOT_WAITING, DV_REGISTER_EVP, DV_KEY_NOT_IN_SET, DV_DECISION_UNSIGNED.';
+COMMENT ON FUNCTION dict.register_local_only(run uuid, keys text[], by_whom text, reason text) IS 'While a reconciliation waits for approval: marks local-only keys of its frozen set (null: all of them) to be registered at DICT instead of removed, after the approval. The set has another hash then. Returns how many keys. Errors: DV_RUN_NOT_FOUND, DV_RUN_NOT_WAITING, DV_REGISTER_EVP, DV_KEY_NOT_IN_SET, DV_DECISION_UNSIGNED.';
 
 
 --
@@ -2459,6 +2504,49 @@ ALTER FUNCTION dict.remove_expired_audit(older_than interval, most integer) OWNE
 --
 
 COMMENT ON FUNCTION dict.remove_expired_audit(older_than interval, most integer) IS 'Removes up to `most` rows of verifications, reconciliations and their divergences of this age, in one short transaction. Returns how many. Call it until it returns 0. CIDs are never removed (Manual §9).';
+
+
+--
+-- Name: remove_unsure(uuid, text[], text, text); Type: FUNCTION; Schema: dict; Owner: postgres
+--
+
+CREATE FUNCTION dict.remove_unsure(run uuid, keys text[], by_whom text, reason text) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'workflow', 'dict', 'pg_temp'
+    AS $$
+declare
+  scope dict.reconciliations;
+  marked text[];
+begin
+  if coalesce(btrim(by_whom), '') = '' or coalesce(btrim(reason), '') = '' then
+    perform workflow.raise_error('DV_DECISION_UNSIGNED', 'Say who decides and why. Both are recorded for the auditor.');
+  end if;
+  select * into scope from dict.reconciliations where run_id = run;
+  if not found then
+    perform workflow.raise_error('DV_RUN_NOT_FOUND', format('There is no reconciliation %s.', run));
+  end if;
+  with named as (
+    update dict.divergences d set plan = 'REMOVE', plan_by = by_whom, plan_why = reason
+    where d.run_id = run and d.decision = 'UNSURE' and d.plan is distinct from 'REMOVE'
+      and d.round = (select max(round) from dict.rounds where run_id = run)
+      and (keys is null or d.key = any (keys))
+    returning d.key)
+  select coalesce(array_agg(key), '{}') into marked from named;
+  if cardinality(marked) = 0 or not coalesce(keys, marked) <@ marked then
+    perform workflow.raise_error('DV_KEY_NOT_UNSURE', format('Not all of these keys are UNSURE in the last round of run %s, or they are decided already. Nothing was marked.', run));
+  end if;
+  perform dict.start_reconciliation(scope.participant, array[scope.key_type]);
+  return cardinality(marked);
+end $$;
+
+
+ALTER FUNCTION dict.remove_unsure(run uuid, keys text[], by_whom text, reason text) OWNER TO postgres;
+
+--
+-- Name: FUNCTION remove_unsure(run uuid, keys text[], by_whom text, reason text); Type: COMMENT; Schema: dict; Owner: postgres
+--
+
+COMMENT ON FUNCTION dict.remove_unsure(run uuid, keys text[], by_whom text, reason text) IS 'Decides that local keys which a reconciliation left as UNSURE (null: all of them) are to be removed, and starts a reconciliation, which removes them if DICT still does not have them. Returns how many. Errors: DV_RUN_NOT_FOUND, DV_KEY_NOT_UNSURE, DV_DECISION_UNSIGNED.';
 
 
 --
@@ -5226,12 +5314,14 @@ CREATE TABLE dict.divergences (
     found_at timestamp with time zone,
     failures integer DEFAULT 0 NOT NULL,
     decided_xid xid8,
+    planned text,
     plan text,
     plan_by text,
     plan_why text,
     CONSTRAINT divergences_check CHECK ((((plan IS NULL) = (plan_by IS NULL)) AND ((plan IS NULL) = (plan_why IS NULL)))),
-    CONSTRAINT divergences_decision_check CHECK ((decision = ANY (ARRAY['PENDING'::text, 'ADDED'::text, 'CORRECTED'::text, 'REMOVED'::text, 'REGISTERED'::text, 'IN_FLIGHT'::text, 'HELD'::text, 'SUPERSEDED'::text, 'REFUSED'::text, 'QUARANTINED'::text]))),
-    CONSTRAINT divergences_plan_check CHECK ((plan = 'REGISTER'::text)),
+    CONSTRAINT divergences_decision_check CHECK ((decision = ANY (ARRAY['PENDING'::text, 'ADDED'::text, 'CORRECTED'::text, 'REMOVED'::text, 'REGISTERED'::text, 'IN_FLIGHT'::text, 'HELD'::text, 'SUPERSEDED'::text, 'REFUSED'::text, 'QUARANTINED'::text, 'UNSURE'::text]))),
+    CONSTRAINT divergences_plan_check CHECK ((plan = ANY (ARRAY['REGISTER'::text, 'REMOVE'::text]))),
+    CONSTRAINT divergences_planned_check CHECK ((planned = ANY (ARRAY['ADD'::text, 'CORRECT'::text, 'REMOVE'::text, 'REGISTER'::text, 'LEAVE'::text]))),
     CONSTRAINT divergences_side_check CHECK ((side = ANY (ARRAY['DICT_ONLY'::text, 'LOCAL_ONLY'::text])))
 );
 
@@ -5253,10 +5343,17 @@ COMMENT ON COLUMN dict.divergences.decided_xid IS 'The transaction that decided 
 
 
 --
+-- Name: COLUMN divergences.planned; Type: COMMENT; Schema: dict; Owner: postgres
+--
+
+COMMENT ON COLUMN dict.divergences.planned IS 'What the repair will do with it, by DICT''s answers before the set was frozen; the set''s hash covers it. LEAVE: nothing, why says the reason. Null: DICT was not asked before.';
+
+
+--
 -- Name: COLUMN divergences.plan; Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON COLUMN dict.divergences.plan IS 'REGISTER: a person wants this key, which only we have, to be registered at DICT instead of removed (Manual §3.3). plan_by and plan_why say who and why.';
+COMMENT ON COLUMN dict.divergences.plan IS 'What a person wants done with a key that only we have. REGISTER: it is registered at DICT instead of removed (Manual §3.3). REMOVE: it is removed although it was UNSURE. plan_by and plan_why say who and why.';
 
 
 --
@@ -5837,6 +5934,7 @@ CREATE TABLE dict.reconciliations (
     approved_set text,
     keys_registered bigint DEFAULT 0 NOT NULL,
     keys_held bigint DEFAULT 0 NOT NULL,
+    keys_unsure bigint DEFAULT 0 NOT NULL,
     pages_published integer DEFAULT 0 NOT NULL,
     changes_published bigint DEFAULT 0 NOT NULL
 );
@@ -5856,6 +5954,13 @@ COMMENT ON TABLE dict.reconciliations IS 'One row per reconciliation: what it fo
 --
 
 COMMENT ON COLUMN dict.reconciliations.keys_held IS 'The number of held keys that its last round left alone.';
+
+
+--
+-- Name: COLUMN reconciliations.keys_unsure; Type: COMMENT; Schema: dict; Owner: postgres
+--
+
+COMMENT ON COLUMN dict.reconciliations.keys_unsure IS 'The number of local keys that its last round left alone for a person to decide, because nothing proves that DICT does not have them.';
 
 
 --
@@ -6853,6 +6958,13 @@ CREATE INDEX divergences_pending ON dict.divergences USING btree (run_id, round,
 
 
 --
+-- Name: divergences_unsure; Type: INDEX; Schema: dict; Owner: postgres
+--
+
+CREATE INDEX divergences_unsure ON dict.divergences USING btree (cid) WHERE (decision = ANY (ARRAY['UNSURE'::text, 'REFUSED'::text]));
+
+
+--
 -- Name: entries_changed; Type: INDEX; Schema: dict; Owner: postgres
 --
 
@@ -7568,6 +7680,13 @@ REVOKE ALL ON FUNCTION dict.release_keys(by_whom text, participant text, key_typ
 --
 
 REVOKE ALL ON FUNCTION dict.remove_expired_audit(older_than interval, most integer) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION remove_unsure(run uuid, keys text[], by_whom text, reason text); Type: ACL; Schema: dict; Owner: postgres
+--
+
+REVOKE ALL ON FUNCTION dict.remove_unsure(run uuid, keys text[], by_whom text, reason text) FROM PUBLIC;
 
 
 --

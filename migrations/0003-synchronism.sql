@@ -71,11 +71,14 @@ create table dict.reconciliations (
   approved_set    text,
   keys_registered bigint not null default 0,
   keys_held       bigint not null default 0,
+  keys_unsure     bigint not null default 0,
   pages_published      integer not null default 0,
   changes_published    bigint not null default 0
 );
 comment on table dict.reconciliations is 'One row per reconciliation: what it found and what it did, for auditors.';
 comment on column dict.reconciliations.keys_held is 'The number of held keys that its last round left alone.';
+comment on column dict.reconciliations.keys_unsure is
+  'The number of local keys that its last round left alone for a person to decide, because nothing proves that DICT does not have them.';
 create index reconciliations_latest on dict.reconciliations (participant, key_type, started_at desc);
 create index reconciliations_ended on dict.reconciliations (ended_at);
 
@@ -98,6 +101,7 @@ create table dict.rounds (
   approved_at     timestamptz,
   approval_threshold bigint,
   file_id         uuid,
+  approval_reasons   text[] not null default '{}',
   primary key (run_id, round)
 );
 comment on table dict.rounds is
@@ -108,9 +112,11 @@ create index rounds_file on dict.rounds (file_id) where file_id is not null;
 comment on column dict.rounds.margin_starts_at is 'The snapshot''s time minus IN_FLIGHT_MARGIN_SECONDS. What changed after this time is in flight, even if the snapshot sees it.';
 comment on column dict.rounds.found_by is 'How the round found what differs: by replaying both event logs since the last OK, or by comparing with DICT''s CID file. found_by_reason says why.';
 comment on column dict.rounds.set_hash is
-  'SHA-256 over the lines "D|L <cid>\n" in ascending CID order. This is the set that a person approves.';
+  'The hash of what is planned, by which a person approves it: dict.hash_plan().';
 comment on column dict.rounds.approval_threshold is
-  'MANUAL_APPROVAL_THRESHOLD of the worker that judged the round. More divergent CIDs than this, over all rounds, need a person''s approval.';
+  'MANUAL_APPROVAL_THRESHOLD of the worker that planned the round. More divergent CIDs than this, over all rounds, need a person''s approval.';
+comment on column dict.rounds.approval_reasons is
+  'Why the round needs a person''s approval: CIDS (more than the threshold), DAY (APPROVAL_DAILY_KEYS), SHARE (APPROVAL_BASE_PERCENT), OWNER (a correction changes the owner), UNSEEN (too many to ask DICT before, so a change of owner cannot be excluded). Empty: none is needed.';
 
 create table dict.cid_files (
   id            uuid primary key default workflow.uuidv7(),
@@ -136,7 +142,8 @@ create table dict.divergences (
   side           text not null check (side in ('DICT_ONLY', 'LOCAL_ONLY')),
   key            text,
   decision       text not null default 'PENDING' check (decision in (
-    'PENDING', 'ADDED', 'CORRECTED', 'REMOVED', 'REGISTERED', 'IN_FLIGHT', 'HELD', 'SUPERSEDED', 'REFUSED', 'QUARANTINED')),
+    'PENDING', 'ADDED', 'CORRECTED', 'REMOVED', 'REGISTERED', 'IN_FLIGHT', 'HELD', 'SUPERSEDED', 'REFUSED', 'QUARANTINED',
+    'UNSURE')),
   why            text,
   before         jsonb,
   after          jsonb,
@@ -148,7 +155,8 @@ create table dict.divergences (
   found_at       timestamptz,
   failures       integer not null default 0,
   decided_xid    xid8,
-  plan           text check (plan in ('REGISTER')),
+  planned        text check (planned in ('ADD', 'CORRECT', 'REMOVE', 'REGISTER', 'LEAVE')),
+  plan           text check (plan in ('REGISTER', 'REMOVE')),
   plan_by        text,
   plan_why       text,
   primary key (run_id, round, cid),
@@ -159,8 +167,12 @@ comment on table dict.divergences is
 comment on column dict.divergences.decided_xid is
   'The transaction that decided it and changed the key. As long as the entry''s changed_xid is the same, nothing newer has changed the key.';
 comment on column dict.divergences.plan is
-  'REGISTER: a person wants this key, which only we have, to be registered at DICT instead of removed (Manual §3.3). plan_by and plan_why say who and why.';
+  'What a person wants done with a key that only we have. REGISTER: it is registered at DICT instead of removed (Manual §3.3). REMOVE: it is removed although it was UNSURE. plan_by and plan_why say who and why.';
+comment on column dict.divergences.planned is
+  'What the repair will do with it, by DICT''s answers before the set was frozen; the set''s hash covers it. LEAVE: nothing, why says the reason. Null: DICT was not asked before.';
 create index divergences_pending on dict.divergences (run_id, round, side, cid) where decision = 'PENDING';
+-- What earlier runs left for a person to decide.
+create index divergences_unsure on dict.divergences (cid) where decision in ('UNSURE', 'REFUSED');
 -- The changes of a run in the order of their keys, in which an undo processes them.
 create index divergences_changed on dict.divergences (run_id, key, decided_xid)
   where decision in ('ADDED', 'CORRECTED', 'REMOVED');

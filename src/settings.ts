@@ -103,6 +103,18 @@ const schema = z.object({
   MANUAL_APPROVAL_THRESHOLD: flag(100, 0, 1_000_000_000).describe(
     'If all rounds together find more divergent CIDs than this, a person must approve the repair. A changed key counts as two.',
   ),
+  APPROVAL_DAILY_KEYS: flag(200, 0, 1_000_000_000).describe(
+    'If a repair makes the keys of a participant and key type that were changed within 24 hours without an approval more than this, a person must approve it.',
+  ),
+  APPROVAL_BASE_PERCENT: duration(1, 100).describe(
+    'If a repair changes more than this percentage of the key base, and more than 20 keys, a person must approve it.',
+  ),
+  APPROVAL_OWNER_CHANGES: flag(1, 0, 1).describe(
+    '1: a repair that changes the owner (tax id) of a key must be approved by a person, whatever the number of keys. 0: it need not.',
+  ),
+  APPROVAL_LOOKUPS_MAX: flag(5000, 0, 36_000).describe(
+    "DICT is asked about every divergent CID before the repair is planned, unless there are more than this. A larger set is approved without DICT's answers.",
+  ),
   APPROVAL_FRESH_MINUTES: duration(60, 10_080).describe(
     'If the approval arrives later than this after the comparison, the keys are compared again first.',
   ),

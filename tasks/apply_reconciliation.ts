@@ -1,6 +1,7 @@
 import { roundActivity } from '../src/workflows/define-activity.ts';
-import { NO_RECENT_ADDITIONS, readRecentDictAdditions } from '../src/dict/repair/recent-dict-additions.ts';
-import { lookUp, pendingDivergences } from '../src/dict/repair/repair-lookup.ts';
+import { proofStart } from '../src/dict/event-log/replay-source.ts';
+import { NO_EVIDENCE_NEEDED, readRemovalEvidence } from '../src/dict/repair/removal-evidence.ts';
+import { LOOKUPS_AGAIN_MS, lookUp, pendingDivergences } from '../src/dict/repair/repair-lookup.ts';
 import { registerPlanned } from '../src/dict/repair/registration.ts';
 import { applyFindings } from '../src/dict/repair/repair-policy.ts';
 import { publishChanges } from '../src/notify/index.ts';
@@ -8,14 +9,12 @@ import { publishChanges } from '../src/notify/index.ts';
 /** CIDs looked up and applied in a step. Each step is a transaction of its own; none of them runs long. */
 const CHUNK = 200;
 
-const FAILED_AGAIN_MS = 2000;
-
 /**
  * Applies the round's frozen set in chunks. It asks DICT about each CID and registers at DICT what a person marked for
  * it. Then one transaction decides, changes the key base, records before and after, and publishes the changes.
  */
 export default roundActivity<'again' | 'applied'>(
-  async ({ run, input, context, signal, log }, { pool, bridge }) => {
+  async ({ run, input, context, attempt, enteredAt, signal, log }, { pool, bridge, settings }) => {
     const { participant, keyType } = input;
     const { round } = context;
     const pending = await pendingDivergences(pool, run.id, round, CHUNK);
@@ -34,16 +33,18 @@ export default roundActivity<'again' | 'applied'>(
     // What was fetched before the rate limit was reached is applied. Only a step that got nothing has failed.
     if (findings.length === 0 && failed === 0) throw brokenOffBy;
     const removes = findings.some(({ side, says }) => side === 'LOCAL_ONLY' && says === 'ABSENT');
-    const recentAdditions = removes
-      ? await readRecentDictAdditions(pool, bridge, scope, call)
-      : NO_RECENT_ADDITIONS;
+    const proofFrom = removes ? await proofStart(pool, input, settings.EVENT_LOG_MAX_HOURS) : undefined;
+    const patience = { attempt, enteredAt, logAway: context.logAway === round, proofFrom };
+    const evidence = removes
+      ? await readRemovalEvidence(pool, bridge, scope, patience, call)
+      : NO_EVIDENCE_NEEDED;
     return async (tx) => {
-      const changes = await applyFindings(tx, scope, findings, recentAdditions);
+      const changes = await applyFindings(tx, scope, findings, evidence);
       await publishChanges(tx, scope, changes);
       const detail = { lookedUp: findings.length, changed: changes.length, failed };
       log.info(detail, 'repaired a chunk');
-      // Only CIDs that DICT fails on are left: a pause gives it time to recover.
-      return { outcome: 'again', detail, wakeAfterMs: findings.length === 0 ? FAILED_AGAIN_MS : undefined };
+      // Only CIDs that DICT fails on are left.
+      return { outcome: 'again', detail, wakeAfterMs: findings.length === 0 ? LOOKUPS_AGAIN_MS : undefined };
     };
   },
 );

@@ -1,10 +1,15 @@
 import { roundActivity } from '../src/workflows/define-activity.ts';
 import { NOKS_BELIEVED } from '../src/workflows/verification/context.ts';
-import { completeSyncVerification, sendVSync } from '../src/dict/vsync/sync-verification.ts';
+import { completeSyncVerification, type SentVSync, sendVSync } from '../src/dict/vsync/sync-verification.ts';
 import { type StepError, stepErrorOf } from '../src/engine/index.ts';
 import { DvError } from '../src/errors/dv-error.ts';
-import { one } from '../src/errors/rows.ts';
-import type { Db } from '../src/dict/vsync/vsync-store.ts';
+import {
+  leftUndone,
+  listedButAbsent,
+  neverShown,
+  quarantineNeverShown,
+  untilLogShows,
+} from '../src/dict/repair/left-undone.ts';
 
 /** Rounds after which a reconciliation fails if DICT still answers NOK. */
 const ROUNDS = 3;
@@ -12,10 +17,10 @@ const ROUNDS = 3;
 /**
  * Sends the new VSync to DICT after a repair (Manual §9). The VSync is read again each time; the third NOK counts.
  * `nok` starts another round. `still_nok` means that the rounds are used up or that only a person can continue.
- * `quarantined` means that everything is repaired except what DICT kept failing on.
+ * `quarantined` means that everything is repaired except what was put aside or left for a person to decide.
  */
 export default roundActivity<'again' | 'ok' | 'nok' | 'still_nok' | 'quarantined'>(
-  async ({ run, input, context, signal, log }, { pool, bridge, settings }) => {
+  async ({ run, input, context, attempt, enteredAt, signal, log }, { pool, bridge, settings }) => {
     const { participant, keyType } = input;
     const { round, noks = 0, reads = 0 } = context;
     const sent = await sendVSync(pool, bridge, {
@@ -28,6 +33,21 @@ export default roundActivity<'again' | 'ok' | 'nok' | 'still_nok' | 'quarantined
     });
     const { result } = sent.answer;
     log.info({ result }, 'VSync sent to confirm the repair');
+    const counts = result === 'NOK' && reads + 1 >= NOKS_BELIEVED;
+    const scope = { runId: run.id, round, participant, keyType };
+    const listed = counts ? await listedButAbsent(pool, run.id, round) : [];
+    const early = untilLogShows(listed);
+    const ghosts =
+      listed.length > 0 && early === 0
+        ? await neverShown(
+            pool,
+            bridge,
+            scope,
+            listed,
+            { attempt, enteredAt, logAway: context.logAway === round },
+            { correlationId: run.correlationId, signal },
+          )
+        : [];
     return async (tx) => {
       await completeSyncVerification(tx, sent);
       const detail = { result };
@@ -40,8 +60,10 @@ export default roundActivity<'again' | 'ok' | 'nok' | 'still_nok' | 'quarantined
           wakeAfterMs: settings.NOK_RECHECK_SECONDS * 1000,
         };
       }
+      if (early > 0) return { outcome: 'again', detail, wakeAfterMs: early };
+      await quarantineNeverShown(tx, scope, ghosts);
       const left = await leftUndone(tx, run.id, round);
-      if (left.quarantined > 0 && (left.others === 0 || noks + 1 >= ROUNDS)) {
+      if (left.aside > 0 && (left.others === 0 || noks + 1 >= ROUNDS)) {
         return {
           outcome: 'quarantined',
           context: { reads: 0, noks: 0, quarantined: true },
@@ -71,16 +93,32 @@ export default roundActivity<'again' | 'ok' | 'nok' | 'still_nok' | 'quarantined
         outcome: 'still_nok',
         context: { noks: 0, reads: 0 },
         detail: { ...detail, ...left },
-        error: stepErrorOf(
-          new DvError(
-            'DV_STILL_NOK',
-            `DICT says NOK after ${ROUNDS} rounds of repair. dict.divergences shows what was left alone and why. Retry the run to begin again.`,
-          ),
-        ),
+        error: left.found === 0 ? nokThoughEqual(sent) : stillNok(),
       };
     };
   },
 );
+
+function stillNok(): StepError {
+  return stepErrorOf(
+    new DvError(
+      'DV_STILL_NOK',
+      `DICT says NOK after ${ROUNDS} rounds of repair. dict.divergences shows what was left alone and why. Retry the run to begin again.`,
+    ),
+  );
+}
+
+function nokThoughEqual({ answer, vsync, entries }: SentVSync): StepError {
+  return stepErrorOf(
+    new DvError(
+      'DV_NOK_THOUGH_EQUAL',
+      `DICT says NOK although the key base (${entries} entries) equals what DICT gave. ` +
+        `Open a ticket at BACEN with these: verification ${answer.id}, correlation id ${answer.correlationId}, ` +
+        `VSync sent ${vsync}, time ${answer.responseTime}. Retry the run when BACEN has answered.`,
+      { correlationId: answer.correlationId },
+    ),
+  );
+}
 
 function keysHeld(keys: number): StepError {
   return stepErrorOf(
@@ -95,36 +133,7 @@ function registrationRefused(keys: number): StepError {
   return stepErrorOf(
     new DvError(
       'DV_REGISTRATION_REFUSED',
-      `Everything is repaired except ${keys} local-only keys that DICT refused to register, so DICT says NOK. dict.divergences shows DICT's reason. The next reconciliation removes them unless a person decides otherwise.`,
+      `Everything is repaired except ${keys} local-only keys that DICT refused to register, so DICT says NOK. dict.divergences shows DICT's reason. The next reconciliation leaves them as UNSURE, and a person decides (dict-vsync unsure).`,
     ),
   );
-}
-
-interface LeftUndone {
-  quarantined: number;
-  inFlight: number;
-  /** Keys still held. */
-  held: number;
-  /** Local-only keys that DICT refused to register. */
-  unregistered: number;
-  /** Divergences that another round may decide differently. */
-  others: number;
-}
-
-/** What the round's repair left alone. */
-async function leftUndone(tx: Db, runId: string, round: number): Promise<LeftUndone> {
-  const { rows } = await tx.query<LeftUndone>(
-    `select count(*) filter (where decision = 'QUARANTINED')::integer as quarantined,
-       count(*) filter (where decision = 'IN_FLIGHT')::integer as "inFlight",
-       count(distinct d.key) filter (where decision = 'HELD' and h.key is not null)::integer as held,
-       count(*) filter (where decision = 'REFUSED' and plan = 'REGISTER')::integer as unregistered,
-       count(*) filter (where decision in ('IN_FLIGHT', 'SUPERSEDED') or decision = 'REFUSED' and plan is null
-         or decision = 'HELD' and h.key is null)::integer as others
-     from dict.divergences d join dict.reconciliations n using (run_id)
-     left join dict.held_keys h on (h.participant, h.key_type, h.key) = (n.participant, n.key_type, d.key)
-       and h.released_at is null
-     where d.run_id = $1 and d.round = $2`,
-    [runId, round],
-  );
-  return one(rows);
 }

@@ -9,7 +9,9 @@ import download_cid_file from './download_cid_file.ts';
 import judge_divergences from './judge_divergences.ts';
 import keep_snapshot from './keep_snapshot.ts';
 import log_verification from './log_verification.ts';
+import look_up_divergences from './look_up_divergences.ts';
 import open_reconciliation from './open_reconciliation.ts';
+import plan_repair from './plan_repair.ts';
 import publish_reconciliation_complete from './publish_reconciliation_complete.ts';
 import publish_reconciliation_notification from './publish_reconciliation_notification.ts';
 import publish_undo_done from './publish_undo_done.ts';
@@ -37,7 +39,9 @@ export const activities = {
   judge_divergences,
   keep_snapshot,
   log_verification,
+  look_up_divergences,
   open_reconciliation,
+  plan_repair,
   publish_reconciliation_complete,
   publish_reconciliation_notification,
   publish_undo_done,

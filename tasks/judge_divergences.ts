@@ -1,12 +1,10 @@
 import { roundActivity } from '../src/workflows/define-activity.ts';
-import type { CidSetEvent } from '../src/bridge/index.ts';
 import { readEventLog } from '../src/dict/event-log/event-log.ts';
+import { readLogPatiently } from '../src/dict/event-log/log-patience.ts';
 import { judgeHeld } from '../src/dict/key-base/held-keys.ts';
-import { needsApproval } from '../src/dict/log/approval-threshold.ts';
-import { noteThreshold } from '../src/dict/log/divergence-report.ts';
 import { judgeRound } from '../src/dict/repair/in-flight.ts';
-import { freezeRound } from '../src/dict/log/reconciliation-log.ts';
 import { keepPlans } from '../src/dict/repair/registration.ts';
+import { countPending } from '../src/dict/repair/repair-plan.ts';
 import { DvError } from '../src/errors/dv-error.ts';
 import { one } from '../src/errors/rows.ts';
 
@@ -15,41 +13,37 @@ const PAGES = 50;
 
 /**
  * Judges what a comparison found. Keys that are held become HELD; divergences that a local change or DICT's event log
- * explains become IN_FLIGHT. The rest is frozen with its hash. Outcomes: `nothing` (nothing is left), `apply` (within
- * the approval threshold, or already approved), `ask` (a person decides).
+ * explains become IN_FLIGHT. Without the log, which may be away for days, the local changes alone are considered; each
+ * key is judged again when it is applied. Outcomes: `nothing` (nothing is left), `judged`.
  */
-export default roundActivity<'nothing' | 'apply' | 'ask'>(
-  async ({ run, input, context, signal, log }, { pool, bridge, settings }) => {
+export default roundActivity<'nothing' | 'judged'>(
+  async ({ run, input, context, attempt, enteredAt, signal, log }, { pool, bridge }) => {
     const { participant, keyType } = input;
     const { round } = context;
     const { rows } = await pool.query<{ since: Date }>(
       'select margin_starts_at as since from dict.rounds where run_id = $1 and round = $2',
       [run.id, round],
     );
-    let events: CidSetEvent[] = [];
-    let eventLog = 'read';
-    try {
-      const scope = { participant, keyType, from: one(rows).since, maxPages: PAGES };
-      ({ events } = await readEventLog(bridge, scope, { correlationId: run.correlationId, signal }));
-    } catch (error) {
-      // Without the event log the local changes are still considered, and each key is judged again when it is applied.
-      if (!(error instanceof DvError) || error.class !== 'not_retryable') throw error;
-      eventLog = error.code;
-    }
+    const scope = { participant, keyType, from: one(rows).since, maxPages: PAGES };
+    const call = { correlationId: run.correlationId, signal };
+    const read = await readLogPatiently(pool, async () => readEventLog(bridge, scope, call), {
+      attempt,
+      enteredAt,
+      logAway: context.logAway === round,
+    });
+    const away = read instanceof DvError;
+    if (away) log.warn({ code: read.code }, 'the event log cannot be read; the round continues without it');
     return async (tx) => {
       const held = await judgeHeld(tx, run.id, round);
-      const inFlight = await judgeRound(tx, run.id, round, events);
+      const inFlight = await judgeRound(tx, run.id, round, away ? [] : read.events);
       await keepPlans(tx, run.id, round);
-      const frozen = await freezeRound(tx, run.id, round);
-      await noteThreshold(tx, run.id, round, settings.MANUAL_APPROVAL_THRESHOLD);
-      log.info({ held, inFlight, ...frozen }, 'judged the divergences');
-      const outcome =
-        frozen.pending === 0
-          ? 'nothing'
-          : needsApproval(frozen, settings.MANUAL_APPROVAL_THRESHOLD)
-            ? 'ask'
-            : 'apply';
-      return { outcome, detail: { round, held, inFlight, eventLog, ...frozen } };
+      const left = await countPending(tx, { runId: run.id, round, participant, keyType }, 0);
+      log.info({ held, inFlight }, 'judged the divergences');
+      return {
+        outcome: left === 0 ? 'nothing' : 'judged',
+        context: { logAway: away ? round : undefined },
+        detail: { round, held, inFlight, eventLog: away ? read.code : 'read' },
+      };
     };
   },
 );

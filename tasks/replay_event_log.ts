@@ -1,4 +1,3 @@
-import type { Pool } from 'pg';
 import { roundActivity } from '../src/workflows/define-activity.ts';
 import { parseCid } from '../src/dict/entry/cid.ts';
 import { DivergenceBatch } from '../src/dict/compare/divergence-batch.ts';
@@ -6,18 +5,17 @@ import { type EventLog, lastEvents, readEventLog } from '../src/dict/event-log/e
 import { addDivergences, clearDivergences, recordFindings } from '../src/dict/log/reconciliation-log.ts';
 import { refuseHopelessRepair } from '../src/dict/repair/repair-estimate.ts';
 import { explains, replayLogs } from '../src/dict/event-log/replay.ts';
-import { type ConfirmedSync, lastConfirmed, readLocalReplay } from '../src/dict/event-log/replay-source.ts';
+import { readLogPatiently } from '../src/dict/event-log/log-patience.ts';
+import {
+  type ConfirmedSync,
+  lastConfirmed,
+  readFrom,
+  readLocalReplay,
+} from '../src/dict/event-log/replay-source.ts';
 import { DvError } from '../src/errors/dv-error.ts';
-import { one } from '../src/errors/rows.ts';
 
 /** 4,000 events: what the log's token bucket (100, 20 a minute) gives five simultaneous key types without waiting. */
 const PAGES = 20;
-
-/** Events appear up to 5 s late, and two clocks differ, so the replay begins this long before the OK. */
-const OVERLAP_MS = 10_000;
-
-/** How long the step waits for DICT's rate limit before it uses the CID file instead. */
-const RATE_LIMIT_WAIT_SECONDS = 300;
 
 /**
  * Tries to find the divergences without a CID file (DICT gives 40 a day) by replaying both logs from the last OK. The
@@ -25,7 +23,7 @@ const RATE_LIMIT_WAIT_SECONDS = 300;
  * history and dict.rounds record the choice and its reason.
  */
 export default roundActivity<'identical' | 'different' | 'use_file'>(
-  async ({ run, input, context, enteredAt, signal, log, fenced }, { pool, bridge, settings }) => {
+  async ({ run, input, context, attempt, enteredAt, signal, log, fenced }, { pool, bridge, settings }) => {
     const { participant, keyType } = input;
     const { round, replayed } = context;
     const useFile = (reason: string) => ({
@@ -40,19 +38,13 @@ export default roundActivity<'identical' | 'different' | 'use_file'>(
       return useFile(`the last OK is older than ${settings.EVENT_LOG_MAX_HOURS} hours`);
     }
 
-    let events: EventLog;
-    try {
-      const from = new Date(confirmed.askedAt.getTime() - OVERLAP_MS);
-      const scope = { participant, keyType, from, maxPages: PAGES };
-      events = await readEventLog(bridge, scope, { correlationId: run.correlationId, signal });
-    } catch (error) {
-      if (!(error instanceof DvError)) throw error;
-      // Each attempt begins at the first page, so five key types that need many pages could block one another for ever.
-      const waitedEnough =
-        error.class === 'rate_limited' && (await isPast(pool, enteredAt, RATE_LIMIT_WAIT_SECONDS));
-      if (error.class !== 'not_retryable' && !waitedEnough) throw error;
-      return useFile(`the event log cannot be read (${error.code})`);
-    }
+    const scope = { participant, keyType, from: readFrom(confirmed), maxPages: PAGES };
+    const events = await readLogPatiently(
+      pool,
+      async () => readEventLog(bridge, scope, { correlationId: run.correlationId, signal }),
+      { attempt, enteredAt, logAway: false },
+    );
+    if (events instanceof DvError) return useFile(`the event log cannot be read (${events.code})`);
     if (events.vsyncEnd === undefined) return useFile('DICT has no event since the last OK');
     if (events.truncated) return useFile('too many events since the last OK');
     if (!events.unbroken) return useFile("the event log's pages do not link up");
@@ -77,7 +69,6 @@ export default roundActivity<'identical' | 'different' | 'use_file'>(
         foundBy: 'EVENT_LOG',
         foundByReason: reason,
         ...counts,
-        setHash: batch.setHash(),
       });
       log.info({ ...counts, events: events.events.length }, 'replayed the event logs');
       return {
@@ -95,12 +86,3 @@ export default roundActivity<'identical' | 'different' | 'use_file'>(
     }
   },
 );
-
-/** Whether `seconds` have passed since `time`, by the engine's clock. */
-async function isPast(pool: Pool, time: Date, seconds: number): Promise<boolean> {
-  const { rows } = await pool.query<{ past: boolean }>(
-    `select workflow.now() > $1::timestamptz + $2 * interval '1 second' as past`,
-    [time, seconds],
-  );
-  return one(rows).past;
-}

@@ -22,6 +22,24 @@ export default reconciliationActivity<'saved'>(async ({ run, context, log }, { s
 
 function countsOf(summary: Awaited<ReturnType<typeof closeReconciliation>>): Record<string, unknown> {
   if (summary === undefined) return {};
-  const { rounds, keysAdded, keysCorrected, keysRemoved, keysRegistered, keysInFlight, keysHeld } = summary;
-  return { rounds, keysAdded, keysCorrected, keysRemoved, keysRegistered, keysInFlight, keysHeld };
+  const {
+    rounds,
+    keysAdded,
+    keysCorrected,
+    keysRemoved,
+    keysRegistered,
+    keysInFlight,
+    keysHeld,
+    keysUnsure,
+  } = summary;
+  return {
+    rounds,
+    keysAdded,
+    keysCorrected,
+    keysRemoved,
+    keysRegistered,
+    keysInFlight,
+    keysHeld,
+    keysUnsure,
+  };
 }

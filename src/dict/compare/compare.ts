@@ -29,14 +29,12 @@ export interface CompareOptions {
 export interface Comparison {
   dictOnly: number;
   localOnly: number;
-  /** Repetitions in the file. The other counts, VSyncs and the hash leave them out. */
+  /** Repetitions in the file. The other counts and the VSyncs leave them out. */
   duplicates: number;
   fileCids: number;
   localCids: number;
   vsyncFile: string;
   vsyncLocal: string;
-  /** What a person approves: SHA-256 over the lines "D <cid>\n" (in DICT only) and "L <cid>\n" in CID order. */
-  setHash: string;
 }
 
 /**
@@ -80,7 +78,6 @@ export async function compareCids(
     localCids: cidCount(localBuckets),
     vsyncFile: vsyncFile.toHex(),
     vsyncLocal: vsyncOf(localBuckets).toHex(),
-    setHash: divergences.setHash(),
   };
 }
 

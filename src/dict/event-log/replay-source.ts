@@ -26,6 +26,24 @@ export async function lastConfirmed(
   return maybeOne(rows);
 }
 
+/** Events appear up to 5 s late, and two clocks differ, so DICT's log is read from this long before an OK. */
+const OVERLAP_MS = 10_000;
+
+/** From when DICT's log is read to find what has changed since an OK. */
+export function readFrom({ askedAt }: ConfirmedSync): Date {
+  return new Date(askedAt.getTime() - OVERLAP_MS);
+}
+
+/** From when DICT's log may prove something about a CID: the last OK, if it is not older than `maxHours`. */
+export async function proofStart(
+  db: Db,
+  { participant, keyType }: { participant: string; keyType: KeyType },
+  maxHours: number,
+): Promise<Date | undefined> {
+  const confirmed = await lastConfirmed(db, participant, keyType);
+  return confirmed === undefined || confirmed.hoursAgo > maxHours ? undefined : readFrom(confirmed);
+}
+
 export interface LocalReplay {
   vsync: string;
   changes: LocalChange[];

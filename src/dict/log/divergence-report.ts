@@ -1,5 +1,6 @@
 import { DvError } from '../../errors/dv-error.ts';
 import { maybeOne } from '../../errors/rows.ts';
+import type { ApprovalReason } from './approval-threshold.ts';
 import { DETAIL_COLUMNS, detailsOf, type DivergenceDetail } from './divergence-details.ts';
 import type { KeyType } from '../entry/key-type.ts';
 import { BACEN_POLICIES } from '../rate-limits/bacen-policies.ts';
@@ -53,11 +54,11 @@ export interface DivergenceSummary {
   /** How the round found the divergences, and why it used this method. */
   foundBy: 'EVENT_LOG' | 'FILE' | null;
   foundByReason: string | null;
-  /** SHA-256 of the frozen set, which a person approves. */
-  setHash: string;
+  /** The hash of what is planned (dict.hash_plan), by which a person approves it; null before it was planned. */
+  setHash: string | null;
   /** Divergent CIDs of all rounds together, each counted once; compared with the threshold. */
   foundInAllRounds: number;
-  /** With more CIDs than this a person must approve; null before the round was judged. */
+  /** With more CIDs than this a person must approve; null before the round was planned. */
   threshold: number | null;
   kinds: KindCounts;
   plan: RepairPlan;
@@ -182,13 +183,18 @@ export function reportMissing(runId: string, round: number | undefined): DvError
   );
 }
 
-/** Records the threshold that a round was judged by, to explain why the run waits for approval. */
-export async function noteThreshold(tx: Db, runId: string, round: number, threshold: number): Promise<void> {
-  await tx.query('update dict.rounds set approval_threshold = $3 where run_id = $1 and round = $2', [
-    runId,
-    round,
-    threshold,
-  ]);
+/** Records the threshold that a round was planned by, and why it needs approval. */
+export async function noteApproval(
+  tx: Db,
+  runId: string,
+  round: number,
+  threshold: number,
+  reasons: readonly ApprovalReason[],
+): Promise<void> {
+  await tx.query(
+    'update dict.rounds set approval_threshold = $3, approval_reasons = $4 where run_id = $1 and round = $2',
+    [runId, round, threshold, reasons],
+  );
 }
 
 /** How long the lookups take within DICT's limits, given the tokens that are available now. */

@@ -1,5 +1,4 @@
 import { one } from '../../errors/rows.ts';
-import { createHash } from 'node:crypto';
 import { DvError } from '../../errors/dv-error.ts';
 import type { KeyType } from '../entry/key-type.ts';
 import type { Db } from '../vsync/vsync-store.ts';
@@ -61,7 +60,6 @@ export interface RoundFindings {
   foundByReason: string;
   dictOnly: number;
   localOnly: number;
-  setHash: string;
   fileCids?: number;
   duplicates?: number;
 }
@@ -78,8 +76,8 @@ export async function recordFindings(
 ): Promise<void> {
   const { rows } = await tx.query<{ written: number }>(
     `with noted as (
-       update dict.rounds set found_by = $3, found_by_reason = $4, set_hash = $5, dict_only_cids = $6, local_only_cids = $7,
-         file_cids = $8, file_duplicates = $9, compared_at = workflow.now()
+       update dict.rounds set found_by = $3, found_by_reason = $4, dict_only_cids = $5, local_only_cids = $6,
+         file_cids = $7, file_duplicates = $8, compared_at = workflow.now()
        where run_id = $1 and round = $2)
      select count(*)::float8 as written from dict.divergences where run_id = $1 and round = $2`,
     [
@@ -87,7 +85,6 @@ export async function recordFindings(
       round,
       found.foundBy,
       found.foundByReason,
-      found.setHash,
       found.dictOnly,
       found.localOnly,
       found.fileCids ?? null,
@@ -109,54 +106,6 @@ export async function recordFindings(
  * it expects very few rows; judging and reporting 8,000 of them then took more than a minute.
  */
 const MANY = 1000;
-
-/** The set of a round after it was judged: what would be applied, and the numbers that decide about approval. */
-export interface FrozenSet {
-  /**
-   * Divergent CIDs of all rounds together, each counted once, without held keys; compared with the approval threshold.
-   */
-  found: number;
-  /** CIDs of this round that are still to be decided. */
-  pending: number;
-  /** Those of `pending` that nobody approved in an earlier round. */
-  unapproved: number;
-  setHash: string;
-}
-
-/** Freezes a judged round: from now on its set can only become smaller. The hash is that of the remaining set. */
-export async function freezeRound(tx: Db, runId: string, round: number): Promise<FrozenSet> {
-  const setHash = await hashPending(tx, runId, round);
-  const { rows } = await tx.query<Omit<FrozenSet, 'setHash'>>(
-    `with frozen as (update dict.rounds set set_hash = $3 where run_id = $1 and round = $2)
-     select
-       (select count(*) from (select distinct cid, side from dict.divergences where run_id = $1 and decision <> 'HELD') d)::float8 as found,
-       (select count(*) from dict.divergences where run_id = $1 and round = $2 and decision = 'PENDING')::float8 as pending,
-       (select count(*) from dict.divergences d
-        where run_id = $1 and round = $2 and decision = 'PENDING' and not exists (
-          select from dict.divergences a join dict.rounds r using (run_id, round)
-          where a.run_id = d.run_id and a.cid = d.cid and a.side = d.side and r.approved_at is not null))::float8 as unapproved`,
-    [runId, round, setHash],
-  );
-  return { ...one(rows), setHash };
-}
-
-/** SHA-256 over "D|L <cid>\n" of the undecided divergences in CID order, read in pages because the set may be large. */
-async function hashPending(tx: Db, runId: string, round: number): Promise<string> {
-  const hash = createHash('sha256');
-  let after: Buffer = Buffer.alloc(0);
-  for (;;) {
-    const { rows } = await tx.query<{ side: string; cid: Buffer }>(
-      `select side, cid from dict.divergences
-       where run_id = $1 and round = $2 and decision = 'PENDING' and cid > $3 order by cid limit 10000`,
-      [runId, round, after],
-    );
-    for (const { side, cid } of rows)
-      hash.update(`${side === 'DICT_ONLY' ? 'D' : 'L'} ${cid.toString('hex')}\n`);
-    const last = rows.at(-1);
-    if (last === undefined) return hash.digest('hex');
-    after = last.cid;
-  }
-}
 
 /** Records who approved the round's set, and why. */
 export async function approveRound(
@@ -196,7 +145,9 @@ export interface ReconciliationSummary {
   keysInFlight: number;
   /** Keys that the last round left alone because they are held. */
   keysHeld: number;
-  /** CIDs that DICT kept failing on in the last round; dict.divergences has their correlation ids. */
+  /** Local keys that the last round left for a person to decide. */
+  keysUnsure: number;
+  /** CIDs that the last round put aside; dict.divergences has the reasons and DICT's correlation ids. */
   quarantined: number;
   approvedBy: string | null;
   setHash: string | null;
@@ -211,7 +162,7 @@ export async function readReconciliation(db: Db, runId: string): Promise<Reconci
   return one(rows).summary ?? undefined;
 }
 
-/** A CID that DICT kept failing on, with DICT's correlation id. */
+/** A CID that a round put aside, with the reason and DICT's correlation id. */
 export interface QuarantinedCid {
   cid: string;
   correlationId: string | null;

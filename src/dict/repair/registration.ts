@@ -70,7 +70,11 @@ export async function registerPlanned(
           findings.push({ ...said, says: 'REFUSED', why, key: entry.key });
         } else if (error.code === 'DV_DICT_INTERNAL') {
           if ((planned.get(hex)?.failures ?? 0) + 1 >= FAILURES)
-            findings.push({ ...said, says: 'QUARANTINED' });
+            findings.push({
+              ...said,
+              says: 'QUARANTINED',
+              why: 'DICT had an internal error (500) each time it was to register this key',
+            });
           else failures.push(said);
         } else {
           brokenOffBy ??= error;
@@ -107,14 +111,22 @@ async function registrable(
 }
 
 /**
- * Copies the plans of earlier rounds into this one: after a late approval the run compares again, and the decision
- * still counts.
+ * Copies what a person has decided into this round: the plans of earlier rounds, because after a late approval the run
+ * compares again and the decision still counts; and, of earlier runs, that an UNSURE key is to be removed.
  */
 export async function keepPlans(tx: Db, runId: string, round: number): Promise<void> {
   await tx.query(
-    `update dict.divergences d set plan = p.plan, plan_by = p.plan_by, plan_why = p.plan_why, key = p.key
-     from (select distinct on (cid) cid, key, plan, plan_by, plan_why from dict.divergences
-           where run_id = $1 and round < $2 and plan is not null order by cid, round desc) p
+    `update dict.divergences d set plan = p.plan, plan_by = p.plan_by, plan_why = p.plan_why, key = coalesce(p.key, d.key)
+     from (
+       select distinct on (o.cid) o.cid, o.key, o.plan, o.plan_by, o.plan_why
+       from dict.divergences p join dict.reconciliations n using (run_id)
+       join dict.divergences o on o.cid = p.cid and o.side = 'LOCAL_ONLY' and o.plan is not null
+       join dict.reconciliations m on m.run_id = o.run_id
+       where p.run_id = $1 and p.round = $2 and p.side = 'LOCAL_ONLY' and p.decision = 'PENDING'
+         and (o.run_id = $1 and o.round < $2
+           or o.decision in ('UNSURE', 'REFUSED') and o.plan = 'REMOVE'
+             and (m.participant, m.key_type) = (n.participant, n.key_type))
+       order by o.cid, o.run_id = $1 desc, o.round desc) p
      where d.run_id = $1 and d.round = $2 and d.side = 'LOCAL_ONLY' and d.decision = 'PENDING' and d.cid = p.cid`,
     [runId, round],
   );

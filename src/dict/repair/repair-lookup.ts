@@ -16,8 +16,8 @@ export interface PendingDivergence {
   finding: StoredFinding | null;
   /** How often DICT has failed on it. */
   failures: number;
-  /** What a person wants done with it instead of the policy's default. */
-  plan: 'REGISTER' | null;
+  /** What a person wants done with it instead of the policy's default. REMOVE: although it is UNSURE. */
+  plan: 'REGISTER' | 'REMOVE' | null;
 }
 
 /** DICT's current answer about a divergent CID. */
@@ -27,12 +27,13 @@ export type Finding = { cid: Buffer; side: Side; correlationId: string | null } 
   | { says: 'ABSENT'; keep?: true }
   /** Was absent, and has been registered from the local entry. */
   | { says: 'REGISTERED' }
-  /**
-   * DICT's answer cannot be applied. `why` is recorded with the divergence, and so is `key` if the answer named one.
-   */
+  /** DICT refused to register it. */
   | { says: 'REFUSED'; why: string; key?: string }
-  /** DICT kept failing on this CID, so it is quarantined, with the correlation id for the support ticket. */
-  | { says: 'QUARANTINED' }
+  /**
+   * DICT shows no entry that can be used: it fails or refuses each time, or its answer cannot be right. The CID is put
+   * aside with the correlation id for the support ticket. `why` says what happened, `key` is the key that DICT named.
+   */
+  | { says: 'QUARANTINED'; why: string; key?: string }
 );
 
 /** A finding as dict.divergences stores it; CID and side are columns of the row. */
@@ -63,16 +64,68 @@ export async function pendingDivergences(
 }
 
 /**
+ * The next undecided divergences of a round about which DICT has not been asked, of one side only as above. The local
+ * half of a correction needs no lookup.
+ */
+export async function unaskedDivergences(
+  db: Db,
+  runId: string,
+  round: number,
+  limit: number,
+): Promise<PendingDivergence[]> {
+  const { rows } = await db.query<PendingDivergence>(
+    `with answered as materialized (
+       select finding #>> '{entry,key}' as key from dict.divergences
+       where run_id = $1 and round = $2 and side = 'DICT_ONLY' and decision = 'PENDING' and finding ->> 'says' = 'ENTRY'),
+     unasked as materialized (
+       select d.cid, d.side, d.failures, d.plan from dict.divergences d
+       where d.run_id = $1 and d.round = $2 and d.decision = 'PENDING' and d.finding is null
+         and not (d.side = 'LOCAL_ONLY' and coalesce((
+           select e.key in (select key from answered) from dict.entries e join dict.reconciliations n on n.run_id = d.run_id
+           where e.participant = n.participant and e.key_type = n.key_type and e.cid = d.cid and e.removed_at is null
+           limit 1), false)))
+     select cid, side, failures, plan, null as finding from unasked
+     where side = (select min(side) from unasked) order by failures, cid limit $3`,
+    [runId, round, limit],
+  );
+  return rows;
+}
+
+/** Pause before CIDs are asked about again when DICT failed on all of them: time to recover. */
+export const LOOKUPS_AGAIN_MS = 2000;
+
+/**
  * How long DICT's answer may be applied: long enough for a restart after a crash, too short for a customer to change
  * the key again.
  */
 const FINDING_FRESH_SECONDS = 60;
 
-/** Failures (500) on one CID, each in another step, before it is quarantined. */
+/** Failures on one CID, each in another step, before it is quarantined. */
 export const FAILURES = 3;
 
-/** Errors that DICT or the Bridge may return for one CID for ever while all other CIDs work. */
-export const FAILS_ON_IT = new Set(['DV_DICT_INTERNAL', 'DV_BRIDGE_NONSENSE']);
+/**
+ * Whether it is an error that DICT may give for one CID for ever while all other CIDs work: 500; a refusal, because the
+ * key is blocked by a court, under a fraud restriction, or not to be shown (400, 403); an answer that is not understood.
+ */
+export function failsOnIt(error: unknown): error is DvError {
+  return error instanceof DvError && REASONS.has(error.code);
+}
+
+const REASONS = new Map<string, (error: DvError) => string>([
+  ['DV_DICT_INTERNAL', () => 'DICT had an internal error (500) each time it was asked about this CID'],
+  ['DV_DICT_BAD_REQUEST', refusal],
+  ['DV_DICT_FORBIDDEN', refusal],
+  ['DV_BRIDGE_NONSENSE', ({ message }) => `the answer about this CID was not understood: ${message}`],
+]);
+
+function refusal({ code, problemType }: DvError): string {
+  return `DICT refuses to show the entry of this CID (${problemType ?? code})`;
+}
+
+/** Why a CID is quarantined on which DICT keeps failing, for dict.divergences. */
+export function reasonOf(error: DvError): string {
+  return REASONS.get(error.code)?.(error) ?? error.message;
+}
 
 /** Findings recorded at a time; after a crash at most this number of lookups is repeated. */
 const FLUSH = 25;
@@ -90,10 +143,11 @@ export interface Lookups {
 
 /**
  * Asks DICT (getEntryByCid) about each CID, several simultaneously. The answers are recorded as they arrive, outside
- * any transaction, so that a crash loses none of them. A CID that DICT fails on (500, or an answer that cannot be
- * right) is asked about again in a later step, and is QUARANTINED at the third failure. An error that may pass (or a
- * fired signal) stops the lookups early. If DICT answered none of them, it is asked about another CID; if it fails on
- * that too, DICT is down: DV_DICT_INTERNAL (retryable), and the failures do not count against the CIDs.
+ * any transaction, so that a crash loses none of them. A CID that DICT fails on (failsOnIt) is asked about again in a
+ * later step, and is QUARANTINED at the third failure. An error that may pass (or a fired signal) stops the lookups
+ * early. If DICT answered none of them, it is asked about another CID; if it fails on that too, the failure is not the
+ * CIDs' and does not count against them: DV_DICT_INTERNAL (retryable) for a 500 and what is not understood, otherwise
+ * the error of that call.
  */
 export async function lookUp(
   db: Db,
@@ -104,6 +158,7 @@ export async function lookUp(
 ): Promise<Lookups> {
   const findings: Finding[] = [];
   const failures: { cid: Buffer; correlationId: string | null }[] = [];
+  const aside: Finding[] = [];
   let unwritten: Finding[] = [];
   let brokenOffBy: unknown;
   const flush = async () => {
@@ -125,9 +180,10 @@ export async function lookUp(
         unwritten.push(found);
         if (unwritten.length >= FLUSH) await flush();
       } catch (error) {
-        if (error instanceof DvError && FAILS_ON_IT.has(error.code)) {
+        if (failsOnIt(error)) {
           const correlationId = error.correlationId ?? null;
-          if (before + 1 >= FAILURES) findings.push({ cid, side, correlationId, says: 'QUARANTINED' });
+          if (before + 1 >= FAILURES)
+            aside.push({ cid, side, correlationId, says: 'QUARANTINED', why: reasonOf(error) });
           else failures.push({ cid, correlationId });
           continue;
         }
@@ -137,18 +193,18 @@ export async function lookUp(
   };
   await Promise.all(Array.from({ length: Math.min(CONCURRENCY, divergences.length) }, worker));
   await flush();
-  const unanswered = failures.length + findings.filter(({ says }) => says === 'QUARANTINED').length;
-  if (unanswered > 0 && unanswered === failures.length + findings.length) {
+  if (failures.length + aside.length > 0 && findings.length === 0) {
     if (brokenOffBy !== undefined) throw brokenOffBy;
     await expectAnswerToAnother(db, bridge, round, call);
   }
   await keepFailures(db, round, failures);
-  return { findings, failed: failures.length, brokenOffBy };
+  await keepFindings(db, round, aside);
+  return { findings: [...findings, ...aside], failed: failures.length, brokenOffBy };
 }
 
 /**
  * Expects DICT to answer, even with 404, about a CID that is not a divergence: a local CID, or else a random one.
- * DV_DICT_INTERNAL (retryable) when DICT fails on that too.
+ * Throws the error when DICT fails on that too, DV_DICT_INTERNAL (retryable) for a 500 and what is not understood.
  */
 async function expectAnswerToAnother(
   db: Db,
@@ -168,7 +224,8 @@ async function expectAnswerToAnother(
   try {
     await lookUpOne(bridge, participant, keyType, { cid, side: 'LOCAL_ONLY' }, call);
   } catch (error) {
-    if (!(error instanceof DvError) || !FAILS_ON_IT.has(error.code)) throw error;
+    if (!failsOnIt(error) || (error.code !== 'DV_DICT_INTERNAL' && error.code !== 'DV_BRIDGE_NONSENSE'))
+      throw error;
     throw new DvError('DV_DICT_INTERNAL', 'DICT fails on every lookup. The lookups will be retried.', {
       correlationId: error.correlationId,
     });
@@ -195,7 +252,16 @@ export async function keepFindings(
   );
 }
 
-/** Counts DICT's failures (500) on these CIDs. */
+/** Lets DICT be asked again about what is undecided. What was registered stays registered. */
+export async function forgetFindings(db: Db, runId: string, round: number): Promise<void> {
+  await db.query(
+    `update dict.divergences set found_at = null
+     where run_id = $1 and round = $2 and decision = 'PENDING' and finding is not null`,
+    [runId, round],
+  );
+}
+
+/** Counts DICT's failures on these CIDs. */
 export async function keepFailures(
   db: Db,
   { runId, round }: { runId: string; round: number },
@@ -226,12 +292,12 @@ export async function lookUpOne(
     const base = { cid, side, correlationId };
     // Applied only if it is what was asked for: the entry must give the CID.
     if (!computeCid(entry).equals(cid)) {
-      return { ...base, says: 'REFUSED', why: 'the entry from DICT has another CID', key: entry.key };
+      return { ...base, says: 'QUARANTINED', why: 'the entry from DICT has another CID', key: entry.key };
     }
     if (entry.participant !== participant || entry.keyType !== keyType) {
       return {
         ...base,
-        says: 'REFUSED',
+        says: 'QUARANTINED',
         why: 'the entry from DICT belongs to another participant or key type',
       };
     }

@@ -1,4 +1,4 @@
-import type { RecentDictAdditions } from './recent-dict-additions.ts';
+import { objectionTo, REGISTRATION_REFUSED, type RemovalEvidence } from './removal-evidence.ts';
 import type { Entry } from '../entry/entry.ts';
 import { HELD_WHY, heldKeys } from '../key-base/held-keys.ts';
 import type { KeyType } from '../entry/key-type.ts';
@@ -30,9 +30,13 @@ import type { Db } from '../vsync/vsync-store.ts';
  * | changed since the snapshot   | IN_FLIGHT: left alone                                             |
  * | undone by a person           | HELD: left alone until a person releases the key                  |
  * | DICT has changed meanwhile   | SUPERSEDED: left alone, the next comparison decides; so is the    |
- * |                              | other half of a key that DICT received since the snapshot         |
- * | DICT's answer is impossible  | REFUSED: left alone, and so is the local half of the key it names |
- * | DICT keeps failing on a CID  | QUARANTINED: left alone, with DICT's correlation id               |
+ * |                              | other half of a key that DICT received since the snapshot, and    |
+ * |                              | what would no longer be done as it was planned (and approved)     |
+ * | DICT shows no entry that can | QUARANTINED: left alone, with the reason and DICT's correlation   |
+ * | be used for one of its CIDs  | id, and so is the local half if the key is known                  |
+ * | local, not in DICT, perhaps  | UNSURE: left alone, a person is asked                             |
+ * | the half of such a CID, or   |                                                                   |
+ * | DICT refused to register it  |                                                                   |
  */
 export type Decision =
   | 'ADDED'
@@ -43,7 +47,8 @@ export type Decision =
   | 'HELD'
   | 'SUPERSEDED'
   | 'REFUSED'
-  | 'QUARANTINED';
+  | 'QUARANTINED'
+  | 'UNSURE';
 
 interface Decided {
   cid: string;
@@ -67,13 +72,14 @@ export interface AppliedChange {
 /**
  * Decides about some divergences of a round from DICT's answers and applies the decisions, in the caller's transaction.
  * Locks the keys, checks them again, and leaves alone those that changed since the round's snapshot or that DICT
- * received since then (`recentAdditions`). Returns the changes made.
+ * received since then (`evidence`). What was planned otherwise, so that a person did not see it, is left alone as well.
+ * Returns the changes made.
  */
 export async function applyFindings(
   tx: Db,
   round: { runId: string; round: number; participant: string; keyType: KeyType },
   findings: readonly Finding[],
-  recentAdditions: RecentDictAdditions,
+  evidence: RemovalEvidence,
 ): Promise<AppliedChange[]> {
   const ofSide = (asked: Finding['side']) => findings.filter(({ side }) => side === asked);
   const dict = await decideDictOnly(tx, round, ofSide('DICT_ONLY'));
@@ -84,7 +90,7 @@ export async function applyFindings(
     tx,
     round,
     ofSide('LOCAL_ONLY').filter(({ cid }) => !done.has(cid.toString('hex'))),
-    recentAdditions,
+    evidence,
   );
   await record(tx, round, local);
   return [...dict, ...local].flatMap(({ decision, key, before, after, side }) =>
@@ -100,23 +106,52 @@ export async function applyFindings(
 
 type Round = Parameters<typeof applyFindings>[1];
 
-/** Keys for which DICT's entry was refused. */
-const REFUSED_KEYS = `
+/** Keys that DICT has with an entry that cannot be used. */
+const QUARANTINED_KEYS = `
   select key from dict.divergences
-  where run_id = $1 and round = $2 and side = 'DICT_ONLY' and decision = 'REFUSED' and key = any ($3)`;
+  where run_id = $1 and round = $2 and side = 'DICT_ONLY' and decision = 'QUARANTINED' and key = any ($3)`;
+
+/** What was planned for each CID, and by whom; DICT's refusal to register it in this or an earlier run. */
+const PLANNED = `
+  select encode(d.cid, 'hex') as cid, d.planned, d.plan,
+    exists (select from dict.divergences o join dict.reconciliations m using (run_id)
+      where o.cid = d.cid and o.side = 'LOCAL_ONLY' and o.decision = 'REFUSED' and o.plan = 'REGISTER'
+        and (m.participant, m.key_type) = (n.participant, n.key_type)) as "registrationRefused"
+  from dict.divergences d join dict.reconciliations n using (run_id)
+  where d.run_id = $1 and d.round = $2 and d.cid = any ($3)`;
+
+interface Planned {
+  cid: string;
+  planned: string | null;
+  plan: string | null;
+  registrationRefused: boolean;
+}
+
+async function readPlanned(tx: Db, round: Round, cids: readonly Buffer[]): Promise<Map<string, Planned>> {
+  const { rows } = await tx.query<Planned>(PLANNED, [round.runId, round.round, cids]);
+  return new Map(rows.map((row) => [row.cid, row]));
+}
+
+/** `why` of what would be done otherwise than it was planned. */
+const NOT_AS_PLANNED = 'it is no longer what was planned: the next comparison decides';
 
 async function decideDictOnly(tx: Db, round: Round, findings: readonly Finding[]): Promise<Decided[]> {
   const decided: Decided[] = [];
   const fetched = new Map<string, { entry: Entry; finding: Finding }>();
+  const cids = findings.map(({ cid }) => cid);
+  const planned = await readPlanned(tx, round, cids);
+  const known = await keysOf(tx, round, cids);
   for (const finding of findings) {
     if (finding.says !== 'ENTRY') {
-      decided.push(undecidable(finding, 'DICT no longer has this CID'));
+      decided.push(
+        undecidable(finding, 'DICT no longer has this CID', known.get(finding.cid.toString('hex'))),
+      );
       continue;
     }
     const { entry } = finding;
     const why = 'DICT sent two entries for one key';
     if (!fetched.has(entry.key)) fetched.set(entry.key, { entry, finding });
-    else decided.push({ ...base(finding), decision: 'REFUSED', why, key: entry.key });
+    else decided.push({ ...base(finding), decision: 'QUARANTINED', why, key: entry.key });
   }
   const keys = [...fetched.keys()];
   if (keys.length === 0) return decided;
@@ -133,6 +168,16 @@ async function decideDictOnly(tx: Db, round: Round, findings: readonly Finding[]
       decided.push(leftHeld(finding, key, row));
     } else if (row?.notInFlight === false || (row === undefined && left.has(key))) {
       decided.push(inFlight(finding, key, row));
+    } else if (
+      !isAsPlanned(planned.get(finding.cid.toString('hex')), row?.present === true ? 'CORRECT' : 'ADD')
+    ) {
+      decided.push({
+        ...base(finding),
+        decision: 'SUPERSEDED',
+        why: NOT_AS_PLANNED,
+        key,
+        before: row?.content,
+      });
     } else if (row === undefined) {
       additions.push(entry);
     } else {
@@ -168,7 +213,7 @@ async function decideLocalOnly(
   tx: Db,
   round: Round,
   findings: readonly Finding[],
-  recentAdditions: RecentDictAdditions,
+  evidence: RemovalEvidence,
 ): Promise<Decided[]> {
   const { runId, participant, keyType } = round;
   const absent = findings.filter(({ says }) => says === 'ABSENT' || says === 'REGISTERED');
@@ -179,14 +224,14 @@ async function decideLocalOnly(
   const cids = absent.map(({ cid }) => cid);
   const { rows } = await tx.query<LocalRow>(LOCK_BY_CID, [runId, round.round, participant, keyType, cids]);
   const local = new Map(rows.map((row) => [row.cid, row]));
-  const gone = await tx.query<{ cid: string; key: string }>(KEYS_OF_CIDS, [participant, keyType, cids]);
-  const lastKeys = new Map(gone.rows.map(({ cid, key }) => [cid, key]));
-  const refused = await tx.query<{ key: string }>(REFUSED_KEYS, [
+  const lastKeys = await keysOf(tx, round, cids);
+  const planned = await readPlanned(tx, round, cids);
+  const quarantined = await tx.query<{ key: string }>(QUARANTINED_KEYS, [
     runId,
     round.round,
     rows.map(({ key }) => key),
   ]);
-  const refusedKeys = new Set(refused.rows.map(({ key }) => key));
+  const quarantinedKeys = new Set(quarantined.rows.map(({ key }) => key));
   // A CID that is no longer present may have been removed by an undo; its key is held.
   const keys = [...rows.map(({ key }) => key), ...lastKeys.values()];
   const held = await heldKeys(tx, participant, keyType, keys);
@@ -205,21 +250,48 @@ async function decideLocalOnly(
     } else if (finding.says === 'ABSENT' && finding.keep === true) {
       const why = 'it was marked to be registered at DICT, which was not possible at that moment';
       decided.push({ ...base(finding), decision: 'SUPERSEDED', why, key: row.key, before: row.content });
-    } else if (refusedKeys.has(row.key)) {
-      const why = 'DICT has this key, with an entry that was refused';
-      decided.push({ ...base(finding), decision: 'REFUSED', why, key: row.key, before: row.content });
-    } else if (recentAdditions.unsure || recentAdditions.cids.has(cid) || recentAdditions.keys.has(row.key)) {
-      const why = recentAdditions.unsure
-        ? 'DICT changed a key meanwhile, perhaps this one: the next comparison decides'
-        : 'DICT has this key, with an entry newer than the snapshot: the next comparison decides';
-      decided.push({ ...base(finding), decision: 'SUPERSEDED', why, key: row.key, before: row.content });
     } else {
-      removals.push(row.key);
-      decided.push({ ...base(finding), decision: 'REMOVED', key: row.key, before: row.content });
+      const left = leftAlone(row, planned.get(cid));
+      if (left === undefined) removals.push(row.key);
+      const outcome = left ?? { decision: 'REMOVED' };
+      decided.push({ ...base(finding), ...outcome, key: row.key, before: row.content });
     }
   }
   await removeEntries(tx, participant, keyType, removals, reason(round));
   return decided;
+
+  /** Why the key is not removed although DICT does not have its CID; undefined: it is removed. */
+  function leftAlone(
+    row: LocalRow,
+    plan: Planned | undefined,
+  ): Pick<Decided, 'decision' | 'why'> | undefined {
+    if (quarantinedKeys.has(row.key)) {
+      return { decision: 'QUARANTINED', why: 'DICT has this key, with an entry that cannot be used' };
+    }
+    const objection = objectionTo(evidence, row.cid, row.key);
+    // A person has decided what nothing can prove.
+    if (objection !== undefined && !(objection.decision === 'UNSURE' && plan?.plan === 'REMOVE'))
+      return objection;
+    if (plan?.registrationRefused === true && plan.plan !== 'REMOVE') {
+      return { decision: 'UNSURE', why: REGISTRATION_REFUSED };
+    }
+    return isAsPlanned(plan, 'REMOVE') ? undefined : { decision: 'SUPERSEDED', why: NOT_AS_PLANNED };
+  }
+}
+
+/** Whether a change is what was planned. Of a set that was too large to ask DICT before, nothing was planned. */
+function isAsPlanned(plan: Planned | undefined, change: 'ADD' | 'CORRECT' | 'REMOVE'): boolean {
+  return plan === undefined || plan.planned === null || plan.planned === change;
+}
+
+/** The last keys of CIDs that are or were in the base. */
+async function keysOf(
+  tx: Db,
+  { participant, keyType }: Round,
+  cids: readonly Buffer[],
+): Promise<Map<string, string>> {
+  const { rows } = await tx.query<{ cid: string; key: string }>(KEYS_OF_CIDS, [participant, keyType, cids]);
+  return new Map(rows.map(({ cid, key }) => [cid, key]));
 }
 
 function reason({ runId }: Round): string {
@@ -257,16 +329,18 @@ function registered(finding: Finding, key: string | undefined, row: LocalRow | u
   };
 }
 
-function undecidable(finding: Finding, why: string): Decided {
-  const key =
-    finding.says === 'ENTRY' ? finding.entry.key : finding.says === 'REFUSED' ? finding.key : undefined;
+function undecidable(finding: Finding, why: string, known?: string): Decided {
+  const named =
+    finding.says === 'ENTRY'
+      ? finding.entry.key
+      : finding.says === 'REFUSED' || finding.says === 'QUARANTINED'
+        ? finding.key
+        : undefined;
   const outcome =
-    finding.says === 'REFUSED'
-      ? { decision: 'REFUSED' as const, why: finding.why }
-      : finding.says === 'QUARANTINED'
-        ? { decision: 'QUARANTINED' as const, why: 'DICT kept failing on this CID' }
-        : { decision: 'SUPERSEDED' as const, why };
-  return { ...base(finding), ...outcome, key };
+    finding.says === 'REFUSED' || finding.says === 'QUARANTINED'
+      ? { decision: finding.says, why: finding.why }
+      : { decision: 'SUPERSEDED' as const, why };
+  return { ...base(finding), ...outcome, key: named ?? known };
 }
 
 async function record(tx: Db, round: Round, decided: readonly Decided[]): Promise<void> {

@@ -1,6 +1,7 @@
 -- Completes a step with an outcome. `result`: {outcome, context?, detail?, error?, wakeAfterMs? (delay before the next
 -- step), deadlineMs? (how long a poll may take, with `pending`), children?: [{machine, key, input, policy}],
--- continueAsNew?: input}. Must be the last statement of the step's transaction. Returns the next step if it can begin immediately and `stay` is true, otherwise null.
+-- continueAsNew?: input}. Must be the last statement of the step's transaction. Returns the next step if it can begin
+-- immediately and `stay` is true, otherwise null.
 create or replace function workflow.complete_step(run_id uuid, run_version bigint, worker text, result jsonb, stay boolean)
 returns jsonb
 language plpgsql security definer as $$

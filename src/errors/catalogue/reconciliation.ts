@@ -128,7 +128,7 @@ export const RECONCILIATION = {
       meaning:
         'Everything is repaired except keys that only the local base has and that DICT refused to register.',
       remedy:
-        "See DICT's reason in `dict.divergences`. The next reconciliation removes these keys unless a person decides otherwise.",
+        "See DICT's reason in `dict.divergences`. The next reconciliation leaves these keys as UNSURE: a person decides with `dict-vsync unsure`.",
     },
     DV_SOURCE_BUSY: {
       class: 'retryable',
@@ -164,6 +164,22 @@ export const RECONCILIATION = {
       where: 'When connecting tables.',
       meaning: 'No source has this name.',
       remedy: 'Find the source with `dict-vsync connect list`.',
+    },
+    DV_KEY_NOT_UNSURE: {
+      class: 'not_retryable',
+      exit: 2,
+      where: 'In `dict.remove_unsure` and `unsure --remove`.',
+      meaning: 'A key is not UNSURE in the last round of this run, or a person has decided about it already.',
+      remedy: 'See the keys that wait for a decision with `dict-vsync unsure`.',
+    },
+    DV_NOK_THOUGH_EQUAL: {
+      class: 'not_retryable',
+      exit: 1,
+      where: 'When confirming.',
+      meaning:
+        'DICT says NOK although it shows no difference: the key base equals what DICT gave, and nothing was left alone.',
+      remedy:
+        "Open a ticket at BACEN with the verification's id, the correlation id, the VSync and the time that the message names. Then retry the run.",
     },
     DV_STILL_NOK: {
       class: 'not_retryable',

@@ -18,7 +18,9 @@ export const reconciliationContext = z.looseObject({
   replayed: z.boolean().optional(),
   /** The round in which no CID file could be used. A person's retry begins another round. */
   withoutFile: z.int().min(1).optional(),
-  /** Whether the run ends with quarantined CIDs. */
+  /** The round whose steps no longer wait for DICT's event log. */
+  logAway: z.int().min(1).optional(),
+  /** Whether the run ends with CIDs that are put aside. */
   quarantined: z.boolean().optional(),
   /** The CID file of the round; its size and SHA-256 are known when it is available. */
   file: z

@@ -6,13 +6,13 @@ const MINUTE = 60_000;
 /**
  * Makes the local base of one participant and key type equal to DICT, and proves it.
  *
- *   open → snapshot → replay event logs ──────────────────────────┐
- *            ↑            │ cannot decide                         ↓
- *            │            └→ request file → poll → download → compare → judge ─┬─ within the threshold ──→ apply
- *            │                  ↑____ unusable: another ____________│          ├─ above: ask → approval ────↑ │
- *            ├───────────────── approval came late ────────────────────────────┘                            │
- *            │                                                                 └─ nothing left ─┐           │
- *            └── still NOK, at most 3 rounds ── confirm ←─────────── recalculate ←──────────────┴───────────┘
+ *   open → snapshot → replay event logs ───────────────────┐
+ *            ↑            │ cannot decide                  ↓
+ *            │            └→ request file → poll → … → compare → judge → look up → plan ─┬─ within the limits ─→ apply
+ *            │                  ↑____ unusable: another ___│       │                    ├─ ask → approval ────↑ │
+ *            ├──────────────── approval came late ─────────────────│────────────────────┘                       │
+ *            │                                                     └─ nothing left ─┐                           │
+ *            └── still NOK, at most 3 rounds ── confirm ←─────────── recalculate ←──┴───────────────────────────┘
  */
 export const reconciliation = machineOver<TaskActivities>()({
   name: 'reconciliation',
@@ -69,7 +69,17 @@ export const reconciliation = machineOver<TaskActivities>()({
     judge: {
       kind: 'activity',
       task: 'judge_divergences',
-      on: { nothing: 'recalculate', apply: 'apply', ask: 'ask_approval', failure: 'log_failure' },
+      on: { nothing: 'recalculate', judged: 'look_up', failure: 'log_failure' },
+    },
+    look_up: {
+      kind: 'loop',
+      task: 'look_up_divergences',
+      on: { looked_up: 'plan', failure: 'log_failure' },
+    },
+    plan: {
+      kind: 'activity',
+      task: 'plan_repair',
+      on: { apply: 'apply', ask: 'ask_approval', failure: 'log_failure' },
     },
     ask_approval: {
       kind: 'activity',

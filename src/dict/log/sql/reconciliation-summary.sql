@@ -5,7 +5,7 @@ language sql stable as $$
     'vsyncBefore', vsync_before, 'vsyncAfter', vsync_after, 'entriesBefore', entries_before, 'entriesAfter', entries_after,
     'dictOnlyCids', dict_only_cids, 'localOnlyCids', local_only_cids, 'keysAdded', keys_added,
     'keysCorrected', keys_corrected, 'keysRemoved', keys_removed, 'keysRegistered', keys_registered,
-    'keysInFlight', keys_in_flight, 'keysHeld', keys_held, 'quarantined', quarantined, 'approvedBy', approved_by,
+    'keysInFlight', keys_in_flight, 'keysHeld', keys_held, 'keysUnsure', keys_unsure, 'quarantined', quarantined, 'approvedBy', approved_by,
     'setHash', (select set_hash from dict.rounds o where o.run_id = r.run_id order by round desc limit 1))
   from dict.reconciliations r where run_id = run
 $$;
