@@ -1,5 +1,5 @@
 import { describe, expect, it, test } from 'vitest';
-import { retryRun } from '../../../src/engine/index.ts';
+import { retryRun, type RunView } from '../../../src/engine/index.ts';
 import {
   changeLocally,
   cidFiles,
@@ -20,24 +20,27 @@ async function pass(system: System, minutes: number): Promise<void> {
   await system.advance(`${minutes} minutes`);
 }
 
-/** Lets time pass for both sides until the run is closed, and returns how it ended. */
-async function passUntilClosed(
-  system: System,
-  run: string,
-): Promise<{ status: string; errorCode: string | null }> {
-  const { status, errorCode } = await system.hurryToRun(run, (now) => {
-    system.passAtDict(30_000);
-    return isClosed(now);
-  });
-  return { status, errorCode };
-}
-
-/** A run that failed because its file was late. */
+/** A run that failed because its file was late. No time has passed at DICT. */
 async function lateRun(system: System): Promise<string> {
   const run = await system.reconcile();
-  expect(await passUntilClosed(system, run)).toEqual({ status: 'FAILED', errorCode: 'DV_FILE_LATE' });
+  expect(await system.hurryToRun(run, isClosed)).toMatchObject({
+    status: 'FAILED',
+    errorCode: 'DV_FILE_LATE',
+  });
   return run;
 }
+
+/** The run ends in sync; DICT makes every file that is asked for. */
+async function endsInSync(system: System, run: string): Promise<void> {
+  const closed = await system.hurryToRun(run, (now) => {
+    system.passAtDict(16 * MINUTE);
+    return isClosed(now);
+  });
+  expect(closed).toMatchObject({ status: 'COMPLETED', errorCode: null });
+  await expectBaseLikeDict(system);
+}
+
+const polls = ({ state, claimedBy }: RunView) => state === 'poll_file' && claimedBy === null;
 
 const filesAsked = (system: System) => system.dict.ledger.count('createCidSetFile');
 
@@ -45,10 +48,9 @@ describe('a file that came after its run had failed', () => {
   it('is used by the retry, without asking for another', async () => {
     const system = await startSystem(SLOW);
     const run = await lateRun(system);
-    await pass(system, 10);
+    await pass(system, 16);
     await retryRun(system.pool, run, 'operator', 'the file is there now');
-    expect(await passUntilClosed(system, run)).toMatchObject({ status: 'COMPLETED' });
-    await expectBaseLikeDict(system);
+    await endsInSync(system, run);
     expect(filesAsked(system)).toBe(1);
     expect(await cidFiles(system.pool, run)).toEqual([{ round: 1, status: 'AVAILABLE', refused: null }]);
     expect(await reconciliation(system.pool, run)).toMatchObject({ outcome: 'COMPLETED', rounds: 2 });
@@ -57,35 +59,41 @@ describe('a file that came after its run had failed', () => {
   it('is used by a new run of the same participant and key type, and only by one', async () => {
     const system = await startSystem({ ...SLOW, keyTypes: ['CPF', 'EMAIL'] });
     const first = await lateRun(system);
-    await pass(system, 10);
+    await pass(system, 16);
     const second = await system.reconcile('CPF');
-    expect(await passUntilClosed(system, second)).toMatchObject({ status: 'COMPLETED' });
-    expect(filesAsked(system)).toBe(1);
+    const other = await system.reconcile('EMAIL');
+    expect(await system.hurryToRun(second, isClosed)).toMatchObject({ status: 'COMPLETED' });
+    await system.hurryToRun(other, (run) => polls(run) || isClosed(run));
+    expect(filesAsked(system)).toBe(2);
     const { rows } = await system.pool.query(
       `select f.run_id as asked, r.run_id as used from dict.rounds r join dict.cid_files f on f.id = r.file_id
        where r.compared_at is not null`,
     );
     expect(rows).toEqual([{ asked: first, used: second }]);
-    const other = await system.reconcile('EMAIL');
-    await passUntilClosed(system, other);
-    expect(filesAsked(system)).toBe(2);
   });
 
   it('is waited for while DICT is making it', async () => {
     const system = await startSystem(SLOW);
     const run = await lateRun(system);
+    await pass(system, 5);
     await retryRun(system.pool, run, 'operator', 'too early');
-    expect(await passUntilClosed(system, run)).toMatchObject({ status: 'COMPLETED' });
+    const { waitsFor } = await system.waitForRun(run, (now) => polls(now) && now.waitsFor !== null);
+    expect(waitsFor).toBe('CID file 1 of DICT, which is PROCESSING');
+    await endsInSync(system, run);
     expect(filesAsked(system)).toBe(1);
   });
 
   it('is looked at once more when the next file is late too', async () => {
     const system = await startSystem(SLOW);
-    // DICT says REQUESTED until the file is there, so a second one is asked for and is later than the first.
+    // DICT says REQUESTED until a file is there, so a second one is asked for, and is ready after the first.
     system.dict.faults.on({ kind: 'file_status', status: 'REQUESTED' });
     const run = await lateRun(system);
+    await pass(system, 5);
     await retryRun(system.pool, run, 'operator', 'too early');
-    expect(await passUntilClosed(system, run)).toMatchObject({ status: 'COMPLETED' });
+    await system.waitForRun(run, polls);
+    expect(filesAsked(system)).toBe(2);
+    system.passAtDict(11 * MINUTE);
+    expect(await system.hurryToRun(run, isClosed)).toMatchObject({ status: 'COMPLETED' });
     await expectBaseLikeDict(system);
     expect(filesAsked(system)).toBe(2);
     const { rows } = await system.pool.query(
@@ -95,35 +103,30 @@ describe('a file that came after its run had failed', () => {
   });
 
   it('is not waited for when it is stuck, and another is asked for', async () => {
-    const system = await startSystem({ keysPerType: 30, divergent: 3 });
+    const system = await startSystem(SLOW);
     system.dict.faults.on({ kind: 'file_stuck', times: 1 });
     const run = await lateRun(system);
     await retryRun(system.pool, run, 'operator', null);
-    expect(await passUntilClosed(system, run)).toMatchObject({ status: 'COMPLETED' });
+    await endsInSync(system, run);
     expect(filesAsked(system)).toBe(2);
   });
 
   it.each([404, 403, 500] as const)('is left out when DICT answers %i for it', async (status) => {
-    const system = await startSystem({ keysPerType: 30, divergent: 3 });
-    system.dict.faults.on({ kind: 'file_stuck', times: 1 });
+    const system = await startSystem(SLOW);
     const run = await lateRun(system);
     const looks = system.dict.faults.on({ kind: 'problem', operation: 'getCidSetFile', status, times: 1 });
     await retryRun(system.pool, run, 'operator', null);
-    expect(await passUntilClosed(system, run)).toMatchObject({ status: 'COMPLETED' });
+    await endsInSync(system, run);
     expect(looks.struck).toBe(1);
     expect(filesAsked(system)).toBe(2);
   });
 
   it('is not used when it is older than LATE_FILE_MAX_HOURS', async () => {
-    const system = await startSystem({
-      ...SLOW,
-      settings: { LATE_FILE_MAX_HOURS: '0.5', FILE_WAIT_MINUTES: '20' },
-    });
-    system.dict.faults.on({ kind: 'file_slow', delayMs: 10 * MINUTE, times: 1 });
+    const system = await startSystem({ ...SLOW, settings: { LATE_FILE_MAX_HOURS: '0.5' } });
     const run = await lateRun(system);
     await pass(system, 31);
     await retryRun(system.pool, run, 'operator', null);
-    expect(await passUntilClosed(system, run)).toMatchObject({ status: 'COMPLETED' });
+    await endsInSync(system, run);
     expect(filesAsked(system)).toBe(2);
   });
 });
@@ -136,7 +139,7 @@ test('nothing that changed on either side since the file was asked for is revert
     divergent: 3,
   });
   const run = await lateRun(system);
-  await pass(system, 10);
+  await pass(system, 16);
   const same = system.entries.filter(({ key }) => system.local.some((entry) => entry.key === key)).slice(-6);
   const [changed, changedHere, removed, removedHere] = same.map(({ key }) => key);
   const directory = system.dict.directory;
@@ -177,8 +180,7 @@ test('nothing that changed on either side since the file was asked for is revert
   directory.updateEntry({ participant: ISPB, key: changedHere! }, NEW);
   directory.deleteEntry({ participant: ISPB, key: removedHere! });
   await system.pool.query(`select dict.approve_reconciliation($1, 'ana', 'fine')`, [run]);
-  expect(await passUntilClosed(system, run)).toMatchObject({ status: 'COMPLETED' });
-  await expectBaseLikeDict(system);
+  await endsInSync(system, run);
   const base = await localBase(system.pool);
   for (const key of [changed!, changedHere!]) expect(base.get(key)).toMatchObject(NEW);
   expect(base.has(removed!)).toBe(false);
@@ -191,33 +193,25 @@ test('nothing that changed on either side since the file was asked for is revert
   expect(rows).toEqual([]);
 });
 
-test('FILE_WAIT_MINUTES says how long a run waits, and `describe` until when', async () => {
-  const system = await startSystem({ ...SLOW, settings: { FILE_WAIT_MINUTES: '30' } });
+test.each([2, 30])('FILE_WAIT_MINUTES (%i) says how long a run waits, and it is shown', async (minutes) => {
+  const system = await startSystem({ ...SLOW, settings: { FILE_WAIT_MINUTES: String(minutes) } });
   const run = await system.reconcile();
   const waiting = await system.waitForRun(
     run,
-    ({ state, claimedBy, waitsFor }) =>
-      state === 'poll_file' && claimedBy === null && waitsFor === 'CID file 1 of DICT, which is REQUESTED',
+    (now) => polls(now) && now.waitsFor === 'CID file 1 of DICT, which is REQUESTED',
   );
-  const { rows } = await system.pool.query<{ minutes: number }>(
-    'select extract(epoch from deadline - entered_at)::float8 / 60 as minutes from workflow.runs where id = $1',
+  const { rows } = await system.pool.query<{ minutes: number; until: Date }>(
+    `select extract(epoch from deadline - entered_at)::float8 / 60 as minutes, deadline as until
+     from workflow.runs where id = $1`,
     [run],
   );
-  expect(rows).toEqual([{ minutes: 30 }]);
-  expect(waiting.deadline).not.toBeNull();
-  expect(await passUntilClosed(system, run)).toMatchObject({ status: 'COMPLETED' });
-  expect(filesAsked(system)).toBe(1);
-});
-
-test('a shorter wait ends earlier', async () => {
-  const system = await startSystem({ ...SLOW, settings: { FILE_WAIT_MINUTES: '2' } });
-  const run = await lateRun(system);
-  const { rows } = await system.pool.query<{ minutes: number; reason: string }>(
-    `select extract(epoch from ended_at - started_at)::float8 / 60 as minutes, reason from dict.reconciliations where run_id = $1`,
-    [run],
-  );
-  expect(rows[0]!.minutes).toBeLessThan(5);
-  expect(rows[0]!.reason).toContain('within 2 minutes');
+  expect(rows).toEqual([{ minutes, until: waiting.deadline }]);
+  await system.advance(`${minutes - 1} minutes`);
+  await system.waitForRun(run, (now) => polls(now) && now.wakeAt!.getTime() > waiting.wakeAt!.getTime());
+  await system.advance('2 minutes');
+  const failed = await system.waitForClosed(run);
+  expect(failed).toMatchObject({ status: 'FAILED', errorCode: 'DV_FILE_LATE' });
+  expect(failed.errorMessage).toContain(`within ${minutes} minutes`);
 });
 
 async function removeLocally({ pool }: System, key: string): Promise<void> {
