@@ -671,6 +671,36 @@ end $$;
 ALTER FUNCTION dict.decide_reconciliation(run uuid, signal text, by_whom text, reason text, set_hash text) OWNER TO postgres;
 
 --
+-- Name: differing_fields(jsonb, jsonb); Type: FUNCTION; Schema: dict; Owner: postgres
+--
+
+CREATE FUNCTION dict.differing_fields(before jsonb, after jsonb) RETURNS text[]
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'workflow', 'dict', 'pg_temp'
+    AS $$
+  select coalesce(array_agg(part order by place) filter (where differs), '{}')
+  from (
+    select part, min(n) as place,
+      bool_or(coalesce(before ->> field, '') is distinct from coalesce(after ->> field, '')) as differs
+    from (values
+      (1, 'owner', 'taxIdNumber'), (2, 'owner', 'ownerType'), (3, 'name', 'name'), (4, 'name', 'tradeName'),
+      (5, 'branch', 'branch'), (6, 'account', 'accountNumber'), (7, 'account', 'accountType'),
+      (8, 'registration', 'requestId')) f (n, part, field)
+    where before is not null and after is not null
+    group by part) p
+$$;
+
+
+ALTER FUNCTION dict.differing_fields(before jsonb, after jsonb) OWNER TO postgres;
+
+--
+-- Name: FUNCTION differing_fields(before jsonb, after jsonb); Type: COMMENT; Schema: dict; Owner: postgres
+--
+
+COMMENT ON FUNCTION dict.differing_fields(before jsonb, after jsonb) IS 'What differs between two entries of a key: owner, name, branch, account, registration (the RequestId). Empty if one is not known.';
+
+
+--
 -- Name: disconnect_source(text); Type: FUNCTION; Schema: dict; Owner: postgres
 --
 
@@ -4026,7 +4056,7 @@ begin
   execute format('grant usage on schema dict, workflow to %s', to_role);
   for f in select p.oid::regprocedure from pg_proc p
            where p.pronamespace = 'dict'::regnamespace and p.proname in ('start_verification', 'start_reconciliation',
-               'approve_reconciliation', 'reject_reconciliation', 'register_local_only', 'start_undo', 'release_keys', 'retry_outbox')
+               'approve_reconciliation', 'reject_reconciliation', 'register_local_only', 'remove_unsure', 'start_undo', 'release_keys', 'retry_outbox')
              or p.pronamespace = 'workflow'::regnamespace and p.proname in ('cancel', 'retry', 'find_run') loop
     execute format('grant execute on function %s to %s', f, to_role);
   end loop;
@@ -6073,6 +6103,36 @@ COMMENT ON TABLE dict.undos IS 'One row per undo: the reconciliation that it und
 --
 
 COMMENT ON COLUMN dict.undos.outcome IS 'How its run ended; null while it is open. If it is not COMPLETED, some keys may not have been processed; start another undo for them.';
+
+
+--
+-- Name: unsure_keys; Type: VIEW; Schema: dict; Owner: postgres
+--
+
+CREATE VIEW dict.unsure_keys AS
+ SELECT n.participant,
+    n.key_type,
+    d.key,
+    d.cid,
+    d.run_id,
+    d.why,
+    d.decided_at AS since,
+    d.plan_by AS decided_by,
+    d.plan_why AS decided_why
+   FROM (dict.divergences d
+     JOIN dict.reconciliations n USING (run_id))
+  WHERE ((d.decision = 'UNSURE'::text) AND (d.round = n.rounds) AND (n.ended_at IS NOT NULL) AND (NOT (EXISTS ( SELECT
+           FROM dict.reconciliations later
+          WHERE ((later.participant = n.participant) AND (later.key_type = n.key_type) AND (later.started_at > n.started_at) AND (later.ended_at IS NOT NULL) AND (later.rounds > 0))))));
+
+
+ALTER TABLE dict.unsure_keys OWNER TO postgres;
+
+--
+-- Name: VIEW unsure_keys; Type: COMMENT; Schema: dict; Owner: postgres
+--
+
+COMMENT ON VIEW dict.unsure_keys IS 'The local keys that the last reconciliation of their participant and key type left for a person to decide: why, and who has decided (dict.remove_unsure) that they are to be removed.';
 
 
 --

@@ -161,6 +161,11 @@ function showReconciliation(found: ReconciliationSummary & { comparisons: RoundR
     ['keys removed', count(found.keysRemoved)],
     ['keys registered', `${count(found.keysRegistered)} (at DICT, by a person's decision)`],
     ['keys held', `${count(found.keysHeld)} (put back by an undo, not repaired)`],
+    ['keys unsure', `${count(found.keysUnsure)} (left for a person to decide: dict-vsync unsure)`],
+    [
+      'CIDs put aside',
+      `${count(found.quarantined)} (DICT shows no entry that can be used: dict-vsync report RUN --csv has the reasons)`,
+    ],
     ['keys in flight', `${count(found.keysInFlight)} (changed since the snapshot, not repaired)`],
     ['VSync before', `${found.vsyncBefore} of ${count(found.entriesBefore)} keys`],
     ['VSync after', found.vsyncAfter && `${found.vsyncAfter} of ${count(found.entriesAfter)} keys`],

@@ -15,12 +15,14 @@ import { migrate } from './migrate.ts';
 import { outbox } from './outbox.ts';
 import { reject } from './reject.ts';
 import { release } from './release.ts';
+import { removeUnsure } from './remove-unsure.ts';
 import { report } from './report.ts';
 import { retention } from './retention.ts';
 import { retry } from './retry.ts';
 import { simulator } from './simulator.ts';
 import { start } from './start.ts';
 import { undo } from './undo.ts';
+import { unsure } from './unsure.ts';
 import { vsync } from './vsync.ts';
 import { worker } from './worker.ts';
 
@@ -42,6 +44,8 @@ export function commands(): Command[] {
     undo(),
     held(),
     release(),
+    unsure(),
+    removeUnsure(),
     outbox(),
     cid(),
     vsync(),

@@ -1,9 +1,11 @@
 import type { Bridge, CallOptions } from '../../bridge/index.ts';
 import { one } from '../../errors/rows.ts';
 import { DvError } from '../../errors/dv-error.ts';
+import { parseCid } from '../entry/cid.ts';
 import { lastEvents, readEventLog } from '../event-log/event-log.ts';
 import { type LogPatience, readLogPatiently } from '../event-log/log-patience.ts';
 import type { KeyType } from '../entry/key-type.ts';
+import { lookUp } from './repair-lookup.ts';
 import type { Db } from '../vsync/vsync-store.ts';
 import { PERHAPS_CHANGED, PERHAPS_OTHER_HALF } from './removal-evidence.ts';
 
@@ -72,7 +74,7 @@ export function untilLogShows(listed: readonly Listed[]): number {
 
 /**
  * Those of the CIDs that DICT lists for ever and never shows: its log does not say that they were removed since the
- * snapshot, or an earlier round of the run found them as well.
+ * snapshot, or an earlier round of the run found them as well; and DICT still answers 404.
  */
 export async function neverShown(
   db: Db,
@@ -91,9 +93,19 @@ export async function neverShown(
   const log = await readLogPatiently(db, async () => readEventLog(bridge, asked, call), patience);
   const whole = !(log instanceof DvError) && log.unbroken && !log.truncated;
   const last = lastEvents(log instanceof DvError ? [] : log.events);
-  return listed
-    .filter(({ cid, again }) => again || (whole && last.get(cid)?.type !== 'REMOVED'))
-    .map(({ cid }) => cid);
+  const candidates = listed.filter(({ cid, again }) => again || (whole && last.get(cid)?.type !== 'REMOVED'));
+  const { findings, brokenOffBy } = await lookUp(
+    db,
+    bridge,
+    scope,
+    candidates.map(({ cid }) => ({
+      ...{ cid: parseCid(cid), side: 'DICT_ONLY' as const },
+      ...{ finding: null, failures: 0, plan: null },
+    })),
+    call,
+  );
+  if (brokenOffBy !== undefined) throw brokenOffBy;
+  return findings.filter(({ says }) => says === 'ABSENT').map(({ cid }) => cid.toString('hex'));
 }
 
 /**

@@ -62,6 +62,12 @@ export const PERHAPS_OTHER_HALF =
 export const REGISTRATION_REFUSED =
   'DICT refused to register this key, as a person had decided: a person decides again (dict-vsync unsure)';
 
+/** SQL: whether DICT has refused, in any run, to register the CID of `d`, a divergence of the reconciliation `n`. */
+export const REGISTRATION_WAS_REFUSED = `exists (
+  select from dict.divergences o join dict.reconciliations m using (run_id)
+  where o.cid = d.cid and o.side = 'LOCAL_ONLY' and o.decision = 'REFUSED' and o.plan = 'REGISTER'
+    and (m.participant, m.key_type) = (n.participant, n.key_type))`;
+
 const REGISTERED_SINCE =
   'DICT has this key, with an entry newer than the snapshot: the next comparison decides';
 

@@ -1,7 +1,7 @@
 import { one } from '../../errors/rows.ts';
 import type { KeyType } from '../entry/key-type.ts';
 import type { Db } from '../vsync/vsync-store.ts';
-import { objectionTo, type RemovalEvidence } from './removal-evidence.ts';
+import { objectionTo, REGISTRATION_REFUSED, REGISTRATION_WAS_REFUSED, type RemovalEvidence } from './removal-evidence.ts';
 
 // Before a set is frozen, DICT is asked about each of its CIDs, and what the repair will do is written beside it. So a
 // person approves decisions and not guesses, and a repair that changes a key's owner is recognised before it is made.
@@ -72,14 +72,15 @@ export async function planRepair(tx: Db, round: Round, evidence: RemovalEvidence
   const scope = [round.runId, round.round, round.participant, round.keyType];
   await tx.query(PLAN_DICT_ONLY, scope);
   await tx.query(PLAN_LOCAL_ONLY, scope);
-  const { rows } = await tx.query<{ cid: string; key: string }>(
-    `select encode(cid, 'hex') as cid, key from dict.divergences
-     where run_id = $1 and round = $2 and decision = 'PENDING' and planned = 'REMOVE' and plan is null`,
+  const { rows } = await tx.query<{ cid: string; key: string; refused: boolean }>(
+    `select encode(d.cid, 'hex') as cid, d.key, ${REGISTRATION_WAS_REFUSED} as refused
+     from dict.divergences d join dict.reconciliations n using (run_id)
+     where d.run_id = $1 and d.round = $2 and d.decision = 'PENDING' and d.planned = 'REMOVE' and d.plan is null`,
     scope.slice(0, 2),
   );
-  const left = rows.flatMap(({ cid, key }) => {
-    const objection = objectionTo(evidence, cid, key);
-    return objection === undefined ? [] : [{ cid, why: objection.why }];
+  const left = rows.flatMap(({ cid, key, refused }) => {
+    const why = objectionTo(evidence, cid, key)?.why ?? (refused ? REGISTRATION_REFUSED : undefined);
+    return why === undefined ? [] : [{ cid, why }];
   });
   await tx.query(
     `update dict.divergences d set planned = 'LEAVE', why = l.why
@@ -112,43 +113,57 @@ export interface FrozenSet {
   setHash: string;
 }
 
-const CHANGES = `decision in ('ADDED', 'REMOVED') or decision = 'CORRECTED' and side = 'DICT_ONLY'`;
-
 const FREEZE = `
-  with scope as (select participant, key_type from dict.reconciliations where run_id = $1),
-  pending as materialized (
-    select * from dict.divergences where run_id = $1 and round = $2 and decision = 'PENDING'),
-  unseen as materialized (
-    select d.run_id from scope s
-    join dict.reconciliations n on n.participant = s.participant and n.key_type = s.key_type
-      and n.started_at > workflow.now() - interval '1 day' - interval '1 week'
-    join dict.rounds r on r.run_id = n.run_id and r.approved_at is null
-    join dict.divergences d on d.run_id = r.run_id and d.round = r.round
-    where d.decided_at > workflow.now() - interval '1 day' and (${CHANGES})),
-  frozen as (
-    update dict.rounds set set_hash = dict.hash_plan($1, $2) where run_id = $1 and round = $2 returning set_hash)
+  with frozen as (
+    update dict.rounds set set_hash = dict.hash_plan($1, $2) where run_id = $1 and round = $2
+    returning set_hash, dict_only_cids, local_only_cids)
   select f.set_hash as "setHash",
     (select count(*) from (select distinct cid, side from dict.divergences where run_id = $1 and decision <> 'HELD') d)::float8 as found,
-    (select count(*) from pending)::float8 as pending,
-    (select count(*) from pending where planned is null)::float8 as unasked,
-    (select count(*) from pending d where planned is distinct from 'LEAVE' and not exists (
+    (select count(*) from dict.divergences where run_id = $1 and round = $2 and decision = 'PENDING')::float8 as pending,
+    (select count(*) from dict.divergences
+     where run_id = $1 and round = $2 and decision = 'PENDING' and planned is null)::float8 as unasked,
+    (select count(*) from dict.divergences d
+     where run_id = $1 and round = $2 and decision = 'PENDING' and planned is distinct from 'LEAVE' and not exists (
        select from dict.divergences a join dict.rounds r using (run_id, round)
        where a.run_id = d.run_id and a.cid = d.cid and a.side = d.side and r.approved_at is not null
          and a.planned is not distinct from d.planned and a.key is not distinct from d.key))::float8 as unapproved,
-    (select count(*) from pending
-     where planned in ('ADD', 'REMOVE') or planned = 'CORRECT' and side = 'DICT_ONLY' or planned is null)::float8
-      + (select count(*) from unseen where run_id = $1)::float8 as keys,
-    (select count(*) from unseen where run_id <> $1)::float8 as "keysOfTheDay",
-    (select count(*) from pending p join scope s on true
-     join dict.entries e on (e.participant, e.key_type, e.key) = (s.participant, s.key_type, p.key)
-     where p.planned = 'CORRECT' and p.side = 'DICT_ONLY'
-       and e.tax_id_number is distinct from p.finding #>> '{entry,taxIdNumber}')::float8 as "ownerChanges",
-    (select greatest(v.entries, v.entries + coalesce(o.dict_only_cids - o.local_only_cids, 0))::float8
-     from scope s, dict.vsync(s.participant, s.key_type) v, dict.rounds o where o.run_id = $1 and o.round = $2) as base
+    (select count(*) from dict.divergences where run_id = $1 and round = $2 and decision = 'PENDING'
+       and (planned in ('ADD', 'REMOVE') or planned = 'CORRECT' and side = 'DICT_ONLY' or planned is null))::float8 as keys,
+    (select greatest(v.entries, v.entries + coalesce(f.dict_only_cids - f.local_only_cids, 0))::float8
+     from dict.reconciliations n, dict.vsync(n.participant, n.key_type) v where n.run_id = $1) as base
   from frozen f`;
 
+// Changed without an approval within 24 hours; a run that has waited longer than a week has an approval.
+const UNSEEN = `
+  select (count(*) filter (where d.run_id = $1))::float8 as here, (count(*) filter (where d.run_id <> $1))::float8 as others
+  from dict.reconciliations o
+  join dict.reconciliations n on (n.participant, n.key_type) = (o.participant, o.key_type)
+    and n.started_at > workflow.now() - interval '8 days'
+  join dict.rounds r on r.run_id = n.run_id and r.approved_at is null
+  join dict.divergences d on d.run_id = r.run_id and d.round = r.round
+    and (d.decision in ('ADDED', 'REMOVED') or d.decision = 'CORRECTED' and d.side = 'DICT_ONLY')
+    and d.decided_at > workflow.now() - interval '1 day'
+  where o.run_id = $1`;
+
+const OWNER_CHANGES = `
+  select count(*)::float8 as n from dict.divergences d
+  join dict.reconciliations n using (run_id)
+  cross join lateral (
+    select e.tax_id_number from dict.entries e
+    where e.participant = n.participant and e.key_type = n.key_type and e.key = d.key limit 1) e
+  where d.run_id = $1 and d.round = $2 and d.decision = 'PENDING' and d.planned = 'CORRECT' and d.side = 'DICT_ONLY'
+    and e.tax_id_number is distinct from d.finding #>> '{entry,taxIdNumber}'`;
+
 /** Freezes a planned round: from now on its set can only become smaller. */
-export async function freezeRound(tx: Db, { runId, round }: Round): Promise<FrozenSet> {
-  const { rows } = await tx.query<FrozenSet>(FREEZE, [runId, round]);
-  return one(rows);
+export async function freezeRound(tx: Db, { runId, round }: Pick<Round, 'runId' | 'round'>): Promise<FrozenSet> {
+  type Counted = Omit<FrozenSet, 'keysOfTheDay' | 'ownerChanges'>;
+  const frozen = one((await tx.query<Counted>(FREEZE, [runId, round])).rows);
+  const unseen = one((await tx.query<{ here: number; others: number }>(UNSEEN, [runId])).rows);
+  const owners = one((await tx.query<{ n: number }>(OWNER_CHANGES, [runId, round])).rows);
+  return {
+    ...frozen,
+    keys: frozen.keys + unseen.here,
+    keysOfTheDay: unseen.others,
+    ownerChanges: owners.n,
+  };
 }

@@ -1,4 +1,9 @@
-import { objectionTo, REGISTRATION_REFUSED, type RemovalEvidence } from './removal-evidence.ts';
+import {
+  objectionTo,
+  REGISTRATION_REFUSED,
+  REGISTRATION_WAS_REFUSED,
+  type RemovalEvidence,
+} from './removal-evidence.ts';
 import type { Entry } from '../entry/entry.ts';
 import { HELD_WHY, heldKeys } from '../key-base/held-keys.ts';
 import type { KeyType } from '../entry/key-type.ts';
@@ -114,9 +119,7 @@ const QUARANTINED_KEYS = `
 /** What was planned for each CID, and by whom; DICT's refusal to register it in this or an earlier run. */
 const PLANNED = `
   select encode(d.cid, 'hex') as cid, d.planned, d.plan,
-    exists (select from dict.divergences o join dict.reconciliations m using (run_id)
-      where o.cid = d.cid and o.side = 'LOCAL_ONLY' and o.decision = 'REFUSED' and o.plan = 'REGISTER'
-        and (m.participant, m.key_type) = (n.participant, n.key_type)) as "registrationRefused"
+    ${REGISTRATION_WAS_REFUSED} as "registrationRefused"
   from dict.divergences d join dict.reconciliations n using (run_id)
   where d.run_id = $1 and d.round = $2 and d.cid = any ($3)`;
 

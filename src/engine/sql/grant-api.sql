@@ -6,7 +6,7 @@ begin
   execute format('grant usage on schema dict, workflow to %s', to_role);
   for f in select p.oid::regprocedure from pg_proc p
            where p.pronamespace = 'dict'::regnamespace and p.proname in ('start_verification', 'start_reconciliation',
-               'approve_reconciliation', 'reject_reconciliation', 'register_local_only', 'start_undo', 'release_keys', 'retry_outbox')
+               'approve_reconciliation', 'reject_reconciliation', 'register_local_only', 'remove_unsure', 'start_undo', 'release_keys', 'retry_outbox')
              or p.pronamespace = 'workflow'::regnamespace and p.proname in ('cancel', 'retry', 'find_run') loop
     execute format('grant execute on function %s to %s', f, to_role);
   end loop;

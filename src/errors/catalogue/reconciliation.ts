@@ -168,7 +168,7 @@ export const RECONCILIATION = {
     DV_KEY_NOT_UNSURE: {
       class: 'not_retryable',
       exit: 2,
-      where: 'In `dict.remove_unsure` and `unsure --remove`.',
+      where: 'In `remove-unsure`.',
       meaning: 'A key is not UNSURE in the last round of this run, or a person has decided about it already.',
       remedy: 'See the keys that wait for a decision with `dict-vsync unsure`.',
     },

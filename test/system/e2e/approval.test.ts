@@ -63,7 +63,8 @@ describe('over the threshold', () => {
         summary: { dictOnlyCids: 150, localOnlyCids: 0 },
       },
     });
-    expect(system.dict.ledger.count('getEntryByCid')).toBe(0);
+    // Each CID was looked up before the question, and nothing was changed.
+    expect(system.dict.ledger.count('getEntryByCid')).toBe(150);
     await expectBase(system, system.local);
 
     const approvedAt = performance.now();
@@ -73,6 +74,8 @@ describe('over the threshold', () => {
 
     expect(await system.waitForClosed(run)).toMatchObject({ status: 'COMPLETED' });
     await expectBaseLikeDict(system);
+    // And each again when it was applied.
+    expect(system.dict.ledger.count('getEntryByCid')).toBe(300);
     expect(await reconciliation(system.pool, run)).toMatchObject({
       rounds: 1,
       added: 150,
@@ -160,7 +163,7 @@ describe('over the threshold', () => {
       errorCode: null,
     });
     await expectBase(system, system.local);
-    expect(system.dict.ledger.count('getEntryByCid')).toBe(0);
+    expect(system.dict.ledger.count('getEntryByCid')).toBe(150);
     expect(await reconciliation(system.pool, run)).toMatchObject({
       outcome: 'REJECTED',
       reason: 'looks wrong',
@@ -189,7 +192,8 @@ describe('over the threshold', () => {
   });
 
   it('it counts the divergences of all rounds together', async () => {
-    const system = await startSystem({ keysPerType: 200, local: (entries) => entries.slice(60) });
+    const settings = { APPROVAL_BASE_PERCENT: '100' };
+    const system = await startSystem({ settings, keysPerType: 200, local: (entries) => entries.slice(60) });
     // 60 are applied without asking. Before the proof DICT has lost 60 others: 120 in total.
     const lost = system.entries.slice(100, 160);
     system.dict.faults.on({

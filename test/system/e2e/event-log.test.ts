@@ -151,7 +151,7 @@ describe('the CID file is requested', () => {
   });
 
   it('when there are too many events', async () => {
-    const system = await confirmed();
+    const system = await confirmed({ settings: { APPROVAL_BASE_PERCENT: '100' } });
     // 4,000 events fill the pages that are read. They have different times: one time for all would be another reason.
     for (let n = 0; n < 2001; n++) {
       system.passAtDict(1);

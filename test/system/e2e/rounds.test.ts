@@ -56,12 +56,16 @@ describe('DICT says NOK after the repair', () => {
     const system = await startSystem({ local: (entries) => entries.slice(3) });
     const { key } = system.entries[0]!;
     const { cid } = system.dict.directory.find(key)!;
-    // DICT sends another entry under this CID: it is refused in each round, the others are applied.
+    // DICT's log names this CID in each round, so that it is in flight; the others are repaired.
     const wrong = system.dict.faults.on({
       kind: 'nonsense',
-      operation: 'getEntryByCid',
-      cid,
-      change: (answer) => ({ ...answer, entry: { ...(answer['entry'] as object), name: 'Outro Nome' } }),
+      operation: 'listCidSetEvents',
+      change: (answer) => {
+        const timestamp = new Date().toISOString();
+        const verifiers = { syncVerifierStart: cid, syncVerifierEnd: cid };
+        const events = [{ type: 'ADDED', cid, timestamp }];
+        return { ...answer, ...verifiers, events, startTime: timestamp, endTime: timestamp };
+      },
     });
     const run = await system.reconcile();
     const failed = await system.waitForClosed(run);
@@ -75,9 +79,9 @@ describe('DICT says NOK after the repair', () => {
       ended: true,
     });
     expect((await divergences(system.pool, run)).filter((row) => row.cid === cid)).toMatchObject([
-      { round: 1, decision: 'REFUSED', after: null },
-      { round: 2, decision: 'REFUSED', after: null },
-      { round: 3, decision: 'REFUSED', after: null },
+      { round: 1, decision: 'IN_FLIGHT', after: null },
+      { round: 2, decision: 'IN_FLIGHT', after: null },
+      { round: 3, decision: 'IN_FLIGHT', after: null },
     ]);
     expect((await localBase(system.pool)).has(key)).toBe(false);
     expect(await received(system.pool, run)).toEqual([
@@ -113,7 +117,18 @@ describe('DICT says NOK after the repair', () => {
       change: (answer) => ({ ...answer, result: 'NOK' }),
     });
     const run = await system.reconcile();
-    expect(await system.waitForClosed(run)).toMatchObject({ status: 'FAILED', errorCode: 'DV_STILL_NOK' });
+    expect(await system.waitForClosed(run)).toMatchObject({
+      status: 'FAILED',
+      errorCode: 'DV_NOK_THOUGH_EQUAL',
+    });
+    // What the person needs for the ticket at BACEN.
+    const { rows } = await system.pool.query<{ message: string; vsync: string; id: string; correlation: string }>(
+      `select r.error ->> 'message' as message, v.vsync, v.dict_id as id, v.correlation_id as correlation
+       from workflow.runs r join dict.sync_verifications v on v.run_id = r.id where r.id = $1 order by v.id desc limit 1`,
+      [run],
+    );
+    const { message, ...facts } = rows[0]!;
+    for (const fact of Object.values(facts)) expect(message).toContain(fact);
     expect(system.dict.ledger.count('createCidSetFile')).toBe(3);
     expect(system.dict.ledger.count('createSyncVerification')).toBe(9);
     expect(system.dict.ledger.count('getEntryByCid')).toBe(0);

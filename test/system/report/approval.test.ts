@@ -133,7 +133,7 @@ test('a reconciliation that waits for approval is described, reported and export
   for (const row of locals) expect(row['before_name']).toBe(local.get(row['key']!)?.name);
   expect(new Set(before.map(({ decision }) => decision))).toEqual(new Set(['PENDING']));
 
-  await steer('approve', run, '--by', 'ana', '--reason', 'ticket 1', '--set', setHash);
+  await steer('approve', run, '--by', 'ana', '--reason', 'ticket 1', '--set', setHash ?? '');
   expect(await system.waitForClosed(run)).toMatchObject({ status: 'COMPLETED' });
   const after = (await steer('report', run, '--json')).json<{ report: DivergenceReport; approve: null }>();
   expect(after.approve).toBeNull();

@@ -4,11 +4,11 @@ import { computeCid } from '../../../src/dict/entry/cid.ts';
 import type { Entry } from '../../../src/dict/entry/entry.ts';
 import {
   addDivergences,
-  freezeRound,
   openReconciliation,
   openRound,
   recordFindings,
 } from '../../../src/dict/log/reconciliation-log.ts';
+import { freezeRound } from '../../../src/dict/repair/repair-plan.ts';
 import { forgetAll, insert, ISPB } from '../../unit/dict/entry/entries.ts';
 import { keys } from '../../support/key-base.ts';
 
@@ -45,7 +45,6 @@ export async function found(
     foundByReason: 'no VSync was confirmed yet',
     dictOnly,
     localOnly: divergences.length - dictOnly,
-    setHash: '',
   });
   const decided = divergences.filter(({ decision }) => decision !== 'PENDING');
   await pool.query(
@@ -53,7 +52,7 @@ export async function found(
      from unnest($3::bytea[], $4::text[]) x (cid, decision) where run_id = $1 and round = $2 and d.cid = x.cid`,
     [runId, round, decided.map(({ cid }) => cid), decided.map(({ decision }) => decision)],
   );
-  return (await freezeRound(pool, runId, round)).setHash;
+  return (await freezeRound(pool, { runId, round })).setHash;
 }
 
 /** DICT's answer about a CID, as a lookup keeps it. */

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { expect, test } from 'vitest';
 import { isIncomplete, loadSource } from '../../../src/dict/key-base/connected-tables.ts';
-import { readRecentDictAdditions } from '../../../src/dict/repair/recent-dict-additions.ts';
+import { readRemovalEvidence } from '../../../src/dict/repair/removal-evidence.ts';
 import { writeToSource } from '../../../src/dict/repair/connected-repair.ts';
 import { connectBridge } from '../../../src/bridge/index.ts';
 import { useTestDatabase } from '../../support/database.ts';
@@ -58,7 +58,8 @@ test('for a round that does not exist, what DICT has added since is not asked fo
   const round = { runId: randomUUID(), round: 1, participant: ISPB, keyType: 'CPF' as const };
   try {
     const call = { correlationId: 'c', signal: AbortSignal.timeout(5000) };
-    await expect(readRecentDictAdditions(database.pool, bridge, round, call)).rejects.toMatchObject(
+    const patience = { attempt: 1, enteredAt: new Date(), logAway: false, proofFrom: undefined };
+    await expect(readRemovalEvidence(database.pool, bridge, round, patience, call)).rejects.toMatchObject(
       impossible,
     );
   } finally {

@@ -6,7 +6,6 @@ import { readDivergenceReport } from '../../../../src/dict/log/divergence-report
 import { judgeHeld } from '../../../../src/dict/key-base/held-keys.ts';
 import { judgeRound } from '../../../../src/dict/repair/in-flight.ts';
 import {
-  freezeRound,
   openReconciliation,
   openRound,
   recordFindings,
@@ -14,6 +13,7 @@ import {
 import { keepPlans } from '../../../../src/dict/repair/registration.ts';
 import { pendingDivergences } from '../../../../src/dict/repair/repair-lookup.ts';
 import type { Db } from '../../../../src/dict/vsync/vsync-store.ts';
+import { freezeRound } from '../../../../src/dict/repair/repair-plan.ts';
 import { useTestDatabase } from '../../../support/database.ts';
 import { ISPB, forgetAll } from '../entry/entries.ts';
 
@@ -104,7 +104,6 @@ async function compared(client: PoolClient): Promise<{ runId: string; round: num
     ...counts,
     foundBy: 'FILE',
     foundByReason: 'a test',
-    setHash: '',
   });
   return { runId, round };
 }
@@ -140,7 +139,7 @@ test.each([
     await judgeHeld(db, runId, round);
     await judgeRound(db, runId, round, [event]);
     await keepPlans(db, runId, round);
-    await freezeRound(db, runId, round);
+    await freezeRound(db, { runId, round });
     await pendingDivergences(db, runId, round, 200);
     await readDivergenceReport(db, runId);
     for await (const page of divergencesCsv(db, runId)) expect(page).toBeTruthy();

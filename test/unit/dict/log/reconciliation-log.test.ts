@@ -6,13 +6,13 @@ import {
   clearDivergences,
   closeReconciliation,
   countReconciliation,
-  freezeRound,
   openReconciliation,
   openRound,
   readReconciliation,
   recordFindings,
   type RoundFindings,
 } from '../../../../src/dict/log/reconciliation-log.ts';
+import { freezeRound } from '../../../../src/dict/repair/repair-plan.ts';
 import { importEntries } from '../../../../src/dict/key-base/import.ts';
 import { readVSync } from '../../../../src/dict/vsync/vsync-store.ts';
 import { useTestDatabase } from '../../../support/database.ts';
@@ -34,7 +34,7 @@ const dictOnly = (...ns: number[]) =>
 const localOnly = (...ns: number[]) =>
   ns.map((n) => ({ side: 'LOCAL_ONLY', cid: Buffer.from(cidOf(n), 'hex') }));
 
-function findings(setHash: string, found: ReturnType<typeof dictOnly>): RoundFindings {
+function findings(found: ReturnType<typeof dictOnly>): RoundFindings {
   const count = (wanted: string) => found.filter(({ side }) => side === wanted).length;
   const counts = { dictOnly: count('DICT_ONLY'), localOnly: count('LOCAL_ONLY') };
   return {
@@ -43,24 +43,28 @@ function findings(setHash: string, found: ReturnType<typeof dictOnly>): RoundFin
     foundByReason: 'the test says so',
     duplicates: 2,
     fileCids: 9,
-    setHash,
   };
 }
 
 /** The hash of a set, computed from its definition. */
 function hashOf(...found: ReturnType<typeof dictOnly>): string {
-  const lines = found
+  const sha256 = (bytes: Buffer) => createHash('sha256').update(bytes).digest();
+  return found
     .toSorted((a, b) => a.cid.compare(b.cid))
-    .map(({ side, cid }) => `${side === 'DICT_ONLY' ? 'D' : 'L'} ${cid.toString('hex')}\n`);
-  return createHash('sha256').update(lines.join('')).digest('hex');
+    .reduce(
+      (hash, { side, cid }) =>
+        sha256(Buffer.concat([hash, Buffer.from(`${side[0]} ${cid.toString('hex')} ASK`)])),
+      sha256(Buffer.alloc(0)),
+    )
+    .toString('hex');
 }
 
 /** One round that finds these CIDs. */
 async function round(...found: ReturnType<typeof dictOnly>) {
   const n = await openRound(database.pool, run, 0);
   await addDivergences(database.pool, run, n, found);
-  await recordFindings(database.pool, run, n, findings(`hash ${n}`, found));
-  const frozen = await freezeRound(database.pool, run, n);
+  await recordFindings(database.pool, run, n, findings(found));
+  const frozen = await freezeRound(database.pool, { runId: run, round: n });
   return { n, frozen };
 }
 
@@ -201,8 +205,8 @@ test('a repeated comparison deletes what the interrupted one wrote, of its round
   await addDivergences(database.pool, run, n, dictOnly(3));
   // A batch that is written twice changes nothing.
   await addDivergences(database.pool, run, n, dictOnly(3));
-  await recordFindings(database.pool, run, n, findings('again', dictOnly(3)));
-  const frozen = await freezeRound(database.pool, run, n);
+  await recordFindings(database.pool, run, n, findings(dictOnly(3)));
+  const frozen = await freezeRound(database.pool, { runId: run, round: n });
   expect(frozen).toMatchObject({ found: 2, unapproved: 1, pending: 1 });
 });
 

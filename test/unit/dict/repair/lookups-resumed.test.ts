@@ -95,7 +95,11 @@ describe('DICT fails with 500', () => {
     expect(asked.map(({ status }) => status)).toEqual([500, 500, 500]);
     const aside = (await divergences()).filter(({ decision }) => decision === 'QUARANTINED');
     expect(aside).toMatchObject([
-      { cid: bad, why: 'DICT kept failing on this CID', correlationId: asked.at(-1)!.correlationId },
+      {
+        cid: bad,
+        why: 'DICT had an internal error (500) each time it was asked about this CID',
+        correlationId: asked.at(-1)!.correlationId,
+      },
     ]);
   });
 

@@ -13,7 +13,7 @@ const present = async () =>
 
 describe('the local half of a key that changed at DICT since the snapshot', () => {
   it('it is not removed when its DICT half is superseded, while other keys that DICT lacks are', async () => {
-    const { dict, repair, decisions, arrivals } = await beginRound(database.pool, {
+    const { dict, repair, decisions, evidence } = await beginRound(database.pool, {
       dict: [asDict, second],
       local: [entry, second, third],
     });
@@ -25,33 +25,33 @@ describe('the local half of a key that changed at DICT since the snapshot', () =
       'LOCAL_ONLY SUPERSEDED',
     ]);
     expect(await present()).toEqual([entry.key, second.key].sort());
-    expect(await arrivals()).toEqual({
+    expect(await evidence()).toMatchObject({
       cids: new Set([hex({ ...asDict, name: 'Outra Vez' })]),
       keys: new Set([entry.key]),
-      unsure: false,
+      unknown: [],
     });
   });
 
   it('it is not removed when only the addition is known', async () => {
-    const { dict, arrivals, apply, find } = await beginRound(database.pool, {
+    const { dict, evidence, apply, find } = await beginRound(database.pool, {
       dict: [second],
       local: [entry, second],
     });
     dict.directory.createEntry(asDict);
     const { findings } = await find();
     expect(findings).toMatchObject([{ side: 'LOCAL_ONLY', says: 'ABSENT' }]);
-    expect(await apply(findings, await arrivals())).toEqual([]);
+    expect(await apply(findings, await evidence())).toEqual([]);
     expect(await present()).toHaveLength(2);
   });
 
   it('it is not removed when its own CID came back after DICT answered 404', async () => {
-    const { dict, arrivals, apply, find } = await beginRound(database.pool, {
+    const { dict, evidence, apply, find } = await beginRound(database.pool, {
       dict: [second],
       local: [entry, second],
     });
     const { findings } = await find();
     dict.directory.createEntry(entry);
-    expect(await apply(findings, await arrivals())).toEqual([]);
+    expect(await apply(findings, await evidence())).toEqual([]);
     expect(await present()).toHaveLength(2);
   });
 
@@ -96,10 +96,10 @@ it('when nothing was superseded, a Bridge without the event log does not prevent
 });
 
 it('a recent addition that the base already has needs no lookup', async () => {
-  const { dict, arrivals } = await beginRound(database.pool, { dict: [], local: [] });
+  const { dict, evidence } = await beginRound(database.pool, { dict: [], local: [] });
   for (const key of [entry, second]) dict.directory.createEntry(key);
   await insert(database.pool, [entry]);
   const before = dict.ledger.count('getEntryByCid');
-  expect((await arrivals()).keys).toEqual(new Set([second.key]));
+  expect((await evidence()).keys).toEqual(new Set([second.key]));
   expect(dict.ledger.count('getEntryByCid') - before).toBe(1);
 });

@@ -143,12 +143,12 @@ test("DICT's answer becomes a finding: the entry, 404, or why it cannot be used"
     entry: atDict[0],
     correlationId: expect.any(String),
   });
-  expect(byCid.get(mangled!.cid)).toMatchObject({ says: 'REFUSED', key: atDict[1]!.key });
+  expect(byCid.get(mangled!.cid)).toMatchObject({ says: 'QUARANTINED', key: atDict[1]!.key });
   expect(byCid.get(absent.cid)).toMatchObject({ says: 'ABSENT', correlationId: expect.any(String) });
 
   const asEvp = await lookUp(database.pool, bridge, { ...scope, keyType: 'EVP' }, [otherType!], CALL);
   expect(asEvp.findings).toMatchObject([
-    { says: 'REFUSED', why: 'the entry from DICT belongs to another participant or key type' },
+    { says: 'QUARANTINED', why: 'the entry from DICT belongs to another participant or key type' },
   ]);
 });
 

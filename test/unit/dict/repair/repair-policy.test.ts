@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { NO_RECENT_ADDITIONS } from '../../../../src/dict/repair/recent-dict-additions.ts';
+import { NO_EVIDENCE_NEEDED } from '../../../../src/dict/repair/removal-evidence.ts';
 import type { Entry } from '../../../../src/dict/entry/entry.ts';
 import {
   addDivergences,
@@ -145,7 +145,7 @@ test('when DICT has a local CID after all, it is superseded and nothing is remov
   expect(await present()).toHaveLength(2);
 });
 
-test('an entry with another CID than asked for is refused, and its key is not removed either', async () => {
+test('an entry with another CID than asked for is put aside, and its key is not removed either', async () => {
   const { dict, repair, divergences } = await beginRound(database.pool, {
     dict: [asDict, second],
     local: [entry, third],
@@ -158,21 +158,21 @@ test('an entry with another CID than asked for is refused, and its key is not re
   expect(await repair()).toMatchObject([{ decision: 'REMOVED', key: third.key }]);
   const byKey = new Map((await divergences()).map((row) => [`${row.key} ${row.side}`, row]));
   expect(byKey.get(`${entry.key} DICT_ONLY`)).toMatchObject({
-    decision: 'REFUSED',
+    decision: 'QUARANTINED',
     why: 'the entry from DICT has another CID',
     after: null,
   });
   const local = byKey.get(`${entry.key} LOCAL_ONLY`);
   expect(local).toMatchObject({
-    decision: 'REFUSED',
-    why: 'DICT has this key, with an entry that was refused',
+    decision: 'QUARANTINED',
+    why: 'DICT has this key, with an entry that cannot be used',
   });
   expect(content(local!.before)).toEqual(shown(entry));
-  expect(byKey.get(`${second.key} DICT_ONLY`)!.decision).toBe('REFUSED');
+  expect(byKey.get(`${second.key} DICT_ONLY`)!.decision).toBe('QUARANTINED');
   expect(await present()).toEqual([hex(entry)]);
 });
 
-test('of two entries for one key the first is taken, the other refused', async () => {
+test('of two entries for one key the first is taken, the other put aside', async () => {
   const { runId, round, find, apply, divergences } = await beginRound(database.pool, {
     dict: [entry],
     local: [],
@@ -183,7 +183,7 @@ test('of two entries for one key the first is taken, the other refused', async (
   const other = { ...findings[0]!, says: 'ENTRY' as const, cid, entry: asDict };
   expect(await apply([...findings, other])).toHaveLength(1);
   expect(new Set((await divergences()).map(({ decision, why }) => `${decision} ${why}`))).toEqual(
-    new Set(['ADDED null', 'REFUSED DICT sent two entries for one key']),
+    new Set(['ADDED null', 'QUARANTINED DICT sent two entries for one key']),
   );
   expect(await present()).toEqual([hex(entry)]);
 });
@@ -208,8 +208,8 @@ test('when applied twice within one transaction, the second time changes nothing
   const { findings } = await find();
   const scope = { runId, round, participant: ISPB, keyType: KEY_TYPE } as const;
   await inTransaction(database.pool, async (tx) => {
-    expect(await applyFindings(tx, scope, findings, NO_RECENT_ADDITIONS)).toHaveLength(1);
-    expect(await applyFindings(tx, scope, findings, NO_RECENT_ADDITIONS)).toEqual([]);
+    expect(await applyFindings(tx, scope, findings, NO_EVIDENCE_NEEDED)).toHaveLength(1);
+    expect(await applyFindings(tx, scope, findings, NO_EVIDENCE_NEEDED)).toEqual([]);
   });
   expect(await decisions()).toEqual(['DICT_ONLY CORRECTED', 'LOCAL_ONLY CORRECTED']);
 });
@@ -235,7 +235,7 @@ test('a transaction that is rolled back leaves base, log and divergences as they
   const { findings } = await find();
   const scope = { runId, round, participant: ISPB, keyType: KEY_TYPE } as const;
   const failing = inTransaction(database.pool, async (tx) => {
-    await applyFindings(tx, scope, findings, NO_RECENT_ADDITIONS);
+    await applyFindings(tx, scope, findings, NO_EVIDENCE_NEEDED);
     throw new Error('the step fails');
   });
   await expect(failing).rejects.toThrow('the step fails');

@@ -2,10 +2,10 @@ import { randomUUID } from 'node:crypto';
 import type { Pool } from 'pg';
 import type { Bridge } from '../../../../src/bridge/index.ts';
 import {
-  NO_RECENT_ADDITIONS,
-  readRecentDictAdditions,
-  type RecentDictAdditions,
-} from '../../../../src/dict/repair/recent-dict-additions.ts';
+  NO_EVIDENCE_NEEDED,
+  readRemovalEvidence,
+  type RemovalEvidence,
+} from '../../../../src/dict/repair/removal-evidence.ts';
 import { computeCid } from '../../../../src/dict/entry/cid.ts';
 import type { Entry } from '../../../../src/dict/entry/entry.ts';
 import {
@@ -48,9 +48,9 @@ export interface RepairRound {
   round: number;
   /** Asks DICT about what is pending, of one side. */
   find(): Promise<Lookups>;
-  apply(findings: readonly Finding[], arrivals?: RecentDictAdditions): Promise<AppliedChange[]>;
+  apply(findings: readonly Finding[], evidence?: RemovalEvidence): Promise<AppliedChange[]>;
   /** Reads DICT's event log again. */
-  arrivals(): Promise<RecentDictAdditions>;
+  evidence(proofFrom?: Date): Promise<RemovalEvidence>;
   /** Looks up and applies until nothing is pending; throws the error that interrupted a lookup. */
   repair(): Promise<AppliedChange[]>;
   /** In order of key and side. */
@@ -92,9 +92,16 @@ async function roundOf(pool: Pool, bridge: Bridge, dict: SimulatedDict, runId: s
   const scope: RepairRound['scope'] = { runId, round, participant: ISPB, keyType: KEY_TYPE };
   const find = async () =>
     lookUp(pool, bridge, scope, await pendingDivergences(pool, runId, round, 200), CALL);
-  const apply = async (findings: readonly Finding[], arrivals?: RecentDictAdditions) =>
-    inTransaction(pool, async (tx) => applyFindings(tx, scope, findings, arrivals ?? NO_RECENT_ADDITIONS));
-  const arrivals = async () => readRecentDictAdditions(pool, bridge, scope, CALL);
+  const apply = async (findings: readonly Finding[], evidence?: RemovalEvidence) =>
+    inTransaction(pool, async (tx) => applyFindings(tx, scope, findings, evidence ?? NO_EVIDENCE_NEEDED));
+  const evidence = async (proofFrom?: Date) =>
+    readRemovalEvidence(
+      pool,
+      bridge,
+      scope,
+      { attempt: 1, enteredAt: new Date(), logAway: false, proofFrom },
+      CALL,
+    );
   const divergences = async () => {
     const { rows } = await pool.query<Divergence>(
       `select side, encode(cid, 'hex') as cid, key, decision, why, before, after, correlation_id as "correlationId"
@@ -111,7 +118,7 @@ async function roundOf(pool: Pool, bridge: Bridge, dict: SimulatedDict, runId: s
     round,
     find,
     apply,
-    arrivals,
+    evidence,
     async repair() {
       const changes: AppliedChange[] = [];
       for (;;) {
@@ -119,7 +126,7 @@ async function roundOf(pool: Pool, bridge: Bridge, dict: SimulatedDict, runId: s
         if (brokenOffBy !== undefined) throw brokenOffBy;
         if (findings.length === 0) return changes;
         const removes = findings.some(({ side, says }) => side === 'LOCAL_ONLY' && says === 'ABSENT');
-        changes.push(...(await apply(findings, removes ? await arrivals() : undefined)));
+        changes.push(...(await apply(findings, removes ? await evidence() : undefined)));
       }
     },
     divergences,
