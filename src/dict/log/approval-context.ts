@@ -5,7 +5,7 @@ import type { Db } from '../vsync/vsync-store.ts';
 export interface Night {
   /** Brasília's, YYYY-MM-DD. */
   day: string;
-  /** DICT's last answer to a verification on that day; null: there was none. */
+  /** DICT's last answer to a verification on that day; null: no verification got one. */
   verified: 'OK' | 'NOK' | 'ERROR' | null;
   reconciliations: number;
   /** Divergent CIDs that they found, and keys by what was done with them. */

@@ -33,7 +33,7 @@ function repair({ add, correct, remove, register, leave, unasked }: PlannedKeys)
   return [
     ...(add + correct + remove > 0 ? [asked] : []),
     ...(register > 0 ? [`${n(register, 'key')} registered at DICT.`] : []),
-    ...(leave > 0 ? [`${n(leave, 'CID')} left as they are.`] : []),
+    ...(leave > 0 ? [`${n(leave, 'CID')} left alone.`] : []),
     ...(unasked > 0
       ? [
           `DICT is asked about ${n(unasked, 'CID')}, and their keys are added, corrected or removed by its answers.`,

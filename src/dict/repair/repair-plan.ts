@@ -1,7 +1,12 @@
 import { one } from '../../errors/rows.ts';
 import type { KeyType } from '../entry/key-type.ts';
 import type { Db } from '../vsync/vsync-store.ts';
-import { objectionTo, REGISTRATION_REFUSED, REGISTRATION_WAS_REFUSED, type RemovalEvidence } from './removal-evidence.ts';
+import {
+  objectionTo,
+  REGISTRATION_REFUSED,
+  REGISTRATION_WAS_REFUSED,
+  type RemovalEvidence,
+} from './removal-evidence.ts';
 
 // Before a set is frozen, DICT is asked about each of its CIDs, and what the repair will do is written beside it. So a
 // person approves decisions and not guesses, and a repair that changes a key's owner is recognised before it is made.
@@ -155,7 +160,10 @@ const OWNER_CHANGES = `
     and e.tax_id_number is distinct from d.finding #>> '{entry,taxIdNumber}'`;
 
 /** Freezes a planned round: from now on its set can only become smaller. */
-export async function freezeRound(tx: Db, { runId, round }: Pick<Round, 'runId' | 'round'>): Promise<FrozenSet> {
+export async function freezeRound(
+  tx: Db,
+  { runId, round }: Pick<Round, 'runId' | 'round'>,
+): Promise<FrozenSet> {
   type Counted = Omit<FrozenSet, 'keysOfTheDay' | 'ownerChanges'>;
   const frozen = one((await tx.query<Counted>(FREEZE, [runId, round])).rows);
   const unseen = one((await tx.query<{ here: number; others: number }>(UNSEEN, [runId])).rows);

@@ -83,7 +83,7 @@ describe('a file that came after its run had failed', () => {
     expect(filesAsked(system)).toBe(1);
   });
 
-  it('is looked at once more when the next file is late too', async () => {
+  it('is looked at again when the next file is late too', async () => {
     const system = await startSystem(SLOW);
     // DICT says REQUESTED until a file is there, so a second one is asked for, and is ready after the first.
     system.dict.faults.on({ kind: 'file_status', status: 'REQUESTED' });
