@@ -4,7 +4,7 @@ import { approveRound } from '../src/dict/log/reconciliation-log.ts';
 import { forgetFindings } from '../src/dict/repair/repair-lookup.ts';
 
 /**
- * Records who approved the round's set, and lets DICT be asked afresh about all of it when it is applied. `stale` when its comparison is older than APPROVAL_FRESH_MINUTES: keys changed
+ * Records who approved the round's set, and lets DICT be asked again about all of it when it is applied. `stale` when its comparison is older than APPROVAL_FRESH_MINUTES: keys changed
  * while the run waited, so it compares again. What was approved stays approved; only new divergences need approval.
  */
 export default roundActivity<'fresh' | 'stale'>(async ({ run, context }, { settings }) => {

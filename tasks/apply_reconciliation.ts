@@ -34,7 +34,7 @@ export default roundActivity<'again' | 'applied'>(
     if (findings.length === 0 && failed === 0) throw brokenOffBy;
     const removes = findings.some(({ side, says }) => side === 'LOCAL_ONLY' && says === 'ABSENT');
     const proofFrom = removes ? await proofStart(pool, input, settings.EVENT_LOG_MAX_HOURS) : undefined;
-    const patience = { attempt, enteredAt, logAway: context.logAway === round, proofFrom };
+    const patience = { attempt, enteredAt, logUnavailable: context.logUnavailable === round, proofFrom };
     const evidence = removes
       ? await readRemovalEvidence(pool, bridge, scope, patience, call)
       : NO_EVIDENCE_NEEDED;

@@ -17,7 +17,7 @@ const ROUNDS = 3;
 /**
  * Sends the new VSync to DICT after a repair (Manual §9). The VSync is read again each time; the third NOK counts.
  * `nok` starts another round. `still_nok` means that the rounds are used up or that only a person can continue.
- * `quarantined` means that everything is repaired except what was put aside or left for a person to decide.
+ * `quarantined` means that everything is repaired except what was quarantined or left for a person to decide.
  */
 export default roundActivity<'again' | 'ok' | 'nok' | 'still_nok' | 'quarantined'>(
   async ({ run, input, context, attempt, enteredAt, signal, log }, { pool, bridge, settings }) => {
@@ -44,7 +44,7 @@ export default roundActivity<'again' | 'ok' | 'nok' | 'still_nok' | 'quarantined
             bridge,
             scope,
             listed,
-            { attempt, enteredAt, logAway: context.logAway === round },
+            { attempt, enteredAt, logUnavailable: context.logUnavailable === round },
             { correlationId: run.correlationId, signal },
           )
         : [];
@@ -63,7 +63,7 @@ export default roundActivity<'again' | 'ok' | 'nok' | 'still_nok' | 'quarantined
       if (early > 0) return { outcome: 'again', detail, wakeAfterMs: early };
       await quarantineNeverShown(tx, scope, ghosts);
       const left = await leftUndone(tx, run.id, round);
-      if (left.aside > 0 && (left.others === 0 || noks + 1 >= ROUNDS)) {
+      if (left.leftForPerson > 0 && (left.others === 0 || noks + 1 >= ROUNDS)) {
         return {
           outcome: 'quarantined',
           context: { reads: 0, noks: 0, quarantined: true },

@@ -13,7 +13,7 @@ const PAGES = 50;
 
 /**
  * Judges what a comparison found. Keys that are held become HELD; divergences that a local change or DICT's event log
- * explains become IN_FLIGHT. Without the log, which may be away for days, the local changes alone are considered; each
+ * explains become IN_FLIGHT. Without the log, which may be unavailable for days, the local changes alone are considered; each
  * key is judged again when it is applied. Outcomes: `nothing` (nothing is left), `judged`.
  */
 export default roundActivity<'nothing' | 'judged'>(
@@ -29,7 +29,7 @@ export default roundActivity<'nothing' | 'judged'>(
     const read = await readLogPatiently(pool, async () => readEventLog(bridge, scope, call), {
       attempt,
       enteredAt,
-      logAway: context.logAway === round,
+      logUnavailable: context.logUnavailable === round,
     });
     const away = read instanceof DvError;
     if (away) log.warn({ code: read.code }, 'the event log cannot be read; the round continues without it');
@@ -41,7 +41,7 @@ export default roundActivity<'nothing' | 'judged'>(
       log.info({ held, inFlight }, 'judged the divergences');
       return {
         outcome: left === 0 ? 'nothing' : 'judged',
-        context: { logAway: away ? round : undefined },
+        context: { logUnavailable: away ? round : undefined },
         detail: { round, held, inFlight, eventLog: away ? read.code : 'read' },
       };
     };

@@ -29,7 +29,7 @@ export default roundActivity<'apply' | 'ask'>(
           {
             attempt,
             enteredAt,
-            logAway: context.logAway === context.round,
+            logUnavailable: context.logUnavailable === context.round,
             proofFrom: await proofStart(pool, input, settings.EVENT_LOG_MAX_HOURS),
           },
           { correlationId: run.correlationId, signal },

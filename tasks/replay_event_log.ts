@@ -42,7 +42,7 @@ export default roundActivity<'identical' | 'different' | 'use_file'>(
     const events = await readLogPatiently(
       pool,
       async () => readEventLog(bridge, scope, { correlationId: run.correlationId, signal }),
-      { attempt, enteredAt, logAway: false },
+      { attempt, enteredAt, logUnavailable: false },
     );
     if (events instanceof DvError) return useFile(`the event log cannot be read (${events.code})`);
     if (events.vsyncEnd === undefined) return useFile('DICT has no event since the last OK');

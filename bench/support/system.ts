@@ -45,6 +45,9 @@ export async function startSystem(
     HTTP_PORT: '0',
     // Nobody is here to approve.
     MANUAL_APPROVAL_THRESHOLD: '1000000',
+    APPROVAL_DAILY_KEYS: '1000000',
+    APPROVAL_BASE_PERCENT: '100',
+    APPROVAL_OWNER_CHANGES: '0',
   };
   return { database, simulator, environment };
 }

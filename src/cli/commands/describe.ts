@@ -163,7 +163,7 @@ function showReconciliation(found: ReconciliationSummary & { comparisons: RoundR
     ['keys held', `${count(found.keysHeld)} (put back by an undo, not repaired)`],
     ['keys unsure', `${count(found.keysUnsure)} (left for a person to decide: dict-vsync unsure)`],
     [
-      'CIDs put aside',
+      'CIDs quarantined',
       `${count(found.quarantined)} (DICT shows no entry that can be used: dict-vsync report RUN --csv has the reasons)`,
     ],
     ['keys in flight', `${count(found.keysInFlight)} (changed since the snapshot, not repaired)`],

@@ -6,7 +6,7 @@ import type { Db } from '../vsync/vsync-store.ts';
 export interface LogPatience {
   attempt: number;
   enteredAt: Date;
-  logAway: boolean;
+  logUnavailable: boolean;
 }
 
 /** At this attempt of a step the log is given up. */
@@ -16,20 +16,20 @@ const ATTEMPTS = 3;
 const RATE_LIMIT_WAIT_SECONDS = 300;
 
 /**
- * Reads DICT's event log, or says why the step continues without it: the log has been away for a week for some key
- * types while DICT's files could be had. An error that may pass is thrown, so that the step is retried, until its third
- * attempt or, at a rate limit, for five minutes. The log of this round is not waited for again (`logAway`).
+ * Reads DICT's event log, or says why the step continues without it: the log could not be read for a week for some
+ * key types, while DICT's files could be had. An error that may pass is thrown, so that the step is retried, until its third
+ * attempt or, at a rate limit, for five minutes. The log of this round is not waited for again (`logUnavailable`).
  */
 export async function readLogPatiently<T extends object>(
   db: Db,
   read: () => Promise<T>,
-  { attempt, enteredAt, logAway }: LogPatience,
+  { attempt, enteredAt, logUnavailable }: LogPatience,
 ): Promise<T | DvError> {
   try {
     return await read();
   } catch (error) {
     if (!(error instanceof DvError) || error.code === 'DV_BRIDGE_CANCELLED') throw error;
-    if (error.class === 'not_retryable' || logAway) return error;
+    if (error.class === 'not_retryable' || logUnavailable) return error;
     // Each attempt begins at the first page, so five key types that need many pages could block one another for ever.
     const givenUp =
       error.class === 'rate_limited'

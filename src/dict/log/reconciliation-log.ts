@@ -147,7 +147,7 @@ export interface ReconciliationSummary {
   keysHeld: number;
   /** Local keys that the last round left for a person to decide. */
   keysUnsure: number;
-  /** CIDs that the last round put aside; dict.divergences has the reasons and DICT's correlation ids. */
+  /** CIDs that the last round quarantined; dict.divergences has the reasons and DICT's correlation ids. */
   quarantined: number;
   approvedBy: string | null;
   setHash: string | null;
@@ -162,7 +162,7 @@ export async function readReconciliation(db: Db, runId: string): Promise<Reconci
   return one(rows).summary ?? undefined;
 }
 
-/** A CID that a round put aside, with the reason and DICT's correlation id. */
+/** A CID that a round quarantined, with the reason and DICT's correlation id. */
 export interface QuarantinedCid {
   cid: string;
   correlationId: string | null;

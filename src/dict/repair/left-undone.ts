@@ -13,8 +13,8 @@ import { PERHAPS_CHANGED, PERHAPS_OTHER_HALF } from './removal-evidence.ts';
 export interface LeftUndone {
   /** CIDs of all kinds that the round found. */
   found: number;
-  /** Put aside, or left for a person: another round changes nothing about them. */
-  aside: number;
+  /** Quarantined, or left for a person: another round changes nothing about them. */
+  leftForPerson: number;
   inFlight: number;
   /** Keys still held. */
   held: number;
@@ -27,7 +27,7 @@ export interface LeftUndone {
 export async function leftUndone(tx: Db, runId: string, round: number): Promise<LeftUndone> {
   const { rows } = await tx.query<LeftUndone>(
     `select count(*)::integer as found,
-       count(*) filter (where decision in ('QUARANTINED', 'UNSURE'))::integer as aside,
+       count(*) filter (where decision in ('QUARANTINED', 'UNSURE'))::integer as "leftForPerson",
        count(*) filter (where decision = 'IN_FLIGHT')::integer as "inFlight",
        count(distinct d.key) filter (where decision = 'HELD' and h.key is not null)::integer as held,
        count(*) filter (where decision = 'REFUSED')::integer as unregistered,
@@ -109,7 +109,7 @@ export async function neverShown(
 }
 
 /**
- * Puts CIDs aside that DICT never shows. The local keys that waited for what becomes of such a CID are UNSURE then,
+ * Quarantines CIDs that DICT never shows. The local keys that waited for what becomes of such a CID are UNSURE then,
  * unless they wait for another one as well.
  */
 export async function quarantineNeverShown(

@@ -30,8 +30,8 @@ export type Finding = { cid: Buffer; side: Side; correlationId: string | null } 
   /** DICT refused to register it. */
   | { says: 'REFUSED'; why: string; key?: string }
   /**
-   * DICT shows no entry that can be used: it fails or refuses each time, or its answer cannot be right. The CID is put
-   * aside with the correlation id for the support ticket. `why` says what happened, `key` is the key that DICT named.
+   * DICT shows no entry that can be used: it fails or refuses each time, or its answer cannot be right. The CID is
+   * quarantined with the correlation id for the support ticket. `why` says what happened, `key` is the key that DICT named.
    */
   | { says: 'QUARANTINED'; why: string; key?: string }
 );
@@ -108,13 +108,22 @@ export const FAILURES = 3;
  * key is blocked by a court, under a fraud restriction, or not to be shown (400, 403); an answer that is not understood.
  */
 export function failsOnIt(error: unknown): error is DvError {
-  return error instanceof DvError && REASONS.has(error.code);
+  return error instanceof DvError && REASONS.has(error.code) && !isOutage(error);
+}
+
+/** Whether it looks like an outage. It is one, unless DICT answers about another CID at the same time. */
+function isOutage(error: unknown): error is DvError {
+  return (
+    error instanceof DvError && (error.code === 'DV_BRIDGE_UNAVAILABLE' || error.code === 'DV_BRIDGE_TIMEOUT')
+  );
 }
 
 const REASONS = new Map<string, (error: DvError) => string>([
   ['DV_DICT_INTERNAL', () => 'DICT had an internal error (500) each time it was asked about this CID'],
   ['DV_DICT_BAD_REQUEST', refusal],
   ['DV_DICT_FORBIDDEN', refusal],
+  ['DV_BRIDGE_UNAVAILABLE', () => 'DICT was unavailable (503) each time it was asked about this CID'],
+  ['DV_BRIDGE_TIMEOUT', () => 'DICT did not answer in time each time it was asked about this CID'],
   ['DV_BRIDGE_NONSENSE', ({ message }) => `the answer about this CID was not understood: ${message}`],
 ]);
 
@@ -145,7 +154,8 @@ export interface Lookups {
  * Asks DICT (getEntryByCid) about each CID, several simultaneously. The answers are recorded as they arrive, outside
  * any transaction, so that a crash loses none of them. A CID that DICT fails on (failsOnIt) is asked about again in a
  * later step, and is QUARANTINED at the third failure. An error that may pass (or a fired signal) stops the lookups
- * early. If DICT answered none of them, it is asked about another CID; if it fails on that too, the failure is not the
+ * early; if it looks like an outage and DICT answers about another CID, it counts as a failure of the CIDs on which it
+ * happened. If DICT answered none of them, it is asked about another CID; if it fails on that too, the failure is not the
  * CIDs' and does not count against them: DV_DICT_INTERNAL (retryable) for a 500 and what is not understood, otherwise
  * the error of that call.
  */
@@ -158,13 +168,20 @@ export async function lookUp(
 ): Promise<Lookups> {
   const findings: Finding[] = [];
   const failures: { cid: Buffer; correlationId: string | null }[] = [];
-  const aside: Finding[] = [];
+  const quarantined: Finding[] = [];
+  const stalled: (() => void)[] = [];
   let unwritten: Finding[] = [];
   let brokenOffBy: unknown;
   const flush = async () => {
     const batch = unwritten;
     unwritten = [];
     await keepFindings(db, round, batch);
+  };
+  const fails = (error: DvError, cid: Buffer, side: Side, before: number) => {
+    const correlationId = error.correlationId ?? null;
+    if (before + 1 >= FAILURES)
+      quarantined.push({ cid, side, correlationId, says: 'QUARANTINED', why: reasonOf(error) });
+    else failures.push({ cid, correlationId });
   };
   const queue = divergences.values();
   const worker = async () => {
@@ -181,25 +198,42 @@ export async function lookUp(
         if (unwritten.length >= FLUSH) await flush();
       } catch (error) {
         if (failsOnIt(error)) {
-          const correlationId = error.correlationId ?? null;
-          if (before + 1 >= FAILURES)
-            aside.push({ cid, side, correlationId, says: 'QUARANTINED', why: reasonOf(error) });
-          else failures.push({ cid, correlationId });
+          fails(error, cid, side, before);
           continue;
         }
         brokenOffBy ??= error;
+        if (isOutage(error)) stalled.push(() => fails(error, cid, side, before));
       }
     }
   };
   await Promise.all(Array.from({ length: Math.min(CONCURRENCY, divergences.length) }, worker));
   await flush();
-  if (failures.length + aside.length > 0 && findings.length === 0) {
+  if (
+    isOutage(brokenOffBy) &&
+    call.signal?.aborted !== true &&
+    (await answersAnother(db, bridge, round, call))
+  ) {
+    for (const fail of stalled) fail();
+    brokenOffBy = undefined;
+  }
+  if (failures.length + quarantined.length > 0 && findings.length === 0 && stalled.length === 0) {
     if (brokenOffBy !== undefined) throw brokenOffBy;
     await expectAnswerToAnother(db, bridge, round, call);
   }
   await keepFailures(db, round, failures);
-  await keepFindings(db, round, aside);
-  return { findings: [...findings, ...aside], failed: failures.length, brokenOffBy };
+  await keepFindings(db, round, quarantined);
+  return { findings: [...findings, ...quarantined], failed: failures.length, brokenOffBy };
+}
+
+/** Whether DICT answers about another CID. */
+async function answersAnother(...asked: Parameters<typeof expectAnswerToAnother>): Promise<boolean> {
+  try {
+    await expectAnswerToAnother(...asked);
+    return true;
+  } catch (error) {
+    if (error instanceof DvError) return false;
+    throw error;
+  }
 }
 
 /**

@@ -19,8 +19,8 @@ export const reconciliationContext = z.looseObject({
   /** The round in which no CID file could be used. A person's retry begins another round. */
   withoutFile: z.int().min(1).optional(),
   /** The round whose steps no longer wait for DICT's event log. */
-  logAway: z.int().min(1).optional(),
-  /** Whether the run ends with CIDs that are put aside. */
+  logUnavailable: z.int().min(1).optional(),
+  /** Whether the run ends with CIDs that are quarantined. */
   quarantined: z.boolean().optional(),
   /** The CID file of the round; its size and SHA-256 are known when it is available. */
   file: z

@@ -91,7 +91,8 @@ export class Model {
       });
       return;
     }
-    if (dice < 51) {
+    if (dice < 50) return this.#world.harden();
+    if (dice < 52) {
       dict.faults.on({
         kind: random.pick(['file_error', 'file_wrong_sha256', 'file_duplicate_line']),
         times: 1,
@@ -172,6 +173,7 @@ export class Model {
     this.#note('quiet');
     const { witness, dict } = this.#world;
     dict.faults.clear();
+    witness.logReadable();
     this.#life.light(Infinity);
     await this.#world.letGo();
     await this.#world.comeToRest();
@@ -203,9 +205,12 @@ export class Model {
       [ISPB],
     );
     await this.#finish();
+    // What DICT refused to register stays until a person decides; then a reconciliation of its own removes it.
+    const last = (await this.#person.decidesUnsure()) ?? rows[0]?.id;
+    await this.#finish();
     const run = await this.#pool.query<{ status: string; code: string | null }>(
       `select status, error ->> 'code' as code from workflow.runs where id = $1`,
-      [rows[0]?.id],
+      [last],
     );
     await witness.expectBase();
     const differing = witness.differing();

@@ -50,6 +50,21 @@ export class Person {
     await this.#pool.query(`select dict.approve_reconciliation($1, 'ana', 'fine')`, [run]);
   }
 
+  /** Decides that every UNSURE key is to be removed; returns the reconciliation that does it. */
+  async decidesUnsure(): Promise<string | undefined> {
+    const { rows } = await this.#pool.query<{ run: string }>(
+      'select distinct run_id as run from dict.unsure_keys',
+    );
+    if (rows.length === 0) return undefined;
+    this.#note('remove unsure');
+    for (const { run } of rows)
+      await this.#pool.query(`select dict.remove_unsure($1, null, 'ana', 'asked')`, [run]);
+    const { rows: started } = await this.#pool.query<{ id: string }>(
+      `select id from workflow.runs where machine = 'reconciliation' and closed_at is null`,
+    );
+    return started[0]?.id;
+  }
+
   /** Sometimes undoes the last reconciliation that changed something. */
   async undoesLast(): Promise<boolean> {
     const runs = this.#world.random.chance(0.4) ? await this.#undoable() : [];

@@ -23,6 +23,11 @@ interface Decided {
   key: string | null;
   before: (Entry & { cid: string }) | null;
   after: (Entry & { cid: string }) | null;
+  /** Whether a person approved the round. */
+  approved: boolean;
+  /** Whether DICT once refused to register it, and whether a person decided then that it is removed. */
+  refused: boolean;
+  decidedAnew: boolean;
 }
 
 /** When a CID was in DICT; `until` undefined: it still is. */
@@ -52,6 +57,7 @@ export class Witness {
   readonly #dict: SimulatedDict;
   readonly #scope: { participant: string; keyType: KeyType; marginMs: number };
   #order = 0;
+  #logUnavailable = false;
   /** What happened, for whoever investigates a failure. */
   readonly story: string[] = [];
 
@@ -92,6 +98,15 @@ export class Witness {
     else this.base.set(key, entry);
   }
 
+  /** DICT's event log cannot be read from now on. */
+  logUnavailable(): void {
+    this.#logUnavailable = true;
+  }
+
+  logReadable(): void {
+    this.#logUnavailable = false;
+  }
+
   /** It has written something that is not part of a CID: the margin before a snapshot counts from when the CID came. */
   touched(key: string): void {
     this.#written.set(key, { at: this.#written.get(key)?.at ?? 0, order: ++this.#order });
@@ -121,8 +136,10 @@ export class Witness {
     // What was registered at DICT.
     this.dictChanged(now);
     const { rows } = await this.#pool.query<Decided>(
-      `select d.run_id as "runId", d.round, encode(d.cid, 'hex') as cid, d.side, d.decision, d.key, d.before, d.after
-       from dict.divergences d where d.decision <> 'PENDING' order by d.side, d.cid`,
+      `select d.run_id as "runId", d.round, encode(d.cid, 'hex') as cid, d.side, d.decision, d.key, d.before, d.after,
+         r.approved_at is not null as approved, d.plan is not distinct from 'REMOVE' as "decidedAnew",
+         exists (select from dict.divergences o where o.cid = d.cid and o.decision = 'REFUSED' and o.run_id <> d.run_id) as refused
+       from dict.divergences d join dict.rounds r using (run_id, round) where d.decision <> 'PENDING' order by d.side, d.cid`,
     );
     const fresh = rows.filter(({ runId, round, cid }) => !this.#seen.has(`${runId} ${round} ${cid}`));
     for (const decided of fresh) {
@@ -234,12 +251,21 @@ export class Witness {
         event.visibleAt < (round.judgedFrom ?? 0),
     );
     if (named) wrong("DICT's log named it after the snapshot");
+    if (decision === 'CORRECTED' && before?.taxIdNumber !== after?.taxIdNumber && !decided.approved) {
+      wrong('nobody approved the change of its owner');
+    }
+    if (decision === 'REMOVED' && decided.refused && !decided.decidedAnew) {
+      wrong('DICT refused to register it, and nobody has decided about it since');
+    }
     if (decision === 'REMOVED') {
       const holder = this.#dict.directory.find(key);
       const there = holder?.entry.participant === this.#scope.participant ? holder.cid : undefined;
       const came = log.findLast((event) => event.type === 'ADDED' && event.cid === there);
       const seeded = this.#stays.get(there ?? '')?.[0]?.from === EPOCH;
-      if (there !== undefined && (came === undefined ? seeded : came.visibleAt < began)) {
+      // While the log cannot be read, nothing shows what DICT received after its file was made.
+      const unseen =
+        this.#logUnavailable && came !== undefined && came.timestamp > round.at - this.#scope.marginMs;
+      if (there !== undefined && !unseen && (came === undefined ? seeded : came.visibleAt < began)) {
         wrong('DICT has the key, as its log has long shown');
       }
     } else if (side === 'DICT_ONLY') {

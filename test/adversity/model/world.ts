@@ -76,6 +76,30 @@ export class World {
     await this.pass(120_000);
   }
 
+  /**
+   * Makes DICT refuse one of its CIDs, or its event log, until the faults are cleared: by order of a court, by a fraud
+   * restriction, by an internal error, or as if it did not exist.
+   */
+  harden(): void {
+    const cids = [...this.dict.directory.set(ISPB, KEY_TYPE).cids()];
+    if (this.random.chance(0.3)) {
+      this.witness.note(this.now, 'the log cannot be read');
+      this.dict.faults.on({
+        kind: 'problem',
+        operation: 'listCidSetEvents',
+        status: this.random.pick([500, 503, 403]),
+        retryAfterSec: 1,
+      });
+      this.witness.logUnavailable();
+      return;
+    }
+    if (cids.length === 0) return;
+    const cid = this.random.pick(cids);
+    const status = this.random.pick([400, 403, 404, 500] as const);
+    this.witness.note(this.now, `${cid.slice(0, 8)} answers ${status} from now on`);
+    this.dict.faults.on({ kind: 'problem', operation: 'getEntryByCid', cid, status });
+  }
+
   /** Lets time pass; what becomes due happens at its time. */
   async pass(ms: number): Promise<void> {
     const until = this.now + ms;
@@ -117,7 +141,7 @@ export class World {
         ? (['create', 'create', 'touch'] as const)
         : (['update', 'update', 'update', 'delete', 'touch', 'lose'] as const),
     );
-    const fresh = { ...this.#changed(entry), requestId: this.random.uuid() };
+    const fresh = this.#anew(entry);
     const patch = { name: this.#name(), accountNumber: String(1 + this.random.below(3)) };
     this.witness.note(this.now, `${what} ${entry.key}`);
     switch (what) {
@@ -172,7 +196,7 @@ export class World {
   }
 
   #claimed(entry: Entry, there: Entry): void {
-    const fresh = { ...this.#changed(entry), requestId: this.random.uuid() };
+    const fresh = this.#anew(entry);
     this.witness.note(this.now, `claim ${entry.key}`);
     this.#busy.add(entry.key);
     this.dict.directory.confirmClaim({ donor: OTHER, claimer: ISPB, key: there.key });
@@ -259,6 +283,13 @@ export class World {
   /** Few names, so that contents come back (A → B → A). */
   #name(): string {
     return this.random.pick(['Ana Dias', 'Rui Dias', 'Eva Dias']);
+  }
+
+  /** A new registration, sometimes by another owner. */
+  #anew(entry: Entry): Entry {
+    const other = entry.ownerType === 'LEGAL_PERSON' ? '11444777000161' : '00000000191';
+    const taxIdNumber = this.random.pick([entry.taxIdNumber, entry.taxIdNumber, other]);
+    return { ...this.#changed(entry), taxIdNumber, requestId: this.random.uuid() };
   }
 
   #changed(entry: Entry): Entry {

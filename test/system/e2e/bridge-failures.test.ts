@@ -139,42 +139,52 @@ describe('a Bridge that is down', () => {
 });
 
 describe('a repair whose lookups fail', () => {
-  it('it applies what it could look up, fails, and a retry does the rest', async () => {
-    const system = await startSystem({ keysPerType: 60, local: (entries) => entries.slice(30) });
+  it('when DICT is unavailable for one CID only, it is quarantined, and the next run repairs it', async () => {
+    const system = await startSystem({ keysPerType: 60, local: (entries) => entries.slice(20) });
     const { cid } = system.dict.directory.find(system.entries[7]!.key)!;
     const broken = system.dict.faults.on({ kind: 'problem', status: 503, operation: 'getEntryByCid', cid });
     const run = await system.reconcile();
-    const failed = await system.hurryToRun(run, isClosed);
-    expect(failed).toMatchObject({
-      status: 'FAILED',
-      errorCode: 'DV_BRIDGE_UNAVAILABLE',
-      failedState: 'apply',
-    });
-    expect(await reconciliation(system.pool, run)).toMatchObject({
-      outcome: 'FAILED',
-      added: 29,
-      dictOnly: 30,
-    });
+    expect(await system.hurryToRun(run, isClosed)).toMatchObject({ status: 'COMPLETED_WITH_QUARANTINE' });
+    expect(await reconciliation(system.pool, run)).toMatchObject({ added: 19, dictOnly: 20, rounds: 1 });
 
     broken.off();
+    expect(await system.hurryToRun(await system.reconcile(), isClosed)).toMatchObject({
+      status: 'COMPLETED',
+    });
+    await expectBaseLikeDict(system);
+  });
+
+  it('when DICT fails in the middle, the run fails, and a retry does the rest', async () => {
+    const system = await startSystem({ keysPerType: 60, local: (entries) => entries.slice(20) });
+    const { cid } = system.dict.directory.find(system.entries[7]!.key)!;
+    system.dict.faults.on({ kind: 'problem', status: 429, operation: 'getEntryByCid', cid, times: 1 });
+    const run = await system.reconcile();
+    await system.waitForRun(run, ({ state }) => state === 'look_up');
+    const outage = system.dict.faults.on({ kind: 'problem', status: 503, operation: 'getEntryByCid' });
+    expect(await system.hurryToRun(run, isClosed)).toMatchObject({
+      status: 'FAILED',
+      errorCode: 'DV_BRIDGE_UNAVAILABLE',
+    });
+
+    outage.off();
     await retryRun(system.pool, run, 'ana', null);
     expect(await system.hurryToRun(run, isClosed)).toMatchObject({ status: 'COMPLETED' });
     await expectBaseLikeDict(system);
     expect(await reconciliation(system.pool, run)).toMatchObject({
       outcome: 'COMPLETED',
-      added: 30,
+      added: 20,
       rounds: 1,
     });
     expect((await received(system.pool, run)).at(-1)).toBe('reconciliation.complete');
   });
 
   it('it waits for DICT’s limit and continues where it was', async () => {
-    const system = await startSystem({ keysPerType: 60, local: (entries) => entries.slice(30) });
+    const system = await startSystem({ keysPerType: 60, local: (entries) => entries.slice(20) });
     system.dict.faults.on({ kind: 'problem', status: 429, operation: 'getEntryByCid', times: 6 });
     const run = await system.reconcile();
     expect(await system.hurryToRun(run, isClosed)).toMatchObject({ status: 'COMPLETED' });
     await expectBaseLikeDict(system);
-    expect(await reconciliation(system.pool, run)).toMatchObject({ added: 30, rounds: 1 });
+    expect(await reconciliation(system.pool, run)).toMatchObject({ added: 20, rounds: 1 });
   });
 
   it('without permission to request the CID file it changes nothing', async () => {

@@ -132,7 +132,14 @@ describe('a reconciliation repairs', () => {
   });
 
   it('a repair of several chunks, with keys that were softly removed before', async () => {
-    const system = await startSystem({ keysPerType: 300, settings: { MANUAL_APPROVAL_THRESHOLD: '1000' } });
+    const system = await startSystem({
+      keysPerType: 300,
+      settings: {
+        MANUAL_APPROVAL_THRESHOLD: '1000',
+        APPROVAL_DAILY_KEYS: '1000',
+        APPROVAL_BASE_PERCENT: '100',
+      },
+    });
     await system.pool.query('update dict.entries set removed_at = now()');
     expect(await localBase(system.pool)).toEqual(new Map());
     const run = await system.reconcile();

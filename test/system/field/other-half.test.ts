@@ -36,20 +36,30 @@ async function unreadable(
 describe.each([
   ['DICT has an internal error', { kind: 'problem', status: 500 }],
   ['DICT refuses it by order of a court', { kind: 'problem', status: 400, type: 'EntryBlocked' }],
-  ['the answer is not understood', { kind: 'nonsense', change: (answer: object) => ({ ...answer, entry: {} }) }],
+  [
+    'the answer is not understood',
+    { kind: 'nonsense', change: (answer: object) => ({ ...answer, entry: {} }) },
+  ],
 ] as const)('the other half of a changed key: %s', (_, fault) => {
-  it.each([['36'], ['0']])('its key is not removed, a person is asked (EVENT_LOG_MAX_HOURS=%s)', async (hours) => {
-    const { system, key, off } = await unreadable(fault as CallFault, { settings: { EVENT_LOG_MAX_HOURS: hours } });
-    const run = await system.reconcile();
-    expect(await system.hurryToRun(run, isClosed)).toMatchObject({ status: 'COMPLETED_WITH_QUARANTINE' });
-    expect(await left(system, run)).toEqual(['DICT_ONLY QUARANTINED', `LOCAL_ONLY UNSURE ${key}`]);
-    expect(await removedKeys(system)).toEqual([]);
+  it.each([['36'], ['0']])(
+    'its key is not removed, a person is asked (EVENT_LOG_MAX_HOURS=%s)',
+    async (hours) => {
+      const { system, key, off } = await unreadable(fault, {
+        settings: { EVENT_LOG_MAX_HOURS: hours },
+      });
+      const run = await system.reconcile();
+      expect(await system.hurryToRun(run, isClosed)).toMatchObject({ status: 'COMPLETED_WITH_QUARANTINE' });
+      expect(await left(system, run)).toEqual(['DICT_ONLY QUARANTINED', `LOCAL_ONLY UNSURE ${key}`]);
+      expect(await removedKeys(system)).toEqual([]);
 
-    // As soon as DICT shows it, the key is corrected.
-    off();
-    expect(await system.hurryToRun(await system.reconcile(), isClosed)).toMatchObject({ status: 'COMPLETED' });
-    await expectBaseLikeDict(system);
-  });
+      // As soon as DICT shows it, the key is corrected.
+      off();
+      expect(await system.hurryToRun(await system.reconcile(), isClosed)).toMatchObject({
+        status: 'COMPLETED',
+      });
+      await expectBaseLikeDict(system);
+    },
+  );
 });
 
 describe('a person', () => {
@@ -108,7 +118,7 @@ it("DICT's log proves that two CIDs belong to two keys, and then the removal is 
   ]);
 });
 
-it('a CID that DICT lists again and again and never shows is put aside in one round, with its correlation id', async () => {
+it('a CID that DICT lists again and again and never shows is quarantined in one round, with its correlation id', async () => {
   const system = await startSystem({ keysPerType: 30, divergent: 9 });
   const { key } = system.entries.find((entry) => !system.local.some((local) => local.key === entry.key))!;
   const { cid } = system.dict.directory.find(key)!;
@@ -123,7 +133,7 @@ it('a CID that DICT lists again and again and never shows is put aside in one ro
   expect(await removedKeys(system)).toEqual([]);
 });
 
-it('an entry that does not give its own CID is put aside, and the removals of other keys are made', async () => {
+it('an entry that does not give its own CID is quarantined, and the removals of other keys are made', async () => {
   const system = await startSystem({ keysPerType: 30, divergent: 9 });
   const { key } = system.entries.find((entry) => !system.local.some((local) => local.key === entry.key))!;
   const { cid } = system.dict.directory.find(key)!;

@@ -14,6 +14,8 @@ test.each([
   const run = await system.reconcile();
   expect(await system.hurryToRun(run, isClosed)).toMatchObject({ status: 'COMPLETED_WITH_QUARANTINE' });
   const { rows } = await system.pool.query(
-    "select count(*)::integer as n from dict.divergences where run_id = $1 and decision = 'PENDING'", [run]);
+    "select count(*)::integer as n from dict.divergences where run_id = $1 and decision = 'PENDING'",
+    [run],
+  );
   expect(rows).toEqual([{ n: 0 }]);
 });

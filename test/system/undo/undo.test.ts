@@ -158,7 +158,11 @@ describe('undo', () => {
   it('it resumes between chunks after a stop, and processes each key once', async () => {
     const system = await quickSystem({
       keysPerType: 900,
-      settings: { MANUAL_APPROVAL_THRESHOLD: '10000' },
+      settings: {
+        MANUAL_APPROVAL_THRESHOLD: '10000',
+        APPROVAL_DAILY_KEYS: '10000',
+        APPROVAL_BASE_PERCENT: '100',
+      },
       local: (entries) => entries.slice(700),
     });
     const before = await stateOf(system);

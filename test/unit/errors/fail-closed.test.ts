@@ -58,7 +58,7 @@ test('for a round that does not exist, what DICT has added since is not asked fo
   const round = { runId: randomUUID(), round: 1, participant: ISPB, keyType: 'CPF' as const };
   try {
     const call = { correlationId: 'c', signal: AbortSignal.timeout(5000) };
-    const patience = { attempt: 1, enteredAt: new Date(), logAway: false, proofFrom: undefined };
+    const patience = { attempt: 1, enteredAt: new Date(), logUnavailable: false, proofFrom: undefined };
     await expect(readRemovalEvidence(database.pool, bridge, round, patience, call)).rejects.toMatchObject(
       impossible,
     );

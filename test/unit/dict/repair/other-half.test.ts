@@ -42,13 +42,42 @@ test('a CID whose key is known concerns this key only', () => {
 });
 
 test.each<[string, Events]>([
-  ['an update: both at one moment', [['REMOVED', 'c', 100], ['ADDED', 'u', 100]]],
-  ['an update: the removal 26 ms before', [['REMOVED', 'c', 100], ['ADDED', 'u', 100.026]]],
-  ['an update, in the other order', [['ADDED', 'u', 100], ['REMOVED', 'c', 100.026]]],
-  ['deleted, and registered again an hour later', [['REMOVED', 'c', 100], ['ADDED', 'u', 3700]]],
+  [
+    'an update: both at one moment',
+    [
+      ['REMOVED', 'c', 100],
+      ['ADDED', 'u', 100],
+    ],
+  ],
+  [
+    'an update: the removal 26 ms before',
+    [
+      ['REMOVED', 'c', 100],
+      ['ADDED', 'u', 100.026],
+    ],
+  ],
+  [
+    'an update, in the other order',
+    [
+      ['ADDED', 'u', 100],
+      ['REMOVED', 'c', 100.026],
+    ],
+  ],
+  [
+    'deleted, and registered again an hour later',
+    [
+      ['REMOVED', 'c', 100],
+      ['ADDED', 'u', 3700],
+    ],
+  ],
   [
     'two updates one after the other',
-    [['REMOVED', 'c', 100], ['ADDED', 'x', 100], ['REMOVED', 'x', 200], ['ADDED', 'u', 200]],
+    [
+      ['REMOVED', 'c', 100],
+      ['ADDED', 'x', 100],
+      ['REMOVED', 'x', 200],
+      ['ADDED', 'u', 200],
+    ],
   ],
   ['the log does not name the local one', [['ADDED', 'u', 100]]],
 ])('%s: unsure', (_, events) => {
@@ -56,18 +85,33 @@ test.each<[string, Events]>([
 });
 
 test.each<[string, Events]>([
-  ['added while the other was there', [['ADDED', 'u', 100], ['REMOVED', 'c', 200]]],
+  [
+    'added while the other was there',
+    [
+      ['ADDED', 'u', 100],
+      ['REMOVED', 'c', 200],
+    ],
+  ],
   ['there before the log begins, as long as the other', [['REMOVED', 'c', 200]]],
   [
     'there together once, though both left and one came back',
-    [['ADDED', 'u', 50], ['REMOVED', 'c', 100], ['REMOVED', 'u', 150], ['ADDED', 'u', 300]],
+    [
+      ['ADDED', 'u', 50],
+      ['REMOVED', 'c', 100],
+      ['REMOVED', 'u', 150],
+      ['ADDED', 'u', 300],
+    ],
   ],
 ])('%s: two keys, so the removal is allowed', (_, events) => {
   expect(objectionTo(evidence({ log: logOf(events) }), 'c', 'key')).toBeUndefined();
 });
 
 test('each of several unknown CIDs must be excluded', () => {
-  const log = logOf([['ADDED', 'u', 100], ['REMOVED', 'c', 200], ['ADDED', 'v', 200]]);
+  const log = logOf([
+    ['ADDED', 'u', 100],
+    ['REMOVED', 'c', 200],
+    ['ADDED', 'v', 200],
+  ]);
   const unknown = ['u', 'v'].map((cid) => ({ cid, key: null, passing: false }));
   expect(objectionTo(evidence({ log, unknown }), 'c', 'key')).toEqual(UNSURE);
 });

@@ -145,7 +145,7 @@ test('when DICT has a local CID after all, it is superseded and nothing is remov
   expect(await present()).toHaveLength(2);
 });
 
-test('an entry with another CID than asked for is put aside, and its key is not removed either', async () => {
+test('an entry with another CID than asked for is quarantined, and its key is not removed either', async () => {
   const { dict, repair, divergences } = await beginRound(database.pool, {
     dict: [asDict, second],
     local: [entry, third],
@@ -172,7 +172,7 @@ test('an entry with another CID than asked for is put aside, and its key is not 
   expect(await present()).toEqual([hex(entry)]);
 });
 
-test('of two entries for one key the first is taken, the other put aside', async () => {
+test('of two entries for one key the first is taken, the other quarantined', async () => {
   const { runId, round, find, apply, divergences } = await beginRound(database.pool, {
     dict: [entry],
     local: [],

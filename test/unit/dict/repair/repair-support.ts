@@ -99,7 +99,7 @@ async function roundOf(pool: Pool, bridge: Bridge, dict: SimulatedDict, runId: s
       pool,
       bridge,
       scope,
-      { attempt: 1, enteredAt: new Date(), logAway: false, proofFrom },
+      { attempt: 1, enteredAt: new Date(), logUnavailable: false, proofFrom },
       CALL,
     );
   const divergences = async () => {
