@@ -708,6 +708,36 @@ end $$;
 ALTER FUNCTION dict.decide_reconciliation(run uuid, signal text, by_whom text, reason text, set_hash text) OWNER TO postgres;
 
 --
+-- Name: differing_fields(jsonb, jsonb); Type: FUNCTION; Schema: dict; Owner: postgres
+--
+
+CREATE FUNCTION dict.differing_fields(before jsonb, after jsonb) RETURNS text[]
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'workflow', 'dict', 'pg_temp'
+    AS $$
+  select coalesce(array_agg(part order by place) filter (where differs), '{}')
+  from (
+    select part, min(n) as place,
+      bool_or(coalesce(before ->> field, '') is distinct from coalesce(after ->> field, '')) as differs
+    from (values
+      (1, 'owner', 'taxIdNumber'), (2, 'owner', 'ownerType'), (3, 'name', 'name'), (4, 'name', 'tradeName'),
+      (5, 'branch', 'branch'), (6, 'account', 'accountNumber'), (7, 'account', 'accountType'),
+      (8, 'registration', 'requestId')) f (n, part, field)
+    where before is not null and after is not null
+    group by part) p
+$$;
+
+
+ALTER FUNCTION dict.differing_fields(before jsonb, after jsonb) OWNER TO postgres;
+
+--
+-- Name: FUNCTION differing_fields(before jsonb, after jsonb); Type: COMMENT; Schema: dict; Owner: postgres
+--
+
+COMMENT ON FUNCTION dict.differing_fields(before jsonb, after jsonb) IS 'What differs between two entries of a key: owner, name, branch, account, registration (the RequestId). Empty if one is not known.';
+
+
+--
 -- Name: disconnect_source(text); Type: FUNCTION; Schema: dict; Owner: postgres
 --
 
@@ -1630,6 +1660,7 @@ CREATE TABLE dict.rounds (
     approved_why text,
     approved_at timestamp with time zone,
     approval_threshold bigint,
+    file_id uuid,
     approval_reasons text[] DEFAULT '{}'::text[] NOT NULL,
     CONSTRAINT rounds_found_by_check CHECK ((found_by = ANY (ARRAY['EVENT_LOG'::text, 'FILE'::text])))
 );
@@ -1642,6 +1673,13 @@ ALTER TABLE dict.rounds OWNER TO postgres;
 --
 
 COMMENT ON TABLE dict.rounds IS 'One row per round of a reconciliation: the snapshot, taken before the CID file was requested, and the frozen set that the comparison found.';
+
+
+--
+-- Name: COLUMN rounds.snapshot; Type: COMMENT; Schema: dict; Owner: postgres
+--
+
+COMMENT ON COLUMN dict.rounds.snapshot IS 'What is newer than this is in flight. A round that uses the file of an earlier round has that round''s snapshot.';
 
 
 --
@@ -1670,6 +1708,13 @@ COMMENT ON COLUMN dict.rounds.set_hash IS 'The hash of what is planned, by which
 --
 
 COMMENT ON COLUMN dict.rounds.approval_threshold IS 'MANUAL_APPROVAL_THRESHOLD of the worker that planned the round. More divergent CIDs than this, over all rounds, need a person''s approval.';
+
+
+--
+-- Name: COLUMN rounds.file_id; Type: COMMENT; Schema: dict; Owner: postgres
+--
+
+COMMENT ON COLUMN dict.rounds.file_id IS 'The row of dict.cid_files that the round compares with. An earlier round may have asked for it.';
 
 
 --
@@ -3912,6 +3957,7 @@ declare
   took text := result ->> 'outcome';
   target text;
   wake timestamptz;
+  until timestamptz;
   child jsonb;
   started uuid[] := '{}';
   detail jsonb := result -> 'detail';
@@ -3929,6 +3975,9 @@ begin
   select * into s from workflow.states
   where machine = r.machine and version = r.machine_version and state = r.state;
 
+  if s.kind = 'poll' and took = 'pending' and result ? 'deadlineMs' then
+    r.deadline := r.entered_at + (result ->> 'deadlineMs')::double precision * interval '1 millisecond';
+  end if;
   if s.kind = 'poll' and took = 'pending' and n >= r.deadline then
     took := 'timeout';
   end if;
@@ -3952,6 +4001,7 @@ begin
     detail := coalesce(detail, '{}') || jsonb_build_object('children', to_jsonb(started));
   end if;
 
+  until := r.deadline;
   perform workflow.log(r, 'COMPLETED', n, took, target, detail => detail);
   update workflow.runs set
     context = context || coalesce(result -> 'context', '{}'),
@@ -3963,7 +4013,7 @@ begin
 
   if target is null then
     update workflow.runs set
-      attempt = 0, polls = polls + 1, wake_at = wake, claimed_by = null, claimed_at = null,
+      attempt = 0, polls = polls + 1, wake_at = wake, deadline = until, claimed_by = null, claimed_at = null,
       -- A loop that makes progress gets a new hour of rate-limited waits without using up attempts (see fail_step).
       entered_at = case when s.kind = 'loop' then n else entered_at end
     where id = r.id returning * into r;
@@ -5242,7 +5292,7 @@ ALTER TABLE dict.cid_files OWNER TO postgres;
 -- Name: TABLE cid_files; Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON TABLE dict.cid_files IS 'Each CID file that was requested. The row is the intent, written before the call. DICT gives 40 files a day and accepts no idempotency key, so a crash during the call may cost one more.';
+COMMENT ON TABLE dict.cid_files IS 'Each CID file that was requested. The row is the intent, written before the call. DICT gives 40 files a day and accepts no idempotency key, so a crash during the call may cost one more. A file that came too late for its round may be used by a later one.';
 
 
 --
@@ -6922,6 +6972,7 @@ CREATE VIEW workflow.runs_view AS
     s.max_attempts,
         CASE
             WHEN (r.closed_at IS NOT NULL) THEN NULL::text
+            WHEN (said.waits_for IS NOT NULL) THEN said.waits_for
             WHEN (r.claimed_by IS NOT NULL) THEN ('the end of the step '::text || r.state)
             WHEN ((r.status = 'WAITING'::text) AND s.awaits_children) THEN 'the end of its children'::text
             WHEN (r.status = 'WAITING'::text) THEN ('a signal: '::text || array_to_string(s.signals, ' or '::text))
@@ -6943,8 +6994,13 @@ CREATE VIEW workflow.runs_view AS
     r.updated_at,
     r.closed_at,
     (COALESCE(r.closed_at, workflow.now()) - r.created_at) AS duration
-   FROM (workflow.runs r
-     JOIN workflow.states s ON (((s.machine = r.machine) AND (s.version = r.machine_version) AND (s.state = r.state))));
+   FROM ((workflow.runs r
+     JOIN workflow.states s ON (((s.machine = r.machine) AND (s.version = r.machine_version) AND (s.state = r.state))))
+     LEFT JOIN LATERAL ( SELECT (h.detail ->> 'waitsFor'::text) AS waits_for
+           FROM workflow.history h
+          WHERE ((h.run_id = r.id) AND (r.closed_at IS NULL) AND (r.claimed_by IS NULL))
+          ORDER BY h.id DESC
+         LIMIT 1) said ON (true));
 
 
 ALTER TABLE workflow.runs_view OWNER TO postgres;
@@ -7445,6 +7501,13 @@ CREATE INDEX cid_changes_cid ON dict.cid_changes USING btree (cid) WHERE (cid IS
 
 
 --
+-- Name: cid_files_asked; Type: INDEX; Schema: dict; Owner: postgres
+--
+
+CREATE INDEX cid_files_asked ON dict.cid_files USING btree (asked_at);
+
+
+--
 -- Name: cid_files_run; Type: INDEX; Schema: dict; Owner: postgres
 --
 
@@ -7589,6 +7652,13 @@ CREATE INDEX reconciliations_ended ON dict.reconciliations USING btree (ended_at
 --
 
 CREATE INDEX reconciliations_latest ON dict.reconciliations USING btree (participant, key_type, started_at DESC);
+
+
+--
+-- Name: rounds_file; Type: INDEX; Schema: dict; Owner: postgres
+--
+
+CREATE INDEX rounds_file ON dict.rounds USING btree (file_id) WHERE (file_id IS NOT NULL);
 
 
 --

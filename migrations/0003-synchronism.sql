@@ -100,11 +100,15 @@ create table dict.rounds (
   approved_why    text,
   approved_at     timestamptz,
   approval_threshold bigint,
+  file_id         uuid,
   approval_reasons   text[] not null default '{}',
   primary key (run_id, round)
 );
 comment on table dict.rounds is
   'One row per round of a reconciliation: the snapshot, taken before the CID file was requested, and the frozen set that the comparison found.';
+comment on column dict.rounds.snapshot is 'What is newer than this is in flight. A round that uses the file of an earlier round has that round''s snapshot.';
+comment on column dict.rounds.file_id is 'The row of dict.cid_files that the round compares with. An earlier round may have asked for it.';
+create index rounds_file on dict.rounds (file_id) where file_id is not null;
 comment on column dict.rounds.margin_starts_at is 'The snapshot''s time minus IN_FLIGHT_MARGIN_SECONDS. What changed after this time is in flight, even if the snapshot sees it.';
 comment on column dict.rounds.found_by is 'How the round found what differs: by replaying both event logs since the last OK, or by comparing with DICT''s CID file. found_by_reason says why.';
 comment on column dict.rounds.set_hash is
@@ -127,8 +131,9 @@ create table dict.cid_files (
   refused_code  text
 );
 comment on table dict.cid_files is
-  'Each CID file that was requested. The row is the intent, written before the call. DICT gives 40 files a day and accepts no idempotency key, so a crash during the call may cost one more.';
+  'Each CID file that was requested. The row is the intent, written before the call. DICT gives 40 files a day and accepts no idempotency key, so a crash during the call may cost one more. A file that came too late for its round may be used by a later one.';
 create index cid_files_run on dict.cid_files (run_id);
+create index cid_files_asked on dict.cid_files (asked_at);
 
 create table dict.divergences (
   run_id         uuid not null references dict.reconciliations (run_id) on delete cascade,

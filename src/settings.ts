@@ -143,6 +143,15 @@ const schema = z.object({
   FILE_POLL_SECONDS: duration(10, 600).describe(
     'Time from requesting a CID file to the first check whether it is available.',
   ),
+  FILE_WAIT_MINUTES: duration(10, 1440).describe(
+    'If DICT has not made the CID file after this time, the reconciliation fails. A retry looks at that file first.',
+  ),
+  LATE_FILE_MAX_HOURS: atLeast0(6, 168).describe(
+    'A CID file that came too late may be used by a later round if it was requested less than this ago. 0: never.',
+  ),
+  FILE_ALLOWED_MEGABYTES: duration(2048, 1_000_000).describe(
+    'A CID file up to this size is downloaded. A larger one is refused if it is more than four times what the known keys need.',
+  ),
   REPAIR_MAX_HOURS: duration(24, 8760).describe(
     "A repair that would take longer than this under DICT's rate limits is refused. The error gives the estimate.",
   ),

@@ -6,12 +6,8 @@ import type { Divergence } from '../src/dict/compare/divergence-batch.ts';
 import type { CidFileScan } from '../src/dict/compare/scan.ts';
 import { cidFilePath, runFolder } from '../src/dict/compare/cid-file-store.ts';
 import { withLocalCids } from '../src/dict/compare/local-cids.ts';
-import {
-  addDivergences,
-  clearDivergences,
-  recordFindings,
-  refuseCidFile,
-} from '../src/dict/log/reconciliation-log.ts';
+import { refuseCidFile } from '../src/dict/log/cid-files.ts';
+import { addDivergences, clearDivergences, recordFindings } from '../src/dict/log/reconciliation-log.ts';
 import { refuseHopelessRepair } from '../src/dict/repair/repair-estimate.ts';
 import { DvError } from '../src/errors/dv-error.ts';
 import { impossible } from '../src/errors/rows.ts';

@@ -78,7 +78,10 @@ export interface Result<O extends string = string, C = Json> {
   outcome: O;
   /** Merged into the run's context (top-level keys). */
   context?: Partial<C> | undefined;
-  /** Stored only in the history row. */
+  /**
+   * Stored only in the history row. Its `waitsFor`, if there is one, says in words what the run waits for until its
+   * next step (workflow.runs_view).
+   */
   detail?: Json;
   /** The reason of a failure that the machine itself decided, for a run that continues to a FAILED end. */
   error?: StepError | undefined;
@@ -87,6 +90,8 @@ export interface Result<O extends string = string, C = Json> {
    * before the first step of the next state.
    */
   wakeAfterMs?: number | undefined;
+  /** With `pending`: how long after it was entered the poll state ends, instead of its machine's deadline. */
+  deadlineMs?: number | undefined;
   children?: Child[];
   /** With an outcome that leads to a CONTINUED end: the input of the successor. */
   continueAsNew?: Json;

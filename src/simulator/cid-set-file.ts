@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import type { FileStatus } from '../bridge/bridge.ts';
 import type { CidSet } from './cid-set.ts';
 import type { FileFault } from './faults.ts';
 import { DictProblem } from './problem.ts';
@@ -49,17 +48,24 @@ export class CidSetFile {
 
   /** The time at which it is finished, which is the time of its snapshot. */
   get creationTime(): number {
-    const slow = this.#faults.get('file_slow');
-    const extra = slow?.kind === 'file_slow' ? slow.delayMs / this.#options.speed : 0;
+    const extra = (this.#fault('file_slow')?.delayMs ?? 0) / this.#options.speed;
     return Math.ceil(this.requestTime + this.#options.generationMs + extra);
   }
 
-  status(now: number): FileStatus {
+  /** CreationTime as DICT returns it. */
+  get toldCreationTime(): number {
+    const age = this.#fault('file_made_before')?.ageMs;
+    return age === undefined ? this.creationTime : this.requestTime - age;
+  }
+
+  status(now: number): string {
     if (this.#faults.has('file_stuck')) return 'REQUESTED';
     if (now >= this.creationTime) {
       if (this.#faults.has('file_error')) return 'ERROR';
       return this.#faults.has('file_unavailable') ? 'UNAVAILABLE' : 'AVAILABLE';
     }
+    const named = this.#fault('file_status')?.status;
+    if (named !== undefined) return named;
     const queued = (this.creationTime - this.requestTime) * QUEUED_SHARE;
     return now < this.requestTime + queued ? 'REQUESTED' : 'PROCESSING';
   }
@@ -68,12 +74,13 @@ export class CidSetFile {
   settle(now: number): boolean {
     if (this.#made !== undefined) return true;
     if (this.status(now) !== 'AVAILABLE') return false;
-    const whole = this.#write();
+    const whole = this.#faults.has('file_empty') ? Buffer.alloc(0) : this.#write();
     const truncated = this.#faults.has('file_truncated');
     this.#content = truncated ? whole.subarray(0, Math.max(0, whole.length - LINE_BYTES - 10)) : whole;
     const sha256 = createHash('sha256').update(whole).digest('hex');
     this.#made = {
-      bytes: whole.length + (this.#faults.has('file_wrong_bytes') ? 1 : 0),
+      bytes:
+        this.#fault('file_announces')?.bytes ?? whole.length + (this.#faults.has('file_wrong_bytes') ? 1 : 0),
       sha256: this.#faults.has('file_wrong_sha256')
         ? createHash('sha256').update(sha256).digest('hex')
         : sha256,
@@ -88,7 +95,9 @@ export class CidSetFile {
 
   /** The content behind the Url. 404 before the file is AVAILABLE, 410 after it was discarded. */
   get content(): Buffer {
-    if (this.#made === undefined) throw new DictProblem(404, 'The file is not available');
+    if (this.#made === undefined || this.#faults.has('file_gone') || this.#faults.has('file_empty')) {
+      throw new DictProblem(404, 'The file is not available');
+    }
     if (this.#content === undefined) throw new DictProblem(410, 'The file is no longer available');
     return this.#content;
   }
@@ -97,8 +106,15 @@ export class CidSetFile {
     this.#content = undefined;
   }
 
+  #fault<K extends FileFault['kind']>(kind: K): Extract<FileFault, { kind: K }> | undefined {
+    return this.#faults.get(kind) as Extract<FileFault, { kind: K }> | undefined;
+  }
+
   #write(): Buffer {
     const lines = this.#random.shuffle([...this.#set.cids()]);
+    if (this.#faults.has('file_of_others')) {
+      lines.push(...lines.map((cid) => createHash('sha256').update(cid).digest('hex')));
+    }
     if (this.#faults.has('file_duplicate_line') && lines.length > 0) lines.push(lines[0]!);
     if (this.#faults.has('file_junk_line')) lines.splice(lines.length >>> 1, 0, 'this is no CID');
     const newline = this.#faults.has('file_crlf') ? '\r\n' : '\n';

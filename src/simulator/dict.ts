@@ -199,7 +199,7 @@ function fileAnswer(file: CidSetFile, now: number): Answer {
   const answer = { id, status: file.status(now), participant, keyType, requestTime: iso(file.requestTime) };
   if (told === undefined) return answer;
   const url = `https://dict.invalid/cids/${participant}/${id}.cids`;
-  return { ...answer, creationTime: iso(file.creationTime), url, ...told };
+  return { ...answer, creationTime: iso(file.toldCreationTime), url, ...told };
 }
 
 function entryAnswer({ entry, createdAt, ownedSince }: StoredEntry): Answer {

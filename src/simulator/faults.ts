@@ -21,9 +21,18 @@ export type CallFault =
 export type FileFault =
   /** Takes this much longer (milliseconds, divided by the simulator's speed). */
   | { kind: 'file_slow'; delayMs: number }
+  /** Has this status while it is being made, for example one that a later version of the API adds. */
+  | { kind: 'file_status'; status: string }
+  /** Bytes is this number, whatever the content has. */
+  | { kind: 'file_announces'; bytes: number }
+  /** CreationTime is this much (milliseconds) before RequestTime. The content is that of the true time. */
+  | { kind: 'file_made_before'; ageMs: number }
   | {
       kind:
         | 'file_stuck' // REQUESTED for ever
+        | 'file_empty' // Bytes 0, the SHA-256 of nothing, and nothing behind the Url (404)
+        | 'file_gone' // AVAILABLE, but the Url answers 404
+        | 'file_of_others' // also lists as many CIDs that are not the participant's
         | 'file_error' // ends in ERROR
         | 'file_unavailable' // ends in UNAVAILABLE
         | 'file_wrong_sha256'

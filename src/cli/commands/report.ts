@@ -64,7 +64,14 @@ async function printReport(pool: Pool, id: string, options: ReportOptions): Prom
   const run = maybeOne(await listRuns(pool, { ids: [id] }));
   const approve = run !== undefined && waitsForPerson(run) ? await approveCommand(pool, id) : null;
   printAnswer(options, { report: found, approve }, () =>
-    [fullReport(found), ...(approve === null ? [] : [`To repair what it found:  ${approve}`])].join('\n\n'),
+    [
+      fullReport(found),
+      ...(approve === null
+        ? []
+        : [
+            `To repair what it found:         ${approve}\nTo leave the keys as they are:  ${approve.replace('approve', 'reject')}`,
+          ]),
+    ].join('\n\n'),
   );
 }
 

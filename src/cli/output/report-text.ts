@@ -3,16 +3,23 @@ import { fields, formatCount, formatDuration, table, formatTime } from './format
 
 const GROUPS_SHORT = 5;
 const GROUPS_FULL = 20;
+const CORRECTIONS_SHOWN = 100;
 
-/** A short report without any key: counts, the planned repair, the largest groups, the hash. */
+/** A short report without any key: counts, the planned repair, what a decision leads to, the largest groups. */
 export function shortReport(report: DivergenceReport): string {
-  return `${overview(report)}\n\n${titledGroups('Largest groups', report.largestGroups, GROUPS_SHORT)}`;
+  return [
+    overview(report),
+    ...decisionHelp(report),
+    titledGroups('Largest groups', report.largestGroups, GROUPS_SHORT),
+  ].join('\n\n');
 }
 
 /** The full report, including the sample of keys. */
 export function fullReport(report: DivergenceReport): string {
   return [
     overview(report),
+    ...decisionHelp(report),
+    ...leftAndCorrected(report),
     table(
       ['side', 'decision', 'CIDs'],
       report.decisions.map(({ side, decision, cids }) => [nameOf(side), decision, formatCount(cids)]),
@@ -28,15 +35,20 @@ export function fullReport(report: DivergenceReport): string {
   ].join('\n\n');
 }
 
-function overview({ kinds, plan, ...report }: DivergenceReport): string {
+function overview({ kinds, plan, planned, share, ...report }: DivergenceReport): string {
   const undecided =
     kinds.unknownKeys === 0
       ? ''
       : ` (the keys of ${formatCount(kinds.unknownKeys)} are unknown until they are fetched from DICT: some may be changed keys)`;
   const threshold =
     report.threshold === null ? '' : `; more than ${formatCount(report.threshold)} need approval`;
+  const fieldsChanged = Object.entries(report.changedFields).filter(([, keys]) => keys > 0);
   return fields([
     ['comparison', `${report.round}, ${formatTime(report.comparedAt)}`],
+    [
+      'age of the set',
+      `${formatDuration(report.ageSeconds)} (the state of ${formatTime(report.snapshotAt)})`,
+    ],
     [
       'found by',
       report.foundBy &&
@@ -48,17 +60,110 @@ function overview({ kinds, plan, ...report }: DivergenceReport): string {
     ['changed keys', `${formatCount(kinds.changedKeys)} (${formatCount(kinds.changedCids)} CIDs)`],
     ['in all comparisons', `${formatCount(report.foundInAllRounds)} CIDs${threshold}`],
     [
+      'needs approval',
+      report.approvalReasons.length === 0
+        ? null
+        : report.approvalReasons.map((reason) => NEEDS_APPROVAL[reason]).join('; '),
+    ],
+    [
       'planned repair',
       kinds.pending === 0
         ? 'nothing'
-        : `soft-delete up to ${formatCount(plan.remove)}, correct ${formatCount(plan.correct)}, fetch ${formatCount(plan.fetch)} from DICT and add or correct them`,
+        : planned.unasked > 0
+          ? `soft-delete up to ${formatCount(plan.remove)}, correct ${formatCount(plan.correct)}, fetch ${formatCount(plan.fetch)} from DICT and add or correct them`
+          : `add ${formatCount(planned.add)}, correct ${formatCount(planned.correct)}, remove ${formatCount(planned.remove)}, register ${formatCount(planned.register)} at DICT; leave ${formatCount(planned.leave)} CIDs`,
     ],
+    [
+      'corrections differ in',
+      fieldsChanged.length === 0
+        ? null
+        : fieldsChanged.map(([part, keys]) => `${part} (${formatCount(keys)})`).join(', '),
+    ],
+    [
+      'share of the base',
+      `${share.percent} % (${planned.unasked > 0 ? 'up to ' : ''}${formatCount(share.keys)} of ${formatCount(share.base)} keys)`,
+    ],
+    ['deadline', deadlineText(report.deadline)],
     [
       "DICT's rate limits",
       `${formatCount(plan.lookups)} lookups, ${plan.seconds === 0 ? 'no waiting time' : `at least ${formatDuration(plan.seconds)}`}`,
     ],
     ['frozen set', report.setHash],
   ]);
+}
+
+const NEEDS_APPROVAL: Record<DivergenceReport['approvalReasons'][number], string> = {
+  CIDS: 'more divergent CIDs than MANUAL_APPROVAL_THRESHOLD',
+  DAY: 'more keys in 24 hours than APPROVAL_DAILY_KEYS',
+  SHARE: 'more of the base than APPROVAL_BASE_PERCENT',
+  OWNER: 'a correction changes the owner of a key',
+  UNSEEN: 'too many CIDs to ask DICT before, so a change of owner cannot be excluded',
+};
+
+function deadlineText(deadline: DivergenceReport['deadline']): string | null {
+  if (deadline === null) return null;
+  const last =
+    deadline.lastOkAt === null
+      ? 'there was never an OK'
+      : `the last OK was at ${formatTime(deadline.lastOkAt)}`;
+  const at = formatTime(deadline.at);
+  return deadline.hoursLeft > 0
+    ? `${formatDuration(deadline.hoursLeft * 3600)} left, until ${at}; ${last}`
+    : `missed since ${at}; ${last}`;
+}
+
+/** What each decision leads to, and the days before, against which the numbers can be compared. */
+function decisionHelp({ leadsTo, nights }: DivergenceReport): string[] {
+  const before = table(
+    ['day', 'verified', 'reconciliations', 'CIDs', 'added', 'corrected', 'removed', 'registered'],
+    nights.map((night) => [
+      night.day,
+      night.verified ?? 'not verified',
+      ...[
+        night.reconciliations,
+        night.cids,
+        night.added,
+        night.corrected,
+        night.removed,
+        night.registered,
+      ].map(formatCount),
+    ]),
+  );
+  return [
+    ...(leadsTo === null
+      ? []
+      : [
+          `What a decision leads to\n${fields([
+            ['approve', leadsTo.approve],
+            ['reject', leadsTo.reject],
+            ['wait', leadsTo.wait],
+          ])}`,
+        ]),
+    `The ten days before\n${before}`,
+  ];
+}
+
+function leftAndCorrected({ left, corrections }: DivergenceReport): string[] {
+  return [
+    ...(left.length === 0
+      ? []
+      : [
+          `Left as they are\n${table(
+            ['CIDs', 'why'],
+            left.map(({ cids, why }) => [formatCount(cids), why]),
+          )}`,
+        ]),
+    ...(corrections.length === 0
+      ? []
+      : [
+          `Corrected keys, changes of the owner first${corrections.length < CORRECTIONS_SHOWN ? '' : ' (the others are in the CSV)'}\n${table(
+            ['key', 'differs in', 'CID'],
+            corrections
+              .slice(0, CORRECTIONS_SHOWN)
+              .map(({ key, differs, cid }) => [key, differs.join(', '), cid]),
+          )}`,
+        ]),
+  ];
 }
 
 const FOUND_BY = { EVENT_LOG: 'the event logs', FILE: "DICT's CID file" };

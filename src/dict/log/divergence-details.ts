@@ -7,6 +7,8 @@ export interface DivergenceDetail {
   cid: Buffer;
   side: Side;
   decision: string;
+  /** What the repair will do with it, or did; null: DICT was not asked before. */
+  planned: string | null;
   why: string | null;
   keyType: string;
   /** Null: not known before DICT is asked. */
@@ -19,7 +21,12 @@ export interface DivergenceDetail {
   before: Partial<Entry> | null;
   /** The entry after the repair; if nothing was applied, DICT's last answer, if there is one. */
   after: Partial<Entry> | null;
+  /** What differs between the two: owner, name, branch, account, registration. Empty if one is not known. */
+  differs: DifferingField[];
 }
+
+/** A group of an entry's fields, as dict.differing_fields names it. */
+export type DifferingField = 'owner' | 'name' | 'branch' | 'account' | 'registration';
 
 /**
  * SQL for a DivergenceDetail of each row of `divergences`, a FROM item with the columns of dict.divergences. The column
@@ -28,7 +35,7 @@ export interface DivergenceDetail {
  * lookup, even while the planner has no statistics of the tables yet; joins made it compare every row with every row.
  */
 export const detailsOf = (divergences: string): string => `
-  select d.round, d.cid, d.side, d.decision, d.why, n.key_type,
+  select d.round, d.cid, d.side, d.decision, d.planned, d.why, n.key_type,
     coalesce(d.key, d.finding #>> '{entry,key}', d.finding ->> 'key', e.key, l.key) as key,
     case when said.entry is not null then coalesce(said.entry ->> 'branch', '')
       when e.key is not null then coalesce(e.branch, '')
@@ -62,5 +69,5 @@ export const detailsOf = (divergences: string): string => `
     limit 1) k on true`;
 
 /** The columns of detailsOf as a DivergenceDetail. */
-export const DETAIL_COLUMNS = `round, cid, side, decision, why, key_type as "keyType", key, branch, came_at as "cameAt",
-  before, after`;
+export const DETAIL_COLUMNS = `round, cid, side, decision, planned, why, key_type as "keyType", key, branch,
+  came_at as "cameAt", before, after, dict.differing_fields(before, after) as differs`;

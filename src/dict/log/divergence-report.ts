@@ -1,7 +1,15 @@
 import { DvError } from '../../errors/dv-error.ts';
 import { maybeOne } from '../../errors/rows.ts';
 import type { ApprovalReason } from './approval-threshold.ts';
-import { DETAIL_COLUMNS, detailsOf, type DivergenceDetail } from './divergence-details.ts';
+import { type ApprovalContext, type Night, readApprovalContext } from './approval-context.ts';
+import { type Consequences, consequencesOf } from './consequences.ts';
+import {
+  DETAIL_COLUMNS,
+  detailsOf,
+  type DifferingField,
+  type DivergenceDetail,
+} from './divergence-details.ts';
+import type { Entry } from '../entry/entry.ts';
 import type { KeyType } from '../entry/key-type.ts';
 import { BACEN_POLICIES } from '../rate-limits/bacen-policies.ts';
 import type { Side } from '../repair/repair-lookup.ts';
@@ -41,6 +49,28 @@ export interface RepairPlan {
   seconds: number;
 }
 
+/** What is planned, by DICT's answers before the set was frozen. */
+export interface PlannedKeys {
+  add: number;
+  correct: number;
+  remove: number;
+  /** At DICT, by a person's decision. */
+  register: number;
+  /** CIDs that are left as they are; the report's `left` says why. */
+  leave: number;
+  /** CIDs about which DICT is asked only after the approval, because there are more than APPROVAL_LOOKUPS_MAX. */
+  unasked: number;
+}
+
+/** A key to be corrected, or corrected already. */
+export interface Correction {
+  key: string;
+  cid: string;
+  differs: DifferingField[];
+  before: Partial<Entry> | null;
+  after: Partial<Entry> | null;
+}
+
 /** A divergence of the sample, with its kind. */
 export interface SampledDivergence extends Omit<DivergenceDetail, 'cid' | 'round' | 'keyType'> {
   cid: string;
@@ -60,8 +90,21 @@ export interface DivergenceSummary {
   foundInAllRounds: number;
   /** With more CIDs than this a person must approve; null before the round was planned. */
   threshold: number | null;
+  /** Why a person must approve; empty: nobody must, or the round was not planned yet. */
+  approvalReasons: ApprovalReason[];
   kinds: KindCounts;
   plan: RepairPlan;
+  planned: PlannedKeys;
+  /** Keys to be corrected by what differs; a key counts for each part that does. */
+  changedFields: Record<DifferingField, number>;
+  /** Local keys that would be changed, at most, and their share of the base. */
+  share: { keys: number; base: number; percent: number };
+  snapshotAt: Date;
+  ageSeconds: number;
+  deadline: ApprovalContext['deadline'];
+  nights: Night[];
+  /** What each decision leads to; null when nothing is left to decide. */
+  leadsTo: Consequences | null;
 }
 
 /** What the person who approves is shown about one comparison of a reconciliation. */
@@ -81,10 +124,15 @@ export interface DivergenceReport extends DivergenceSummary {
    * time.
    */
   sample: SampledDivergence[];
+  /** Why CIDs are left as they are, the most frequent reason first. */
+  left: { why: string; cids: number }[];
+  /** The first 100 keys to be corrected, changes of the owner first. */
+  corrections: Correction[];
 }
 
 const SAMPLE = 20;
 const LARGEST = 10;
+const CORRECTIONS = 100;
 
 const grouped = (columns: string, order: string, limit = '') => `
   (select coalesce(json_agg(g), '[]') from (
@@ -98,7 +146,7 @@ const REPORT = `
     where o.run_id = $1 and o.compared_at is not null and o.round = coalesce($2, o.round)
     order by o.round desc limit 1),
   detail as materialized (
-    select cid, side, decision, key, branch, (came_at at time zone 'America/Sao_Paulo')::date as day
+    select cid, side, decision, planned, key, branch, (came_at at time zone 'America/Sao_Paulo')::date as day
     from (${detailsOf('(select d.* from dict.divergences d where (d.run_id, d.round) = (select run_id, round from round))')}) x),
   -- A window and not a self-join: right after a comparison the planner does not know how many rows these are.
   paired as materialized (
@@ -107,11 +155,15 @@ const REPORT = `
         and bool_or(side = 'LOCAL_ONLY' and decision = 'PENDING') over same_key as corrected
     from detail window same_key as (partition by key collate "C")),
   marked as materialized (select paired.*, case when changed then 'CHANGED' else side end as kind from paired),
+  corrected as materialized (
+    select encode(cid, 'hex') as cid, key, before, after, dict.differing_fields(before, after) as differs
+    from (${detailsOf(`(select d.* from dict.divergences d where (d.run_id, d.round) = (select run_id, round from round)
+      and d.side = 'DICT_ONLY' and (d.planned = 'CORRECT' or d.decision = 'CORRECTED'))`)}) x),
   sampled as (
     select cid, kind, row_number() over (partition by kind order by cid) as n from marked
     order by n, kind limit ${SAMPLE})
   select o.participant, o.key_type as "keyType", o.round, o.compared_at as "comparedAt", o.found_by as "foundBy", o.found_by_reason as "foundByReason",
-    o.set_hash as "setHash", o.approval_threshold::float8 as threshold,
+    o.set_hash as "setHash", o.approval_threshold::float8 as threshold, o.approval_reasons as "approvalReasons",
     (select count(*) from (select distinct cid, side from dict.divergences where run_id = $1) f)::float8 as "foundInAllRounds",
     (select json_build_object('cids', count(*), 'pending', count(*) filter (where decision = 'PENDING'),
        'dictOnly', count(*) filter (where kind = 'DICT_ONLY'),
@@ -123,6 +175,23 @@ const REPORT = `
        'remove', count(*) filter (where decision = 'PENDING' and not corrected and side = 'LOCAL_ONLY'),
        'correct', count(distinct key) filter (where corrected),
        'fetch', count(*) filter (where decision = 'PENDING' and not corrected and side = 'DICT_ONLY')) from marked) as plan,
+    (select json_build_object(
+       'add', count(*) filter (where planned = 'ADD'),
+       'correct', count(*) filter (where planned = 'CORRECT' and side = 'DICT_ONLY'),
+       'remove', count(*) filter (where planned = 'REMOVE'),
+       'register', count(*) filter (where planned = 'REGISTER'),
+       'leave', count(*) filter (where planned = 'LEAVE'),
+       'unasked', count(*) filter (where planned is null and decision = 'PENDING')) from marked) as planned,
+    (select json_object_agg(part, (select count(*) from corrected where part = any (differs)))
+     from unnest(array['owner', 'name', 'branch', 'account', 'registration']) part) as "changedFields",
+    (select coalesce(json_agg(g), '[]') from (
+       select coalesce(d.why, d.finding ->> 'why', case when d.side = 'DICT_ONLY' and d.finding ->> 'says' = 'ABSENT'
+         then 'DICT no longer has this CID' else 'the key has changed meanwhile, or is held' end) as why, count(*) as cids
+       from dict.divergences d where d.run_id = o.run_id and d.round = o.round and d.planned = 'LEAVE'
+       group by 1 order by 2 desc, 1 limit ${LARGEST}) g) as "left",
+    (select coalesce(json_agg(g), '[]') from (
+       select key, cid, differs, before, after from corrected
+       order by 'owner' = any (differs) desc, cid limit ${CORRECTIONS}) g) as corrections,
     (select coalesce(json_agg(g), '[]') from (
        select side, decision, count(*) as cids from marked group by 1, 2 order by 1, 2) g) as decisions,
     ${grouped('day', 'day')} as days,
@@ -135,7 +204,10 @@ const REPORT = `
 const SAMPLED = `
   select ${DETAIL_COLUMNS} from (${detailsOf('(select * from dict.divergences where run_id = $1 and round = $2 and cid = any ($3))')}) x`;
 
-type ReportRow = Omit<DivergenceReport, 'runId' | 'plan' | 'sample'> & {
+type ReportRow = Omit<
+  DivergenceReport,
+  'runId' | 'plan' | 'sample' | 'share' | 'leadsTo' | keyof ApprovalContext
+> & {
   plan: Pick<RepairPlan, 'remove' | 'correct' | 'fetch'>;
   sample: Pick<SampledDivergence, 'cid' | 'kind'>[];
 };
@@ -149,19 +221,47 @@ export async function readDivergenceReport(db: Db, runId: string, round?: number
   const { rows } = await db.query<ReportRow>(REPORT, [runId, round ?? null]);
   const row = maybeOne(rows);
   if (row === undefined) throw reportMissing(runId, round);
+  const { base, ...context } = await readApprovalContext(db, runId, row.round);
   return {
     runId,
     ...row,
+    ...context,
     plan: { ...row.plan, ...(await estimate(db, row.participant, row.plan)) },
+    share: shareOf(row, base),
+    leadsTo:
+      row.kinds.pending === 0 ? null : consequencesOf(row.planned, row.kinds.pending, context.deadline),
     sample: await readSample(db, runId, row),
   };
 }
 
 /** The last comparison in numbers, without any key, as the notification contains it. */
 export async function readDivergenceSummary(db: Db, runId: string): Promise<DivergenceSummary> {
-  const { round, comparedAt, foundBy, foundByReason, setHash, foundInAllRounds, threshold, kinds, plan } =
-    await readDivergenceReport(db, runId);
-  return { round, comparedAt, foundBy, foundByReason, setHash, foundInAllRounds, threshold, kinds, plan };
+  const {
+    runId: _runId,
+    participant: _participant,
+    keyType: _keyType,
+    decisions: _decisions,
+    days: _days,
+    branches: _branches,
+    largestGroups: _largestGroups,
+    sample: _sample,
+    left: _left,
+    corrections: _corrections,
+    ...summary
+  } = await readDivergenceReport(db, runId);
+  return summary;
+}
+
+/** Without DICT's answers it is the most that may be changed. */
+function shareOf(
+  { planned, plan }: Pick<ReportRow, 'planned' | 'plan'>,
+  base: number,
+): DivergenceReport['share'] {
+  const keys =
+    planned.unasked > 0
+      ? plan.remove + plan.correct + plan.fetch
+      : planned.add + planned.correct + planned.remove;
+  return { keys, base, percent: base === 0 ? 0 : Math.round((keys / base) * 10_000) / 100 };
 }
 
 /** Whether a run has a finished comparison: of `round`, or of any round. */

@@ -1,4 +1,3 @@
-import type { ErrorCode } from '../../errors/dv-error.ts';
 import { one } from '../../errors/rows.ts';
 import { DvError } from '../../errors/dv-error.ts';
 import type { KeyType } from '../entry/key-type.ts';
@@ -34,47 +33,6 @@ export async function openRound(db: Db, runId: string, marginSeconds: number): P
   const { round } = one(rows);
   await db.query('update dict.reconciliations set rounds = $2 where run_id = $1', [runId, round]);
   return round;
-}
-
-/**
- * Records that a CID file is about to be requested. Returns the row's id and how many files this round has already
- * received.
- */
-export async function intendCidFile(
-  db: Db,
-  runId: string,
-  round: number,
-): Promise<{ id: string; given: number }> {
-  const { rows } = await db.query<{ id: string; given: number }>(
-    `insert into dict.cid_files (run_id, round, asked_at) values ($1, $2, workflow.now())
-     returning id, (select count(*)::integer from dict.cid_files f
-                    where f.run_id = $1 and f.round = $2 and f.dict_id is not null) as given`,
-    [runId, round],
-  );
-  return one(rows);
-}
-
-/** Records DICT's answer about a CID file. */
-export async function noteCidFile(
-  db: Db,
-  id: string,
-  file: {
-    id: string;
-    status: string;
-    bytes?: number | undefined;
-    sha256?: string | undefined;
-    creationTime?: string | undefined;
-  },
-): Promise<void> {
-  await db.query(
-    `update dict.cid_files set dict_id = $2, status = $3, bytes = $4, sha256 = $5, creation_time = $6 where id = $1`,
-    [id, file.id, file.status, file.bytes ?? null, file.sha256 ?? null, file.creationTime ?? null],
-  );
-}
-
-/** Records why a CID file was refused. */
-export async function refuseCidFile(db: Db, id: string, code: ErrorCode): Promise<void> {
-  await db.query('update dict.cid_files set refused_code = $2 where id = $1', [id, code]);
 }
 
 /** Deletes what an earlier, interrupted comparison of this round found. */

@@ -139,6 +139,15 @@ export function limitedBridge(bridge: Bridge, db: Db): Bridge {
   };
 }
 
+/** How long it is until an error's retryAt, by the engine's clock; at least 100, so that no loop spins. */
+export async function millisecondsUntil(db: Db, retryAt: Date): Promise<number> {
+  const { rows } = await db.query<{ ms: number }>(
+    'select extract(epoch from $1::timestamptz - workflow.now())::float8 * 1000 as ms',
+    [retryAt],
+  );
+  return Math.max(one(rows).ms, 100);
+}
+
 async function takeToken(db: Db, participant: string, policy: string): Promise<void> {
   const { rows } = await translateDatabaseErrors(async () =>
     db.query<{ taken: boolean; retry_at: Date | null }>('select * from dict.take_token($1, $2)', [

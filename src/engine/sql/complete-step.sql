@@ -1,6 +1,7 @@
 -- Completes a step with an outcome. `result`: {outcome, context?, detail?, error?, wakeAfterMs? (delay before the next
--- step), children?: [{machine, key, input, policy}], continueAsNew?: input}. Must be the last statement of the step's
--- transaction. Returns the next step if it can begin immediately and `stay` is true, otherwise null.
+-- step), deadlineMs? (how long a poll may take, with `pending`), children?: [{machine, key, input, policy}],
+-- continueAsNew?: input}. Must be the last statement of the step's transaction. Returns the next step if it can begin
+-- immediately and `stay` is true, otherwise null.
 create or replace function workflow.complete_step(run_id uuid, run_version bigint, worker text, result jsonb, stay boolean)
 returns jsonb
 language plpgsql security definer as $$
@@ -11,6 +12,7 @@ declare
   took text := result ->> 'outcome';
   target text;
   wake timestamptz;
+  until timestamptz;
   child jsonb;
   started uuid[] := '{}';
   detail jsonb := result -> 'detail';
@@ -28,6 +30,9 @@ begin
   select * into s from workflow.states
   where machine = r.machine and version = r.machine_version and state = r.state;
 
+  if s.kind = 'poll' and took = 'pending' and result ? 'deadlineMs' then
+    r.deadline := r.entered_at + (result ->> 'deadlineMs')::double precision * interval '1 millisecond';
+  end if;
   if s.kind = 'poll' and took = 'pending' and n >= r.deadline then
     took := 'timeout';
   end if;
@@ -51,6 +56,7 @@ begin
     detail := coalesce(detail, '{}') || jsonb_build_object('children', to_jsonb(started));
   end if;
 
+  until := r.deadline;
   perform workflow.log(r, 'COMPLETED', n, took, target, detail => detail);
   update workflow.runs set
     context = context || coalesce(result -> 'context', '{}'),
@@ -62,7 +68,7 @@ begin
 
   if target is null then
     update workflow.runs set
-      attempt = 0, polls = polls + 1, wake_at = wake, claimed_by = null, claimed_at = null,
+      attempt = 0, polls = polls + 1, wake_at = wake, deadline = until, claimed_by = null, claimed_at = null,
       -- A loop that makes progress gets a new hour of rate-limited waits without using up attempts (see fail_step).
       entered_at = case when s.kind = 'loop' then n else entered_at end
     where id = r.id returning * into r;

@@ -8,8 +8,9 @@ export const RECONCILIATION = {
       passes: true,
       exit: 1,
       where: 'While waiting for the CID file.',
-      meaning: 'DICT did not make the file available within 10 minutes.',
-      remedy: 'Retry the run: it requests another file.',
+      meaning: 'DICT did not make the file available within FILE_WAIT_MINUTES.',
+      remedy:
+        'Retry the run later: it looks at this file first, and requests another one if it is still not there.',
     },
     DV_FILE_UNUSABLE: {
       class: 'not_retryable',
@@ -26,6 +27,30 @@ export const RECONCILIATION = {
       where: 'When reading the CID file.',
       meaning: 'The file does not have the size that DICT announced. The whole file was refused.',
       remedy: 'There is nothing to do: the run requests another file.',
+    },
+    DV_FILE_TOO_LARGE: {
+      class: 'not_retryable',
+      exit: 1,
+      where: 'Before downloading the CID file.',
+      meaning:
+        'DICT announces far more bytes than the known keys can need, and more than FILE_ALLOWED_MEGABYTES. Nothing was downloaded.',
+      remedy:
+        'There is nothing to do: the run requests another file. If the participant has that many keys at DICT, raise FILE_ALLOWED_MEGABYTES and retry the run.',
+    },
+    DV_FILE_TOO_OLD: {
+      class: 'not_retryable',
+      exit: 1,
+      where: 'Before downloading the CID file.',
+      meaning: 'DICT made the file more than a day before it was asked for. Nothing was downloaded.',
+      remedy: 'There is nothing to do: the run requests another file.',
+    },
+    DV_DISK_FULL: {
+      class: 'retryable',
+      exit: 1,
+      where: 'When downloading the CID file.',
+      meaning:
+        'The disk of TEMP_DIR has no room for the file and its comparison. The message says how much they need.',
+      remedy: 'Free disk space, or set TEMP_DIR to a folder on a larger disk. Then retry the run.',
     },
     DV_FILE_SHA256_WRONG: {
       class: 'not_retryable',

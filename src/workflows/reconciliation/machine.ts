@@ -31,7 +31,7 @@ export const reconciliation = machineOver<TaskActivities>()({
       on: { identical: 'recalculate', different: 'judge', use_file: 'request_file', failure: 'log_failure' },
     },
     request_file: {
-      kind: 'activity',
+      kind: 'loop',
       task: 'bridge_request_reconciliation',
       on: { requested: 'poll_file', unusable: 'log_failure', anew: 'snapshot', failure: 'log_failure' },
     },
@@ -40,18 +40,19 @@ export const reconciliation = machineOver<TaskActivities>()({
       kind: 'poll',
       task: 'bridge_get_reconciliation_status',
       poll: { initialMs: 1000, backoff: 2, maxMs: MINUTE },
+      // FILE_WAIT_MINUTES from the first answer.
       deadlineMs: 10 * MINUTE,
       on: { available: 'download', refused: 'request_file', timeout: 'file_late', failure: 'log_failure' },
     },
     file_late: {
       kind: 'activity',
       task: 'report_late_file',
-      on: { late: 'log_failure', anew: 'snapshot', failure: 'log_failure' },
+      on: { late: 'log_failure', found: 'poll_file', anew: 'snapshot', failure: 'log_failure' },
     },
     download: {
       kind: 'loop',
       task: 'download_cid_file',
-      on: { complete: 'compare', gone: 'request_file', failure: 'log_failure' },
+      on: { complete: 'compare', unusable: 'request_file', failure: 'log_failure' },
     },
     compare: {
       kind: 'activity',

@@ -1,7 +1,8 @@
 import { readdir } from 'node:fs/promises';
 import { describe, expect, it, vi } from 'vitest';
-import { historyOf, retryRun } from '../../../src/engine/index.ts';
-import type { Fault } from '../../../src/simulator/index.ts';
+import { historyOf, retryRun, type RunView } from '../../../src/engine/index.ts';
+import { importEntries } from '../../../src/dict/key-base/import.ts';
+import { type Fault, generateKeyBase } from '../../../src/simulator/index.ts';
 import { cidFiles, expectBase, expectBaseLikeDict, received, reconciliation } from '../../support/inspect.ts';
 import { isClosed, startSystem, type System, type SystemOptions } from '../../support/system.ts';
 import { capturedLog } from '../../support/log.ts';
@@ -53,6 +54,7 @@ describe('an unusable CID file is refused as a whole, and another is requested',
     ['wrong Bytes', 'file_wrong_bytes', 'AVAILABLE', 'DV_FILE_BYTES_WRONG'],
     ['truncated', 'file_truncated', 'AVAILABLE', 'DV_FILE_BYTES_WRONG'],
     ['a line that is not a CID', 'file_junk_line', 'AVAILABLE', 'DV_FILE_LINE_INVALID'],
+    ['nothing behind its Url', 'file_gone', 'AVAILABLE', 'DV_DICT_NOT_FOUND'],
     ['ERROR', 'file_error', 'ERROR', null],
     ['UNAVAILABLE', 'file_unavailable', 'UNAVAILABLE', null],
   ] as const)('%s', async (_name, kind, status, refused) => {
@@ -62,6 +64,36 @@ describe('an unusable CID file is refused as a whole, and another is requested',
     await endsInSync(system, run);
     expect(await cidFiles(system.pool, run)).toEqual([
       { round: 1, status, refused },
+      { round: 1, status: 'AVAILABLE', refused: null },
+    ]);
+  });
+
+  it.each([
+    ['more bytes than announced', { kind: 'file_announces', bytes: 65 }, 'DV_FILE_BYTES_WRONG'],
+    ['an absurd size', { kind: 'file_announces', bytes: 3_000_000_000 }, 'DV_FILE_TOO_LARGE'],
+    ['made long before it was asked for', { kind: 'file_made_before', ageMs: 90_000_000 }, 'DV_FILE_TOO_OLD'],
+  ] satisfies [string, Fault, string][])('%s', async (_name, fault, refused) => {
+    const system = await startSystem(BASE);
+    system.dict.faults.on({ ...fault, times: 1 });
+    const run = await system.reconcile();
+    await endsInSync(system, run);
+    expect(await cidFiles(system.pool, run)).toEqual([
+      { round: 1, status: 'AVAILABLE', refused },
+      { round: 1, status: 'AVAILABLE', refused: null },
+    ]);
+    // What can be refused before the download is not downloaded.
+    const downloads = refused === 'DV_FILE_BYTES_WRONG' ? 2 : 1;
+    expect(system.dict.ledger.count('downloadCidSetFile')).toBe(downloads);
+  });
+
+  it('a file of zero bytes that has not the SHA-256 of nothing', async () => {
+    const system = await startSystem(BASE);
+    system.dict.faults.on({ kind: 'file_empty', times: 1 });
+    system.dict.faults.on({ kind: 'file_wrong_sha256', times: 1 });
+    const run = await system.reconcile();
+    await endsInSync(system, run);
+    expect(await cidFiles(system.pool, run)).toEqual([
+      { round: 1, status: 'AVAILABLE', refused: 'DV_FILE_SHA256_WRONG' },
       { round: 1, status: 'AVAILABLE', refused: null },
     ]);
   });
@@ -113,6 +145,86 @@ describe('an unusable CID file is refused as a whole, and another is requested',
   });
 });
 
+describe('a CID file of zero bytes', () => {
+  it('is an empty set without any download', async () => {
+    const system = await startSystem({ keysPerType: 0, local: () => [] });
+    await importEntries(system.pool, [
+      ...generateKeyBase({ participant: system.participant, keyTypes: ['CPF'], keysPerType: 3, seed: 5 }),
+    ]);
+    system.dict.faults.on({ kind: 'file_empty' });
+    const run = await system.reconcile();
+    await endsInSync(system, run);
+    expect(system.dict.ledger.count('downloadCidSetFile')).toBe(0);
+    expect(await cidFiles(system.pool, run)).toEqual([{ round: 1, status: 'AVAILABLE', refused: null }]);
+  });
+});
+
+describe('a CID file that does not fit on the disk', () => {
+  it('the error says what it needs and where, and nothing is downloaded', async () => {
+    const system = await startSystem({ ...BASE, settings: { FILE_ALLOWED_MEGABYTES: '1000000' } });
+    system.dict.faults.on({ kind: 'file_announces', bytes: 900_000_000_000, times: 1 });
+    const run = await system.reconcile();
+    const failed = await system.hurryToRun(run, isClosed);
+    expect(failed).toMatchObject({ status: 'FAILED', errorCode: 'DV_DISK_FULL', failedState: 'download' });
+    expect(failed.errorMessage).toMatch(
+      /need 1,350,000 MB in TEMP_DIR, and the disk of \/.* has [\d,]+ MB free/,
+    );
+    expect(system.dict.ledger.count('downloadCidSetFile')).toBe(0);
+    // The file is tried by two more runs, as after a disk has been freed; then another one is asked for.
+    for (const times of [2, 3]) {
+      expect(await system.hurryToRun(await system.reconcile(), isClosed)).toMatchObject({
+        errorCode: 'DV_DISK_FULL',
+      });
+      const { rows } = await system.pool.query(
+        'select count(distinct run_id)::integer as n from dict.rounds',
+      );
+      expect(rows).toEqual([{ n: times }]);
+      expect(system.dict.ledger.count('createCidSetFile')).toBe(1);
+    }
+    await endsInSync(system, await system.reconcile());
+    expect(system.dict.ledger.count('createCidSetFile')).toBe(2);
+  });
+});
+
+describe('the files of a day are used up', () => {
+  it('the run waits as long as it takes, says when it continues, and then continues', async () => {
+    const { log, lines } = await capturedLog('warn');
+    const system = await startSystem({ ...BASE, log });
+    const limit = system.dict.faults.on({ kind: 'problem', operation: 'createCidSetFile', status: 429 });
+    const run = await system.reconcile();
+    const waiting = ({ state, claimedBy, wakeAt }: RunView) =>
+      state === 'request_file' && claimedBy === null && wakeAt!.getTime() > Date.now() + 60_000;
+    // Far more often than a step has attempts, and far longer than the hour in which a limit uses up none.
+    for (let n = 1; n <= 8; n++) {
+      const { wakeAt, waitsFor, errorCode } = await system.waitForRun(
+        run,
+        (now) => waiting(now) && limit.struck === n,
+      );
+      expect(errorCode).toBeNull();
+      expect(waitsFor).toMatch(
+        /^DICT's limit of CID files a day, which is used up; the run continues at 20\d\d-\d\d-\d\dT[\d:]{8}Z$/,
+      );
+      const said = Date.parse(waitsFor!.slice(-'2026-01-01T00:00:00Z'.length));
+      expect(Math.abs(wakeAt!.getTime() - said)).toBeLessThan(2000);
+      await system.advance('36 minutes 1 second');
+    }
+    const history = await historyOf(system.pool, run);
+    const said = history.findLast(({ outcome }) => outcome === 'again');
+    expect(said?.detail).toMatchObject({
+      code: 'DV_DICT_RATE_LIMITED',
+      continuesAt: expect.any(String) as string,
+    });
+    expect(lines().find(({ msg }) => msg === "DICT's limit is used up; the run waits for it")).toMatchObject({
+      runId: run,
+      continuesAt: expect.any(String) as string,
+    });
+    limit.off();
+    await endsInSync(system, run);
+    // The calls that DICT refused gave no file.
+    expect(await cidFiles(system.pool, run)).toEqual([{ round: 1, status: 'AVAILABLE', refused: null }]);
+  });
+});
+
 describe('a CID file that does not come', () => {
   it('the run waits 10 minutes, fails, is logged and published, and a retry requests another file', async () => {
     const system = await startSystem(BASE);
@@ -139,11 +251,12 @@ describe('a CID file that does not come', () => {
     ]);
     await expectBase(system, system.local);
 
+    // The file that got stuck is looked at first, and then another is asked for.
     stuck.off();
     await retryRun(system.pool, run, 'ana', 'asked DICT');
     await endsInSync(system, run, 2);
     expect(await cidFiles(system.pool, run)).toEqual([
-      { round: 1, status: 'REQUESTED', refused: 'DV_FILE_LATE' },
+      { round: 1, status: 'REQUESTED', refused: null },
       { round: 2, status: 'AVAILABLE', refused: null },
     ]);
     expect(await received(system.pool, run)).toEqual([

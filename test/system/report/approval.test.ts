@@ -64,9 +64,32 @@ test('a reconciliation that waits for approval is described, reported and export
     foundByReason: 'no VSync was confirmed yet',
     threshold: 10,
     foundInAllRounds: 40,
-    kinds: { cids: 40, pending: 40, dictOnly: 20, unknownKeys: 20, localOnly: 20, changedKeys: 0 },
-    plan: { remove: 20, correct: 0, fetch: 20, lookups: 40, seconds: 0 },
+    kinds: { cids: 40, pending: 40, dictOnly: 10, unknownKeys: 0, localOnly: 10, changedKeys: 10 },
+    plan: { remove: 10, correct: 10, fetch: 10, lookups: 30, seconds: 0 },
+    approvalReasons: ['CIDS', 'SHARE'],
+    planned: { add: 10, correct: 10, remove: 10, register: 0, leave: 0, unasked: 0 },
+    // The base has 120 keys at DICT.
+    share: { keys: 30, base: 120, percent: 25 },
+    deadline: { lastOkAt: null },
+    left: [],
   });
+  const { owner, registration, branch, name, account } = report.changedFields;
+  expect([owner, registration, branch, name + account]).toEqual([0, 0, 0, 10]);
+  expect(report.corrections).toHaveLength(10);
+  for (const { key, differs, before, after } of report.corrections) {
+    const [ours, theirs] = [system.local, system.entries].map((all) =>
+      all.find((entry) => entry.key === key)!,
+    );
+    const expected = [
+      ...(ours!.name === theirs!.name ? [] : ['name']),
+      ...(ours!.accountNumber === theirs!.accountNumber ? [] : ['account']),
+    ];
+    expect({ key, differs }).toEqual({ key, differs: expected });
+    expect([before?.name, after?.name]).toEqual([ours!.name, theirs!.name]);
+  }
+  expect(report.deadline!.hoursLeft).toBeGreaterThan(35);
+  expect(report.deadline!.hoursLeft).toBeLessThanOrEqual(36);
+  expect(report.nights).toHaveLength(10);
   expect(approve).toBe(`dict-vsync approve ${run} --by NAME --reason TEXT --set ${report.setHash}`);
   expect(report.branches.reduce((sum, { cids }) => sum + cids, 0)).toBe(40);
 
@@ -91,7 +114,33 @@ test('a reconciliation that waits for approval is described, reported and export
     },
   });
   const { divergences } = asked!.payload as Record<string, object>;
-  expect(Object.keys(divergences!)).toHaveLength(9);
+  expect(Object.keys(divergences!).toSorted()).toEqual(
+    [
+      ...[
+        'round',
+        'comparedAt',
+        'foundBy',
+        'foundByReason',
+        'setHash',
+        'foundInAllRounds',
+        'threshold',
+        'kinds',
+      ],
+      ...[
+        'plan',
+        'approvalReasons',
+        'planned',
+        'changedFields',
+        'share',
+        'snapshotAt',
+        'ageSeconds',
+        'deadline',
+      ],
+      ...['nights', 'leadsTo'],
+    ].toSorted(),
+  );
+  const { planned, changedFields, share, nights, leadsTo, approvalReasons } = report;
+  expect(divergences).toMatchObject({ planned, changedFields, share, nights, leadsTo, approvalReasons });
   expectNothingPersonal(JSON.stringify(asked), system);
 
   // In short: the numbers, the hash, the command; no key.
@@ -99,10 +148,19 @@ test('a reconciliation that waits for approval is described, reported and export
   for (const part of [
     /^found by +DICT's CID file: no VSync was confirmed yet$/m,
     /^divergent CIDs +40, 40 of them undecided$/m,
-    /^in DICT only +20 \(the keys of 20 are unknown until they are fetched from DICT: some may be changed keys\)$/m,
-    /^local only +20$/m,
+    /^age of the set +[\d.]+ s \(the state of 20.*Z\)$/m,
+    /^in DICT only +10$/m,
+    /^local only +10$/m,
+    /^needs approval +more divergent CIDs than MANUAL_APPROVAL_THRESHOLD; more of the base than APPROVAL_BASE_PERCENT$/m,
     /^in all comparisons +40 CIDs; more than 10 need approval$/m,
-    /^planned repair +soft-delete up to 20, correct 0, fetch 20 from DICT and add or correct them$/m,
+    /^planned repair +add 10, correct 10, remove 10, register 0 at DICT; leave 0 CIDs$/m,
+    /^corrections differ in +(name|account) \(\d+\)(, account \(\d+\))?$/m,
+    /^share of the base +25 % \(30 of 120 keys\)$/m,
+    /^deadline +35 h \d+ min left, until 20.*Z; there was never an OK$/m,
+    /^approve +The local base is repaired: 10 keys added, 10 keys corrected, 10 keys removed\. DICT is asked /m,
+    /^reject +Nothing is changed, and the run ends as REJECTED\. 40 CIDs stay different, .* is missed\.$/m,
+    /^wait +Nothing is changed\. The run waits without a time limit, .* is missed\.$/m,
+    /^\d{4}-\d\d-\d\d +not verified +0 +0 +0 +0 +0 +0$/m,
     new RegExp(`^frozen set +${setHash}$`, 'm'),
     approve,
   ]) {
@@ -116,10 +174,13 @@ test('a reconciliation that waits for approval is described, reported and export
   const shownKeys = report.sample.flatMap(({ key }) => key ?? []);
   expect(shownKeys.length).toBeGreaterThan(5);
   for (const key of shownKeys) expect(whole).toContain(key);
-  expect((await steer('report', run, '--json')).json()).toEqual({
-    report: described.json<{ report: unknown }>().report,
-    approve,
-  });
+  for (const { key, differs, cid } of report.corrections) {
+    expect(whole).toMatch(new RegExp(`^${key} +${differs.join(', ')} +${cid}$`, 'm'));
+  }
+  // What depends on the time at which it is read is left out.
+  const timeless = ({ ageSeconds: _age, deadline: _deadline, ...rest }: DivergenceReport) => rest;
+  const again = (await steer('report', run, '--json')).json<{ report: DivergenceReport; approve: string }>();
+  expect([timeless(again.report), again.approve]).toEqual([timeless(report), approve]);
 
   const csv = async () =>
     parse((await steer('report', run, '--csv')).stdout, { columns: true, bom: true }) as unknown as Record<
@@ -132,6 +193,11 @@ test('a reconciliation that waits for approval is described, reported and export
   const locals = before.filter(({ side }) => side === 'LOCAL_ONLY');
   for (const row of locals) expect(row['before_name']).toBe(local.get(row['key']!)?.name);
   expect(new Set(before.map(({ decision }) => decision))).toEqual(new Set(['PENDING']));
+  expect(before.filter(({ planned: what }) => what === 'CORRECT')).toHaveLength(20);
+  const differing = before.filter(({ differs }) => differs !== '');
+  expect(differing.map(({ key, differs }) => `${key} ${differs}`).toSorted()).toEqual(
+    report.corrections.map(({ key, differs }) => `${key} ${differs.join(' ')}`).toSorted(),
+  );
 
   await steer('approve', run, '--by', 'ana', '--reason', 'ticket 1', '--set', setHash ?? '');
   expect(await system.waitForClosed(run)).toMatchObject({ status: 'COMPLETED' });

@@ -133,6 +133,52 @@ describe('a poll', () => {
     expect((await rowOf(database.pool, run)).state).toBe('late');
   });
 
+  test.each([20_000, 600_000])(
+    'ends after %i ms when the activity says so, counted from its beginning',
+    async (deadlineMs) => {
+      const run = await start('poll-first', `said-${deadlineMs}`);
+      script.on(`said-${deadlineMs}`, 'look', () => ({
+        outcome: 'pending',
+        wakeAfterMs: 1_000_000,
+        deadlineMs,
+      }));
+      await executor.advance(run);
+      const { rows } = await database.pool.query<{ wait: number; deadline: number }>(
+        `select extract(epoch from wake_at - entered_at)::float8 * 1000 as wait,
+         extract(epoch from deadline - entered_at)::float8 * 1000 as deadline from workflow.runs where id = $1`,
+        [run],
+      );
+      expect(rows).toEqual([{ wait: deadlineMs, deadline: deadlineMs }]);
+      await advanceClock(database.pool, `${deadlineMs} milliseconds`);
+      await executor.advance(run);
+      expect(await rowOf(database.pool, run)).toMatchObject({ state: 'late' });
+    },
+  );
+
+  test('shows what its activity says it waits for, until the next attempt', async () => {
+    const run = await start('poll-first', 'says');
+    script.on('says', 'look', ({ repetitions }) =>
+      repetitions < 2
+        ? { outcome: 'pending', detail: repetitions === 0 ? { waitsFor: 'a file of DICT' } : {} }
+        : { outcome: 'there' },
+    );
+    const shown = async () =>
+      (
+        await database.pool.query<{ waits: string | null }>(
+          'select waits_for as waits from workflow.runs_view where id = $1',
+          [run],
+        )
+      ).rows[0]?.waits;
+    expect(await shown()).toBe('a worker for the step look');
+    const seen: (string | null | undefined)[] = [];
+    for (let n = 0; n < 3; n++) {
+      await executor.advance(run);
+      seen.push(await shown());
+      await advanceClock(database.pool, '10 seconds');
+    }
+    expect(seen).toEqual(['a file of DICT', 'a worker for the step look', null]);
+  });
+
   test('retries an attempt that failed without counting it as a repetition', async () => {
     const run = await start('poll', 'failing');
     script.on('failing', 'look', ({ repetitions, attempt }) => {

@@ -95,6 +95,29 @@ test('a fault can keep files from ever becoming available', async () => {
   expect((await get(slow.dict, next.id)).status).toBe('AVAILABLE');
 });
 
+test('a fault can make files empty, gone, old, of an unknown status, of any announced size, or of others', async () => {
+  const empty = await faulty({ kind: 'file_empty' });
+  expect(empty.file).toMatchObject({ status: 'AVAILABLE', bytes: 0, sha256: sha256('') });
+  expect(await problem(() => contentOf(empty.dict, empty.id))).toBe('404 NotFound');
+  const gone = await faulty({ kind: 'file_gone' });
+  expect(gone.file).toMatchObject({ status: 'AVAILABLE', bytes: 20 * 65 });
+  expect(await problem(() => contentOf(gone.dict, gone.id))).toBe('404 NotFound');
+  const old = await faulty({ kind: 'file_made_before', ageMs: 60_000 });
+  expect(old.file).toMatchObject({ requestTime: iso(START), creationTime: iso(START - 60_000) });
+  const announced = await faulty({ kind: 'file_announces', bytes: 7 });
+  expect(announced.file.bytes).toBe(7);
+  expect(await contentOf(announced.dict, announced.id)).toHaveLength(20 * 65);
+  const named = await faulty({ kind: 'file_status', status: 'QUEUED' }, { kind: 'file_slow', delayMs: 1 });
+  expect(named.file.status).toBe('QUEUED');
+  named.pass(1);
+  expect((await get(named.dict, named.id)).status).toBe('AVAILABLE');
+  const others = await faulty({ kind: 'file_of_others' });
+  const lines = (await contentOf(others.dict, others.id)).trimEnd().split('\n');
+  expect(lines).toHaveLength(40);
+  expect(lines).toEqual(expect.arrayContaining(others.good));
+  expect(others.file).toMatchObject({ bytes: 40 * 65 });
+});
+
 test('a fault can make files differ from what DICT says of them', async () => {
   const hash = await faulty({ kind: 'file_wrong_sha256' });
   expect(hash.file.sha256).not.toBe(sha256(await contentOf(hash.dict, hash.id)));

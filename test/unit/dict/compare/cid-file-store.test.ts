@@ -1,17 +1,19 @@
-import { readFile, stat } from 'node:fs/promises';
+import { readFile, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import {
   appendStream,
   cidFilePath,
+  createEmpty,
   downloadedBytes,
+  expectRoom,
   removeRunFolder,
   runFolder,
 } from '../../../../src/dict/compare/cid-file-store.ts';
 import { temporaryFolder } from './cid-files.ts';
 
 const folder = temporaryFolder();
-const NO_LIMITS = { maxBytes: Infinity, maxMs: Infinity };
+const NO_LIMITS = { maxBytes: Infinity, maxMs: Infinity, announced: Infinity };
 
 /** A stream of these texts that records how far it was read, and whether it was closed. */
 function streamOf(texts: string[], failure?: Error) {
@@ -69,6 +71,41 @@ test('it stops once the time is over, with what has come', async () => {
   const { seen, stream } = streamOf(['abc', 'def']);
   expect(await appendStream(path, stream, { ...NO_LIMITS, maxMs: 0 })).toEqual({ bytes: 3, ended: false });
   expect(seen).toEqual({ read: 1, closed: true });
+});
+
+test('it stops as soon as more comes than was announced, and writes nothing of it', async () => {
+  const path = pathOf('longer');
+  const { seen, stream } = streamOf(['abc', 'def', 'ghi']);
+  const refused = appendStream(path, stream, { ...NO_LIMITS, announced: 5 });
+  await expect(refused).rejects.toMatchObject({ code: 'DV_FILE_BYTES_WRONG' });
+  expect(seen).toEqual({ read: 2, closed: true });
+  expect(await downloadedBytes(path)).toBe(3);
+});
+
+test('a file without content replaces what is there', async () => {
+  const path = pathOf('nothing');
+  await appendStream(path, streamOf(['abc']).stream, NO_LIMITS);
+  await createEmpty(path);
+  expect(await downloadedBytes(path)).toBe(0);
+  expect((await stat(path)).mode & 0o777).toBe(0o600);
+});
+
+test('the disk must have room for the rest of the file and for half of it again', async () => {
+  const path = pathOf('room');
+  const { bavail, bsize } = await statfs(folder.path);
+  const free = bavail * bsize;
+  await expectRoom(path, 65, 65);
+  // Others write to this disk meanwhile, so the numbers are far from the limit.
+  await expectRoom(path, Math.floor(free / 4), Math.floor(free / 4));
+  await expect(expectRoom(path, free, free)).rejects.toMatchObject({
+    code: 'DV_DISK_FULL',
+    class: 'retryable',
+    message: expect.stringMatching(
+      /^The CID file and its comparison need [\d,]+ MB in TEMP_DIR, .* MB free\.$/,
+    ) as string,
+  });
+  // What is already there needs no more room, but the comparison does.
+  await expect(expectRoom(path, free * 4, 0)).rejects.toMatchObject({ code: 'DV_DISK_FULL' });
 });
 
 test('an empty file is accepted', async () => {

@@ -6,13 +6,10 @@ import {
   clearDivergences,
   closeReconciliation,
   countReconciliation,
-  intendCidFile,
-  noteCidFile,
   openReconciliation,
   openRound,
   readReconciliation,
   recordFindings,
-  refuseCidFile,
   type RoundFindings,
 } from '../../../../src/dict/log/reconciliation-log.ts';
 import { freezeRound } from '../../../../src/dict/repair/repair-plan.ts';
@@ -211,40 +208,6 @@ test('a repeated comparison deletes what the interrupted one wrote, of its round
   await recordFindings(database.pool, run, n, findings(dictOnly(3)));
   const frozen = await freezeRound(database.pool, { runId: run, round: n });
   expect(frozen).toMatchObject({ found: 2, unapproved: 1, pending: 1 });
-});
-
-test('each CID file is recorded before it is requested, and the given files are counted per round', async () => {
-  await openRound(database.pool, run, 0);
-  const first = await intendCidFile(database.pool, run, 1);
-  expect(first.given).toBe(0);
-  // The crash between call and answer: requested, not given.
-  expect((await intendCidFile(database.pool, run, 1)).given).toBe(0);
-  await noteCidFile(database.pool, first.id, { id: '77', status: 'REQUESTED' });
-  await refuseCidFile(database.pool, first.id, 'DV_FILE_SHA256_WRONG');
-  expect((await intendCidFile(database.pool, run, 1)).given).toBe(1);
-  expect((await intendCidFile(database.pool, run, 2)).given).toBe(0);
-  const creationTime = '2026-01-10T10:00:00Z';
-  await noteCidFile(database.pool, first.id, {
-    id: '77',
-    status: 'AVAILABLE',
-    bytes: 130,
-    sha256: 'ab',
-    creationTime,
-  });
-  const { rows } = await database.pool.query(
-    `select dict_id, status, bytes::int, sha256, creation_time, refused_code from dict.cid_files where id = $1`,
-    [first.id],
-  );
-  expect(rows).toEqual([
-    {
-      dict_id: '77',
-      status: 'AVAILABLE',
-      bytes: 130,
-      sha256: 'ab',
-      creation_time: new Date(creationTime),
-      refused_code: 'DV_FILE_SHA256_WRONG',
-    },
-  ]);
 });
 
 test('the log counts CIDs once however many rounds found them, and keys by what was done', async () => {
