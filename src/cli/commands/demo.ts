@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import type { Pool } from 'pg';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -17,6 +18,7 @@ import { damage, generateKeyBase, startSimulator } from '../../simulator/index.t
 import { printAnswer } from '../output/print.ts';
 import { command, wholeNumber } from '../command-options.ts';
 import { startChurn } from '../demo/churn.ts';
+import { playHardNight, prepareHardNight } from '../demo/hard-night.ts';
 import { narrator } from '../demo/narration.ts';
 import { demoCoreDict } from '../demo/pulsar.ts';
 import {
@@ -39,7 +41,13 @@ export function demo(): Command {
   return command(
     'demo',
     'Shows a complete reconciliation with an embedded Postgres and a DICT simulator behind a gRPC Bridge: verification, comparison, repair, and the verification after it.',
-    ['demo', 'demo --keys 20000 --divergent 60 --json', 'demo --divergent 150 --no-approve', 'demo --pulsar'],
+    [
+      'demo',
+      'demo --keys 20000 --divergent 60 --json',
+      'demo --divergent 150 --no-approve',
+      'demo --night-from-hell',
+      'demo --pulsar',
+    ],
   )
     .option('--keys <N>', 'number of keys of each type', wholeNumber('--keys', 1, 1_000_000), 1000)
     .option(
@@ -55,6 +63,10 @@ export function demo(): Command {
       1,
     )
     .option('--database <URL>', 'use this empty database instead of the embedded one')
+    .option(
+      '--night-from-hell',
+      'DICT is in maintenance at first, shows one entry to nobody, and has another owner for one key',
+    )
     .option('--churn', 'customers change keys on both sides while the demo runs')
     .option(
       '--pulsar [URL]',
@@ -64,6 +76,9 @@ export function demo(): Command {
     .action(async (options: DemoOptions) => {
       if (options.divergent > options.keys) {
         throw new DvError('DV_USAGE', '--divergent cannot be larger than --keys.');
+      }
+      if (options.nightFromHell === true && (options.churn === true || !options.approve)) {
+        throw new DvError('DV_USAGE', '--night-from-hell cannot be combined with --churn or --no-approve.');
       }
       process.exitCode = await runDemo(options);
     });
@@ -96,8 +111,18 @@ async function runDemo(options: DemoOptions): Promise<number> {
       seed: options.seed,
     }),
   ];
-  const { local } = damage(entries, { perType: options.divergent, seed: options.seed });
-  const simulator = await startSimulator({ speed: SPEED, seed: options.seed });
+  const damaged = damage(entries, { perType: options.divergent, seed: options.seed });
+  const hard = options.nightFromHell === true ? prepareHardNight(entries, damaged.local) : undefined;
+  if (options.nightFromHell === true && hard === undefined) {
+    throw new DvError(
+      'DV_USAGE',
+      '--night-from-hell needs CPF keys that only DICT has, and a phone key that both sides have: give larger numbers with --keys and --divergent.',
+    );
+  }
+  const local = hard?.local ?? damaged.local;
+  const skipped = { ms: 0 };
+  const clock = () => Date.now() + skipped.ms;
+  const simulator = await startSimulator({ speed: SPEED, seed: options.seed, clock });
   resources.defer(async () => simulator.stop());
   simulator.dict.directory.seed(entries);
   await importEntries(pool, local);
@@ -113,7 +138,8 @@ async function runDemo(options: DemoOptions): Promise<number> {
     IN_FLIGHT_MARGIN_SECONDS: '0',
     NOK_RECHECK_SECONDS: '0.2',
     FILE_POLL_SECONDS: '0.6',
-    LOG_LEVEL: process.env['LOG_LEVEL'] ?? 'warn',
+    // The failures of a hard night are wanted, and told by the narration.
+    LOG_LEVEL: process.env['LOG_LEVEL'] ?? (hard === undefined ? 'warn' : 'fatal'),
   });
   const log = await createLog({ level: settings.LOG_LEVEL, pretty: process.stderr.isTTY });
   const bridge = connectBridge({ address: simulator.address });
@@ -131,26 +157,18 @@ async function runDemo(options: DemoOptions): Promise<number> {
           options.seed,
         )
       : undefined;
-  await pool.query('select dict.start_verification($1)', [DEMO_PARTICIPANT]);
-  for (;;) {
-    const { rows } = await pool.query<{ open: number; waiting: string[] }>(
-      `select count(*) filter (where closed_at is null)::integer as open,
-         coalesce(array_agg(id) filter (where status = 'WAITING'), '{}') as waiting
-       from workflow.runs where machine <> 'verification_schedule'`,
-    );
-    const { open, waiting } = one(rows);
-    await say.follow(pool);
-    if (open === 0 || (!options.approve && open === waiting.length)) break;
-    if (options.approve) {
-      for (const run of waiting) {
-        await pool.query('select dict.approve_reconciliation($1, $2, $3)', [
-          run,
-          'demo',
-          'the demo approves itself',
-        ]);
-      }
+  const untilQuiet = async (hurry?: () => Promise<void>) => {
+    while (await isBusy(pool, say, options)) {
+      await hurry?.();
+      await new Promise((resolve) => setTimeout(resolve, POLL_MS));
     }
-    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+  };
+  if (hard === undefined) {
+    await pool.query('select dict.start_verification($1)', [DEMO_PARTICIPANT]);
+    await untilQuiet();
+  } else {
+    const { blocked } = hard;
+    await playHardNight({ pool, dict: simulator.dict, skipped, blocked, say: say.line, untilQuiet });
   }
   // Waits until the relay has delivered everything, so that the report counts all messages.
   while (await undelivered(pool)) await new Promise((resolve) => setTimeout(resolve, POLL_MS));
@@ -169,6 +187,34 @@ async function runDemo(options: DemoOptions): Promise<number> {
   });
   printAnswer(options, report, () => showReport(report));
   return report.inSync && (customers?.reverted ?? 0) === 0 && receivedAll() ? 0 : 1;
+}
+
+/**
+ * Whether a run is still open, other than those that wait for a person (--no-approve). Otherwise approves what waits.
+ */
+async function isBusy(
+  pool: Pool,
+  say: ReturnType<typeof narrator>,
+  { approve }: DemoOptions,
+): Promise<boolean> {
+  const { rows } = await pool.query<{ open: number; waiting: string[] }>(
+    `select count(*) filter (where closed_at is null)::integer as open,
+       coalesce(array_agg(id) filter (where status = 'WAITING'), '{}') as waiting
+     from workflow.runs where machine <> 'verification_schedule'`,
+  );
+  const { open, waiting } = one(rows);
+  await say.follow(pool);
+  if (open === 0 || (!approve && open === waiting.length)) return false;
+  if (approve) {
+    for (const run of waiting) {
+      await pool.query('select dict.approve_reconciliation($1, $2, $3)', [
+        run,
+        'demo',
+        'the demo approves itself',
+      ]);
+    }
+  }
+  return true;
 }
 
 async function embedded(temp: string, resources: AsyncDisposableStack): Promise<string> {

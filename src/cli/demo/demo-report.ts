@@ -15,6 +15,7 @@ export interface DemoOptions extends CommonOptions {
   database?: string;
   approve: boolean;
   churn?: boolean;
+  nightFromHell?: boolean;
   pulsar?: boolean | string;
 }
 

@@ -6,8 +6,9 @@ import type { DemoOptions } from './demo-report.ts';
 const STEPS: Record<string, string> = {
   verify: 'sends the VSyncs to DICT',
   request_file: 'requests the file with all CIDs from DICT',
+  look_up: 'asks DICT about each CID that differs',
   compare: 'compares the file with the key base',
-  wait_approval: 'waits for a person, because the repair is above the approval threshold',
+  wait_approval: 'waits for a person to approve the repair',
   accept_approval: 'approved',
   apply: 'repairs the key base with entries from DICT',
   confirm: 'sends the new VSync to DICT',
