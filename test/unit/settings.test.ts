@@ -66,7 +66,7 @@ test.each([
     'ALERT_PAGERDUTY_KEY: must be letters',
   ],
 ])('the settings of alerts %j are refused, without their values', (environment, problem) => {
-  const { message } = refusal(environment as Record<string, string>);
+  const { message } = refusal(environment);
   expect(message).toContain(problem);
   expect(message).not.toContain('SECRET');
 });
