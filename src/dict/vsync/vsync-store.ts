@@ -20,7 +20,7 @@ export async function readVSync(db: Db, participant: string, keyType: KeyType): 
   return { entries: Number(row.entries), vsync: row.vsync };
 }
 
-/** DICT's last OK, and how many keys an undo put back and are still held. Undefined if there was none. */
+/** DICT's last OK, and how many keys are held since an undo. A field is undefined if it has no value. */
 export interface SyncState {
   lastOkAt?: Date | undefined;
   heldKeys?: number | undefined;

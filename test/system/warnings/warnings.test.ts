@@ -7,6 +7,8 @@ import {
   type WarningCode,
   warningText,
 } from '../../../src/dict/vsync/warnings.ts';
+import { storeMachines } from '../../../src/engine/index.ts';
+import { machines } from '../../../src/workflows/index.ts';
 import { configureParticipants } from '../../../src/dict/vsync/vsync-store.ts';
 import { createHealth, createMetrics } from '../../../src/http/index.ts';
 import { advanceClock } from '../../support/clock.ts';
@@ -220,6 +222,56 @@ test('held keys are a warning beside the OK, until the last one is released', as
     "update dict.held_keys set released_at = workflow.now(), released_by = 'Ana' where released_at is null",
   );
   expect(await changes()).toEqual(['CLEARED KEYS_HELD']);
+});
+
+describe('a schedule or an undo that failed', () => {
+  /** Starts a run as the service does. */
+  async function start(machine: string, key: string, input: object): Promise<string> {
+    await storeMachines(database.pool, machines);
+    const { rows } = await database.pool.query<{ id: string }>(
+      'select workflow.start_run($1, $2, $3) as id',
+      [machine, key, input],
+    );
+    return rows[0]!.id;
+  }
+  const fail = async (id: string, as: string) =>
+    database.pool.query(
+      `select workflow.close_run(r, $2, '{"code": "DV_STEP_POISONED"}') from workflow.runs r where id = $1`,
+      [id, as],
+    );
+
+  test.each(['FAILED', 'POISONED'])('%s: it is a warning until the run is retried', async (as) => {
+    const schedule = await start('verification_schedule', `schedule ${as}`, { participant: ISPB });
+    const undo = await start('undo', `undo ${as}`, { participant: ISPB, keyType: 'EVP', run: randomUUID() });
+    expect(await present()).toEqual([]);
+    await fail(schedule, as);
+    await fail(undo, as);
+    expect(await readWarnings(database.pool)).toMatchObject([
+      { keyType: 'ALL', code: 'RUN_FAILED', runId: schedule, errorCode: 'DV_STEP_POISONED', count: 1 },
+      { keyType: 'EVP', code: 'RUN_FAILED', runId: undo },
+    ]);
+    expect(await changes()).toEqual(['RAISED RUN_FAILED', 'RAISED RUN_FAILED']);
+    await database.pool.query('select workflow.retry($1)', [schedule]);
+    await database.pool.query('select workflow.retry($1)', [undo]);
+    expect(await changes()).toEqual(['CLEARED RUN_FAILED', 'CLEARED RUN_FAILED']);
+    for (const id of [schedule, undo]) await database.pool.query('select workflow.cancel($1)', [id]);
+  });
+
+  test('a newer run of the same workflow key replaces it, and after 7 days it is a warning no more', async () => {
+    await fail(await start('verification_schedule', 'replaced', { participant: ISPB }), 'FAILED');
+    expect(await present()).toEqual(['RUN_FAILED']);
+    const newer = await start('verification_schedule', 'replaced', { participant: ISPB });
+    expect(await present()).toEqual([]);
+    await fail(newer, 'FAILED');
+    await advance('167 hours');
+    expect(await present()).toContain('RUN_FAILED');
+    await advance('2 hours');
+    expect(await present()).not.toContain('RUN_FAILED');
+    // The other tests of this file have their own clock, in which it would still be a warning.
+    await database.pool.query('select workflow.cancel($1)', [
+      await start('verification_schedule', 'replaced', { participant: ISPB }),
+    ]);
+  });
 });
 
 test('a participant that is no longer configured has no warning, and what was raised is cleared', async () => {

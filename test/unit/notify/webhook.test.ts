@@ -1,6 +1,11 @@
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { createServer as createSecureServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import {
@@ -12,6 +17,7 @@ import {
   webhookTransport,
 } from '../../../src/notify/index.ts';
 import { useTestDatabase } from '../../support/database.ts';
+import { canMakeCertificates, makeCertificate } from '../../support/certificate.ts';
 import { capturedLog } from '../../support/log.ts';
 import { emptyOutbox, ISPB, keepingTransport, outbox, passBackoff, publishOne } from './support.ts';
 
@@ -262,6 +268,40 @@ describe('delivery', () => {
     expect(await sending).toBe(1);
   });
 });
+
+test.skipIf(!canMakeCertificates)(
+  'https: only a certificate of a CA that Node trusts is accepted, and NODE_EXTRA_CA_CERTS adds one',
+  async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'dict-vsync-alerts-'));
+    onTestFinished(async () => rm(folder, { recursive: true }));
+    const files = makeCertificate(folder, 'alerts.test', 'IP:127.0.0.1');
+    const certificate = { key: await readFile(files.key), cert: await readFile(files.cert) };
+    let asked = 0;
+    const server = createSecureServer(certificate, (_request, response) => {
+      asked += 1;
+      response.writeHead(200).end();
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    onTestFinished(() => void server.close());
+    const url = `https://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+    await publishAlert();
+    expect(await relay(url)).toBe(0);
+    expect(await undelivered()).toMatchObject([{ state: 'WAITING', errorCode: 'DV_ALERT_UNREACHABLE' }]);
+    expect(asked).toBe(0);
+
+    // Node reads the variable when a process starts.
+    const transport = new URL('../../../src/notify/transports/webhook-transport.ts', import.meta.url).href;
+    const program = `const { webhookTransport } = await import(${JSON.stringify(transport)});
+      console.log(JSON.stringify(await webhookTransport(${JSON.stringify(url)}).deliver([{ body: '{}' }])));`;
+    const child = spawn(process.execPath, ['--input-type=module', '--eval', program], {
+      env: { ...process.env, NODE_EXTRA_CA_CERTS: files.cert },
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    expect(JSON.parse(await text(child.stdout))).toEqual({ delivered: 1 });
+    expect(asked).toBe(1);
+  },
+);
 
 test('neither the log nor the outbox ever showed the URL', async () => {
   const { url, port } = await receiver(status(400), status(500), status(302, { location: 'http://x/' }));
