@@ -274,15 +274,23 @@ CREATE FUNCTION dict.asked_participants(participant text) RETURNS SETOF text
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'workflow', 'dict', 'pg_temp'
     AS $$
+declare
+  configured text[] := array(select p.participant from dict.participants p order by 1);
 begin
-  if participant is not null then
-    perform dict.check_participant(participant);
-    return next participant;
-  elsif not exists (select from dict.participants) then
-    perform workflow.raise_error('DV_PARTICIPANT_MISSING', 'No participant is configured yet. Name one, or start a worker with PARTICIPANT_ISPB set.');
-  else
-    return query select p.participant from dict.participants p order by 1;
+  if participant is null then
+    if cardinality(configured) = 0 then
+      perform workflow.raise_error('DV_PARTICIPANT_MISSING', 'No participant is configured yet. Name one, or start a worker with PARTICIPANT_ISPB set.');
+    end if;
+    return query select unnest(configured);
+    return;
   end if;
+  perform dict.check_participant(participant);
+  if cardinality(configured) > 0 and participant <> all (configured) then
+    perform workflow.raise_error('DV_PARTICIPANT_UNKNOWN', format(
+      'Participant %s is not configured. Configured are: %s. To add it, start the workers with its ISPB in PARTICIPANT_ISPB.',
+      participant, array_to_string(configured, ', ')));
+  end if;
+  return next participant;
 end $$;
 
 
@@ -350,60 +358,6 @@ COMMENT ON FUNCTION dict.changed_since(changed xid8, kept pg_snapshot) IS 'Wheth
 
 
 --
--- Name: check_deadlines(double precision); Type: FUNCTION; Schema: dict; Owner: postgres
---
-
-CREATE FUNCTION dict.check_deadlines(hours double precision DEFAULT NULL::double precision) RETURNS TABLE(participant text, key_type text, last_ok_at timestamp with time zone, counted_from timestamp with time zone, deadline_at timestamp with time zone)
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'workflow', 'dict', 'pg_temp'
-    AS $$
-#variable_conflict use_column
-declare
-  allowed double precision := coalesce(check_deadlines.hours, (select d.hours from dict.sync_deadline d));
-  r record;
-begin
-  -- All callers use the same order, because each message locks its counter.
-  for r in
-    select d.*, s.last_result, s.open_reconciliation, d.counted_from + allowed * interval '1 hour' as due
-    from dict.deadlines d join dict.sync_status s using (participant, key_type)
-    where d.counted_from + allowed * interval '1 hour' < workflow.now()
-      and not exists (select from dict.deadline_alerts a
-        where a.participant = d.participant and a.key_type = d.key_type and a.counted_from = d.counted_from)
-    order by d.participant, d.key_type
-  loop
-    -- If several callers run simultaneously, one inserts; the others wait for it and then have nothing to publish.
-    insert into dict.deadline_alerts (participant, key_type, counted_from, hours, raised_at)
-    values (r.participant, r.key_type, r.counted_from, allowed, workflow.now())
-    on conflict do nothing;
-    continue when not found;
-    perform dict.publish(r.participant, r.key_type, 'sync.deadline_missed',
-      jsonb_build_object(
-        'hours', allowed,
-        'lastOkAt', dict.message_time(r.last_ok_at),
-        'countedFrom', dict.message_time(r.counted_from),
-        'deadlineAt', dict.message_time(r.due),
-        'lastResult', r.last_result,
-        'openReconciliation', r.open_reconciliation), null);
-    participant := r.participant;
-    key_type := r.key_type;
-    last_ok_at := r.last_ok_at;
-    counted_from := r.counted_from;
-    deadline_at := r.due;
-    return next;
-  end loop;
-end $$;
-
-
-ALTER FUNCTION dict.check_deadlines(hours double precision) OWNER TO postgres;
-
---
--- Name: FUNCTION check_deadlines(hours double precision); Type: COMMENT; Schema: dict; Owner: postgres
---
-
-COMMENT ON FUNCTION dict.check_deadlines(hours double precision) IS 'Raises sync.deadline_missed, once for each breach, for each configured participant and key type without an OK within the given hours (null: dict.sync_deadline). Returns what it raised. Workers call it every minute; it is safe at any moment and from several callers simultaneously.';
-
-
---
 -- Name: check_key_types(text[]); Type: FUNCTION; Schema: dict; Owner: postgres
 --
 
@@ -441,6 +395,89 @@ end $_$;
 
 
 ALTER FUNCTION dict.check_participant(participant text) OWNER TO postgres;
+
+--
+-- Name: check_warnings(); Type: FUNCTION; Schema: dict; Owner: postgres
+--
+
+CREATE FUNCTION dict.check_warnings() RETURNS TABLE(change text, participant text, key_type text, code text, since timestamp with time zone, count bigint, run_id uuid, error_code text, deadline_at timestamp with time zone, last_ok_at timestamp with time zone)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'workflow', 'dict', 'pg_temp'
+    AS $$
+#variable_conflict use_column
+declare
+  settings dict.warning_settings;
+  content jsonb;
+  r record;
+begin
+  -- One caller at a time is enough.
+  if not pg_try_advisory_xact_lock(hashtext('dict-vsync warnings')) then
+    return;
+  end if;
+  select * into settings from dict.warning_settings;
+  -- All callers use the same order, because each message locks its counter.
+  for r in
+    with present as materialized (select * from dict.warnings),
+    raised as materialized (select * from dict.warning_alerts where cleared_at is null)
+    select 'CLEARED' as change, a.participant, a.key_type, a.code, a.since, null::bigint as count, null::uuid as run_id,
+      null::text as error_code, null::timestamptz as deadline_at, d.last_ok_at
+    from raised a left join dict.deadlines d on (d.participant, d.key_type) = (a.participant, a.key_type)
+    where not exists (
+      select from present w
+      where w.participant = a.participant and w.key_type = a.key_type and w.since <= a.raised_at
+        -- In the view a missed deadline replaces the earlier warning. Its cause still exists.
+        and (w.code = a.code or a.code = 'NO_FRESH_OK' and w.code = 'DEADLINE_MISSED'))
+    union all
+    select 'RAISED', w.participant, w.key_type, w.code, w.since, w.count, w.run_id, w.error_code, w.deadline_at, w.last_ok_at
+    from present w
+    where not exists (
+      select from raised a
+      where a.participant = w.participant and a.key_type = w.key_type and a.code = w.code and w.since <= a.raised_at)
+    order by participant, key_type, change, code
+  loop
+    if r.change = 'CLEARED' then
+      update dict.warning_alerts a set cleared_at = workflow.now()
+      where a.participant = r.participant and a.key_type = r.key_type and a.code = r.code and a.cleared_at is null;
+    else
+      insert into dict.warning_alerts (participant, key_type, code, since, raised_at)
+      values (r.participant, r.key_type, r.code, r.since, workflow.now());
+    end if;
+    content := jsonb_build_object('code', r.code, 'since', dict.message_time(r.since),
+      'lastOkAt', dict.message_time(r.last_ok_at));
+    if r.change = 'RAISED' then
+      content := content || jsonb_build_object('count', r.count, 'runId', r.run_id, 'errorCode', r.error_code,
+        'deadlineAt', dict.message_time(r.deadline_at));
+    end if;
+    if r.change = 'RAISED' and r.code = 'DEADLINE_MISSED' then
+      perform dict.publish(r.participant, r.key_type, 'sync.deadline_missed',
+        (select jsonb_build_object(
+          'hours', settings.deadline_hours,
+          'lastOkAt', dict.message_time(r.last_ok_at),
+          'countedFrom', dict.message_time(r.since),
+          'deadlineAt', dict.message_time(r.deadline_at),
+          'lastResult', s.last_result,
+          'openReconciliation', s.open_reconciliation)
+         from dict.sync_status s where s.participant = r.participant and s.key_type = r.key_type), null);
+    else
+      perform dict.publish(r.participant, r.key_type, 'warning.' || lower(r.change), content, null);
+    end if;
+    if settings.alerts then
+      perform dict.publish(r.participant, r.key_type, 'warning.' || lower(r.change), content, null, 'ALERT');
+    end if;
+    return query select r.change, r.participant, r.key_type, r.code, r.since, r.count, r.run_id, r.error_code, r.deadline_at,
+      r.last_ok_at;
+  end loop;
+end $$;
+
+
+ALTER FUNCTION dict.check_warnings() OWNER TO postgres;
+
+--
+-- Name: FUNCTION check_warnings(); Type: COMMENT; Schema: dict; Owner: postgres
+--
+
+COMMENT ON FUNCTION dict.check_warnings() IS 'Raises each warning of dict.warnings once when it begins, and clears it once when its cause has ended: publishes warning.raised (for a missed deadline sync.deadline_missed) and warning.cleared, and alerts if there is an ALERT_URL. Returns what it raised and cleared. Workers call it every minute; it is safe at any moment and from several callers simultaneously.';
+
 
 --
 -- Name: hmac_sha256(bytea, bytea); Type: FUNCTION; Schema: dict; Owner: postgres
@@ -546,7 +583,7 @@ begin
   s.read_query := format($q$
     select coalesce(array_agg((f.participant, f.key_type, f.key, f.found,
       case when f.found then dict.feed_reason($2, f.participant, f.key_type, f.key, f.times, f.request_id, f.owner_type,
-        f.tax_id_number, f.name, f.account_number, f.account_type, f.bad_date) end,
+        f.tax_id_number, f.name, f.trade_name, f.branch, f.account_number, f.account_type, f.bad_date) end,
       f.request_id, f.owner_type, f.tax_id_number, f.name, f.trade_name, f.branch, f.account_number, f.account_type,
       f.opening_date)::dict.fed_row), '{}')
     from (
@@ -1385,15 +1422,15 @@ COMMENT ON FUNCTION dict.key_types() IS 'BACEN''s key types (DICT API 2.6.1, Key
 
 
 --
--- Name: feed_reason(text[], text, text, text, bigint, text, text, text, text, text, text, boolean); Type: FUNCTION; Schema: dict; Owner: postgres
+-- Name: feed_reason(text[], text, text, text, bigint, text, text, text, text, text, text, text, text, boolean); Type: FUNCTION; Schema: dict; Owner: postgres
 --
 
-CREATE FUNCTION dict.feed_reason(s_participants text[], participant text, key_type text, key text, times bigint, request_id text, owner_type text, tax_id_number text, name text, account_number text, account_type text, bad_date boolean) RETURNS text
+CREATE FUNCTION dict.feed_reason(s_participants text[], participant text, key_type text, key text, times bigint, request_id text, owner_type text, tax_id_number text, name text, trade_name text, branch text, account_number text, account_type text, bad_date boolean) RETURNS text
     LANGUAGE sql IMMUTABLE
-    RETURN CASE WHEN ((participant !~ '^[0-9]{8}$'::text) OR (participant <> ALL (s_participants))) THEN 'PARTICIPANT_INVALID'::text WHEN (key_type <> ALL (dict.key_types())) THEN 'KEY_TYPE_UNKNOWN'::text WHEN (length(key) > 77) THEN 'KEY_INVALID'::text WHEN (times > 1) THEN 'KEY_TWICE'::text WHEN (COALESCE(request_id, ''::text) = ''::text) THEN 'REQUEST_ID_MISSING'::text WHEN (request_id !~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'::text) THEN 'REQUEST_ID_INVALID'::text WHEN (owner_type IS NULL) THEN 'OWNER_TYPE_MISSING'::text WHEN (tax_id_number IS NULL) THEN 'TAX_ID_NUMBER_MISSING'::text WHEN (name IS NULL) THEN 'NAME_MISSING'::text WHEN (account_number IS NULL) THEN 'ACCOUNT_NUMBER_MISSING'::text WHEN (account_type IS NULL) THEN 'ACCOUNT_TYPE_MISSING'::text WHEN bad_date THEN 'OPENING_DATE_INVALID'::text ELSE NULL::text END;
+    RETURN CASE WHEN ((participant !~ '^[0-9]{8}$'::text) OR (participant <> ALL (s_participants))) THEN 'PARTICIPANT_INVALID'::text WHEN (key_type <> ALL (dict.key_types())) THEN 'KEY_TYPE_UNKNOWN'::text WHEN (length(key) > 77) THEN 'KEY_INVALID'::text WHEN (times > 1) THEN 'KEY_TWICE'::text WHEN (COALESCE(request_id, ''::text) = ''::text) THEN 'REQUEST_ID_MISSING'::text WHEN (request_id !~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'::text) THEN 'REQUEST_ID_INVALID'::text WHEN (owner_type IS NULL) THEN 'OWNER_TYPE_MISSING'::text WHEN (length(owner_type) > 40) THEN 'OWNER_TYPE_INVALID'::text WHEN (tax_id_number IS NULL) THEN 'TAX_ID_NUMBER_MISSING'::text WHEN (length(tax_id_number) > 40) THEN 'TAX_ID_NUMBER_INVALID'::text WHEN (name IS NULL) THEN 'NAME_MISSING'::text WHEN (length(name) > 300) THEN 'NAME_INVALID'::text WHEN (length(trade_name) > 200) THEN 'TRADE_NAME_INVALID'::text WHEN (length(branch) > 40) THEN 'BRANCH_INVALID'::text WHEN (account_number IS NULL) THEN 'ACCOUNT_NUMBER_MISSING'::text WHEN (length(account_number) > 40) THEN 'ACCOUNT_NUMBER_INVALID'::text WHEN (account_type IS NULL) THEN 'ACCOUNT_TYPE_MISSING'::text WHEN (length(account_type) > 40) THEN 'ACCOUNT_TYPE_INVALID'::text WHEN bad_date THEN 'OPENING_DATE_INVALID'::text ELSE NULL::text END;
 
 
-ALTER FUNCTION dict.feed_reason(s_participants text[], participant text, key_type text, key text, times bigint, request_id text, owner_type text, tax_id_number text, name text, account_number text, account_type text, bad_date boolean) OWNER TO postgres;
+ALTER FUNCTION dict.feed_reason(s_participants text[], participant text, key_type text, key text, times bigint, request_id text, owner_type text, tax_id_number text, name text, trade_name text, branch text, account_number text, account_type text, bad_date boolean) OWNER TO postgres;
 
 --
 -- Name: feed_table(text, regclass, regprocedure, text[]); Type: FUNCTION; Schema: dict; Owner: postgres
@@ -2012,10 +2049,10 @@ COMMENT ON FUNCTION dict.process_feed_queue(most integer) IS 'Reads up to `most`
 
 
 --
--- Name: publish(text, text, text, jsonb, uuid); Type: FUNCTION; Schema: dict; Owner: postgres
+-- Name: publish(text, text, text, jsonb, uuid, text); Type: FUNCTION; Schema: dict; Owner: postgres
 --
 
-CREATE FUNCTION dict.publish(of_participant text, of_key_type text, of_type text, content jsonb, of_run uuid) RETURNS uuid
+CREATE FUNCTION dict.publish(of_participant text, of_key_type text, of_type text, content jsonb, of_run uuid, to_whom text DEFAULT 'CORE_DICT'::text) RETURNS uuid
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'workflow', 'dict', 'pg_temp'
     AS $$
@@ -2025,23 +2062,24 @@ declare
 begin
   -- The row lock on the counter keeps the sequence in commit order and without gaps. Only runs take it, never writers
   -- of keys.
-  insert into dict.outbox_sequences as s values (of_participant, of_key_type, 1)
-  on conflict (participant, key_type) do update set last = s.last + 1 returning last into n;
-  insert into dict.outbox (participant, key_type, sequence, type, payload, run_id, correlation_id, created_at)
-  values (of_participant, of_key_type, n, of_type, content, of_run,
+  insert into dict.outbox_sequences as s (destination, participant, key_type, last)
+  values (to_whom, of_participant, of_key_type, 1)
+  on conflict (destination, participant, key_type) do update set last = s.last + 1 returning last into n;
+  insert into dict.outbox (destination, participant, key_type, sequence, type, payload, run_id, correlation_id, created_at)
+  values (to_whom, of_participant, of_key_type, n, of_type, content, of_run,
     (select r.correlation_id from workflow.runs r where r.id = of_run), workflow.now())
   returning id into message;
   return message;
 end $$;
 
 
-ALTER FUNCTION dict.publish(of_participant text, of_key_type text, of_type text, content jsonb, of_run uuid) OWNER TO postgres;
+ALTER FUNCTION dict.publish(of_participant text, of_key_type text, of_type text, content jsonb, of_run uuid, to_whom text) OWNER TO postgres;
 
 --
--- Name: FUNCTION publish(of_participant text, of_key_type text, of_type text, content jsonb, of_run uuid); Type: COMMENT; Schema: dict; Owner: postgres
+-- Name: FUNCTION publish(of_participant text, of_key_type text, of_type text, content jsonb, of_run uuid, to_whom text); Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON FUNCTION dict.publish(of_participant text, of_key_type text, of_type text, content jsonb, of_run uuid) IS 'Puts a message to Core-Dict into the outbox, in the caller''s transaction. Returns its id.';
+COMMENT ON FUNCTION dict.publish(of_participant text, of_key_type text, of_type text, content jsonb, of_run uuid, to_whom text) IS 'Puts a message to Core-Dict (or to ALERT: a person) into the outbox, in the caller''s transaction. Returns its id.';
 
 
 --
@@ -2601,14 +2639,14 @@ begin
   end if;
   -- All callers lock the streams' counters in the same order, so that they cannot deadlock.
   for r in
-    select id, participant, key_type from dict.outbox
+    select id, destination, participant, key_type from dict.outbox
     where dead_at is not null and (messages is null or id = any (messages))
-    order by participant, key_type, sequence for update
+    order by participant, key_type, destination desc, sequence for update
   loop
     -- At the end of its stream: a broker with de-duplication drops every sequence that is lower than the last it
     -- received.
     update dict.outbox_sequences s set last = s.last + 1
-    where s.participant = r.participant and s.key_type = r.key_type returning last into n;
+    where (s.destination, s.participant, s.key_type) = (r.destination, r.participant, r.key_type) returning last into n;
     update dict.outbox set sequence = n, dead_at = null, refusals = 0, last_error = null where id = r.id;
     again := again + 1;
   end loop;
@@ -2697,7 +2735,7 @@ ALTER FUNCTION dict.start_reconciliation(participant text, key_types text[]) OWN
 -- Name: FUNCTION start_reconciliation(participant text, key_types text[]); Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON FUNCTION dict.start_reconciliation(participant text, key_types text[]) IS 'Starts a reconciliation for each participant (null: each configured one) and key type (null: all five). Returns the run ids; if such a run is open, its id. Runs in the caller''s transaction. Errors: DV_ISPB_INVALID, DV_KEY_TYPE_UNKNOWN, DV_PARTICIPANT_MISSING.';
+COMMENT ON FUNCTION dict.start_reconciliation(participant text, key_types text[]) IS 'Starts a reconciliation for each participant (null: each configured one) and key type (null: all five). Returns the run ids; if such a run is open, its id. Runs in the caller''s transaction. Errors: DV_ISPB_INVALID, DV_KEY_TYPE_UNKNOWN, DV_PARTICIPANT_UNKNOWN, DV_PARTICIPANT_MISSING.';
 
 
 --
@@ -2776,7 +2814,7 @@ ALTER FUNCTION dict.start_verification(participant text, key_types text[]) OWNER
 -- Name: FUNCTION start_verification(participant text, key_types text[]); Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON FUNCTION dict.start_verification(participant text, key_types text[]) IS 'Starts a verification for a participant (null: each configured one) and key types (null: all five). Returns the run ids; if such a run is open, its id. Runs in the caller''s transaction. Errors: DV_ISPB_INVALID, DV_KEY_TYPE_UNKNOWN, DV_PARTICIPANT_MISSING.';
+COMMENT ON FUNCTION dict.start_verification(participant text, key_types text[]) IS 'Starts a verification for a participant (null: each configured one) and key types (null: all five). Returns the run ids; if such a run is open, its id. Runs in the caller''s transaction. Errors: DV_ISPB_INVALID, DV_KEY_TYPE_UNKNOWN, DV_PARTICIPANT_UNKNOWN, DV_PARTICIPANT_MISSING.';
 
 
 --
@@ -3649,6 +3687,9 @@ begin
       else r.failed_state end
   where id = r.id;
   perform workflow.log(r, 'CLOSED', n, final_status, error => final_error);
+  if final_status in ('FAILED', 'POISONED') then
+    insert into workflow.failures_to_log (run_id, status, error) values (r.id, final_status, coalesce(final_error, r.error));
+  end if;
 
   for child in select * from workflow.runs
                where parent_id = r.id and closed_at is null and parent_close_policy <> 'ABANDON'
@@ -5191,28 +5232,6 @@ COMMENT ON VIEW dict.cids IS 'Every CID that ever was in the key base, with its 
 
 
 --
--- Name: deadline_alerts; Type: TABLE; Schema: dict; Owner: postgres
---
-
-CREATE TABLE dict.deadline_alerts (
-    participant text NOT NULL,
-    key_type text NOT NULL,
-    counted_from timestamp with time zone NOT NULL,
-    hours double precision NOT NULL,
-    raised_at timestamp with time zone NOT NULL
-);
-
-
-ALTER TABLE dict.deadline_alerts OWNER TO postgres;
-
---
--- Name: TABLE deadline_alerts; Type: COMMENT; Schema: dict; Owner: postgres
---
-
-COMMENT ON TABLE dict.deadline_alerts IS 'One row each time that the deadline was missed. counted_from is the last OK, or the time when the participant was configured. After a later OK, missing the deadline again is another alert.';
-
-
---
 -- Name: participants; Type: TABLE; Schema: dict; Owner: postgres
 --
 
@@ -5230,27 +5249,6 @@ ALTER TABLE dict.participants OWNER TO postgres;
 --
 
 COMMENT ON TABLE dict.participants IS 'The participants that this installation serves, as PARTICIPANT_ISPB of the worker that started last says.';
-
-
---
--- Name: sync_deadline; Type: TABLE; Schema: dict; Owner: postgres
---
-
-CREATE TABLE dict.sync_deadline (
-    one_row boolean DEFAULT true NOT NULL,
-    hours double precision DEFAULT 36 NOT NULL,
-    CONSTRAINT sync_deadline_hours_check CHECK ((hours > (0)::double precision)),
-    CONSTRAINT sync_deadline_one_row_check CHECK (one_row)
-);
-
-
-ALTER TABLE dict.sync_deadline OWNER TO postgres;
-
---
--- Name: TABLE sync_deadline; Type: COMMENT; Schema: dict; Owner: postgres
---
-
-COMMENT ON TABLE dict.sync_deadline IS 'The longest time allowed between two OKs of a participant and key type: SYNC_DEADLINE_HOURS of the worker that started last (Manual de Tempos do Pix: 36 hours).';
 
 
 --
@@ -5294,6 +5292,56 @@ COMMENT ON COLUMN dict.sync_verifications.snapshot IS 'The snapshot of the state
 
 
 --
+-- Name: warning_alerts; Type: TABLE; Schema: dict; Owner: postgres
+--
+
+CREATE TABLE dict.warning_alerts (
+    id bigint NOT NULL,
+    participant text NOT NULL,
+    key_type text NOT NULL,
+    code text NOT NULL,
+    since timestamp with time zone NOT NULL,
+    raised_at timestamp with time zone NOT NULL,
+    cleared_at timestamp with time zone
+);
+
+
+ALTER TABLE dict.warning_alerts OWNER TO postgres;
+
+--
+-- Name: TABLE warning_alerts; Type: COMMENT; Schema: dict; Owner: postgres
+--
+
+COMMENT ON TABLE dict.warning_alerts IS 'One row each time that a warning began: since when its cause has existed, when it was raised, and when it was cleared.';
+
+
+--
+-- Name: warning_settings; Type: TABLE; Schema: dict; Owner: postgres
+--
+
+CREATE TABLE dict.warning_settings (
+    one_row boolean DEFAULT true NOT NULL,
+    deadline_hours double precision DEFAULT 36 NOT NULL,
+    fresh_ok_hours double precision DEFAULT 24 NOT NULL,
+    approval_hours double precision DEFAULT 1 NOT NULL,
+    alerts boolean DEFAULT false NOT NULL,
+    CONSTRAINT warning_settings_approval_hours_check CHECK ((approval_hours > (0)::double precision)),
+    CONSTRAINT warning_settings_deadline_hours_check CHECK ((deadline_hours > (0)::double precision)),
+    CONSTRAINT warning_settings_fresh_ok_hours_check CHECK ((fresh_ok_hours > (0)::double precision)),
+    CONSTRAINT warning_settings_one_row_check CHECK (one_row)
+);
+
+
+ALTER TABLE dict.warning_settings OWNER TO postgres;
+
+--
+-- Name: TABLE warning_settings; Type: COMMENT; Schema: dict; Owner: postgres
+--
+
+COMMENT ON TABLE dict.warning_settings IS 'SYNC_DEADLINE_HOURS (Manual de Tempos do Pix: 36 hours between two OKs), WARN_AFTER_HOURS and APPROVAL_WARN_HOURS of the worker that started last, and whether it has an ALERT_URL.';
+
+
+--
 -- Name: deadlines; Type: VIEW; Schema: dict; Owner: postgres
 --
 
@@ -5302,17 +5350,17 @@ CREATE VIEW dict.deadlines AS
     t.key_type,
     ok.answered_at AS last_ok_at,
     c.counted_from,
-    (c.counted_from + (d.hours * '01:00:00'::interval)) AS deadline_at,
-    ((c.counted_from + (d.hours * '01:00:00'::interval)) < workflow.now()) AS missed,
+    (c.counted_from + (s.deadline_hours * '01:00:00'::interval)) AS deadline_at,
+    ((c.counted_from + (s.deadline_hours * '01:00:00'::interval)) < workflow.now()) AS missed,
     a.raised_at AS alerted_at
    FROM (((((dict.participants p
      CROSS JOIN unnest(dict.key_types()) t(key_type))
-     CROSS JOIN dict.sync_deadline d)
-     LEFT JOIN LATERAL ( SELECT max(s.answered_at) AS answered_at
-           FROM dict.sync_verifications s
-          WHERE ((s.participant = p.participant) AND (s.key_type = t.key_type) AND (s.result = 'OK'::text))) ok ON (true))
+     CROSS JOIN dict.warning_settings s)
+     LEFT JOIN LATERAL ( SELECT max(s_1.answered_at) AS answered_at
+           FROM dict.sync_verifications s_1
+          WHERE ((s_1.participant = p.participant) AND (s_1.key_type = t.key_type) AND (s_1.result = 'OK'::text))) ok ON (true))
      CROSS JOIN LATERAL ( SELECT COALESCE(ok.answered_at, p.configured_at) AS counted_from) c)
-     LEFT JOIN dict.deadline_alerts a ON (((a.participant = p.participant) AND (a.key_type = t.key_type) AND (a.counted_from = c.counted_from))));
+     LEFT JOIN dict.warning_alerts a ON (((a.participant = p.participant) AND (a.key_type = t.key_type) AND (a.code = 'DEADLINE_MISSED'::text) AND (a.cleared_at IS NULL) AND (a.raised_at >= c.counted_from))));
 
 
 ALTER TABLE dict.deadlines OWNER TO postgres;
@@ -5348,6 +5396,7 @@ CREATE TABLE dict.divergences (
     plan text,
     plan_by text,
     plan_why text,
+    register_request_id uuid,
     CONSTRAINT divergences_check CHECK ((((plan IS NULL) = (plan_by IS NULL)) AND ((plan IS NULL) = (plan_why IS NULL)))),
     CONSTRAINT divergences_decision_check CHECK ((decision = ANY (ARRAY['PENDING'::text, 'ADDED'::text, 'CORRECTED'::text, 'REMOVED'::text, 'REGISTERED'::text, 'IN_FLIGHT'::text, 'HELD'::text, 'SUPERSEDED'::text, 'REFUSED'::text, 'QUARANTINED'::text, 'UNSURE'::text]))),
     CONSTRAINT divergences_plan_check CHECK ((plan = ANY (ARRAY['REGISTER'::text, 'REMOVE'::text]))),
@@ -5384,6 +5433,13 @@ COMMENT ON COLUMN dict.divergences.planned IS 'What the repair will do with it, 
 --
 
 COMMENT ON COLUMN dict.divergences.plan IS 'What a person wants done with a key that only we have. REGISTER: it is registered at DICT instead of removed (Manual §3.3). REMOVE: it is removed although it was UNSURE. plan_by and plan_why say who and why.';
+
+
+--
+-- Name: COLUMN divergences.register_request_id; Type: COMMENT; Schema: dict; Owner: postgres
+--
+
+COMMENT ON COLUMN dict.divergences.register_request_id IS 'The new RequestId with which the key is registered at DICT. Kept before the call, so that after a crash the same request is repeated.';
 
 
 --
@@ -5747,6 +5803,7 @@ COMMENT ON TABLE dict.notifications IS 'The messages that Core-Dict reads with t
 
 CREATE TABLE dict.outbox (
     id uuid DEFAULT workflow.uuidv7() NOT NULL,
+    destination text DEFAULT 'CORE_DICT'::text NOT NULL,
     participant text NOT NULL,
     key_type text NOT NULL,
     sequence bigint NOT NULL,
@@ -5759,7 +5816,8 @@ CREATE TABLE dict.outbox (
     last_error text,
     correlation_id text,
     refusals integer DEFAULT 0 NOT NULL,
-    dead_at timestamp with time zone
+    dead_at timestamp with time zone,
+    CONSTRAINT outbox_destination_check CHECK ((destination = ANY (ARRAY['CORE_DICT'::text, 'ALERT'::text])))
 )
 WITH (autovacuum_vacuum_scale_factor='0.02', autovacuum_vacuum_threshold='500');
 
@@ -5770,7 +5828,14 @@ ALTER TABLE dict.outbox OWNER TO postgres;
 -- Name: TABLE outbox; Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON TABLE dict.outbox IS 'Messages to Core-Dict, written in the transaction that caused them. The id never changes. The sequence counts per participant and key type ("ALL" for a summary of several key types).';
+COMMENT ON TABLE dict.outbox IS 'Messages, written in the transaction that caused them. The id never changes. The sequence counts per destination, participant and key type ("ALL" for a summary of several key types).';
+
+
+--
+-- Name: COLUMN outbox.destination; Type: COMMENT; Schema: dict; Owner: postgres
+--
+
+COMMENT ON COLUMN dict.outbox.destination IS 'CORE_DICT: Core-Dict, by NOTIFY_URL. ALERT: a person, by ALERT_URL.';
 
 
 --
@@ -5785,12 +5850,14 @@ COMMENT ON COLUMN dict.outbox.dead_at IS 'Since when the message is dead: the tr
 --
 
 CREATE TABLE dict.outbox_backoffs (
+    destination text DEFAULT 'CORE_DICT'::text NOT NULL,
     participant text NOT NULL,
     key_type text NOT NULL,
     failures integer NOT NULL,
     since timestamp with time zone NOT NULL,
     retry_at timestamp with time zone NOT NULL,
-    error_code text NOT NULL
+    error_code text NOT NULL,
+    CONSTRAINT outbox_backoffs_destination_check CHECK ((destination = ANY (ARRAY['CORE_DICT'::text, 'ALERT'::text])))
 );
 
 
@@ -5809,6 +5876,7 @@ COMMENT ON TABLE dict.outbox_backoffs IS 'The streams whose last delivery failed
 
 CREATE VIEW dict.outbox_messages AS
  SELECT o.id,
+    o.destination,
     o.participant,
     o.key_type,
     o.sequence,
@@ -5827,7 +5895,7 @@ CREATE VIEW dict.outbox_messages AS
             ELSE NULL::timestamp with time zone
         END AS retry_at
    FROM (dict.outbox o
-     LEFT JOIN dict.outbox_backoffs b USING (participant, key_type))
+     LEFT JOIN dict.outbox_backoffs b USING (destination, participant, key_type))
   WHERE (o.delivered_at IS NULL);
 
 
@@ -5837,7 +5905,7 @@ ALTER TABLE dict.outbox_messages OWNER TO postgres;
 -- Name: VIEW outbox_messages; Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON VIEW dict.outbox_messages IS 'The undelivered messages to Core-Dict, without their content. WAITING: will be delivered, but not before retry_at if delivery failed. DEAD: refused by the transport; dict.retry_outbox sends it again.';
+COMMENT ON VIEW dict.outbox_messages IS 'The undelivered messages to Core-Dict, and the alerts to a person (destination ALERT), without their content. WAITING: will be delivered, but not before retry_at if delivery failed. DEAD: refused by the transport; dict.retry_outbox sends it again.';
 
 
 --
@@ -5845,9 +5913,11 @@ COMMENT ON VIEW dict.outbox_messages IS 'The undelivered messages to Core-Dict, 
 --
 
 CREATE TABLE dict.outbox_sequences (
+    destination text DEFAULT 'CORE_DICT'::text NOT NULL,
     participant text NOT NULL,
     key_type text NOT NULL,
-    last bigint NOT NULL
+    last bigint NOT NULL,
+    CONSTRAINT outbox_sequences_destination_check CHECK ((destination = ANY (ARRAY['CORE_DICT'::text, 'ALERT'::text])))
 )
 WITH (fillfactor='50', autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='500');
 
@@ -5858,7 +5928,7 @@ ALTER TABLE dict.outbox_sequences OWNER TO postgres;
 -- Name: TABLE outbox_sequences; Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON TABLE dict.outbox_sequences IS 'The last sequence number used, per participant and key type.';
+COMMENT ON TABLE dict.outbox_sequences IS 'The last sequence number used in each stream.';
 
 
 --
@@ -5866,7 +5936,8 @@ COMMENT ON TABLE dict.outbox_sequences IS 'The last sequence number used, per pa
 --
 
 CREATE VIEW dict.outbox_streams AS
- SELECT s.participant,
+ SELECT s.destination,
+    s.participant,
     s.key_type,
     s.last AS last_sequence,
     (w.id IS NOT NULL) AS waiting,
@@ -5880,13 +5951,13 @@ CREATE VIEW dict.outbox_streams AS
      LEFT JOIN LATERAL ( SELECT o.id,
             o.created_at
            FROM dict.outbox o
-          WHERE ((o.participant = s.participant) AND (o.key_type = s.key_type) AND (o.delivered_at IS NULL) AND (o.dead_at IS NULL))
+          WHERE (((o.destination = s.destination) AND (o.participant = s.participant) AND (o.key_type = s.key_type)) AND (o.delivered_at IS NULL) AND (o.dead_at IS NULL))
           ORDER BY o.sequence
          LIMIT 1) w ON (true))
      LEFT JOIN LATERAL ( SELECT count(*) AS dead
            FROM dict.outbox o
-          WHERE ((o.participant = s.participant) AND (o.key_type = s.key_type) AND (o.dead_at IS NOT NULL))) d ON (true))
-     LEFT JOIN dict.outbox_backoffs b ON (((b.participant = s.participant) AND (b.key_type = s.key_type))));
+          WHERE (((o.destination = s.destination) AND (o.participant = s.participant) AND (o.key_type = s.key_type)) AND (o.dead_at IS NOT NULL))) d ON (true))
+     LEFT JOIN dict.outbox_backoffs b ON (((b.destination = s.destination) AND (b.participant = s.participant) AND (b.key_type = s.key_type))));
 
 
 ALTER TABLE dict.outbox_streams OWNER TO postgres;
@@ -5895,7 +5966,7 @@ ALTER TABLE dict.outbox_streams OWNER TO postgres;
 -- Name: VIEW outbox_streams; Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON VIEW dict.outbox_streams IS 'The streams of messages to Core-Dict, one for each participant and key type: whether a message waits and since when, how many messages are dead, how often delivery failed in a row and when it is retried.';
+COMMENT ON VIEW dict.outbox_streams IS 'The streams of messages, one for each destination (CORE_DICT, ALERT), participant and key type: whether a message waits and since when, how many messages are dead, how often delivery failed in a row and when it is retried.';
 
 
 --
@@ -5959,6 +6030,7 @@ CREATE TABLE dict.reconciliations (
     keys_removed bigint DEFAULT 0 NOT NULL,
     keys_in_flight bigint DEFAULT 0 NOT NULL,
     quarantined bigint DEFAULT 0 NOT NULL,
+    keys_unsure bigint DEFAULT 0 NOT NULL,
     approved_by text,
     approved_why text,
     approved_set text,
@@ -5977,6 +6049,13 @@ ALTER TABLE dict.reconciliations OWNER TO postgres;
 --
 
 COMMENT ON TABLE dict.reconciliations IS 'One row per reconciliation: what it found and what it did, for auditors.';
+
+
+--
+-- Name: COLUMN reconciliations.keys_unsure; Type: COMMENT; Schema: dict; Owner: postgres
+--
+
+COMMENT ON COLUMN dict.reconciliations.keys_unsure IS 'The number of keys that its last round left alone because it could not be proved that DICT does not have them.';
 
 
 --
@@ -6008,8 +6087,10 @@ CREATE VIEW dict.sync_status AS
     dict.incomplete(p.participant, t.key_type) AS incomplete,
     d.deadline_at,
     COALESCE(d.missed, false) AS deadline_missed,
-    d.alerted_at AS deadline_alerted_at
-   FROM (((((dict.known_participants p
+    d.alerted_at AS deadline_alerted_at,
+    COALESCE(h.held_keys, (0)::bigint) AS held_keys,
+    h.held_since
+   FROM ((((((dict.known_participants p
      CROSS JOIN unnest(dict.key_types()) t(key_type))
      LEFT JOIN LATERAL ( SELECT s.result,
             s.answered_at
@@ -6025,6 +6106,13 @@ CREATE VIEW dict.sync_status AS
      LEFT JOIN LATERAL ( SELECT w.id AS run_id
            FROM workflow.runs w
           WHERE ((w.workflow_key = dict.reconciliation_key(p.participant, t.key_type)) AND (w.closed_at IS NULL))) r ON (true))
+     LEFT JOIN ( SELECT k.participant,
+            k.key_type,
+            count(*) AS held_keys,
+            min(k.held_at) AS held_since
+           FROM dict.held_keys k
+          WHERE (k.released_at IS NULL)
+          GROUP BY k.participant, k.key_type) h ON (((h.participant = p.participant) AND (h.key_type = t.key_type))))
      LEFT JOIN dict.deadlines d ON (((d.participant = p.participant) AND (d.key_type = t.key_type))));
 
 
@@ -6034,7 +6122,7 @@ ALTER TABLE dict.sync_status OWNER TO postgres;
 -- Name: VIEW sync_status; Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON VIEW dict.sync_status IS 'For each participant and key type: DICT''s last answer, the last OK and its age, and the open reconciliation. For configured participants also the deadline of the next OK (the regulator allows 36 hours) and whether it was missed.';
+COMMENT ON VIEW dict.sync_status IS 'For each participant and key type: DICT''s last answer, the last OK and its age, the open reconciliation, and how many keys are held since when. For configured participants also the deadline of the next OK (the regulator allows 36 hours) and whether it was missed.';
 
 
 --
@@ -6255,6 +6343,201 @@ COMMENT ON VIEW dict.vsyncs IS 'The five VSyncs of each participant, the number 
 
 
 --
+-- Name: warning_alerts_id_seq; Type: SEQUENCE; Schema: dict; Owner: postgres
+--
+
+ALTER TABLE dict.warning_alerts ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME dict.warning_alerts_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+
+--
+-- Name: warnings; Type: VIEW; Schema: dict; Owner: postgres
+--
+
+CREATE VIEW dict.warnings AS
+ WITH watched AS MATERIALIZED (
+         SELECT d_1.participant,
+            d_1.key_type,
+            d_1.last_ok_at,
+            d_1.counted_from,
+            d_1.deadline_at,
+            d_1.missed,
+            s.fresh_ok_hours,
+            s.approval_hours
+           FROM (dict.deadlines d_1
+             CROSS JOIN dict.warning_settings s)
+        ), reconciled AS MATERIALIZED (
+         SELECT w.participant,
+            w.key_type,
+            w.last_ok_at,
+            r.run_id,
+            r.started_at,
+            r.outcome,
+            r.reason,
+            r.quarantined,
+            r.keys_unsure
+           FROM (watched w
+             CROSS JOIN LATERAL ( SELECT r_1.run_id,
+                    r_1.participant,
+                    r_1.key_type,
+                    r_1.started_at,
+                    r_1.ended_at,
+                    r_1.outcome,
+                    r_1.reason,
+                    r_1.rounds,
+                    r_1.vsync_before,
+                    r_1.entries_before,
+                    r_1.vsync_after,
+                    r_1.entries_after,
+                    r_1.dict_only_cids,
+                    r_1.local_only_cids,
+                    r_1.keys_added,
+                    r_1.keys_corrected,
+                    r_1.keys_removed,
+                    r_1.keys_in_flight,
+                    r_1.quarantined,
+                    r_1.keys_unsure,
+                    r_1.approved_by,
+                    r_1.approved_why,
+                    r_1.approved_set,
+                    r_1.keys_registered,
+                    r_1.keys_held,
+                    r_1.pages_published,
+                    r_1.changes_published
+                   FROM dict.reconciliations r_1
+                  WHERE ((r_1.participant = w.participant) AND (r_1.key_type = w.key_type) AND (r_1.ended_at IS NOT NULL) AND (r_1.outcome <> ALL (ARRAY['CANCELLED'::text, 'TERMINATED'::text])))
+                  ORDER BY r_1.started_at DESC
+                 LIMIT 1) r)
+          WHERE ((w.last_ok_at IS NULL) OR (r.started_at > w.last_ok_at))
+        ), found AS (
+         SELECT watched.participant,
+            watched.key_type,
+                CASE
+                    WHEN watched.missed THEN 'DEADLINE_MISSED'::text
+                    ELSE 'NO_FRESH_OK'::text
+                END AS code,
+            watched.counted_from AS since,
+            NULL::bigint AS count,
+            NULL::uuid AS run_id,
+            NULL::text AS error_code,
+            watched.deadline_at
+           FROM watched
+          WHERE (watched.missed OR ((watched.counted_from + (watched.fresh_ok_hours * '01:00:00'::interval)) < workflow.now()))
+        UNION ALL
+         SELECT w.participant,
+            w.key_type,
+            'VERIFICATION_INCOMPLETE'::text,
+            ( SELECT f_1.ended_at
+                   FROM dict.verifications f_1
+                  WHERE ((f_1.participant = w.participant) AND (((f_1.results -> w.key_type) ->> 'result'::text) = 'ERROR'::text) AND (((f_1.results -> w.key_type) ->> 'code'::text) IS DISTINCT FROM 'DV_RUN_CANCELLED'::text) AND (f_1.started_at > GREATEST(w.last_ok_at, (v.started_at - '30 days'::interval))))
+                  ORDER BY f_1.started_at
+                 LIMIT 1) AS ended_at,
+            NULL::bigint,
+            v.run_id,
+            ((v.results -> w.key_type) ->> 'code'::text),
+            NULL::timestamp with time zone
+           FROM (watched w
+             CROSS JOIN LATERAL ( SELECT v_1.run_id,
+                    v_1.participant,
+                    v_1.key_types,
+                    v_1.started_at,
+                    v_1.ended_at,
+                    v_1.outcome,
+                    v_1.results
+                   FROM dict.verifications v_1
+                  WHERE ((v_1.participant = w.participant) AND (w.key_type = ANY (v_1.key_types)) AND (((v_1.results -> w.key_type) ->> 'code'::text) IS DISTINCT FROM 'DV_RUN_CANCELLED'::text))
+                  ORDER BY v_1.started_at DESC
+                 LIMIT 1) v)
+          WHERE ((((v.results -> w.key_type) ->> 'result'::text) = 'ERROR'::text) AND ((w.last_ok_at IS NULL) OR (v.started_at > w.last_ok_at)))
+        UNION ALL
+         SELECT r.participant,
+            r.key_type,
+            x.code,
+            ( SELECT f_1.ended_at
+                   FROM dict.reconciliations f_1
+                  WHERE ((f_1.participant = r.participant) AND (f_1.key_type = r.key_type) AND (f_1.started_at > GREATEST(r.last_ok_at, (r.started_at - '30 days'::interval))) AND
+                        CASE x.code
+                            WHEN 'QUARANTINED'::text THEN (f_1.quarantined > 0)
+                            WHEN 'UNSURE'::text THEN (f_1.keys_unsure > 0)
+                            ELSE (f_1.outcome = ANY (ARRAY['FAILED'::text, 'POISONED'::text]))
+                        END)
+                  ORDER BY f_1.started_at
+                 LIMIT 1) AS ended_at,
+            x.count,
+            r.run_id,
+            x.error_code,
+            NULL::timestamp with time zone
+           FROM (reconciled r
+             CROSS JOIN LATERAL ( VALUES ('RECONCILIATION_FAILED'::text,(r.outcome = ANY (ARRAY['FAILED'::text, 'POISONED'::text])),NULL::bigint,"substring"(r.reason, '^(DV_[A-Z_0-9]+): '::text)), ('QUARANTINED'::text,(r.quarantined > 0),r.quarantined,NULL::text), ('UNSURE'::text,(r.keys_unsure > 0),r.keys_unsure,NULL::text)) x(code, applies, count, error_code))
+          WHERE x.applies
+        UNION ALL
+         SELECT w.participant,
+            w.key_type,
+            'APPROVAL_WAITING'::text,
+            r.entered_at,
+            NULL::bigint,
+            r.id,
+            NULL::text,
+            NULL::timestamp with time zone
+           FROM (watched w
+             JOIN workflow.runs r ON (((r.workflow_key = dict.reconciliation_key(w.participant, w.key_type)) AND (r.closed_at IS NULL))))
+          WHERE (workflow.waits_for(r.id, 'approve'::text) AND ((r.entered_at + (w.approval_hours * '01:00:00'::interval)) < workflow.now()))
+        UNION ALL
+         SELECT h.participant,
+            h.key_type,
+            'KEYS_HELD'::text,
+            min(h.held_at) AS min,
+            count(*) AS count,
+            NULL::uuid,
+            NULL::text,
+            NULL::timestamp with time zone
+           FROM dict.held_keys h
+          WHERE (h.released_at IS NULL)
+          GROUP BY h.participant, h.key_type
+        UNION ALL
+         SELECT (r.input ->> 'participant'::text),
+            COALESCE((r.input ->> 'keyType'::text), 'ALL'::text) AS "coalesce",
+            'RUN_FAILED'::text,
+            min(r.closed_at) AS min,
+            count(*) AS count,
+            (array_agg(r.id ORDER BY r.closed_at DESC))[1] AS array_agg,
+            (array_agg((r.error ->> 'code'::text) ORDER BY r.closed_at DESC))[1] AS array_agg,
+            NULL::timestamp with time zone
+           FROM workflow.runs r
+          WHERE ((r.status = ANY (ARRAY['FAILED'::text, 'POISONED'::text])) AND (r.machine <> ALL (ARRAY['verification'::text, 'reconciliation'::text])) AND (r.closed_at > (workflow.now() - '7 days'::interval)) AND ((r.input ->> 'participant'::text) IS NOT NULL) AND (NOT (EXISTS ( SELECT
+                   FROM workflow.runs n
+                  WHERE ((n.workflow_key = r.workflow_key) AND (n.id > r.id))))))
+          GROUP BY (r.input ->> 'participant'::text), COALESCE((r.input ->> 'keyType'::text), 'ALL'::text)
+        )
+ SELECT f.participant,
+    f.key_type,
+    f.code,
+    f.since,
+    f.count,
+    f.run_id,
+    f.error_code,
+    f.deadline_at,
+    d.last_ok_at
+   FROM (found f
+     LEFT JOIN dict.deadlines d ON (((d.participant = f.participant) AND (d.key_type = f.key_type))));
+
+
+ALTER TABLE dict.warnings OWNER TO postgres;
+
+--
+-- Name: VIEW warnings; Type: COMMENT; Schema: dict; Owner: postgres
+--
+
+COMMENT ON VIEW dict.warnings IS 'What a person must look at, for each participant and key type (ALL: the participant as a whole): a code, since when its cause has existed, how many keys or runs, and the newest run that shows it. A row disappears when its cause does.';
+
+
+--
 -- Name: children; Type: VIEW; Schema: workflow; Owner: postgres
 --
 
@@ -6299,6 +6582,42 @@ ALTER TABLE workflow.clock OWNER TO postgres;
 --
 
 COMMENT ON TABLE workflow.clock IS 'How far workflow.now() differs from the real clock. 0 outside tests.';
+
+
+--
+-- Name: failures_to_log; Type: TABLE; Schema: workflow; Owner: postgres
+--
+
+CREATE TABLE workflow.failures_to_log (
+    id bigint NOT NULL,
+    run_id uuid NOT NULL,
+    status text NOT NULL,
+    error jsonb,
+    CONSTRAINT failures_to_log_status_check CHECK ((status = ANY (ARRAY['FAILED'::text, 'POISONED'::text])))
+);
+
+
+ALTER TABLE workflow.failures_to_log OWNER TO postgres;
+
+--
+-- Name: TABLE failures_to_log; Type: COMMENT; Schema: workflow; Owner: postgres
+--
+
+COMMENT ON TABLE workflow.failures_to_log IS 'Runs that ended FAILED or POISONED and are not in the log yet. A worker logs each once and deletes its row: a run can also end without a worker (by SQL, or by another worker''s sweep).';
+
+
+--
+-- Name: failures_to_log_id_seq; Type: SEQUENCE; Schema: workflow; Owner: postgres
+--
+
+ALTER TABLE workflow.failures_to_log ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME workflow.failures_to_log_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
 
 
 --
@@ -6642,14 +6961,6 @@ ALTER TABLE ONLY dict.cid_history
 
 
 --
--- Name: deadline_alerts deadline_alerts_pkey; Type: CONSTRAINT; Schema: dict; Owner: postgres
---
-
-ALTER TABLE ONLY dict.deadline_alerts
-    ADD CONSTRAINT deadline_alerts_pkey PRIMARY KEY (participant, key_type, counted_from);
-
-
---
 -- Name: divergences divergences_pkey; Type: CONSTRAINT; Schema: dict; Owner: postgres
 --
 
@@ -6742,15 +7053,15 @@ ALTER TABLE ONLY dict.notifications
 --
 
 ALTER TABLE ONLY dict.outbox_backoffs
-    ADD CONSTRAINT outbox_backoffs_pkey PRIMARY KEY (participant, key_type);
+    ADD CONSTRAINT outbox_backoffs_pkey PRIMARY KEY (destination, participant, key_type);
 
 
 --
--- Name: outbox outbox_participant_key_type_sequence_key; Type: CONSTRAINT; Schema: dict; Owner: postgres
+-- Name: outbox outbox_destination_participant_key_type_sequence_key; Type: CONSTRAINT; Schema: dict; Owner: postgres
 --
 
 ALTER TABLE ONLY dict.outbox
-    ADD CONSTRAINT outbox_participant_key_type_sequence_key UNIQUE (participant, key_type, sequence);
+    ADD CONSTRAINT outbox_destination_participant_key_type_sequence_key UNIQUE (destination, participant, key_type, sequence);
 
 
 --
@@ -6766,7 +7077,7 @@ ALTER TABLE ONLY dict.outbox
 --
 
 ALTER TABLE ONLY dict.outbox_sequences
-    ADD CONSTRAINT outbox_sequences_pkey PRIMARY KEY (participant, key_type);
+    ADD CONSTRAINT outbox_sequences_pkey PRIMARY KEY (destination, participant, key_type);
 
 
 --
@@ -6799,14 +7110,6 @@ ALTER TABLE ONLY dict.reconciliations
 
 ALTER TABLE ONLY dict.rounds
     ADD CONSTRAINT rounds_pkey PRIMARY KEY (run_id, round);
-
-
---
--- Name: sync_deadline sync_deadline_pkey; Type: CONSTRAINT; Schema: dict; Owner: postgres
---
-
-ALTER TABLE ONLY dict.sync_deadline
-    ADD CONSTRAINT sync_deadline_pkey PRIMARY KEY (one_row);
 
 
 --
@@ -6858,11 +7161,35 @@ ALTER TABLE ONLY dict.vsync_scans
 
 
 --
+-- Name: warning_alerts warning_alerts_pkey; Type: CONSTRAINT; Schema: dict; Owner: postgres
+--
+
+ALTER TABLE ONLY dict.warning_alerts
+    ADD CONSTRAINT warning_alerts_pkey PRIMARY KEY (id);
+
+
+--
+-- Name: warning_settings warning_settings_pkey; Type: CONSTRAINT; Schema: dict; Owner: postgres
+--
+
+ALTER TABLE ONLY dict.warning_settings
+    ADD CONSTRAINT warning_settings_pkey PRIMARY KEY (one_row);
+
+
+--
 -- Name: clock clock_pkey; Type: CONSTRAINT; Schema: workflow; Owner: postgres
 --
 
 ALTER TABLE ONLY workflow.clock
     ADD CONSTRAINT clock_pkey PRIMARY KEY (one_row);
+
+
+--
+-- Name: failures_to_log failures_to_log_pkey; Type: CONSTRAINT; Schema: workflow; Owner: postgres
+--
+
+ALTER TABLE ONLY workflow.failures_to_log
+    ADD CONSTRAINT failures_to_log_pkey PRIMARY KEY (id);
 
 
 --
@@ -7091,7 +7418,7 @@ CREATE INDEX notifications_delivered ON dict.notifications USING btree (delivere
 -- Name: outbox_dead; Type: INDEX; Schema: dict; Owner: postgres
 --
 
-CREATE INDEX outbox_dead ON dict.outbox USING btree (participant, key_type, sequence) WHERE (dead_at IS NOT NULL);
+CREATE INDEX outbox_dead ON dict.outbox USING btree (destination, participant, key_type, sequence) WHERE (dead_at IS NOT NULL);
 
 
 --
@@ -7105,7 +7432,7 @@ CREATE INDEX outbox_delivered ON dict.outbox USING btree (delivered_at) WHERE (d
 -- Name: outbox_waiting; Type: INDEX; Schema: dict; Owner: postgres
 --
 
-CREATE INDEX outbox_waiting ON dict.outbox USING btree (participant, key_type, sequence) WHERE ((delivered_at IS NULL) AND (dead_at IS NULL));
+CREATE INDEX outbox_waiting ON dict.outbox USING btree (destination, participant, key_type, sequence) WHERE ((delivered_at IS NULL) AND (dead_at IS NULL));
 
 
 --
@@ -7179,6 +7506,20 @@ CREATE INDEX verifications_latest ON dict.verifications USING btree (participant
 
 
 --
+-- Name: warning_alerts_raised; Type: INDEX; Schema: dict; Owner: postgres
+--
+
+CREATE UNIQUE INDEX warning_alerts_raised ON dict.warning_alerts USING btree (participant, key_type, code) WHERE (cleared_at IS NULL);
+
+
+--
+-- Name: failures_to_log_run; Type: INDEX; Schema: workflow; Owner: postgres
+--
+
+CREATE INDEX failures_to_log_run ON workflow.failures_to_log USING btree (run_id);
+
+
+--
 -- Name: history_run; Type: INDEX; Schema: workflow; Owner: postgres
 --
 
@@ -7214,6 +7555,13 @@ CREATE INDEX runs_due ON workflow.runs USING btree (wake_at) WHERE ((closed_at I
 
 
 --
+-- Name: runs_failed; Type: INDEX; Schema: workflow; Owner: postgres
+--
+
+CREATE INDEX runs_failed ON workflow.runs USING btree (closed_at) WHERE (status = ANY (ARRAY['FAILED'::text, 'POISONED'::text]));
+
+
+--
 -- Name: runs_key; Type: INDEX; Schema: workflow; Owner: postgres
 --
 
@@ -7232,13 +7580,6 @@ CREATE UNIQUE INDEX runs_open_key ON workflow.runs USING btree (workflow_key) WH
 --
 
 CREATE INDEX runs_parent ON workflow.runs USING btree (parent_id) WHERE (parent_id IS NOT NULL);
-
-
---
--- Name: runs_poisoned; Type: INDEX; Schema: workflow; Owner: postgres
---
-
-CREATE INDEX runs_poisoned ON workflow.runs USING btree (closed_at) WHERE (status = 'POISONED'::text);
 
 
 --
@@ -7425,6 +7766,14 @@ ALTER TABLE ONLY dict.undos
 
 
 --
+-- Name: failures_to_log failures_to_log_run_id_fkey; Type: FK CONSTRAINT; Schema: workflow; Owner: postgres
+--
+
+ALTER TABLE ONLY workflow.failures_to_log
+    ADD CONSTRAINT failures_to_log_run_id_fkey FOREIGN KEY (run_id) REFERENCES workflow.runs(id) ON DELETE CASCADE;
+
+
+--
 -- Name: history history_run_id_fkey; Type: FK CONSTRAINT; Schema: workflow; Owner: postgres
 --
 
@@ -7526,10 +7875,10 @@ REVOKE ALL ON FUNCTION dict.approve_reconciliation(run uuid, by_whom text, reaso
 
 
 --
--- Name: FUNCTION check_deadlines(hours double precision); Type: ACL; Schema: dict; Owner: postgres
+-- Name: FUNCTION check_warnings(); Type: ACL; Schema: dict; Owner: postgres
 --
 
-REVOKE ALL ON FUNCTION dict.check_deadlines(hours double precision) FROM PUBLIC;
+REVOKE ALL ON FUNCTION dict.check_warnings() FROM PUBLIC;
 
 
 --
@@ -7680,10 +8029,10 @@ REVOKE ALL ON FUNCTION dict.process_feed_queue(most integer) FROM PUBLIC;
 
 
 --
--- Name: FUNCTION publish(of_participant text, of_key_type text, of_type text, content jsonb, of_run uuid); Type: ACL; Schema: dict; Owner: postgres
+-- Name: FUNCTION publish(of_participant text, of_key_type text, of_type text, content jsonb, of_run uuid, to_whom text); Type: ACL; Schema: dict; Owner: postgres
 --
 
-REVOKE ALL ON FUNCTION dict.publish(of_participant text, of_key_type text, of_type text, content jsonb, of_run uuid) FROM PUBLIC;
+REVOKE ALL ON FUNCTION dict.publish(of_participant text, of_key_type text, of_type text, content jsonb, of_run uuid, to_whom text) FROM PUBLIC;
 
 
 --

@@ -145,7 +145,7 @@ create index runs_parent on workflow.runs (parent_id) where parent_id is not nul
 create index runs_continued_from on workflow.runs (continued_from) where continued_from is not null;
 create index runs_due on workflow.runs (wake_at) where closed_at is null and wake_at is not null;
 create index runs_claimed on workflow.runs (claimed_by) where claimed_by is not null;
-create index runs_poisoned on workflow.runs (closed_at) where status = 'POISONED';
+create index runs_failed on workflow.runs (closed_at) where status in ('FAILED', 'POISONED');
 create index runs_closed on workflow.runs (closed_at) where closed_at is not null;
 
 create table workflow.history (
@@ -167,6 +167,16 @@ create table workflow.history (
 comment on table workflow.history is
   'What happened to a run, append-only. An attempt is STARTED when it is claimed. It ends as COMPLETED, FAILED, RELEASED (the worker gave it back without using up an attempt) or ABANDONED (its worker died).';
 create index history_run on workflow.history (run_id, id);
+
+create table workflow.failures_to_log (
+  id     bigint generated always as identity primary key,
+  run_id uuid not null references workflow.runs (id) on delete cascade,
+  status text not null check (status in ('FAILED', 'POISONED')),
+  error  jsonb
+);
+comment on table workflow.failures_to_log is
+  'Runs that ended FAILED or POISONED and are not in the log yet. A worker logs each once and deletes its row: a run can also end without a worker (by SQL, or by another worker''s sweep).';
+create index failures_to_log_run on workflow.failures_to_log (run_id);
 
 create table workflow.signals (
   id          bigint generated always as identity primary key,

@@ -66,6 +66,7 @@ create table dict.reconciliations (
   keys_removed    bigint not null default 0,
   keys_in_flight  bigint not null default 0,
   quarantined     bigint not null default 0,
+  keys_unsure     bigint not null default 0,
   approved_by     text,
   approved_why    text,
   approved_set    text,
@@ -76,6 +77,8 @@ create table dict.reconciliations (
   changes_published    bigint not null default 0
 );
 comment on table dict.reconciliations is 'One row per reconciliation: what it found and what it did, for auditors.';
+comment on column dict.reconciliations.keys_unsure is
+  'The number of keys that its last round left alone because it could not be proved that DICT does not have them.';
 comment on column dict.reconciliations.keys_held is 'The number of held keys that its last round left alone.';
 comment on column dict.reconciliations.keys_unsure is
   'The number of local keys that its last round left alone for a person to decide, because nothing proves that DICT does not have them.';
@@ -159,6 +162,7 @@ create table dict.divergences (
   plan           text check (plan in ('REGISTER', 'REMOVE')),
   plan_by        text,
   plan_why       text,
+  register_request_id uuid,
   primary key (run_id, round, cid),
   check ((plan is null) = (plan_by is null) and (plan is null) = (plan_why is null))
 );
@@ -170,6 +174,8 @@ comment on column dict.divergences.plan is
   'What a person wants done with a key that only we have. REGISTER: it is registered at DICT instead of removed (Manual §3.3). REMOVE: it is removed although it was UNSURE. plan_by and plan_why say who and why.';
 comment on column dict.divergences.planned is
   'What the repair will do with it, by DICT''s answers before the set was frozen; the set''s hash covers it. LEAVE: nothing, why says the reason. Null: DICT was not asked before.';
+comment on column dict.divergences.register_request_id is
+  'The new RequestId with which the key is registered at DICT. Kept before the call, so that after a crash the same request is repeated.';
 create index divergences_pending on dict.divergences (run_id, round, side, cid) where decision = 'PENDING';
 -- What earlier runs left for a person to decide.
 create index divergences_unsure on dict.divergences (cid) where decision in ('UNSURE', 'REFUSED');
@@ -236,27 +242,32 @@ comment on table dict.held_keys is
 create unique index held_keys_held on dict.held_keys (participant, key_type, key) where released_at is null;
 create index held_keys_undo on dict.held_keys (undo_run_id) where released_at is null;
 
--- The regulator's deadline --------------------------------------------------------------------------------------------
+-- What a person must look at ------------------------------------------------------------------------------------------
 
 
-create table dict.sync_deadline (
-  one_row boolean primary key default true check (one_row),
-  hours   double precision not null default 36 check (hours > 0)
+create table dict.warning_settings (
+  one_row        boolean primary key default true check (one_row),
+  deadline_hours double precision not null default 36 check (deadline_hours > 0),
+  fresh_ok_hours double precision not null default 24 check (fresh_ok_hours > 0),
+  approval_hours double precision not null default 1 check (approval_hours > 0),
+  alerts         boolean not null default false
 );
-comment on table dict.sync_deadline is
-  'The longest time allowed between two OKs of a participant and key type: SYNC_DEADLINE_HOURS of the worker that started last (Manual de Tempos do Pix: 36 hours).';
-insert into dict.sync_deadline default values;
+comment on table dict.warning_settings is
+  'SYNC_DEADLINE_HOURS (Manual de Tempos do Pix: 36 hours between two OKs), WARN_AFTER_HOURS and APPROVAL_WARN_HOURS of the worker that started last, and whether it has an ALERT_URL.';
+insert into dict.warning_settings default values;
 
-create table dict.deadline_alerts (
-  participant  text not null,
-  key_type     text not null,
-  counted_from timestamptz not null,
-  hours        double precision not null,
-  raised_at    timestamptz not null,
-  primary key (participant, key_type, counted_from)
+create table dict.warning_alerts (
+  id          bigint generated always as identity primary key,
+  participant text not null,
+  key_type    text not null,
+  code        text not null,
+  since       timestamptz not null,
+  raised_at   timestamptz not null,
+  cleared_at  timestamptz
 );
-comment on table dict.deadline_alerts is
-  'One row each time that the deadline was missed. counted_from is the last OK, or the time when the participant was configured. After a later OK, missing the deadline again is another alert.';
+comment on table dict.warning_alerts is
+  'One row each time that a warning began: since when its cause has existed, when it was raised, and when it was cleared.';
+create unique index warning_alerts_raised on dict.warning_alerts (participant, key_type, code) where cleared_at is null;
 
 -- DICT's token buckets as this installation knows them, shared by all its workers -------------------------------------
 

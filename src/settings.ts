@@ -148,6 +148,12 @@ const schema = z.object({
   SYNC_DEADLINE_HOURS: duration(36, 8760).describe(
     'An alert is raised if a participant and key type had no OK for this long.',
   ),
+  WARN_AFTER_HOURS: duration(24, 8760).describe(
+    'A warning is raised if a participant and key type had no OK for this long.',
+  ),
+  APPROVAL_WARN_HOURS: duration(1, 8760).describe(
+    'A warning is raised if a reconciliation has waited for an approval for this long.',
+  ),
   RETENTION_RUN_DAYS: flag(90, 0, 36_500).describe(
     'Closed runs older than this are removed, with their history. 0: never.',
   ),
@@ -232,6 +238,29 @@ const schema = z.object({
       'With references, messages contain no personal data. Core-Dict looks the content up by the ids in them.',
     accepts: 'full, references',
   }),
+  ALERT_URL: z
+    .string()
+    // Not URL's own error: it would contain the value, and the value may be a secret.
+    .refine((url) => /^https?:\/\//.test(url) && URL.canParse(url) && !/^[a-z]+:\/\/[^/?#]*@/.test(url), {
+      error: 'must be http://… or https://…, without a user and password',
+    })
+    .optional()
+    .meta({
+      description:
+        'URL to which warnings are sent by POST when they are raised and cleared, for a person. It may contain a secret, and is never shown.',
+      accepts: 'http://…, https://…',
+      unset: 'no alerts',
+    }),
+  ALERT_FORMAT: z.enum(['json', 'slack', 'pagerduty']).default('json').meta({
+    description:
+      "The format of alerts: JSON of our own, a Slack incoming webhook, or PagerDuty's Events API v2.",
+    accepts: 'json, slack, pagerduty',
+  }),
+  ALERT_PAGERDUTY_KEY: z
+    .string()
+    .regex(/^[\w-]{1,100}$/, 'must be letters, digits, "_" and "-"')
+    .optional()
+    .describe("PagerDuty's integration key (routing key), for ALERT_FORMAT pagerduty."),
   OUTBOX_RETENTION_DAYS: duration(30, 3650).describe(
     'Messages delivered longer ago than this are deleted, also from dict.notifications.',
   ),
@@ -317,6 +346,7 @@ export function readSettings(environment: Record<string, string | undefined>): S
     problems.push('BRIDGE_TLS_SERVER_NAME: can only be set together with BRIDGE_TLS_CA');
   }
   problems.push(...notifyProblems(given));
+  problems.push(...alertProblems(given));
   if (given['KEY_EVENTS_URL'] !== undefined && given['KEY_EVENTS_TOPIC'] === undefined) {
     problems.push('KEY_EVENTS_TOPIC: must be set when KEY_EVENTS_URL is set');
   }
@@ -340,6 +370,17 @@ function notifyProblems(given: Record<string, string | undefined>): string[] {
       'NOTIFY_TLS_CA: can only be set when NOTIFY_URL or KEY_EVENTS_URL begins with wss:// or pulsar+ssl://',
     );
   }
+  return problems;
+}
+
+/** Problems between settings of alerts, each of which is valid alone. */
+function alertProblems(given: Record<string, string | undefined>): string[] {
+  const problems: string[] = [];
+  const { ALERT_URL: url, ALERT_FORMAT: format, ALERT_PAGERDUTY_KEY: key } = given;
+  if (url === undefined && (format !== undefined || key !== undefined))
+    problems.push('ALERT_URL: must be set when ALERT_FORMAT or ALERT_PAGERDUTY_KEY is set');
+  if ((format === 'pagerduty') !== (key !== undefined))
+    problems.push('ALERT_PAGERDUTY_KEY: must be set when ALERT_FORMAT is pagerduty, and only then');
   return problems;
 }
 

@@ -1,3 +1,4 @@
+import type { Logger } from 'pino';
 import { roundActivity } from '../src/workflows/define-activity.ts';
 import {
   considerFileAge,
@@ -12,6 +13,21 @@ import { impossible } from '../src/errors/rows.ts';
 
 /** A file that DICT made longer than this before it was asked for shows too old a state. */
 const OLDEST_FILE_MS = 86_400_000;
+
+/** File statuses that BACEN added and that were logged already. */
+const logged = new Set<string>();
+
+/** Names a status that BACEN added since; once, because a file is asked about every few seconds. */
+function warnOnce(log: Logger, status: string): void {
+  // Letters and "_" only, as in BACEN's other statuses: the text comes from outside.
+  const name = /^[A-Za-z_]{1,40}$/.test(status) ? status : 'a status whose name cannot be shown';
+  if (logged.has(name)) return;
+  logged.add(name);
+  log.warn(
+    { fileStatus: name },
+    'DICT has a file status that this version does not know: the file is waited for',
+  );
+}
 
 /**
  * Asks DICT whether the CID file is available (getCidSetFile), for FILE_WAIT_MINUTES. After ERROR or UNAVAILABLE, and
@@ -46,9 +62,11 @@ export default roundActivity<'available' | 'refused' | 'pending'>(
       keyType,
       settings.FILE_ALLOWED_MEGABYTES * 1_000_000,
     );
+    if (state.unknownStatus !== undefined) warnOnce(log, state.unknownStatus);
     return async (tx) => {
-      await noteCidFile(tx, file.row, state);
-      const detail = { fileId: file.id, status: state.status };
+      const status = state.unknownStatus ?? state.status;
+      await noteCidFile(tx, file.row, { ...state, status });
+      const detail = { fileId: file.id, status };
       switch (state.status) {
         case 'AVAILABLE': {
           const wrong = wrongByItsAnnouncement(state, largest);

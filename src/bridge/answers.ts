@@ -1,8 +1,11 @@
 import { z } from 'zod';
 import type { Entry } from '../dict/entry/entry.ts';
+import { ENTRY_LIMITS, textProblem } from '../dict/entry/entry-limits.ts';
+import { isDateTime } from '../dict/entry/entry-validation.ts';
 import { isIspb } from '../dict/entry/ispb.ts';
 import { KEY_TYPES } from '../dict/entry/key-type.ts';
 import { isUuid } from '../dict/entry/uuid.ts';
+import { BACEN_POLICIES } from '../dict/rate-limits/bacen-policies.ts';
 import { FILE_STATUSES } from './bridge.ts';
 import type {
   CidSetEvents,
@@ -15,32 +18,43 @@ import type {
 import type { BridgeMethod } from './contract.ts';
 import { nonsense } from './errors.ts';
 
-// The formats are those at the head of proto/bridge.proto, which names BACEN's schemas.
+// The formats are those at the head of proto/bridge.proto, which names BACEN's schemas. Enumerations are text: BACEN adds
+// values as compatible changes (section "Evolução da API"). Only what must be understood is compared with known values.
 const HEX_64 = /^[0-9a-f]{64}$/i;
 const hex64 = z
   .string()
   .regex(HEX_64)
   .transform((hex) => hex.toLowerCase());
-const time = z.iso.datetime({ offset: true });
-const filled = z.string().min(1);
-const keyType = z.enum(KEY_TYPES);
+const time = z.string().refine(isDateTime, 'is not a date-time');
 const count = z.number().int().nonnegative().safe();
+const keyType = z.enum(KEY_TYPES);
 
-const answered = { correlationId: z.string(), responseTime: time };
+/** A text that Postgres can store, of at most this number of characters. */
+const text = (most: number) =>
+  z.string().refine((value) => textProblem(value, most) === undefined, {
+    error: ({ input }) => textProblem(String(input), most),
+  });
+const filled = (most: number) => text(most).min(1);
+/** Ids, correlation ids, names of policies and statuses. */
+const ID_MOST = 100;
+const id = filled(ID_MOST);
 
+const answered = { correlationId: text(ID_MOST), responseTime: time };
+
+// Taken as DICT has it, byte for byte, within the limits of the key base.
 const entry = z
   .object({
     participant: z.string().refine(isIspb),
     keyType,
-    key: filled,
+    key: filled(ENTRY_LIMITS.key),
     requestId: z.string().refine(isUuid),
-    ownerType: z.enum(['NATURAL_PERSON', 'LEGAL_PERSON']),
-    taxIdNumber: filled,
-    name: filled,
-    tradeName: z.string().optional(),
-    branch: z.string().optional(),
-    accountNumber: filled,
-    accountType: filled,
+    ownerType: filled(ENTRY_LIMITS.ownerType),
+    taxIdNumber: filled(ENTRY_LIMITS.taxIdNumber),
+    name: filled(ENTRY_LIMITS.name),
+    tradeName: text(ENTRY_LIMITS.tradeName).optional(),
+    branch: text(ENTRY_LIMITS.branch).optional(),
+    accountNumber: filled(ENTRY_LIMITS.accountNumber),
+    accountType: filled(ENTRY_LIMITS.accountType),
     openingDate: time.optional(),
   })
   .transform((flat): Entry => ({
@@ -52,26 +66,32 @@ const entry = z
 
 const syncVerification = z.object({
   ...answered,
-  id: filled,
+  id,
   result: z.enum(['OK', 'NOK']),
   participant: z.string(),
   keyType: z.string(),
 });
 
-const file = { id: filled, participant: z.string(), keyType, requestTime: time };
-const cidSetFile = z.object({
+const file = { id, participant: z.string(), keyType, requestTime: time };
+const availableFile = z.object({
   ...answered,
-  file: z.discriminatedUnion('status', [
-    z.object({ ...file, status: z.enum(FILE_STATUSES).exclude(['AVAILABLE']) }),
-    z.object({
-      ...file,
-      status: z.literal('AVAILABLE'),
-      creationTime: time,
-      url: z.string().optional(),
-      bytes: count,
-      sha256: hex64,
-    }),
-  ]),
+  file: z.object({
+    ...file,
+    status: z.literal('AVAILABLE'),
+    creationTime: time,
+    url: text(500).optional(),
+    bytes: count,
+    sha256: hex64,
+  }),
+});
+const unfinishedFile = z.object({
+  ...answered,
+  file: z.object({ ...file, status: id }).transform(({ status, ...rest }) => {
+    const known = FILE_STATUSES.find((name) => name === status);
+    return known === undefined || known === 'AVAILABLE'
+      ? { ...rest, status: 'PROCESSING' as const, unknownStatus: status }
+      : { ...rest, status: known };
+  }),
 });
 
 const cidSetEvents = z.object({
@@ -90,23 +110,28 @@ const registered = { ...answered, entry, creationDate: time, keyOwnershipDate: t
 const registeredEntry = z.object(registered);
 const entryByCid = z.object({ ...registered, cid: hex64 });
 
-const policies = z.object({
-  policies: z.array(
-    z.object({
-      name: filled,
-      availableTokens: count,
-      capacity: count,
-      refillTokens: count,
-      refillPeriodSec: count,
-    }),
-  ),
+// The largest integer of Postgres, where the token buckets are kept.
+const INTEGER_MOST = 2 ** 31 - 1;
+const positive = z.number().int().positive().max(INTEGER_MOST);
+const policy = z.object({
+  name: id,
+  availableTokens: z.number().int().nonnegative().max(INTEGER_MOST),
+  capacity: positive,
+  refillTokens: positive,
+  refillPeriodSec: positive,
 });
+const KNOWN_POLICIES: ReadonlySet<unknown> = new Set(Object.values(BACEN_POLICIES).map(({ name }) => name));
+// A policy that is not known matters to nobody, so it may have any content.
+const otherPolicy = z.looseObject({}).refine(({ name }) => !KNOWN_POLICIES.has(name));
+const policies = z.object({ policies: z.array(z.union([policy, otherPolicy])) });
 
 /** The answer by its schema, or DV_BRIDGE_NONSENSE naming the fields that are wrong. */
 function parse<T>(method: BridgeMethod, schema: z.ZodType<T>, answer: object): T {
   const parsed = schema.safeParse(answer);
   if (parsed.success) return parsed.data;
-  const problems = parsed.error.issues.map((issue) => `${issue.path.join('.')} ${issue.code}`);
+  const problems = parsed.error.issues.map(
+    ({ path, code, message }) => `${path.join('.')} ${code === 'custom' ? message : code}`,
+  );
   throw nonsense(method, problems, (answer as { correlationId?: unknown }).correlationId);
 }
 
@@ -142,7 +167,9 @@ export function readCidSetFile(
   answer: object,
   asked: Partial<Pick<CidSetFile, 'id' | 'participant' | 'keyType'>>,
 ): CidSetFile {
-  const { file: got, ...rest } = parse(method, cidSetFile, answer);
+  const { status } = (answer as { file?: { status?: unknown } | null }).file ?? {};
+  const { file: got, ...rest } =
+    status === 'AVAILABLE' ? parse(method, availableFile, answer) : parse(method, unfinishedFile, answer);
   expectSame(method, asked, got, rest.correlationId);
   return { ...got, ...rest };
 }
@@ -187,6 +214,10 @@ export function readRegisteredEntry(answer: object, asked: Entry): RegisteredEnt
   return made;
 }
 
+/** The policies that can be read. Those that are not known and cannot be read are left out. */
 export function readPolicies(answer: object): Policy[] {
-  return parse('ListPolicies', policies, answer).policies;
+  return parse('ListPolicies', policies, answer).policies.flatMap((listed) => {
+    const parsed = policy.safeParse(listed);
+    return parsed.success ? [parsed.data] : [];
+  });
 }

@@ -1,7 +1,10 @@
 import type { Entry } from '../dict/entry/entry.ts';
 import type { KeyType } from '../dict/entry/key-type.ts';
 
-/** BACEN's file statuses (DICT API 2.6.1, schema FileStatus). */
+/**
+ * BACEN's file statuses (DICT API 2.6.1, schema FileStatus). New values are compatible changes for BACEN, so a file with
+ * another status is waited for.
+ */
 export const FILE_STATUSES = ['REQUESTED', 'PROCESSING', 'AVAILABLE', 'UNAVAILABLE', 'ERROR'] as const;
 
 export type FileStatus = (typeof FILE_STATUSES)[number];
@@ -30,6 +33,8 @@ export interface SyncVerification extends Answered {
 export interface UnfinishedCidSetFile extends Answered {
   id: string;
   status: Exclude<FileStatus, 'AVAILABLE'>;
+  /** The status that DICT named, if it is not one of FILE_STATUSES; `status` is then PROCESSING. */
+  unknownStatus?: string | undefined;
   participant: string;
   keyType: KeyType;
   requestTime: string;
@@ -42,6 +47,7 @@ export interface UnfinishedCidSetFile extends Answered {
 export interface AvailableCidSetFile extends Answered {
   id: string;
   status: 'AVAILABLE';
+  unknownStatus?: undefined;
   participant: string;
   keyType: KeyType;
   requestTime: string;

@@ -16,6 +16,7 @@ export { crashPoint } from './crash-points.ts';
 export { readCrontab, type Schedule } from './crontab.ts';
 export { fromDatabase, translateDatabaseErrors } from './database-errors.ts';
 export type { AttemptReport } from './claimed-step.ts';
+export { logFailures } from './failures.ts';
 export { LEASE_MS } from './lease.ts';
 export { machineOver, type Machine } from './machine.ts';
 export {

@@ -1,5 +1,10 @@
 import type { Pool } from 'pg';
-import { type Deadline, readMissedDeadlines } from '../dict/vsync/deadline.ts';
+import {
+  readWarnings,
+  type Warning as Found,
+  type WarningCode,
+  warningText,
+} from '../dict/vsync/warnings.ts';
 import { countPoisoned, fromDatabase, LEASE_MS, type RunningWorker } from '../engine/index.ts';
 import { DvError } from '../errors/dv-error.ts';
 import { readTroubledStreams, type TroubledStream } from '../notify/index.ts';
@@ -18,7 +23,8 @@ export interface Reason {
 
 export type Warning =
   | {
-      warning: 'deadline_missed' | 'messages_dead' | 'messages_late';
+      /** A code of dict.warnings in lower case, or about messages. */
+      warning: Lowercase<WarningCode> | 'messages_dead' | 'messages_late' | 'alerts_dead' | 'alerts_late';
       participant: string;
       /** A key type, or ALL for messages about several. */
       keyType: string;
@@ -81,7 +87,7 @@ export function createHealth({ pool, worker, migrations, functionsNumber }: Heal
   const askDatabase = singleFlightQuery(
     pool,
     { waitMs: 1500, limitMs: 1500 },
-    async (ask): Promise<Found> => {
+    async (ask): Promise<Answer> => {
       const { rows } = await ask.query<{ name: string; functions: string | null }>(
         `select name, (select value from workflow.settings where name = 'functions_number') as functions
        from workflow.migrations_applied where not obsolete`,
@@ -91,13 +97,13 @@ export function createHealth({ pool, worker, migrations, functionsNumber }: Heal
       const current =
         (shipped === undefined ? applied.length > 0 : applied.join() === shipped.join()) && sameFunctions;
       if (!current) return { reasons: [NOT_CURRENT], warnings: [] };
-      const late = (await readMissedDeadlines(ask)).map(warningOf);
+      const found = (await readWarnings(ask)).map(warningOf);
       const troubled = (await readTroubledStreams(ask)).flatMap(warningsOf);
-      return { reasons: [], warnings: [...late, ...troubled, ...(await poisonedIn(ask))] };
+      return { reasons: [], warnings: [...found, ...troubled, ...(await poisonedIn(ask))] };
     },
   );
 
-  const inDatabase = async (): Promise<Found> => {
+  const inDatabase = async (): Promise<Answer> => {
     try {
       const { reasons, warnings } = await askDatabase();
       return { reasons: [...reasons], warnings };
@@ -127,22 +133,28 @@ export function createHealth({ pool, worker, migrations, functionsNumber }: Heal
   };
 }
 
-type Found = Pick<Readiness, 'reasons' | 'warnings'>;
+type Answer = Pick<Readiness, 'reasons' | 'warnings'>;
 
-function warningOf({ participant, keyType, lastOkAt, deadlineAt }: Deadline): Warning {
-  const last =
-    lastOkAt === null ? 'DICT has never answered OK' : `the last OK was at ${lastOkAt.toISOString()}`;
-  const message = `DICT's OK was due at ${deadlineAt.toISOString()}; ${last}.`;
-  return { warning: 'deadline_missed', participant, keyType, message };
+function warningOf(found: Found): Warning {
+  const { participant, keyType, code } = found;
+  const warning = code.toLowerCase() as Lowercase<WarningCode>;
+  return { warning, participant, keyType, message: warningText(found) };
 }
 
-function warningsOf({ participant, keyType, dead, waitingSince, errorCode }: TroubledStream): Warning[] {
-  const stream = { participant, keyType };
-  const late = `Messages to Core-Dict have been waiting since ${waitingSince?.toISOString()}${errorCode === null ? '' : `: ${errorCode}`}.`;
-  const refused = `${dead} messages to Core-Dict are dead, because the transport refused them: see dict-vsync outbox list --dead.`;
+function warningsOf(stream: TroubledStream): Warning[] {
+  const { participant, keyType, dead, waitingSince, errorCode } = stream;
+  const alerts = stream.destination === 'ALERT';
+  const what = alerts ? 'Alerts' : 'Messages to Core-Dict';
+  const late = `${what} have been waiting since ${waitingSince?.toISOString()}${errorCode === null ? '' : `: ${errorCode}`}.`;
+  const refused = `${dead} ${alerts ? 'alerts' : 'messages to Core-Dict'} are dead, because the transport refused them: see dict-vsync outbox list --dead.`;
+  const of = { participant, keyType };
   return [
-    ...(dead > 0 ? [{ warning: 'messages_dead' as const, ...stream, message: refused }] : []),
-    ...(waitingSince !== null ? [{ warning: 'messages_late' as const, ...stream, message: late }] : []),
+    ...(dead > 0
+      ? [{ warning: alerts ? ('alerts_dead' as const) : ('messages_dead' as const), ...of, message: refused }]
+      : []),
+    ...(waitingSince !== null
+      ? [{ warning: alerts ? ('alerts_late' as const) : ('messages_late' as const), ...of, message: late }]
+      : []),
   ];
 }
 

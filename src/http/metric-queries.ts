@@ -1,4 +1,5 @@
 import { one } from '../errors/rows.ts';
+import { readWarnings, type Warning } from '../dict/vsync/warnings.ts';
 import { countPoisoned } from '../engine/index.ts';
 import type { Ask } from './bounded-query.ts';
 
@@ -14,6 +15,13 @@ export interface Readings {
   outboxDead: number;
   /** How long the oldest message that is not dead has been waiting. 0 if no message waits. */
   outboxOldestSeconds: number;
+  /** The same of alerts to ALERT_URL. */
+  alertsPending: number;
+  alertsDead: number;
+  /** The present warnings. */
+  warnings: Pick<Warning, 'participant' | 'keyType' | 'code'>[];
+  /** Held keys, for each participant and key type. */
+  heldKeys: { participant: string; keyType: string; count: number }[];
   /** For each participant and key type: whether its VSync may lack keys (1) or not (0). */
   incomplete: { participant: string; keyType: string; value: number }[];
   /** Keys of connected tables that wait to be read again, counted up to OUTBOX_MOST. */
@@ -51,9 +59,11 @@ export function createReader(): (ask: Ask) => Promise<Readings> {
       seconds: number | null;
       incomplete: number;
       missed: boolean | null;
+      held: number;
     }>(
       `select participant, key_type, extract(epoch from age_of_last_ok)::float8 as seconds, incomplete::integer,
-          case when deadline_at is not null then deadline_missed end as missed
+          case when deadline_at is not null then deadline_missed end as missed,
+          held_keys::float8 as held
        from dict.sync_status`,
     );
     const until = uuidFrom(Date.now() - DAY_MS);
@@ -78,15 +88,20 @@ export function createReader(): (ask: Ask) => Promise<Readings> {
       [uuidFrom(Date.now() - 7 * DAY_MS)],
     );
     const poisoned = await countPoisoned(ask);
-    const outbox = await ask.query<{ count: number }>(
-      `select count(*)::float8 as count
-       from (select from dict.outbox where delivered_at is null and dead_at is null limit ${OUTBOX_MOST}) o`,
+    const outbox = await ask.query<{ core_dict: number; alert: number }>(
+      `select (select count(*) from (select from dict.outbox
+           where destination = 'CORE_DICT' and delivered_at is null and dead_at is null limit ${OUTBOX_MOST}) o)::float8 as core_dict,
+         (select count(*) from (select from dict.outbox
+           where destination = 'ALERT' and delivered_at is null and dead_at is null limit ${OUTBOX_MOST}) o)::float8 as alert`,
     );
-    const streams = await ask.query<{ dead: number; oldest: number }>(
-      `select coalesce(sum(dead), 0)::float8 as dead,
-         coalesce(extract(epoch from workflow.now() - min(oldest_waiting_at)), 0)::float8 as oldest
+    const streams = await ask.query<{ dead: number; alerts_dead: number; oldest: number }>(
+      `select coalesce(sum(dead) filter (where destination = 'CORE_DICT'), 0)::float8 as dead,
+         coalesce(sum(dead) filter (where destination = 'ALERT'), 0)::float8 as alerts_dead,
+         coalesce(extract(epoch from workflow.now() - min(oldest_waiting_at) filter (where destination = 'CORE_DICT')), 0)::float8
+           as oldest
        from dict.outbox_streams`,
     );
+    const warnings = await readWarnings(ask);
 
     const feed = await ask.query<{ count: number }>(
       `select count(*)::float8 as count from (select from dict.feed_queue limit ${OUTBOX_MOST}) q`,
@@ -113,8 +128,16 @@ export function createReader(): (ask: Ask) => Promise<Readings> {
         return { participant, keyType, result, count };
       }),
       runs: [...runs.rows, ...poisoned.map((row) => ({ ...row, status: 'POISONED' }))],
-      outboxPending: one(outbox.rows).count,
+      outboxPending: one(outbox.rows).core_dict,
       outboxDead: one(streams.rows).dead,
+      alertsPending: one(outbox.rows).alert,
+      alertsDead: one(streams.rows).alerts_dead,
+      warnings,
+      heldKeys: status.rows.map(({ participant, key_type, held }) => ({
+        participant,
+        keyType: key_type,
+        count: held,
+      })),
       outboxOldestSeconds: one(streams.rows).oldest,
       incomplete: status.rows.map(({ participant, key_type, incomplete }) => ({
         participant,

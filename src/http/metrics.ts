@@ -39,6 +39,16 @@ export function createMetrics(pool: Pool): Metrics {
     outbox.set(readings.outboxPending);
     outboxDead.set(readings.outboxDead);
     outboxOldest.set(readings.outboxOldestSeconds);
+    alertsPending.set(readings.alertsPending);
+    alertsDead.set(readings.alertsDead);
+    warnings.reset();
+    for (const { participant, keyType: key_type, code } of readings.warnings) {
+      warnings.set({ participant, key_type, code }, 1);
+    }
+    heldKeys.reset();
+    for (const { count, participant, keyType: key_type } of readings.heldKeys) {
+      heldKeys.set({ participant, key_type }, count);
+    }
     feedQueued.set(readings.feedQueued);
     incomplete.reset();
     for (const { value, participant, keyType: key_type } of readings.incomplete) {
@@ -100,6 +110,32 @@ export function createMetrics(pool: Pool): Metrics {
   const outboxOldest = new Gauge({
     name: 'dict_vsync_outbox_oldest_age_seconds',
     help: `How long the oldest message to Core-Dict has been waiting, not counting dead messages. 0 if no message is waiting. ${SHARED}`,
+    registers,
+    collect,
+  });
+  const alertsPending = new Gauge({
+    name: 'dict_vsync_alerts_pending',
+    help: `Alerts that are waiting to be sent to ALERT_URL, counted up to ${OUTBOX_MOST}. ${SHARED}`,
+    registers,
+    collect,
+  });
+  const alertsDead = new Gauge({
+    name: 'dict_vsync_alerts_dead',
+    help: `Dead alerts: ALERT_URL refused them for good. dict-vsync outbox retry sends them again. ${SHARED}`,
+    registers,
+    collect,
+  });
+  const warnings = new Gauge({
+    name: 'dict_vsync_warnings',
+    help: `1 for each present warning, by its code (dict.warnings, docs/guides/operations.md); absent otherwise. ${SHARED}`,
+    labelNames: ['participant', 'key_type', 'code'],
+    registers,
+    collect,
+  });
+  const heldKeys = new Gauge({
+    name: 'dict_vsync_held_keys',
+    help: `Keys that are held since an undo. Reconciliations leave them alone, although DICT may have other content. ${SHARED}`,
+    labelNames: ['participant', 'key_type'],
     registers,
     collect,
   });

@@ -1,3 +1,4 @@
+export { alertBody, type AlertFormat, type AlertOptions } from './outbox/alert.ts';
 export type { CloudEvent } from './outbox/envelope.ts';
 export type { Message, VerifiedKeyType } from './outbox/messages.ts';
 export {
@@ -15,6 +16,7 @@ export type { PulsarSettings } from './pulsar/pulsar-connection.ts';
 export { relayOutbox, type RelayOptions } from './outbox/relay.ts';
 export { expireMessages } from './outbox/message-retention.ts';
 export {
+  dropAlerts,
   listUndelivered,
   readTroubledStreams,
   retryDead,
@@ -23,6 +25,7 @@ export {
 } from './outbox/undelivered.ts';
 export { openTransport } from './transports/open-transport.ts';
 export type { Delivery, OutboxMessage, Transport } from './transports/transport.ts';
+export { webhookTransport } from './transports/webhook-transport.ts';
 export { readNotifications } from './subscriptions/database-messages.ts';
 export { consumeKeyEvents } from './subscriptions/consume-key-events.ts';
 export { subscribe } from './subscriptions/subscribe.ts';

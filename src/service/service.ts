@@ -6,31 +6,41 @@ import type { Bridge } from '../bridge/index.ts';
 import type { Settings } from '../settings.ts';
 import { cutConnections } from '../database/pool.ts';
 import { processFeedQueue } from '../dict/key-base/connected-tables.ts';
-import { checkDeadlines, configureDeadline } from '../dict/vsync/deadline.ts';
+import { checkWarnings, configureWarnings, warningText } from '../dict/vsync/warnings.ts';
 import { limitedBridge, seedRateLimits } from '../dict/rate-limits/rate-limits.ts';
 import { removeExpired, type RetentionAges } from '../dict/log/retention.ts';
 import { configureParticipants, FOLD_EVERY_MS, foldDeltas } from '../dict/vsync/vsync-store.ts';
 import {
   type AttemptReport,
   inTransaction,
+  logFailures,
   readCrontab,
   type RunningWorker,
   startWorker,
 } from '../engine/index.ts';
 import { forgetKeyEvents, refuseConnected } from '../dict/key-base/apply-key-events.ts';
 import {
+  alertBody,
   consumeKeyEvents,
+  dropAlerts,
   expireMessages,
   openTransport,
   relayOutbox,
   type Subscription,
+  webhookTransport,
 } from '../notify/index.ts';
 import { pulsarSettings } from './pulsar-settings.ts';
 import { removeLeftFiles } from './temp-files.ts';
 import { machines, openSchedule, tickVerificationSchedules } from '../workflows/index.ts';
 import { type PendingWork, findPendingWork } from './pending-work.ts';
 
-const ALL_WAITS: PendingWork = { messages: true, deltas: true, feed: true };
+const ALL_WAITS: PendingWork = {
+  messages: true,
+  alerts: true,
+  failures: true,
+  deltas: true,
+  feed: true,
+};
 
 /** How long one execution of the retention chore may take. The next one continues its work. */
 const RETENTION_MS = 5000;
@@ -61,13 +71,25 @@ export async function startService(options: ServiceOptions): Promise<RunningWork
   const schedules = readCrontab(options.crontab);
   if (settings.KEY_EVENTS_URL !== undefined) await refuseConnected(pool, participants);
   await configureParticipants(pool, participants);
-  await configureDeadline(pool, settings.SYNC_DEADLINE_HOURS);
+  await configureWarnings(pool, {
+    deadlineHours: settings.SYNC_DEADLINE_HOURS,
+    freshOkHours: settings.WARN_AFTER_HOURS,
+    approvalHours: settings.APPROVAL_WARN_HOURS,
+    alerts: settings.ALERT_URL !== undefined,
+  });
+  if (settings.ALERT_URL === undefined) {
+    const dropped = await dropAlerts(pool);
+    if (dropped > 0) log.warn({ alerts: dropped }, 'undelivered alerts were removed: there is no ALERT_URL');
+  }
   await Promise.all(
     participants.map(async (participant) =>
-      seedRateLimits(pool, options.bridge, participant, {
-        correlationId: randomUUID().replaceAll('-', ''),
-        timeoutMs: 5000,
-      }),
+      seedRateLimits(
+        pool,
+        options.bridge,
+        participant,
+        { correlationId: randomUUID().replaceAll('-', ''), timeoutMs: 5000 },
+        log,
+      ),
     ),
   );
   // Stopped again if the start fails, because the start may be retried.
@@ -96,7 +118,7 @@ export async function startService(options: ServiceOptions): Promise<RunningWork
     graphileSchema: settings.GRAPHILE_WORKER_SCHEMA,
     schedules,
     ticks: { verification_schedule: tickVerificationSchedules(participants) },
-    logFields: ({ input }) => ({ participant: input['participant'], keyType: input['keyType'] }),
+    logFields,
     onAttempt: options.onAttempt,
     onRecovered: options.onRecovered,
     chores: [
@@ -120,6 +142,12 @@ export async function startService(options: ServiceOptions): Promise<RunningWork
           relayOutbox(chorePool, transport, { content: settings.NOTIFY_CONTENT, log }),
         ),
       },
+      { name: 'alerts', everyMs: 500, run: ifAny('alerts', relayOfAlerts(chorePool, settings, log)) },
+      {
+        name: 'failures',
+        everyMs: 250,
+        run: ifAny('failures', async () => logFailures(chorePool, log, logFields)),
+      },
       {
         name: 'message-retention',
         everyMs: 600_000,
@@ -130,9 +158,9 @@ export async function startService(options: ServiceOptions): Promise<RunningWork
       // waits only 1 ms for a lock.
       { name: 'feed', everyMs: 500, run: ifAny('feed', async () => processFeedQueue(pool)) },
       {
-        name: 'deadlines',
+        name: 'warnings',
         everyMs: 60_000,
-        run: async () => watchDeadlines(chorePool, settings.SYNC_DEADLINE_HOURS, log),
+        run: async () => watchWarnings(chorePool, log),
       },
       {
         name: 'key-events',
@@ -181,10 +209,29 @@ async function subscribeToKeyEvents({
   });
 }
 
-/** Publishes an alert for each missed deadline, and logs it. */
-async function watchDeadlines(pool: Pool, hours: number, log: Logger): Promise<void> {
-  for (const { participant, keyType, deadlineAt } of await checkDeadlines(pool, hours)) {
-    log.warn({ participant, keyType, deadlineAt }, `DICT has not answered OK for ${hours} hours`);
+/** Fields of a run that each log line about it contains. */
+function logFields({ input }: { input: Record<string, unknown> }): Record<string, unknown> {
+  return { participant: input['participant'], keyType: input['keyType'] };
+}
+
+/** The relay of alerts to ALERT_URL. It does nothing without one. */
+function relayOfAlerts(pool: Pool, settings: Settings, log: Logger): () => Promise<void> {
+  const { ALERT_URL: url, ALERT_FORMAT: format, ALERT_PAGERDUTY_KEY: routingKey } = settings;
+  if (url === undefined) return async () => undefined;
+  const transport = webhookTransport(url);
+  return async () => {
+    const body = (row: Parameters<typeof alertBody>[0]) => alertBody(row, { format, routingKey });
+    await relayOutbox(pool, transport, { destination: 'ALERT', body, log });
+  };
+}
+
+/** Raises and clears warnings, and logs each. */
+async function watchWarnings(pool: Pool, log: Logger): Promise<void> {
+  for (const { change, ...warning } of await checkWarnings(pool)) {
+    const { participant, keyType, code, since } = warning;
+    const fields = { participant, keyType, code, since };
+    if (change === 'RAISED') log.warn(fields, `warning: ${warningText(warning)}`);
+    else log.info(fields, 'the cause of a warning has ended');
   }
 }
 

@@ -13,8 +13,8 @@ import { DictProblem, refused } from './problem.ts';
 import { Random } from './random.ts';
 
 export interface SimulatedDictOptions {
-  /** ISPBs for which the caller may act. All others get 403. Absent: any. */
-  participants?: readonly string[];
+  /** ISPBs for which the caller may act. All others get 403. Default: those that the directory was seeded with. */
+  participants?: readonly string[] | 'any';
   /** Default 1. Token buckets refill and files are made this many times faster. Timestamps stay true. */
   speed?: number;
   /** Default 'real': BACEN's token buckets. */
@@ -60,13 +60,17 @@ export class SimulatedDict {
       { generationMs: fileGenerationMs / speed, speed, upperCase: options.fileCase === 'upper' },
       new Random(seed, 'files'),
     );
+    const { participants } = options;
     const random = new Random(seed, 'directory');
     this.directory = new Directory({ clock, faults: this.faults, files: this.#files, random });
     this.#limits = new Limits(speed);
     this.#gate = new Gate({
       faults: this.faults,
       limits: limits === 'real' ? this.#limits : undefined,
-      participants: options.participants && new Set(options.participants),
+      mayActFor: (participant) =>
+        participants === undefined
+          ? this.directory.isSeeded(participant)
+          : participants === 'any' || participants.includes(participant),
       now: () => this.directory.now(),
     });
   }

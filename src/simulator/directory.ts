@@ -30,8 +30,9 @@ interface Claim {
 export class Directory {
   readonly #keys = new Map<string, StoredEntry>();
   readonly #sets = new Map<string, CidSet>();
-  /** By participant: all RequestIds ever used, each with the last state of the entry that it made. */
+  /** By participant: all RequestIds ever used, each with the entry as it first made it. */
   readonly #requestIds = new Map<string, Map<string, StoredEntry>>();
+  readonly #seeded = new Set<string>();
   /** By key: claims that are confirmed but not completed. */
   readonly #claims = new Map<string, Claim>();
   readonly #clock: () => number;
@@ -95,21 +96,29 @@ export class Directory {
       }
       const stored = { entry, cid: computeCid(entry).toString('hex'), createdAt: now, ownedSince: now };
       set.seed(stored);
+      this.#seeded.add(entry.participant);
       this.#keep(stored);
       count += 1;
     }
     return count;
   }
 
-  /** Idempotent by RequestId. If the key of an EVP is '', it is created here. Event ADDED. */
+  /** Whether the directory was seeded with entries of this participant. */
+  isSeeded(participant: string): boolean {
+    return this.#seeded.has(participant);
+  }
+
+  /**
+   * Idempotent by RequestId: a request is a repetition if its entry's CID is in DICT already. If the key of an EVP is '',
+   * it is created here. Event ADDED.
+   */
   createEntry(asked: Entry): StoredEntry {
-    const used = this.#requestIdsOf(asked.participant).get(asked.requestId.toLowerCase());
     const made = asked.keyType === 'EVP' && asked.key === '';
-    const entry = made ? { ...asked, key: used?.entry.key ?? this.#random.uuid() } : asked;
+    const before = this.#requestIdsOf(asked.participant).get(asked.requestId.toLowerCase());
+    const entry = made ? { ...asked, key: before?.entry.key ?? this.#random.uuid() } : asked;
     validate(entry);
-    const repeated = this.set(entry.participant, entry.keyType).get(computeCid(entry).toString('hex'));
+    const repeated = this.#repeated(entry);
     if (repeated !== undefined) return repeated;
-    if (used !== undefined) throw refused('RequestIdAlreadyUsed', 'RequestId was used for another entry');
     this.#expectFree(entry);
     const now = this.now();
     return this.#add(entry, now, now, now);
@@ -159,14 +168,13 @@ export class Directory {
     });
   }
 
-  /** The claimer gets the key as `entry`, which has a new RequestId. Event ADDED. */
+  /** The claimer gets the key as `entry`, which has a new RequestId. Idempotent as createEntry. Event ADDED. */
   completeClaim(entry: Entry): StoredEntry {
+    const repeated = this.#repeated(entry);
+    if (repeated !== undefined) return repeated;
     const claim = this.#claims.get(entry.key);
     if (claim === undefined || claim.claimer !== entry.participant || claim.keyType !== entry.keyType) {
       throw refused('ClaimOperationInvalid', 'This participant has no confirmed claim for this key');
-    }
-    if (this.#requestIdsOf(entry.participant).has(entry.requestId.toLowerCase())) {
-      throw refused('RequestIdAlreadyUsed', 'RequestId was used for another entry');
     }
     validate(entry);
     this.#claims.delete(entry.key);
@@ -195,6 +203,22 @@ export class Directory {
       : refused('EntryKeyInCustodyOfDifferentParticipant', 'Another participant has the key');
   }
 
+  /**
+   * The active entry that the request asks for again. RequestIdAlreadyUsed if the RequestId was used with other
+   * parameters (DICT API 2.6.1, createEntry, "Idempotência"); with the same ones it may make an entry again that was
+   * removed meanwhile.
+   */
+  #repeated(entry: Entry): StoredEntry | undefined {
+    const cid = computeCid(entry).toString('hex');
+    const active = this.set(entry.participant, entry.keyType).get(cid);
+    if (active !== undefined) return active;
+    const used = this.#requestIdsOf(entry.participant).get(entry.requestId.toLowerCase());
+    if (used !== undefined && used.cid !== cid) {
+      throw refused('RequestIdAlreadyUsed', 'RequestId was used for another entry');
+    }
+    return undefined;
+  }
+
   #requestIdsOf(participant: string): Map<string, StoredEntry> {
     let ids = this.#requestIds.get(participant);
     if (ids === undefined) {
@@ -206,7 +230,9 @@ export class Directory {
 
   #keep(stored: StoredEntry): void {
     this.#keys.set(stored.entry.key, stored);
-    this.#requestIdsOf(stored.entry.participant).set(stored.entry.requestId.toLowerCase(), stored);
+    const ids = this.#requestIdsOf(stored.entry.participant);
+    const id = stored.entry.requestId.toLowerCase();
+    if (!ids.has(id)) ids.set(id, stored);
   }
 
   #remove({ entry, cid }: StoredEntry, now: number): void {

@@ -25,8 +25,8 @@ interface GateParts {
   faults: Faults;
   /** Undefined: no limits. */
   limits: Limits | undefined;
-  /** ISPBs for which the caller may act. Undefined: any. */
-  participants: ReadonlySet<string> | undefined;
+  /** Whether the caller may act for this ISPB. */
+  mayActFor: (participant: string) => boolean;
   /** Milliseconds since 1970. */
   now: () => number;
 }
@@ -96,7 +96,7 @@ export class Gate {
       });
     }
     if (!isIspb(participant)) throw new DictProblem(400, 'Participant is not an ISPB');
-    if (this.#parts.participants?.has(participant) === false) {
+    if (!this.#parts.mayActFor(participant)) {
       throw new DictProblem(403, 'Participant is not an indirect participant of the submitter');
     }
     if (keyType !== undefined && !isKeyType(keyType)) throw new DictProblem(400, 'KeyType is unknown');

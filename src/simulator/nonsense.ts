@@ -5,8 +5,8 @@ const OTHER_CID = 'f'.repeat(64);
 
 const CHANGES: Partial<Record<Operation, (answer: Answer) => Answer>> = {
   createSyncVerification: (answer) => ({ ...answer, result: 'MAYBE' }),
-  createCidSetFile: (answer) => ({ ...answer, file: { ...(answer['file'] as Answer), status: 'HALF_DONE' } }),
-  getCidSetFile: (answer) => ({ ...answer, file: { ...(answer['file'] as Answer), status: 'HALF_DONE' } }),
+  createCidSetFile: (answer) => ({ ...answer, file: { ...(answer['file'] as Answer), status: '' } }),
+  getCidSetFile: (answer) => ({ ...answer, file: { ...(answer['file'] as Answer), status: '' } }),
   listCidSetEvents: (answer) => ({
     ...answer,
     events: [{ type: 'ADDED', cid: 'not a CID', timestamp: answer['responseTime'] }],

@@ -29,9 +29,14 @@ export function cpfOf(number: number): string {
   return completeCpf(padded(number, 9));
 }
 
-/** The CNPJ of a head office (branch 0001) with correct check digits, from a number below 10^8. */
+/**
+ * The CNPJ of a head office (branch 0001) with correct check digits, from a number below 10^8. One in ten begins with a
+ * letter, as CNPJs may since July 2026.
+ */
 export function cnpjOf(number: number): string {
-  return completeCnpj(`${padded(number, 8)}0001`);
+  const [first = '', ...rest] = padded(number, 8);
+  const begin = number % 10 === 0 ? String.fromCharCode(65 + Number(first)) : first;
+  return completeCnpj(`${begin}${rest.join('')}0001`);
 }
 
 export function naturalPerson(random: Random, taxIdNumber = cpfOf(random.below(1e9))): Owner {

@@ -112,6 +112,7 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
   const simulator = await startSimulator({
     fileGenerationMs: 0,
     seed,
+    participants,
     clock: () => Date.now() + passed,
     ...options.simulator,
   });

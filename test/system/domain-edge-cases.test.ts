@@ -43,6 +43,37 @@ const COVERED: Record<string, Record<string, readonly [file: string, ...names: s
     'an ISPB is 8 digits, leading zeros count': [
       ['test/unit/dict/entry/entry-validation.test.ts', 'an ISPB is 8 digits, leading zeros included'],
     ],
+    'a CNPJ may have letters; check digits are DICT’s business': [
+      [
+        'test/unit/dict/entry/entry-validation.test.ts',
+        'of a CNPJ with letters, any single wrong character is noticed',
+        "BACEN's example CPF as a key",
+      ],
+      ['test/unit/cli/import.test.ts', 'it takes what DICT has though it is unusual'],
+      [
+        'test/system/key-events/read.test.ts',
+        'a CNPJ with letters and wrong check digits are taken as they are',
+      ],
+    ],
+    'BACEN may add values to its enumerations': [
+      ['test/unit/bridge/nonsense.test.ts', 'what BACEN may add is taken as it is'],
+      [
+        'test/system/e2e/growing-dict.test.ts',
+        'entries with values that BACEN added, and a CNPJ with letters, are taken from DICT as they are',
+        'a file with a status that BACEN added is waited for, and the log names the status once',
+      ],
+    ],
+    'many clients send "" for an absent optional field': [
+      ['test/system/key-events/read.test.ts', '"" in the optional field %s is null'],
+    ],
+    'a participant that is not configured is refused': [
+      [
+        'test/contract/sql/public-functions.test.ts',
+        'a participant that is not configured, and names those that are',
+      ],
+      ['test/unit/cli/runs.test.ts', 'it refuses a participant that is not configured, and starts nothing'],
+      ['test/system/key-events/apply.test.ts', 'another participant’s event, and one from the future'],
+    ],
     'indirect participants: one installation serves several ISPBs': [
       ['test/system/e2e/verification.test.ts', 'of all configured participants is one run each'],
       ['test/unit/dict/rate-limits.test.ts', "participants don't share"],
@@ -198,6 +229,22 @@ const COVERED: Record<string, Record<string, readonly [file: string, ...names: s
     ],
     'the exception of §3.3: registered at DICT by a person’s decision, never an EVP': [
       ['test/system/undo/register.test.ts', 'is registered at DICT as it is here', 'for an EVP'],
+    ],
+    'a key registered again gets a new RequestId, once, on both sides': [
+      [
+        'test/system/undo/register.test.ts',
+        'it is registered again with a new RequestId though DICT had it before, and stays in sync',
+      ],
+      [
+        'test/unit/dict/repair/registration.test.ts',
+        'after it kept the RequestId and before it called',
+        'after it called and before the answer came',
+        'after the answer and before the transaction, however much later it continues',
+      ],
+      [
+        'test/system/connected-tables/reconciliation.test.ts',
+        'gets its new RequestId in the bank tables too',
+      ],
     ],
     'all five types, at most 36 hours apart': [
       ['test/system/e2e/schedule.test.ts', 'it starts one verification of all types per tick'],

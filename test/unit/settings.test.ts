@@ -29,6 +29,8 @@ test('everything has a default except the addresses of the database and the Brid
     REPAIR_MAX_HOURS: 24,
     SCAN_MAX_AGE_HOURS: 24,
     SYNC_DEADLINE_HOURS: 36,
+    WARN_AFTER_HOURS: 24,
+    APPROVAL_WARN_HOURS: 1,
     RETENTION_RUN_DAYS: 90,
     RETENTION_AUDIT_DAYS: 0,
     GRAPHILE_WORKER_SCHEMA: 'graphile_worker',
@@ -40,11 +42,45 @@ test('everything has a default except the addresses of the database and the Brid
     NOTIFY_URL: 'postgres:',
     NOTIFY_TOPIC: 'persistent://public/default/dict-vsync',
     NOTIFY_CONTENT: 'full',
+    ALERT_FORMAT: 'json',
     OUTBOX_RETENTION_DAYS: 30,
     KEY_EVENTS_SUBSCRIPTION: 'dict-vsync',
     KEY_EVENTS_RETENTION_DAYS: 30,
     LOG_LEVEL: 'info',
   });
+});
+
+test.each([
+  [{ ALERT_URL: 'ftp://host/SECRET' }, 'ALERT_URL: must be http'],
+  [{ ALERT_URL: 'https://ana:SECRET@host/' }, 'ALERT_URL: must be http'],
+  [{ ALERT_URL: 'https://ho st/SECRET' }, 'ALERT_URL: must be http'],
+  [{ ALERT_FORMAT: 'slack' }, 'ALERT_URL: must be set when'],
+  [{ ALERT_URL: 'https://host/SECRET', ALERT_FORMAT: 'teams' }, 'ALERT_FORMAT: '],
+  [{ ALERT_URL: 'https://host/SECRET', ALERT_FORMAT: 'pagerduty' }, 'ALERT_PAGERDUTY_KEY: must be set when'],
+  [
+    { ALERT_URL: 'https://host/SECRET', ALERT_PAGERDUTY_KEY: 'SECRET' },
+    'ALERT_PAGERDUTY_KEY: must be set when',
+  ],
+  [
+    { ALERT_URL: 'https://host/', ALERT_FORMAT: 'pagerduty', ALERT_PAGERDUTY_KEY: 'SECRET SECRET' },
+    'ALERT_PAGERDUTY_KEY: must be letters',
+  ],
+])('the settings of alerts %j are refused, without their values', (environment, problem) => {
+  const { message } = refusal(environment as Record<string, string>);
+  expect(message).toContain(problem);
+  expect(message).not.toContain('SECRET');
+});
+
+test.each([
+  { ALERT_URL: 'https://hooks.slack.com/services/T/B/x', ALERT_FORMAT: 'slack' },
+  {
+    ALERT_URL: 'https://events.pagerduty.com/v2/enqueue',
+    ALERT_FORMAT: 'pagerduty',
+    ALERT_PAGERDUTY_KEY: 'abc',
+  },
+  { ALERT_URL: 'http://10.0.0.1:8080/alerts?to=oncall' },
+])('the settings of alerts %j are accepted', (environment) => {
+  expect(readSettings(environment as Record<string, string>)).toMatchObject(environment);
 });
 
 test('an empty variable counts as not set, and variables of other programs are ignored', () => {

@@ -50,7 +50,7 @@ export function cid(): Command {
     )
     .option('--key-type <T>', 'CPF, CNPJ, PHONE, EMAIL, EVP')
     .option('--key <KEY>', 'the key as registered')
-    .option('--tax-id <DIGITS>', "the owner's CPF or CNPJ")
+    .option('--tax-id <TAX_ID>', "the owner's CPF or CNPJ (letters in upper case)")
     .option('--name <NAME>', "the owner's name as registered")
     .option('--trade-name <NAME>', 'as registered; leave out if the owner has no trade name')
     .addOption(new Option('--participant <ISPB>', 'the participant, 8 digits').argParser(asUsage(parseIspb)))

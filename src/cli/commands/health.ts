@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { readSettings } from '../../settings.ts';
 import { DvError } from '../../errors/dv-error.ts';
 import { printAnswer } from '../output/print.ts';
+import { labelled } from '../output/warning-line.ts';
 import { command } from '../command-options.ts';
 
 /** The worker needs at most 2 s to answer. */
@@ -71,8 +72,8 @@ function describe({ ready, reasons, warnings }: Readiness): string {
     ...reasons.map(({ message }) => `- ${message}`),
     ...warnings.map((warning) => {
       if (warning.warning === 'runs_poisoned') return warning.message;
-      const { participant, keyType, message } = warning;
-      return `${warning.warning === 'deadline_missed' ? 'Deadline missed' : 'Warning'}: ${participant} ${keyType}. ${message}`;
+      const { participant = '', keyType = '', message } = warning;
+      return labelled(warning.warning, participant, keyType, message);
     }),
   ].join('\n');
 }

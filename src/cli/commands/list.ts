@@ -1,10 +1,12 @@
 import type { Command } from 'commander';
-import { type Deadline, readDeadlines } from '../../dict/vsync/deadline.ts';
+import { readDeadlines } from '../../dict/vsync/deadline.ts';
+import { readWarnings } from '../../dict/vsync/warnings.ts';
 import { CLOSED_STATUSES, countPoisoned, listRuns, OPEN_STATUSES, type RunView } from '../../engine/index.ts';
 import { machines } from '../../workflows/index.ts';
 import { printAnswer } from '../output/print.ts';
 import { command, type CommonOptions, oneOf, wholeNumber } from '../command-options.ts';
 import { withDatabase } from '../with-database.ts';
+import { warningLine } from '../output/warning-line.ts';
 import { formatDuration, table, formatTime } from '../output/format.ts';
 
 interface ListOptions extends CommonOptions {
@@ -34,10 +36,11 @@ export function list(): Command {
       await withDatabase({}, async ({ pool }) => {
         const runs = await listRuns(pool, { status, machine, limit });
         const deadlines = await readDeadlines(pool);
+        const warnings = await readWarnings(pool);
         const poisoned = await countPoisoned(pool);
-        printAnswer({ json }, { runs, deadlines, poisoned }, () =>
+        printAnswer({ json }, { runs, deadlines, warnings, poisoned }, () =>
           [
-            ...deadlines.filter(({ missed }) => missed).map(showMissed),
+            ...warnings.map(warningLine),
             ...poisoned.map(
               ({ machine: which, count }) =>
                 `Poisoned: ${count} of ${which}, because three workers died in them (--status POISONED).`,
@@ -47,11 +50,6 @@ export function list(): Command {
         );
       });
     });
-}
-
-function showMissed({ participant, keyType, lastOkAt, deadlineAt }: Deadline): string {
-  const last = lastOkAt === null ? 'there was never an OK' : `the last OK was at ${formatTime(lastOkAt)}`;
-  return `Deadline missed: ${participant} ${keyType} had no OK by ${formatTime(deadlineAt)}; ${last}.`;
 }
 
 function show(runs: readonly RunView[]): string {

@@ -12,12 +12,13 @@ interface ListOptions extends CommonOptions {
   limit: number;
 }
 
-/** `dict-vsync outbox`: undelivered messages to Core-Dict. */
+/** `dict-vsync outbox`: undelivered messages to Core-Dict, and alerts. */
 export function outbox(): Command {
-  return group('outbox', 'Lists or retries undelivered messages to Core-Dict (docs/guides/core-dict.md).', [
-    'outbox list --dead',
-    'outbox retry --all',
-  ])
+  return group(
+    'outbox',
+    'Lists or retries undelivered messages to Core-Dict and undelivered alerts (docs/guides/core-dict.md).',
+    ['outbox list --dead', 'outbox retry --all'],
+  )
     .addCommand(list())
     .addCommand(retry());
 }
@@ -79,7 +80,7 @@ function cells(message: Undelivered): string[] {
     message.participant,
     message.keyType,
     message.sequence,
-    message.type,
+    message.destination === 'ALERT' ? `alert ${message.type}` : message.type,
     formatTime(message.createdAt),
     message.state,
     String(message.attempts),

@@ -29,6 +29,7 @@ interface SimulatorOptions extends CommonOptions {
   divergent: number;
   speed: number;
   participant?: string;
+  anyParticipant?: boolean;
   export?: string;
 }
 
@@ -64,11 +65,16 @@ export function simulator(): Command {
     .option('--speed <X>', 'make files and refill token buckets this many times faster', speedOf, 1)
     .option('--export <FILE.csv>', 'write the matching local base to this file, for import')
     .addOption(participantOption())
+    .option(
+      '--any-participant',
+      'answer for every ISPB (default: participants without generated keys get 403 Forbidden)',
+    )
     .action(async (options: SimulatorOptions) => {
       const configured = participantsOf(options, readSettings(process.env));
       const participants = configured.length > 0 ? configured : [EXAMPLE_PARTICIPANT];
       const { host, port, speed, seed } = options;
-      const dict = new SimulatedDict({ speed, seed });
+      const served = options.anyParticipant === true ? 'any' : participants;
+      const dict = new SimulatedDict({ speed, seed, participants: served });
       const local: Entry[][] = [];
       const shown = progress('generating keys', participants.length * KEY_TYPES.length * options.keys);
       let made = 0;

@@ -1,7 +1,9 @@
 import type { Command } from 'commander';
 import type { Pool } from 'pg';
 import type { KeyType } from '../../dict/entry/key-type.ts';
+import { readParticipants } from '../../dict/vsync/vsync-store.ts';
 import { inTransaction, listRuns, type RunView, storeMachines } from '../../engine/index.ts';
+import { DvError } from '../../errors/dv-error.ts';
 import { machines } from '../../workflows/index.ts';
 import { printAnswer, printNote } from '../output/print.ts';
 import {
@@ -58,13 +60,32 @@ function starter(machine: Startable, summary: string, examples: readonly string[
       await withDatabase({}, async ({ pool, settings }) => {
         // A worker stores the machines too, but perhaps no worker has run yet.
         await storeMachines(pool, machines);
-        const ids = await startRuns(pool, machine, participantsOf(options, settings), options.keyType);
+        const participants = participantsOf(options, settings);
+        await refuseUnknown(pool, participants, settings.PARTICIPANT_ISPB);
+        const ids = await startRuns(pool, machine, participants, options.keyType);
         await warnWithoutWorker(pool);
         if (options.wait === true) return answerTheEnd(pool, ids, options);
         const runs = (await listRuns(pool, { ids, limit: ids.length })).toReversed();
         printAnswer(options, { runs }, () => runs.map(runLine).join('\n'));
       });
     });
+}
+
+/**
+ * DV_PARTICIPANT_UNKNOWN for a participant that PARTICIPANT_ISPB of this command does not name, as long as no worker has
+ * stored which are configured. Afterwards the database knows, and refuses others itself.
+ */
+async function refuseUnknown(
+  pool: Pool,
+  participants: readonly string[],
+  configured: readonly string[],
+): Promise<void> {
+  const unknown = participants.find((participant) => !configured.includes(participant));
+  if (unknown === undefined || configured.length === 0 || (await readParticipants(pool)).length > 0) return;
+  throw new DvError(
+    'DV_PARTICIPANT_UNKNOWN',
+    `Participant ${unknown} is not configured. PARTICIPANT_ISPB names: ${configured.join(', ')}.`,
+  );
 }
 
 /** Without participants, those of the last worker's configuration are used. Starts all runs or none. */

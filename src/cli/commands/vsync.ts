@@ -3,31 +3,32 @@ import type { Pool } from 'pg';
 import { isIncomplete } from '../../dict/key-base/connected-tables.ts';
 import { KEY_TYPES, type KeyType } from '../../dict/entry/key-type.ts';
 import {
+  readSyncState,
   readVSync,
   recalculateVSync,
   type KeptVSync,
   type Recalculation,
+  type SyncState,
 } from '../../dict/vsync/vsync-store.ts';
+import { okText } from '../../dict/vsync/warnings.ts';
 import { printAnswer, printNote } from '../output/print.ts';
 import { command, type CommonOptions, participantOption, participantsOf } from '../command-options.ts';
 import { withDatabase } from '../with-database.ts';
-import { formatCount, table } from '../output/format.ts';
+import { formatCount, formatTime, table } from '../output/format.ts';
 
 interface VSyncOptions extends CommonOptions {
   participant?: string;
   recalculate?: boolean;
 }
 
-type Row = { participant: string; keyType: KeyType; incomplete?: true | undefined } & (
-  | KeptVSync
-  | (Recalculation & { wasWrong: boolean })
-);
+type Row = { participant: string; keyType: KeyType; incomplete?: true | undefined } & SyncState &
+  (KeptVSync | (Recalculation & { wasWrong: boolean }));
 
 /** `dict-vsync vsync`: prints the stored VSyncs, or recalculates them from the entries and compares. */
 export function vsync(): Command {
   return command(
     'vsync',
-    'Prints the VSyncs with the number of keys. With --recalculate it exits with 1 if a stored VSync was wrong.',
+    "Prints the VSyncs with the number of keys, DICT's last OK, and the keys that are held since an undo. With --recalculate it exits with 1 if a stored VSync was wrong.",
     ['vsync', 'vsync --participant 12345678 --json', 'vsync --recalculate'],
   )
     .addOption(participantOption())
@@ -44,7 +45,8 @@ export function vsync(): Command {
           for (const keyType of KEY_TYPES) {
             const incomplete = await isIncomplete(pool, participant, keyType);
             const kept = await read(pool, participant, keyType, options);
-            vsyncs.push({ participant, keyType, ...kept, incomplete: incomplete || undefined });
+            const state = await readSyncState(pool, participant, keyType);
+            vsyncs.push({ participant, keyType, ...kept, ...state, incomplete: incomplete || undefined });
           }
         }
         const wrong = vsyncs.filter((row) => 'wasWrong' in row && row.wasWrong);
@@ -82,12 +84,14 @@ async function read(pool: Pool, participant: string, keyType: KeyType, options: 
 
 function show(vsyncs: readonly Row[]): string {
   if (vsyncs.length === 0) return 'There are no keys yet, and no participant is configured.';
+  const withState = vsyncs.some(({ lastOkAt, heldKeys }) => lastOkAt !== undefined || heldKeys !== undefined);
   return table(
     [
       'participant',
       'key type',
       'keys',
       'VSync',
+      ...(withState ? ["DICT's last OK"] : []),
       ...('wasWrong' in (vsyncs[0] ?? {}) ? ['stored VSync'] : []),
     ],
     vsyncs.map((row) => [
@@ -95,6 +99,7 @@ function show(vsyncs: readonly Row[]): string {
       row.keyType,
       formatCount(row.entries),
       row.vsync,
+      ...(withState ? [okText(row, formatTime)] : []),
       ...('wasWrong' in row ? [row.wasWrong ? `was ${row.keptVsync}, corrected` : 'correct'] : []),
     ]),
   );

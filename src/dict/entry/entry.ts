@@ -11,14 +11,15 @@ export interface Entry {
   key: string;
   /** UUID fixed when createEntry or completeClaim made the entry; its 16 bytes key the CID's HMAC. */
   requestId: string;
-  ownerType: 'NATURAL_PERSON' | 'LEGAL_PERSON';
-  /** CPF (11 digits) or CNPJ (14), digits only. */
+  /** NATURAL_PERSON or LEGAL_PERSON; BACEN's schema Person says only that it is text, so there may be others. */
+  ownerType: string;
+  /** CPF (11 digits) or CNPJ (14 digits or upper-case letters), without punctuation. */
   taxIdNumber: string;
   name: string;
   tradeName: string | null;
   branch: string | null;
   accountNumber: string;
-  /** CACC, TRAN, SLRY or SVGS. */
+  /** CACC, TRAN, SLRY or SVGS; BACEN may add others. */
   accountType: string;
   /** ISO 8601; not part of the CID. */
   openingDate: string | null;

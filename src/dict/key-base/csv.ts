@@ -79,7 +79,7 @@ function toEntry({ value }: EntryRecord, defaultParticipant: string): Entry {
     keyType: value('key_type') as KeyType,
     key: value('key'),
     requestId: value('request_id'),
-    ownerType: (value('owner_type') || ownerTypeOf(taxIdNumber)) as Entry['ownerType'],
+    ownerType: value('owner_type') || ownerTypeOf(taxIdNumber),
     taxIdNumber,
     name: value('name'),
     tradeName: value('trade_name') || null,
@@ -91,7 +91,7 @@ function toEntry({ value }: EntryRecord, defaultParticipant: string): Entry {
   };
 }
 
-function ownerTypeOf(taxIdNumber: string): Entry['ownerType'] {
+function ownerTypeOf(taxIdNumber: string): string {
   return taxIdNumber.length === 14 ? 'LEGAL_PERSON' : 'NATURAL_PERSON';
 }
 

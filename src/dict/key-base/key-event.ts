@@ -1,6 +1,7 @@
 import { DvError } from '../../errors/dv-error.ts';
-import { entryProblems, isDateTime, KEY_MAX_LENGTH } from '../entry/entry-validation.ts';
 import type { Entry } from '../entry/entry.ts';
+import { ENTRY_LIMITS, textProblem } from '../entry/entry-limits.ts';
+import { entryProblems, isDateTime } from '../entry/entry-validation.ts';
 import { isIspb } from '../entry/ispb.ts';
 import { isKeyType } from '../entry/key-type.ts';
 
@@ -27,7 +28,8 @@ export interface KeyEvent {
   reason: string | null;
 }
 
-const NAME_MAX_LENGTH = 500;
+/** Source and id together must fit into an index of Postgres. */
+const NAME_MAX_BYTES = 500;
 const REF = ['participant', 'keyType', 'key'] as const;
 const OPTIONAL = ['tradeName', 'branch', 'openingDate'] as const;
 const TEXTS = ['requestId', 'ownerType', 'taxIdNumber', 'name', 'accountNumber', 'accountType'] as const;
@@ -91,7 +93,12 @@ function isObject(value: unknown): value is Record<string, unknown> {
 
 function isName(value: unknown): value is string {
   // No control characters, because Postgres does not store NUL.
-  return typeof value === 'string' && value.length <= NAME_MAX_LENGTH && /^\P{Cc}+$/u.test(value);
+  return (
+    typeof value === 'string' &&
+    value.isWellFormed() &&
+    Buffer.byteLength(value) <= NAME_MAX_BYTES &&
+    /^\P{Cc}+$/u.test(value)
+  );
 }
 
 function isOurs(type: string): type is KeyEventType {
@@ -107,7 +114,11 @@ function isText(value: unknown): value is string {
 function entryOf(content: Record<string, unknown>): Entry {
   const text = (field: string) => (isText(content[field]) ? content[field] : '');
   const fields = (names: readonly string[]) => Object.fromEntries(names.map((name) => [name, text(name)]));
-  const optional = OPTIONAL.map((name) => [name, isAbsent(content[name]) ? null : text(name)]);
+  // Many clients (Go, proto3) send "" for an absent optional field, and the CID takes null for "".
+  const optional = OPTIONAL.map((name) => [
+    name,
+    isAbsent(content[name]) || content[name] === '' ? null : text(name),
+  ]);
   return { ...fields(REF), ...fields(TEXTS), ...Object.fromEntries(optional) } as Entry;
 }
 
@@ -120,7 +131,7 @@ function keyProblems({ participant, keyType, key }: Entry): string[] {
   return [
     ...(isIspb(participant) ? [] : ['participant: an ISPB has 8 digits']),
     ...(isKeyType(keyType) ? [] : ['keyType: unknown']),
-    ...(key !== '' && key.length <= KEY_MAX_LENGTH ? [] : ['key: 1 to 77 characters']),
+    ...(key !== '' && textProblem(key, ENTRY_LIMITS.key) === undefined ? [] : ['key: 1 to 77 characters']),
   ];
 }
 

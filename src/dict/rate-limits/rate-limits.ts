@@ -1,3 +1,4 @@
+import type { Logger } from 'pino';
 import type { Bridge, CallOptions, Policy } from '../../bridge/index.ts';
 import { translateDatabaseErrors } from '../../engine/index.ts';
 import { DvError } from '../../errors/dv-error.ts';
@@ -33,15 +34,23 @@ export async function seedRateLimits(
   bridge: Bridge,
   participant: string,
   call: CallOptions,
+  log?: Logger,
 ): Promise<void> {
   let policies = PUBLISHED;
   let fromDict = false;
   try {
     const known = new Set(PUBLISHED.map(({ name }) => name));
-    const listed = (await bridge.listPolicies({ participant }, call)).filter(({ name }) => known.has(name));
+    const all = await bridge.listPolicies({ participant }, call);
+    const listed = all.filter(({ name }) => known.has(name));
     if (listed.length > 0) [policies, fromDict] = [listed, true];
+    const ignored = all.length - listed.length;
+    log?.debug(
+      { participant, ignored },
+      'DICT lists policies of operations that are not called here: ignored',
+    );
   } catch (error) {
     if (!(error instanceof DvError)) throw error;
+    log?.info({ participant, code: error.code }, "BACEN's published limits apply: DICT's own cannot be read");
   }
   const files = policies.find(({ name }) => name === getCidSetFile.name);
   const half = Math.max(1, Math.floor((files?.refillTokens ?? getCidSetFile.refillTokens) / 2));

@@ -17,9 +17,11 @@ const CONCURRENCY = 8;
 
 /**
  * Registers at DICT (createEntry, reason RECONCILIATION) the local-only keys that a person marked for it, if DICT has
- * just answered that they are absent (Manual Operacional do DICT §3.3). The entry's own RequestId makes it idempotent,
- * so repeating it after a crash does no harm. Each answer is recorded as it arrives. A key that is held or in flight is
- * not registered and not removed. DICT's refusal (400) makes the finding REFUSED with DICT's problem type.
+ * just answered that they are absent (Manual Operacional do DICT §3.3). Each gets a new RequestId, as a key does that is
+ * registered again. The RequestId is kept before the call, so that a repetition after a crash is the same request for
+ * DICT, and makes no second entry. Each answer is recorded as it arrives, with the entry as DICT has registered it. A key
+ * that is held or in flight is not registered and not removed. DICT's refusal (400, 403) makes the finding REFUSED with DICT's
+ * problem type.
  */
 export async function registerPlanned(
   db: Db,
@@ -59,13 +61,14 @@ export async function registerPlanned(
       }
       try {
         const made = await bridge.createEntry({ entry, reason: 'RECONCILIATION' }, call);
-        const finding = { cid, side, correlationId: made.correlationId, says: 'REGISTERED' as const };
+        const { correlationId: id, entry: atDict } = made;
+        const finding = { cid, side, correlationId: id, says: 'REGISTERED' as const, entry: atDict };
         await keepFindings(db, round, [finding]);
         findings.push(finding);
       } catch (error) {
         if (!(error instanceof DvError)) throw error;
         const said = { cid, side, correlationId: error.correlationId ?? null };
-        if (error.code === 'DV_DICT_BAD_REQUEST') {
+        if (error.code === 'DV_DICT_BAD_REQUEST' || error.code === 'DV_DICT_FORBIDDEN') {
           const why = `DICT refused to register it: ${error.problemType ?? error.code}`;
           findings.push({ ...said, says: 'REFUSED', why, key: entry.key });
         } else if (error.code === 'DV_DICT_INTERNAL') {
@@ -87,25 +90,31 @@ export async function registerPlanned(
   return { findings, failed: lookups.failed + failures.length, brokenOffBy };
 }
 
-/** The local entries of these CIDs, by CID, that are not in flight and not held: the same check as before a removal. */
+/**
+ * The local entries of these CIDs, by CID, that are not in flight and not held: the same check as before a removal. Each
+ * with the new RequestId that it is to be registered with, which is kept in the divergence from now on.
+ */
 async function registrable(
   db: Db,
   { runId, round, participant, keyType }: Parameters<typeof registerPlanned>[2],
   cids: readonly Buffer[],
 ): Promise<Map<string, Entry>> {
-  const { rows } = await db.query<{ cid: string; content: Entry }>(
-    `select encode(e.cid, 'hex') as cid, dict.entry_json(e) as content
+  // gen_random_uuid gives version 4, which is what BACEN's schema RequestId asks for.
+  const { rows } = await db.query<{ cid: string; content: Entry; requestId: string }>(
+    `update dict.divergences d set register_request_id = coalesce(d.register_request_id, gen_random_uuid())
      from dict.entries e, dict.rounds r
      where r.run_id = $1 and r.round = $2 and e.participant = $3 and e.key_type = $4 and e.cid = any ($5)
+       and (d.run_id, d.round, d.cid) = (r.run_id, r.round, e.cid)
        and e.removed_at is null and not dict.in_flight(e.changed_xid, e.since, e.changed_why, r)
        and not exists (select from dict.held_keys h where h.released_at is null
-         and (h.participant, h.key_type, h.key) = (e.participant, e.key_type, e.key))`,
+         and (h.participant, h.key_type, h.key) = (e.participant, e.key_type, e.key))
+     returning encode(e.cid, 'hex') as cid, dict.entry_json(e) as content, d.register_request_id as "requestId"`,
     [runId, round, participant, keyType, cids],
   );
   return new Map(
-    rows.map(({ cid, content: { openingDate, ...entry } }) => [
+    rows.map(({ cid, requestId, content: { openingDate, ...entry } }) => [
       cid,
-      { ...entry, openingDate: openingDate === null ? null : new Date(openingDate).toISOString() },
+      { ...entry, requestId, openingDate: openingDate === null ? null : new Date(openingDate).toISOString() },
     ]),
   );
 }
@@ -116,9 +125,11 @@ async function registrable(
  */
 export async function keepPlans(tx: Db, runId: string, round: number): Promise<void> {
   await tx.query(
-    `update dict.divergences d set plan = p.plan, plan_by = p.plan_by, plan_why = p.plan_why, key = coalesce(p.key, d.key)
+    `update dict.divergences d set plan = p.plan, plan_by = p.plan_by, plan_why = p.plan_why, key = coalesce(p.key, d.key),
+       register_request_id = p.register_request_id
      from (
-       select distinct on (o.cid) o.cid, o.key, o.plan, o.plan_by, o.plan_why
+       select distinct on (o.cid) o.cid, o.key, o.plan, o.plan_by, o.plan_why,
+         case when o.plan = 'REGISTER' then o.register_request_id end as register_request_id
        from dict.divergences p join dict.reconciliations n using (run_id)
        join dict.divergences o on o.cid = p.cid and o.side = 'LOCAL_ONLY' and o.plan is not null
        join dict.reconciliations m on m.run_id = o.run_id

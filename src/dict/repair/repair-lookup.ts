@@ -25,8 +25,8 @@ export type Finding = { cid: Buffer; side: Side; correlationId: string | null } 
   | { says: 'ENTRY'; entry: Entry }
   /** `keep`: a person wants it registered, but this attempt could not try to. */
   | { says: 'ABSENT'; keep?: true }
-  /** Was absent, and has been registered from the local entry. */
-  | { says: 'REGISTERED' }
+  /** Was absent, and has been registered from the local entry with a new RequestId: `entry` as DICT has it now. */
+  | { says: 'REGISTERED'; entry: Entry }
   /** DICT refused to register it. */
   | { says: 'REFUSED'; why: string; key?: string }
   /**

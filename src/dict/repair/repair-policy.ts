@@ -30,8 +30,9 @@ import type { Db } from '../vsync/vsync-store.ts';
  * | in DICT, not local           | ADDED exactly as DICT has it, from the entry just fetched         |
  * | in both, with other values   | CORRECTED to the entry just fetched; both CIDs are one change     |
  * | local, not in DICT           | REMOVED (soft-deleted), after DICT answered 404 for the CID       |
- * | the same, but a person says  | REGISTERED at DICT after that 404 (Manual §3.3), the local entry  |
- * | that the key is right        | unchanged; never an EVP. REFUSED when DICT refuses: left alone    |
+ * | the same, but a person says  | REGISTERED at DICT after that 404 (Manual §3.3) with a new        |
+ * | that the key is right        | RequestId, which the local entry gets with DICT's answer; never   |
+ * |                              | an EVP. REFUSED when DICT refuses: left alone                     |
  * | changed since the snapshot   | IN_FLIGHT: left alone                                             |
  * | undone by a person           | HELD: left alone until a person releases the key                  |
  * | DICT has changed meanwhile   | SUPERSEDED: left alone, the next comparison decides; so is the    |
@@ -66,7 +67,7 @@ interface Decided {
   correlationId?: string | null;
 }
 
-/** One key changed by a repair, as it is published. REGISTERED: at DICT; before and after are the local entry. */
+/** One key changed by a repair, as it is published. REGISTERED: at DICT; before and after differ in the RequestId. */
 export interface AppliedChange {
   decision: 'ADDED' | 'CORRECTED' | 'REMOVED' | 'REGISTERED';
   key: string;
@@ -240,12 +241,14 @@ async function decideLocalOnly(
   const held = await heldKeys(tx, participant, keyType, keys);
 
   const removals: string[] = [];
+  const registered: { finding: Finding; entry: Entry; row: LocalRow }[] = [];
   for (const finding of absent) {
     const cid = finding.cid.toString('hex');
     const row = local.get(cid);
     const key = row?.key ?? lastKeys.get(cid);
     if (finding.says === 'REGISTERED') {
-      decided.push(registered(finding, key, row));
+      if (row?.notInFlight === true) registered.push({ finding, entry: finding.entry, row });
+      else decided.push(registeredButChanged(finding, key, row));
     } else if (key !== undefined && held.has(key)) {
       decided.push(leftHeld(finding, key, row));
     } else if (row === undefined || !row.notInFlight) {
@@ -261,6 +264,13 @@ async function decideLocalOnly(
     }
   }
   await removeEntries(tx, participant, keyType, removals, reason(round));
+  // Without the new RequestId the local entry would have another CID than DICT's.
+  const entries = registered.map(({ entry }) => entry);
+  const written = contentByKey(await updateEntries(tx, entries, reason(round)));
+  for (const { finding, row } of registered) {
+    const change = { key: row.key, before: row.content, after: written.get(row.key) };
+    decided.push({ ...base(finding), ...change, decision: 'REGISTERED' });
+  }
   return decided;
 
   /** Why the key is not removed although DICT does not have its CID; undefined: it is removed. */
@@ -320,16 +330,11 @@ function leftHeld(finding: Finding, key: string, row: LocalRow | undefined): Dec
   return { ...base(finding), decision: 'HELD', why: HELD_WHY, key, before: row?.content };
 }
 
-/** before and after are the current local entry; `why` says so when it is no longer the one that was registered. */
-function registered(finding: Finding, key: string | undefined, row: LocalRow | undefined): Decided {
+/** The key was registered at DICT, but its local entry is no longer that one: the next comparison decides. */
+function registeredButChanged(finding: Finding, key: string | undefined, row: LocalRow | undefined): Decided {
   const content = { before: row?.content, after: row?.content };
-  return {
-    ...base(finding),
-    ...content,
-    decision: 'REGISTERED',
-    why: row?.notInFlight === true ? undefined : 'the key has changed locally since it was registered',
-    key,
-  };
+  const why = 'the key has changed locally since it was registered';
+  return { ...base(finding), ...content, decision: 'REGISTERED', why, key };
 }
 
 function undecidable(finding: Finding, why: string, known?: string): Decided {

@@ -20,6 +20,28 @@ export async function readVSync(db: Db, participant: string, keyType: KeyType): 
   return { entries: Number(row.entries), vsync: row.vsync };
 }
 
+/** DICT's last OK, and how many keys an undo put back and are still held. Undefined if there was none. */
+export interface SyncState {
+  lastOkAt?: Date | undefined;
+  heldKeys?: number | undefined;
+  heldSince?: Date | undefined;
+}
+
+/** Reads them for a participant and key type. */
+export async function readSyncState(db: Db, participant: string, keyType: KeyType): Promise<SyncState> {
+  const { rows } = await db.query<{ lastOkAt: Date | null; heldKeys: number; heldSince: Date | null }>(
+    `select last_ok_at as "lastOkAt", held_keys::float8 as "heldKeys", held_since as "heldSince"
+     from dict.sync_status where participant = $1 and key_type = $2`,
+    [participant, keyType],
+  );
+  const [row] = rows;
+  return {
+    lastOkAt: row?.lastOkAt ?? undefined,
+    heldKeys: row?.heldKeys || undefined,
+    heldSince: row?.heldSince ?? undefined,
+  };
+}
+
 export interface Recalculation extends KeptVSync {
   keptVsync: string;
   /** Number of buckets that were wrong and have been repaired; 0 if every change went through the triggers. */
@@ -90,4 +112,12 @@ export async function configureParticipants(db: Db, participants: readonly strin
      insert into dict.participants (participant) select unnest($1::text[]) on conflict do nothing`,
     [participants],
   );
+}
+
+/** The configured participants, as the worker that started last stored them; none before the first worker. */
+export async function readParticipants(db: Db): Promise<string[]> {
+  const { rows } = await db.query<{ participant: string }>(
+    'select participant from dict.participants order by 1',
+  );
+  return rows.map(({ participant }) => participant);
 }

@@ -18,6 +18,9 @@ begin
       else r.failed_state end
   where id = r.id;
   perform workflow.log(r, 'CLOSED', n, final_status, error => final_error);
+  if final_status in ('FAILED', 'POISONED') then
+    insert into workflow.failures_to_log (run_id, status, error) values (r.id, final_status, coalesce(final_error, r.error));
+  end if;
 
   for child in select * from workflow.runs
                where parent_id = r.id and closed_at is null and parent_close_policy <> 'ABANDON'

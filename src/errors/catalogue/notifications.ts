@@ -1,7 +1,7 @@
 import type { Section } from './section.ts';
 
 export const NOTIFICATIONS = {
-  title: 'Notifications to Core-Dict',
+  title: 'Notifications to Core-Dict, and alerts',
   intro:
     'These errors appear in the log, in `/readyz` and in `dict-vsync outbox list`. After a retryable error the message is delivered again later. After errors that are not retryable the message becomes a dead message. A subscription to key events reports the same errors, with KEY_EVENTS_URL in the message.',
   errors: {
@@ -69,6 +69,22 @@ export const NOTIFICATIONS = {
       where: 'In the relay.',
       meaning: 'The broker cannot read the message.',
       remedy: 'Report it.',
+    },
+    DV_ALERT_UNREACHABLE: {
+      class: 'retryable',
+      exit: 1,
+      where: 'In the relay of alerts.',
+      meaning:
+        'ALERT_URL cannot be reached, did not answer within 10 seconds, failed internally (5xx), or asks for a later try (408, 425, 429).',
+      remedy: 'Do nothing if it passes. Otherwise check ALERT_URL and the network.',
+    },
+    DV_ALERT_REFUSED: {
+      class: 'not_retryable',
+      exit: 1,
+      where: 'In the relay of alerts.',
+      meaning: 'ALERT_URL refused the alert (another 4xx), or redirects (3xx). Redirects are not followed.',
+      remedy:
+        'Correct ALERT_URL, ALERT_FORMAT or ALERT_PAGERDUTY_KEY and restart the worker, then run `dict-vsync outbox retry`.',
     },
     DV_MESSAGE_NOT_DEAD: {
       class: 'not_retryable',

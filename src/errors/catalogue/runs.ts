@@ -125,6 +125,13 @@ export const RUNS = {
       meaning: 'No worker has ever stored a machine of this name in this database.',
       remedy: 'Start a worker once: it stores its machines.',
     },
+    DV_PARTICIPANT_UNKNOWN: {
+      class: 'not_retryable',
+      exit: 2,
+      where: 'When starting runs.',
+      meaning: 'No worker is configured for this participant, so nothing may be asked or changed for it.',
+      remedy: 'Check the ISPB. To add a participant, start the workers with its ISPB in PARTICIPANT_ISPB.',
+    },
     DV_PARTICIPANT_MISSING: {
       class: 'not_retryable',
       exit: 2,

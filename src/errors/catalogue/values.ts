@@ -43,7 +43,7 @@ export const VALUES = {
       class: 'not_retryable',
       exit: 1,
       where: 'In `import`.',
-      meaning: 'BACEN would refuse the entry.',
+      meaning: 'The entry cannot be one that DICT has.',
       remedy: 'Correct the fields that the message names.',
     },
     DV_CSV_COLUMNS: {

@@ -2,6 +2,7 @@ import type { DivergenceSummary } from '../../dict/log/divergence-report.ts';
 import type { KeyType } from '../../dict/entry/key-type.ts';
 import type { QuarantinedCid, ReconciliationSummary } from '../../dict/log/reconciliation-log.ts';
 import type { AppliedChange } from '../../dict/repair/repair-policy.ts';
+import type { WarningCode } from '../../dict/vsync/warnings.ts';
 import type { UndoneKey, UndoSummary } from '../../dict/repair/undo.ts';
 
 /** What a verification found for one key type. */
@@ -80,7 +81,7 @@ export type Message =
     }
   | {
       /**
-       * There was no OK within the deadline. Published once for each breach by dict.check_deadlines. Times: ISO 8601,
+       * There was no OK within the deadline. Published once for each breach by dict.check_warnings. Times: ISO 8601,
        * UTC.
        */
       type: 'sync.deadline_missed';
@@ -93,6 +94,24 @@ export type Message =
         lastResult: 'OK' | 'NOK' | 'ERROR' | null;
         openReconciliation: string | null;
       };
+    }
+  | {
+      /** A warning other than a missed deadline began. Published once by dict.check_warnings. Times: ISO 8601, UTC. */
+      type: 'warning.raised';
+      content: {
+        code: Exclude<WarningCode, 'DEADLINE_MISSED'>;
+        since: string;
+        lastOkAt: string | null;
+        count: number | null;
+        runId: string | null;
+        errorCode: string | null;
+        deadlineAt: string | null;
+      };
+    }
+  | {
+      /** The cause of a warning, or of a missed deadline, has ended. Published once by dict.check_warnings. */
+      type: 'warning.cleared';
+      content: { code: WarningCode; since: string; lastOkAt: string | null };
     }
   | {
       type: 'reconciliation.complete';

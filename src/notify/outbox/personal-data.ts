@@ -13,6 +13,8 @@ export const PERSONAL_DATA: Record<Message['type'], readonly string[]> = {
   'reconciliation.changes': ['changes.*.key', 'changes.*.before', 'changes.*.after'],
   'reconciliation.complete': ['summary.reason', 'summary.approvedBy'],
   'sync.deadline_missed': [],
+  'warning.raised': [],
+  'warning.cleared': [],
   'undo.changes': ['changes.*.key', 'changes.*.before', 'changes.*.after'],
   'undo.done': ['summary.by', 'summary.reason'],
 };

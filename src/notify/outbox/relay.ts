@@ -4,10 +4,22 @@ import { crashPoint, inTransaction, type Transaction } from '../../engine/index.
 import { DvError, type ErrorClass } from '../../errors/dv-error.ts';
 import { cloudEvent, type Outboxed } from './envelope.ts';
 import type { NotifyContent } from './personal-data.ts';
-import { dueStreams, markDelivered, noteFailure, noteSuccess, readStream, type Stream } from './streams.ts';
+import {
+  type Destination,
+  dueStreams,
+  markDelivered,
+  noteFailure,
+  noteSuccess,
+  readStream,
+  type Stream,
+} from './streams.ts';
 import type { Delivery, OutboxMessage, Transport } from '../transports/transport.ts';
 
 export interface RelayOptions {
+  /** Whose messages. Default: CORE_DICT. */
+  destination?: Destination;
+  /** Makes the body that the transport sends. Default: the CloudEvent for Core-Dict, with `content`. */
+  body?: (row: Outboxed) => string;
   /** Default: full. */
   content?: NotifyContent;
   log?: Logger;
@@ -16,7 +28,13 @@ export interface RelayOptions {
 }
 
 /** Streams processed simultaneously. Each uses a database connection while it waits for the transport. */
-const STREAMS = 4;
+const STREAMS: Record<Destination, number> = { CORE_DICT: 4, ALERT: 1 };
+
+/** What the messages to a destination are called in the log. */
+const NAMES: Record<Destination, { one: string; all: string }> = {
+  CORE_DICT: { one: 'a message to Core-Dict', all: 'messages to Core-Dict' },
+  ALERT: { one: 'an alert', all: 'alerts' },
+};
 
 /** Batches of a stream before other streams have their turn. */
 const BATCHES = 10;
@@ -24,11 +42,11 @@ const BATCHES = 10;
 const DELIVERY_TIMEOUT_MS = 30_000;
 
 /**
- * Delivers the messages that wait in the outbox, in order within each stream (a participant and key type). Streams are
- * independent of each other. Only one relay at a time works on a stream, however many workers there are. When the
- * transport fails, the stream backs off. A message that the transport refuses three times for good becomes dead.
- * Returns how many messages were delivered. An error that the transport did not cause is thrown after all streams have
- * had their turn.
+ * Delivers the messages to one destination that wait in the outbox, in order within each stream (a participant and key
+ * type). Streams and destinations are independent of each other. Only one relay at a time works on a stream, however
+ * many workers there are. When the transport fails, the stream backs off. A message that the transport refuses three
+ * times for good becomes dead. Returns how many messages were delivered. An error that the transport did not cause is
+ * thrown after all streams have had their turn.
  */
 export async function relayOutbox(
   pool: Pool,
@@ -37,7 +55,8 @@ export async function relayOutbox(
 ): Promise<number> {
   let delivered = 0;
   for (;;) {
-    const streams = await dueStreams(pool);
+    const { destination = 'CORE_DICT' } = options;
+    const streams = await dueStreams(pool, destination);
     const before = delivered;
     const broken: unknown[] = [];
     const next = async (): Promise<void> => {
@@ -52,7 +71,7 @@ export async function relayOutbox(
         }
       }
     };
-    await Promise.all(Array.from({ length: STREAMS }, next));
+    await Promise.all(Array.from({ length: STREAMS[destination] }, next));
     if (broken.length > 0) throw broken[0];
     if (delivered === before) return delivered;
   }
@@ -90,6 +109,7 @@ async function relayBatch(
   options: RelayOptions,
 ): Promise<Batch> {
   const { content = 'full', log, timeoutMs = DELIVERY_TIMEOUT_MS } = options;
+  const body = options.body ?? ((row: Outboxed) => JSON.stringify(cloudEvent(row, content)));
   let thrown: { error: unknown; first: string } | undefined;
   try {
     return await inTransaction(
@@ -98,7 +118,7 @@ async function relayBatch(
         const rows = await readStream(tx, stream);
         const [first] = rows;
         if (first === undefined) return { delivered: 0, more: false };
-        const messages = rows.map((row) => toMessage(row, content));
+        const messages = rows.map((row) => toMessage(row, body(row)));
         crashPoint('relay-before-send');
         const delivery = await deliver(transport, messages, tx, timeoutMs).catch((error: unknown) => {
           thrown = { error, first: first.id };
@@ -114,7 +134,10 @@ async function relayBatch(
         if (failed === undefined || delivery.error === undefined) {
           const recovered = await noteSuccess(tx, stream);
           if (recovered)
-            log?.info({ ...stream, transport: transport.name }, 'messages to Core-Dict are delivered again');
+            log?.info(
+              { ...stream, transport: transport.name },
+              `${NAMES[stream.destination].all} are delivered again`,
+            );
           crashPoint('relay-before-commit');
           // Without this, a batch with nothing delivered and no error would repeat for ever.
           return { delivered, more: delivered > 0 };
@@ -152,27 +175,15 @@ async function fail(
   const refused = error.class === 'not_retryable';
   const { dead, failures } = await noteFailure(tx, stream, { id, code: error.code, refused, progress });
   const fields = { ...stream, transport: transport.name, error: error.code };
-  if (dead)
-    log?.error(
-      { ...fields, message: id },
-      'a message to Core-Dict is dead: it was refused and will not be retried',
-    );
-  else if (failures === 1)
-    log?.warn(fields, 'messages to Core-Dict cannot be delivered; delivery is retried');
+  const { one, all } = NAMES[stream.destination];
+  if (dead) log?.error({ ...fields, message: id }, `${one} is dead: it was refused and will not be retried`);
+  else if (failures === 1) log?.warn(fields, `${all} cannot be delivered; delivery is retried`);
   return dead;
 }
 
-function toMessage(row: Outboxed, content: NotifyContent): OutboxMessage {
+function toMessage(row: Outboxed, body: string): OutboxMessage {
   const { id, participant, keyType, sequence, type, createdAt } = row;
-  return {
-    id,
-    participant,
-    keyType,
-    sequence,
-    type,
-    createdAt,
-    body: JSON.stringify(cloudEvent(row, content)),
-  };
+  return { id, participant, keyType, sequence, type, createdAt, body };
 }
 
 async function deliver(
@@ -183,7 +194,7 @@ async function deliver(
 ): Promise<Delivery> {
   const late = Promise.withResolvers<never>();
   const timer = setTimeout(() => {
-    const text = `The transport to Core-Dict did not answer within ${timeoutMs / 1000} s. Delivery is retried.`;
+    const text = `The transport did not answer within ${timeoutMs / 1000} s. Delivery is retried.`;
     late.reject(new DvError('DV_NOTIFY_TIMEOUT', text));
   }, timeoutMs);
   try {

@@ -1,10 +1,12 @@
 import type { Pool } from 'pg';
 import { translateDatabaseErrors } from '../../engine/index.ts';
 import { one } from '../../errors/rows.ts';
+import type { Destination } from './streams.ts';
 
 /** An undelivered message, without its content. WAITING: will be delivered. DEAD: refused for good. */
 export interface Undelivered {
   id: string;
+  destination: Destination;
   participant: string;
   keyType: string;
   sequence: string;
@@ -31,9 +33,10 @@ export async function listUndelivered(
      from dict.outbox where delivered_at is null`,
   );
   const { rows: messages } = await db.query<Undelivered>(
-    `select id, participant, key_type as "keyType", sequence, type, run_id as "runId", created_at as "createdAt", state,
+    `select id, destination, participant, key_type as "keyType", sequence, type, run_id as "runId", created_at as "createdAt", state,
        attempts, error_code as "errorCode", dead_at as "deadAt", retry_at as "retryAt"
-     from dict.outbox_messages where state = coalesce($1, state) order by participant, key_type, sequence limit $2`,
+     from dict.outbox_messages where state = coalesce($1, state)
+     order by destination desc, participant, key_type, sequence limit $2`,
     [state ?? null, limit],
   );
   return { ...one(counts), messages };
@@ -49,6 +52,7 @@ export async function retryDead(db: Pick<Pool, 'query'>, ids?: readonly string[]
 
 /** A stream whose messages are not delivered. */
 export interface TroubledStream {
+  destination: Destination;
   participant: string;
   keyType: string;
   dead: number;
@@ -65,12 +69,20 @@ const OLD_MINUTES = 10;
 /** The streams with dead messages, or with a message that has waited for more than ten minutes. */
 export async function readTroubledStreams(db: Pick<Pool, 'query'>): Promise<TroubledStream[]> {
   const { rows } = await db.query<TroubledStream>(
-    `select participant, key_type as "keyType", dead::float8 as dead, error_code as "errorCode",
+    `select destination, participant, key_type as "keyType", dead::float8 as dead, error_code as "errorCode",
        case when oldest_waiting_at < workflow.now() - $1 * interval '1 minute' then oldest_waiting_at end as "waitingSince"
      from dict.outbox_streams
      where dead > 0 or oldest_waiting_at < workflow.now() - $1 * interval '1 minute'
-     order by 1, 2`,
+     order by 1 desc, 2, 3`,
     [OLD_MINUTES],
   );
   return rows;
+}
+
+/** Removes alerts that wait or are dead although there is no ALERT_URL any more. Returns how many. */
+export async function dropAlerts(db: Pick<Pool, 'query'>): Promise<number> {
+  const { rowCount } = await db.query(
+    "delete from dict.outbox where destination = 'ALERT' and delivered_at is null",
+  );
+  return rowCount ?? 0;
 }

@@ -33,6 +33,7 @@ async function play(pool: Pool, seed: number): Promise<void> {
   const { dict, address, stop } = await startSimulator({
     clock: () => time.now,
     seed,
+    participants: [ISPB],
     limits: limits ? 'real' : 'off',
     fileGenerationMs: (seed % 3) * 7000,
   });

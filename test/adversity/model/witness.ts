@@ -158,6 +158,11 @@ export class Witness {
       else if ((decision === 'ADDED' || decision === 'CORRECTED') && after !== null) {
         const { cid: _, ...entry } = after;
         this.base.set(key, entry);
+      } else if (decision === 'REGISTERED' && after !== null && after.cid !== before?.cid) {
+        const { cid: _, ...entry } = after;
+        this.base.set(key, entry);
+        // An undo leaves it alone: the new RequestId is newer than whatever the run did to the key before.
+        this.undo.bankChanged(key);
       }
     }
     await this.expectBase();
@@ -227,7 +232,14 @@ export class Witness {
     };
     const objection = this.undo.objection(decision, key);
     if (objection !== undefined) wrong(objection);
-    if (decision === 'REGISTERED' && !this.#stays.has(cid)) wrong('DICT never had it');
+    // Registered with a new RequestId, so with another CID, unless the key changed locally meanwhile.
+    if (
+      decision === 'REGISTERED' &&
+      after !== null &&
+      after.cid !== before?.cid &&
+      !this.#stays.has(after.cid)
+    )
+      wrong('DICT never had it');
     if (decision !== 'ADDED' && decision !== 'CORRECTED' && decision !== 'REMOVED') return;
     const round = this.#rounds.get(`${decided.runId} ${decided.round}`);
     if (round === undefined || key === null) return wrong('its round or key is not known');

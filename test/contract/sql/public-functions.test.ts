@@ -105,6 +105,14 @@ describe.each(['verification', 'reconciliation'] as const)('dict.start_%s refuse
     );
   });
 
+  test('a participant that is not configured, and names those that are', async () => {
+    await configure('00000001', '00000002');
+    await expect(start(what, ISPB, ['CPF'])).rejects.toEqual(
+      coded('DV_PARTICIPANT_UNKNOWN', /00000001, 00000002.*PARTICIPANT_ISPB/),
+    );
+    expect([await keys(), await jobs()]).toEqual([[], 0]);
+  });
+
   test('null while no participant is configured', async () => {
     await expect(start(what)).rejects.toEqual(coded('DV_PARTICIPANT_MISSING', /PARTICIPANT_ISPB/));
   });

@@ -65,6 +65,20 @@ describe.each([
   ['one table', oneTable],
   ['three tables', threeTables],
 ])('%s', (_, mapping) => {
+  test('a key registered at DICT by a person gets its new RequestId in the bank tables too', async () => {
+    const system = await connected(mapping, { settings: { MANUAL_APPROVAL_THRESHOLD: '0' } });
+    const { key, requestId } = system.entries[0]!;
+    system.dict.directory.deleteEntry(system.entries[0]!);
+    const run = await system.reconcile();
+    await system.waitForRun(run, ({ status }) => status === 'WAITING');
+    await system.pool.query(`select dict.register_local_only($1, null, 'ana', 'lost')`, [run]);
+    await system.pool.query(`select dict.approve_reconciliation($1, 'ana', 'lost')`, [run]);
+    expect(await system.waitForClosed(run)).toMatchObject({ status: 'COMPLETED' });
+    expect(system.dict.directory.find(key)!.entry.requestId).not.toBe(requestId);
+    await expectBankLikeDict(system, mapping);
+    await expectBaseLikeDict(system);
+  });
+
   test('after a reconciliation of missing, extra and changed keys the bank has what DICT has', async () => {
     const system = await connected(mapping, { keyTypes: KEY_TYPES, keysPerType: 60, divergent: 9 });
     const run = await system.verify();

@@ -39,6 +39,8 @@ describe('an unusable row can be written, is listed as a reject, and is in no VS
     [`full_name = null`, `${ISPB} EMAIL a@b NAME_MISSING`, ['EMAIL']],
     [`account = null`, `${ISPB} EMAIL a@b ACCOUNT_NUMBER_MISSING`, ['EMAIL']],
     [`account_kind = null`, `${ISPB} EMAIL a@b ACCOUNT_TYPE_MISSING`, ['EMAIL']],
+    [`document = repeat('1', 41)`, `${ISPB} EMAIL a@b TAX_ID_NUMBER_INVALID`, ['EMAIL']],
+    [`full_name = repeat('n', 301)`, `${ISPB} EMAIL a@b NAME_INVALID`, ['EMAIL']],
     [`kind = 'CAR'`, `${ISPB} CAR a@b KEY_TYPE_UNKNOWN`, ALL],
     [`ispb = '1234'`, `1234 EMAIL a@b PARTICIPANT_INVALID`, ['EMAIL']],
     [`pix_key = ''`, `${ISPB} EMAIL  KEY_MISSING`, ['EMAIL']],

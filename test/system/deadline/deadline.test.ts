@@ -1,7 +1,8 @@
 import { readSettings } from '../../../src/settings.ts';
 import { randomUUID } from 'node:crypto';
 import { beforeEach, expect, test } from 'vitest';
-import { checkDeadlines, configureDeadline, readDeadlines } from '../../../src/dict/vsync/deadline.ts';
+import { readDeadlines } from '../../../src/dict/vsync/deadline.ts';
+import { checkWarnings, configureWarnings } from '../../../src/dict/vsync/warnings.ts';
 import { KEY_TYPES } from '../../../src/dict/entry/key-type.ts';
 import { configureParticipants } from '../../../src/dict/vsync/vsync-store.ts';
 import { createHealth, createMetrics } from '../../../src/http/index.ts';
@@ -17,11 +18,17 @@ const OTHER = '87654321';
 
 beforeEach(async () => {
   await database.pool
-    .query(`truncate dict.participants, dict.deadline_alerts, dict.sync_verifications, dict.outbox;
+    .query(`truncate dict.participants, dict.warning_alerts, dict.sync_verifications, dict.outbox;
     update workflow.clock set offset_by = '0'`);
-  await configureDeadline(database.pool, 36);
+  await configureHours(36);
   await configureParticipants(database.pool, [ISPB]);
 });
+
+/** The earlier warning has hours of its own, which never end here. */
+async function configureHours(deadlineHours: number) {
+  const others = { freshOkHours: 1e6, approvalHours: 1, alerts: false };
+  await configureWarnings(database.pool, { deadlineHours, ...others });
+}
 
 const advance = async (interval: string) => advanceClock(database.pool, interval);
 
@@ -40,7 +47,12 @@ async function answer(
 
 /** The key types for which an alert is raised now. */
 async function raised(hours = 36): Promise<string[]> {
-  return (await checkDeadlines(database.pool, hours)).map(({ keyType }) => keyType);
+  await configureHours(hours);
+  return (await breaches()).map(({ keyType }) => keyType);
+}
+
+async function breaches(db: Pick<typeof database.pool, 'query'> = database.pool) {
+  return (await checkWarnings(db)).filter(({ change }) => change === 'RAISED');
 }
 
 async function messages(): Promise<
@@ -109,9 +121,7 @@ test('only configured participants get an alert, each by itself', async () => {
   expect(await raised()).toEqual(ALL);
   expect(new Set((await messages()).map(({ participant }) => participant))).toEqual(new Set([ISPB]));
   await advance('20 hours');
-  expect((await checkDeadlines(database.pool, 36)).map(({ participant }) => participant)).toEqual(
-    ALL.map(() => OTHER),
-  );
+  expect((await breaches()).map(({ participant }) => participant)).toEqual(ALL.map(() => OTHER));
 });
 
 test('several workers simultaneously publish one message per breach', async () => {
@@ -127,9 +137,6 @@ test('the hours are a setting', async () => {
   expect(await raised(24)).toEqual([]);
   expect(await raised(12)).toEqual(ALL);
   expect(await raised(12)).toEqual([]);
-  await configureDeadline(database.pool, 12);
-  const { rows } = await database.pool.query('select * from dict.check_deadlines()');
-  expect(rows).toEqual([]);
   expect((await readDeadlines(database.pool)).every(({ missed }) => missed)).toBe(true);
 });
 
@@ -137,7 +144,7 @@ test('an alert that is rolled back is raised again', async () => {
   await advance('40 hours');
   const client = await database.pool.connect();
   await client.query('begin');
-  expect((await checkDeadlines(client, 36)).length).toBe(5);
+  expect((await breaches(client)).length).toBe(5);
   await client.query('rollback');
   client.release();
   expect(await messages()).toEqual([]);
@@ -194,7 +201,9 @@ test('list shows what is missed, above the runs, and all deadlines as JSON', asy
   await advance('10 hours');
   await raised();
   const lines = (await list()).stdout.split('\n');
-  expect(lines[0]).toMatch(/^Deadline missed: 12345678 PHONE had no OK by \S+Z; the last OK was at \S+Z\.$/);
+  expect(lines[0]).toMatch(
+    /^Deadline missed: 12345678 PHONE\. DICT's OK was due at \S+Z; the last OK was at \S+Z\. Run `dict-vsync list`/,
+  );
   expect(lines.slice(1)).toEqual(['No run matches.', '']);
   const { deadlines } = (await list('--json')).json<{ deadlines: { keyType: string; missed: boolean }[] }>();
   expect(deadlines).toHaveLength(5);
@@ -249,13 +258,15 @@ test('a missed deadline is a warning of /readyz, and the worker stays ready', as
       warning: 'deadline_missed',
       participant: ISPB,
       keyType: 'CNPJ',
-      message: expect.stringMatching(/^DICT's OK was due at \S+Z; DICT has never answered OK\.$/) as string,
+      message: expect.stringMatching(
+        /^DICT's OK was due at \S+Z; DICT has never answered OK\. Run /,
+      ) as string,
     },
     {
       warning: 'deadline_missed',
       participant: ISPB,
       keyType: 'CPF',
-      message: expect.stringMatching(/; the last OK was at \S+Z\.$/) as string,
+      message: expect.stringMatching(/; the last OK was at \S+Z\. Run /) as string,
     },
   ]);
   await worker.stop();

@@ -41,6 +41,24 @@ test('events of other types are ignored', () => {
   expect(readKeyEvent(changed({}, { type: 'claim.opened' }))).toBeUndefined();
 });
 
+test.each(['tradeName', 'branch', 'openingDate'])(
+  '"" in the optional field %s is null, as many clients send it',
+  (field) => {
+    const event = readKeyEvent(changed({ [field]: '' }));
+    expect(event).toMatchObject({ reason: null, entry: { [field]: null } });
+  },
+);
+
+test('values that BACEN may add, a CNPJ with letters and wrong check digits are taken as they are', () => {
+  const data = { ownerType: 'FOREIGN_PERSON', accountType: 'PPAY' };
+  expect(readKeyEvent(changed(data))).toMatchObject({ reason: null, entry: data });
+  const company = { keyType: 'CNPJ', ownerType: 'LEGAL_PERSON', tradeName: null };
+  for (const key of ['12ABC34501DE35', '12ABC34501DE00', '11222333000150']) {
+    const read = readKeyEvent(changed({ ...company, key, taxIdNumber: key }));
+    expect(read).toMatchObject({ key, reason: null });
+  }
+});
+
 describe('what cannot be used is refused by codes', () => {
   test.each([
     [{ requestId: undefined }, {}, 'REQUEST_ID_MISSING'],
@@ -60,7 +78,10 @@ describe('what cannot be used is refused by codes', () => {
       {},
       'NAME_INVALID',
     ],
-    [{ ownerType: 'CAT' }, {}, 'OWNER_TYPE_INVALID'],
+    [{ ownerType: 'a cat' }, {}, 'OWNER_TYPE_INVALID'],
+    [{ ownerType: 'C'.repeat(41) }, {}, 'OWNER_TYPE_INVALID'],
+    [{ name: 'a\uD800' }, {}, 'NAME_INVALID'],
+    [{ key: 'k'.repeat(12_000) }, {}, 'KEY_INVALID'],
     [{ branch: 'X' }, {}, 'BRANCH_INVALID'],
     [{ branch: 1 }, {}, 'BRANCH_INVALID'],
     [{ accountNumber: undefined, accountType: 'X' }, {}, 'ACCOUNT_NUMBER_MISSING,ACCOUNT_TYPE_INVALID'],
@@ -95,6 +116,7 @@ describe('a message that is not a CloudEvent has no name to be recorded under', 
     ['no id', JSON.stringify({ ...created, id: undefined })],
     ['an empty id', JSON.stringify({ ...created, id: '' })],
     ['an id with a NUL', JSON.stringify({ ...created, id: 'a\0' })],
+    ['an id with half a character', JSON.stringify({ ...created, id: 'a\uD800' })],
     ['an endless id', JSON.stringify({ ...created, id: 'i'.repeat(501) })],
     ['no source', JSON.stringify({ ...created, source: 7 })],
     ['no type', JSON.stringify({ ...created, type: null })],

@@ -49,19 +49,21 @@ describe('a local-only key that a person wants registered', () => {
   it('it is registered at DICT as it is here, and the base is in sync', async () => {
     const extra = lost(3);
     const { system, run } = await waiting(extra);
-    const before = await stateOf(system);
     expect(await register(system, run, null)).toBe(3);
     await approve(system, run);
     expect(await system.waitForClosed(run)).toMatchObject({ status: 'COMPLETED' });
-    expect(await stateOf(system)).toEqual(before);
     await expectBaseLikeDict(system);
     expect(system.dict.ledger.count('createEntry')).toBe(3);
 
     const found = await divergences(system.pool, run);
     expect(found.map(({ decision }) => decision)).toEqual(['REGISTERED', 'REGISTERED', 'REGISTERED']);
     for (const { key, before: was, after } of found) {
-      expect(was).toEqual(after);
-      expect(system.dict.directory.find(key!)!.entry.requestId).toBe(was!.requestId);
+      const { entry, cid } = system.dict.directory.find(key!)!;
+      expect(entry.requestId).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab]/);
+      expect(entry.requestId).not.toBe(was!.requestId);
+      const { requestId } = entry;
+      const openingDate = expect.any(String) as string;
+      expect(after).toEqual({ ...was, requestId, cid, openingDate });
     }
     expect(await reconciliation(system.pool, run)).toMatchObject({ removed: 0 });
     const { rows } = await system.pool.query(
@@ -71,9 +73,58 @@ describe('a local-only key that a person wants registered', () => {
     const published = await notifications(system.pool);
     const changes = published.find(({ type }) => type === 'reconciliation.changes')!.payload['changes'];
     expect(changes).toHaveLength(3);
-    expect(changes).toContainEqual(expect.objectContaining({ decision: 'REGISTERED', key: extra[0]!.key }));
+    const atDict = system.dict.directory.find(extra[0]!.key)!;
+    expect(changes).toContainEqual(
+      expect.objectContaining({
+        decision: 'REGISTERED',
+        key: extra[0]!.key,
+        before: expect.objectContaining({ requestId: extra[0]!.requestId }) as unknown,
+        after: expect.objectContaining({ requestId: atDict.entry.requestId, cid: atDict.cid }) as unknown,
+      }),
+    );
     const complete = published.find(({ type }) => type === 'reconciliation.complete')!;
     expect(complete.payload['summary']).toMatchObject({ keysRegistered: 3, keysRemoved: 0 });
+  });
+
+  it('it is registered again with a new RequestId though DICT had it before, and stays in sync', async () => {
+    const system = await quickSystem({ keysPerType: 20, settings: { MANUAL_APPROVAL_THRESHOLD: '0' } });
+    const [lostKey, ownKey] = system.entries;
+    system.dict.directory.deleteEntry(lostKey!);
+    system.dict.directory.deleteEntry(ownKey!);
+    const again = await system.reconcile();
+    await system.waitForRun(again, ({ status }) => status === 'WAITING');
+    await register(system, again, [lostKey!.key]);
+    await approve(system, again);
+    expect(await system.waitForClosed(again)).toMatchObject({ status: 'COMPLETED', errorCode: null });
+    await expectBaseLikeDict(system);
+    expect(system.dict.directory.find(lostKey!.key)!.entry.requestId).not.toBe(lostKey!.requestId);
+    expect(system.dict.directory.find(ownKey!.key)).toBeUndefined();
+    // The log of CIDs has the replaced one, and the next verification finds nothing to do.
+    const { rows } = await system.pool.query(
+      `select from dict.cid_log where key = $1 and left_why = 'reconciliation ' || $2`,
+      [lostKey!.key, again],
+    );
+    expect(rows).toHaveLength(1);
+    expect(await system.waitForClosed(await system.verify())).toMatchObject({ status: 'COMPLETED' });
+  });
+
+  it('it gets what DICT made of the entry, if that is not what was sent', async () => {
+    const [extra] = lost(1);
+    const { system, run } = await waiting([extra!]);
+    const made = 'Nome da Receita';
+    system.dict.faults.on({
+      kind: 'nonsense',
+      operation: 'createEntry',
+      change: (answer) => {
+        system.dict.directory.updateEntry(extra!, { name: made });
+        return { ...answer, entry: { ...(answer['entry'] as Entry), name: made } };
+      },
+    });
+    await register(system, run, null);
+    await approve(system, run);
+    expect(await system.waitForClosed(run)).toMatchObject({ status: 'COMPLETED' });
+    await expectBaseLikeDict(system);
+    expect((await localBase(system.pool)).get(extra!.key)).toMatchObject({ name: made });
   });
 
   it('it is registered alone, and the others of the set are removed', async () => {

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { computeCid } from '../../../src/dict/entry/cid.ts';
+import { textProblem } from '../../../src/dict/entry/entry-limits.ts';
 import type { Bridge } from '../../../src/bridge/index.ts';
 import type { Operation } from '../../../src/simulator/index.ts';
 import { CALL, ISPB, bridgeWithDict, failure, keys } from './support.ts';
@@ -29,6 +30,13 @@ const inEntry = (change: Answer) => (answer: Answer) => ({
   ...answer,
   entry: { ...(answer['entry'] as Answer), ...change },
 });
+const inPolicies = (change: Answer) => (answer: Answer) => ({
+  ...answer,
+  policies: [
+    { availableTokens: 1, capacity: 1, refillTokens: 1, refillPeriodSec: 1, ...change },
+    ...(answer['policies'] as Answer[]),
+  ],
+});
 const event = (timestamp: string) => ({ type: 'ADDED', cid, timestamp });
 
 const cases: [string, Operation, ((answer: Answer) => Answer)?][] = [
@@ -37,7 +45,8 @@ const cases: [string, Operation, ((answer: Answer) => Answer)?][] = [
   ['another key type', 'createSyncVerification', (a) => ({ ...a, keyType: 'EMAIL' })],
   ['no id', 'createSyncVerification', (a) => ({ ...a, id: '' })],
   ['nothing', 'createSyncVerification', () => ({})],
-  ['an unknown status', 'createCidSetFile'],
+  ['no status', 'createCidSetFile'],
+  ['a status without end', 'getCidSetFile', inFile({ status: 'X'.repeat(101) })],
   ["another participant's file", 'createCidSetFile', inFile({ participant: '87654321' })],
   ['a file of another type', 'createCidSetFile', inFile({ keyType: 'CPF' })],
   ['no file', 'createCidSetFile', () => ({})],
@@ -67,10 +76,23 @@ const cases: [string, Operation, ((answer: Answer) => Answer)?][] = [
   ['an entry without request id', 'getEntryByCid', inEntry({ requestId: '' })],
   ['an entry of an unknown type', 'getEntryByCid', inEntry({ keyType: 'PIGEON' })],
   ['an entry without account', 'getEntryByCid', inEntry({ accountNumber: '' })],
+  ['an entry with NUL', 'getEntryByCid', inEntry({ name: 'Jo\0ão' })],
+  ['an endless key', 'getEntryByCid', inEntry({ key: 'k'.repeat(12_000) })],
+  ['an endless trade name', 'getEntryByCid', inEntry({ tradeName: 't'.repeat(201) })],
+  ['an endless owner type', 'getEntryByCid', inEntry({ ownerType: 'O'.repeat(41) })],
+  ['a branch with NUL', 'getEntryByCid', inEntry({ branch: '\0' })],
+  ['a date that Postgres does not have', 'getEntryByCid', inEntry({ openingDate: '0000-01-01T00:00:00Z' })],
+  ['an endless correlation id', 'getEntryByCid', (a) => ({ ...a, correlationId: 'c'.repeat(101) })],
   ['no entry', 'getEntryByCid', (a) => ({ ...a, entry: null })],
   ["another participant's new entry", 'createEntry'],
   ['another key', 'createEntry', inEntry({ key: '11222333000181' })],
   ['a negative number of tokens', 'listPolicies'],
+  ['a token bucket of size 0', 'listPolicies', inPolicies({ name: 'ENTRIES_WRITE', capacity: 0 })],
+  [
+    'more tokens than Postgres counts',
+    'listPolicies',
+    inPolicies({ name: 'ENTRIES_WRITE', capacity: 2 ** 31 }),
+  ],
 ];
 
 test.each(cases)('%s (%s) is DV_BRIDGE_NONSENSE', async (_, operation, change) => {
@@ -91,4 +113,51 @@ test('it keeps the correlation id of the answer', async () => {
   const error = await failure(calls.createSyncVerification!(bridge));
   expect(error.correlationId).toBe(dict.ledger.calls()[0]!.correlationId);
   expect(error.message).toContain('result');
+});
+
+test.each<[string, Answer, string]>([
+  ['NUL', { name: 'Segredo\0' }, 'entry.name has a NUL character'],
+  ['too much', { key: 'segredo'.repeat(12) }, 'entry.key is longer than 77 characters'],
+])(
+  'an entry with %s: the error names the field and the rule, and never the value',
+  async (_, change, says) => {
+    const { bridge, dict } = await bridgeWithDict();
+    dict.directory.createEntry(entry);
+    dict.faults.on({ kind: 'nonsense', operation: 'getEntryByCid', change: inEntry(change) });
+    const error = await failure(bridge.getEntryByCid({ participant: ISPB, cid }, CALL));
+    expect(error.message).toContain(`(${says})`);
+    expect(JSON.stringify(error) + error.message).not.toMatch(/segredo/i);
+  },
+);
+
+test('a text is counted in characters, as Postgres counts', () => {
+  expect(textProblem('😀'.repeat(77), 77)).toBeUndefined();
+  expect(textProblem('😀'.repeat(78), 77)).toBe('is longer than 77 characters');
+  expect(textProblem('a\uD83D', 77)).toBe('is not well-formed Unicode');
+});
+
+test('what BACEN may add is taken as it is', async () => {
+  const { bridge, dict } = await bridgeWithDict();
+  dict.directory.createEntry(entry);
+  const change = {
+    ownerType: 'FOREIGN_PERSON',
+    accountType: 'PREPAID_ACCOUNT',
+    branch: '00001',
+    name: 'ã'.normalize('NFD').repeat(150),
+  };
+  dict.faults.on({ kind: 'nonsense', operation: 'getEntryByCid', change: inEntry(change) });
+  expect((await bridge.getEntryByCid({ participant: ISPB, cid }, CALL)).entry).toMatchObject(change);
+
+  dict.faults.on({ kind: 'nonsense', operation: 'getCidSetFile', change: inFile({ status: 'QUEUED' }) });
+  await bridge.createCidSetFile(about, CALL);
+  expect(await bridge.getCidSetFile({ participant: ISPB, id: '1' }, CALL)).toMatchObject({
+    status: 'PROCESSING',
+    unknownStatus: 'QUEUED',
+  });
+
+  const odd = inPolicies({ name: 'CIDS_PER_KEY_TYPE_PIGEON', capacity: -1 });
+  dict.faults.on({ kind: 'nonsense', operation: 'listPolicies', change: odd });
+  const listed = await bridge.listPolicies({ participant: ISPB }, CALL);
+  expect(listed.map(({ name }) => name)).toContain('ENTRIES_WRITE');
+  expect(listed.map(({ name }) => name)).not.toContain('CIDS_PER_KEY_TYPE_PIGEON');
 });

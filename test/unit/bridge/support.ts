@@ -14,7 +14,11 @@ export async function bridgeWithDict(
   options: SimulatedDictOptions & FaceOptions = {},
   client: Partial<BridgeOptions> = {},
 ): Promise<{ bridge: Bridge; dict: SimulatedDict; address: string; stop: () => Promise<void> }> {
-  const { dict, address, stop } = await startSimulator({ fileGenerationMs: 0, ...options });
+  const { dict, address, stop } = await startSimulator({
+    fileGenerationMs: 0,
+    participants: 'any',
+    ...options,
+  });
   const bridge = connectBridge({ address, ...client });
   onTestFinished(async () => {
     bridge.close();

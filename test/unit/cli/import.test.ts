@@ -154,4 +154,46 @@ describe('import', () => {
     const given = { env: { DATABASE_URL: database.url }, stdin: csv([one, two]) };
     expect((await cli(['import', '-', '--json'], given)).json()).toMatchObject({ read: 2, changed: 2 });
   });
+
+  it('it takes what DICT has though it is unusual, and counts it in a warning without its content', async () => {
+    await database.pool.query('truncate dict.entries');
+    const company = { ...one, keyType: 'CNPJ' as const, ownerType: 'LEGAL_PERSON', tradeName: null };
+    const of = (key: string) => ({ ...company, key, taxIdNumber: key, name: 'Padaria Exemplo Ltda' });
+    const content = csv([
+      of('12ABC34501DE35'),
+      of('12ABC34501DE00'),
+      {
+        ...one,
+        keyType: 'CPF',
+        key: '11122233300',
+        taxIdNumber: '11122233300',
+        ownerType: 'NATURAL_PERSON',
+        name: 'João Silva',
+        tradeName: null,
+        branch: '00001',
+      },
+      { ...two, ownerType: 'FOREIGN_PERSON', accountType: 'PPAY' },
+    ]);
+    const imported = await importing(content, ['--json']);
+    expect(imported.json()).toMatchObject({
+      read: 4,
+      changed: 4,
+      warnings: { wrongCheckDigits: 2, longBranches: 1, unknownTypes: 1 },
+    });
+    expect(imported.stderr).toMatch(/^Warning: 2 keys have a CPF or CNPJ with wrong check digits\./m);
+    expect(imported.stderr).not.toMatch(/12ABC|1112223|Padaria|FOREIGN/);
+    expect(await present()).toMatchObject({ entries: 4 });
+  });
+
+  it('it says of which participants no worker keeps the keys in sync, once it is known which are configured', async () => {
+    await database.pool.query('truncate dict.entries');
+    const content = csv([one, { ...two, participant: '87654321' }]);
+    expect((await importing(content)).stderr).toBe('');
+    expect((await importing(content, [], { PARTICIPANT_ISPB: ISPB })).stderr).toMatch(
+      /^Warning: no worker keeps the keys of 87654321 in sync/,
+    );
+    await database.pool.query('insert into dict.participants (participant) values ($1)', ['87654321']);
+    expect((await importing(content)).stderr).toMatch(`the keys of ${ISPB} in sync`);
+    await database.pool.query('truncate dict.participants cascade');
+  });
 });

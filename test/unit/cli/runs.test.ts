@@ -68,6 +68,20 @@ describe('start', () => {
     ]);
   });
 
+  it('it refuses a participant that is not configured, and starts nothing', async () => {
+    const here = { PARTICIPANT_ISPB: '00000001,00000002' };
+    const refused = await steer(['start', 'verification', '--participant', '00000003'], here);
+    expectRefusal(refused, 2, 'DV_PARTICIPANT_UNKNOWN');
+    expect(refused.stderr).toContain('00000001, 00000002');
+    // What the worker stored counts more than what this command's own environment says.
+    await database.pool.query(`insert into dict.participants values ('00000003')`);
+    const machine = ['start', 'reconciliation', '--key-type', 'CPF'];
+    expectRefusal(await steer([...machine, '--participant', '00000001']), 2, 'DV_PARTICIPANT_UNKNOWN');
+    expectRefusal(await steer(machine, here), 2, 'DV_PARTICIPANT_UNKNOWN');
+    expect(await runs()).toEqual([]);
+    expect(await steer([...machine, '--participant', '00000003'], here)).toMatchObject({ exitCode: 0 });
+  });
+
   it('with --wait it gives up soon when no worker is alive, and leaves the run in the queue', async () => {
     const refused = await steer(['start', 'verification', '--participant', ISPB, '--wait', '--json']);
     expectRefusal(refused, 1, 'DV_NO_WORKER');

@@ -52,6 +52,10 @@ it('it serves the keys that it generated, and exports the local base with the di
       );
     expect((await verify(entries)).result).toBe('OK');
     expect((await verify(exported)).result).toBe('NOK');
+    const other = { participant: '12345678', keyType: 'EVP' as const, vsync: '0'.repeat(64) };
+    await expect(bridge.createSyncVerification(other, { correlationId: 'test' })).rejects.toMatchObject({
+      code: 'DV_DICT_FORBIDDEN',
+    });
   } finally {
     bridge.close();
     await rm(folder, { recursive: true });
@@ -71,4 +75,20 @@ it('it says when it cannot export or listen', async () => {
   const small = ['simulator', '--keys', '1', '--port', '0'];
   expectRefusal(await cli([...small, '--export', '/no/such/folder/x.csv']), 2, 'DV_FILE_UNWRITABLE');
   expectRefusal(await cli([...small, '--host', '192.0.2.1']), 1, 'DV_SIMULATOR_LISTEN');
+});
+
+it('with --any-participant it answers for every ISPB', async () => {
+  const running = cli(['simulator', '--port', '0', '--keys', '0', '--any-participant', '--json']);
+  const { address } = await listening();
+  const bridge = connectBridge({ address });
+  try {
+    const about = { participant: '00000001', keyType: 'CPF' as const, vsync: '0'.repeat(64) };
+    expect(await bridge.createSyncVerification(about, { correlationId: 'test' })).toMatchObject({
+      result: 'OK',
+    });
+  } finally {
+    bridge.close();
+    process.emit('SIGTERM', 'SIGTERM');
+  }
+  expect((await running).exitCode).toBe(0);
 });

@@ -129,13 +129,20 @@ test('two registries in one process do not mix', async () => {
   expect([(await scrape(one)).get(name), (await scrape(other)).get(name)]).toEqual([1, undefined]);
 });
 
-test('labels are names of machines, activities, participants and key types only', async () => {
+test('labels are names of machines, activities, participants and key types, and codes only', async () => {
   const metrics = createMetrics(database.pool);
   const all = await metrics.registry.getMetricsAsJSON();
   const labels = all
     .filter(({ name }) => name.startsWith('dict_vsync_'))
     .flatMap(({ values }) => values.flatMap((value) => Object.keys(value.labels)));
-  expect([...new Set(labels)].sort()).toEqual(['key_type', 'machine', 'participant', 'result', 'status']);
+  expect([...new Set(labels)].sort()).toEqual([
+    'code',
+    'key_type',
+    'machine',
+    'participant',
+    'result',
+    'status',
+  ]);
 });
 
 test('with the database unreachable, a scrape takes less than a second and serves what was read last', async () => {

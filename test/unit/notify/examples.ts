@@ -94,6 +94,11 @@ const EXAMPLES: { [T in Message['type']]: Extract<Message, { type: T }>['content
     ...{ hours: 36, lastOkAt: null, countedFrom: AT.toISOString(), deadlineAt: AT.toISOString() },
     ...{ lastResult: 'NOK', openReconciliation: runId },
   },
+  'warning.raised': {
+    ...{ code: 'RECONCILIATION_FAILED', since: AT.toISOString(), lastOkAt: null, count: 3 },
+    ...{ runId, errorCode: 'DV_TIMEOUT', deadlineAt: AT.toISOString() },
+  },
+  'warning.cleared': { code: 'NO_FRESH_OK', since: AT.toISOString(), lastOkAt: AT.toISOString() },
   'undo.changes': {
     ...{ runId, undoneRun: randomUUID(), page: 1 },
     changes: (

@@ -5,11 +5,16 @@ import { useTestDatabase } from '../../support/database.ts';
 const database = useTestDatabase();
 
 test('one query says for each chore whether work is pending', async () => {
-  const nothing = { messages: false, deltas: false, feed: false };
+  const nothing = { messages: false, alerts: false, failures: false, deltas: false, feed: false };
   expect(await findPendingWork(database.pool)).toEqual(nothing);
   const rows = {
     messages: `insert into dict.outbox (participant, key_type, sequence, type, payload, created_at)
                values ('12345678', 'CPF', 1, 'test', '{}', now())`,
+    alerts: `insert into dict.outbox (destination, participant, key_type, sequence, type, payload, created_at)
+             values ('ALERT', '12345678', 'CPF', 1, 'test', '{}', now())`,
+    // Only the row matters here, not its run.
+    failures: `alter table workflow.failures_to_log drop constraint failures_to_log_run_id_fkey;
+               insert into workflow.failures_to_log (run_id, status) values (gen_random_uuid(), 'FAILED')`,
     deltas: `insert into dict.vsync_deltas values ('12345678', 'CPF', 1, 0, repeat('0', 256)::bit(256))`,
     feed: `with source as (
              insert into dict.feed_sources (name, source_view, apply_function, read_query, differing_query, unnamed_query)
@@ -23,5 +28,5 @@ test('one query says for each chore whether work is pending', async () => {
     expect(await findPendingWork(database.pool)).toEqual(waits);
   }
   await database.pool.query('update dict.outbox set delivered_at = now()');
-  expect(await findPendingWork(database.pool)).toEqual({ ...waits, messages: false });
+  expect(await findPendingWork(database.pool)).toEqual({ ...waits, messages: false, alerts: false });
 });

@@ -27,7 +27,12 @@ test('createEntry is idempotent by RequestId and refuses the RequestId for anyth
   const stranger = { ...phone, requestId, taxIdNumber: keys('CPF', 1, 9)[0]!.key };
   expect(await problem(() => directory.createEntry(stranger))).toBe('400 EntryKeyOwnedByDifferentPerson');
   directory.deleteEntry(entry);
-  expect(await create({})).toBe('400 RequestIdAlreadyUsed');
+  expect(await create({ accountNumber: '1' })).toBe('400 RequestIdAlreadyUsed');
+  // BACEN's text refuses a used RequestId only with other parameters.
+  expect(directory.createEntry(entry).cid).toBe(first.cid);
+  directory.updateEntry(entry, { accountNumber: '2' });
+  expect(await create({})).toBe('400 EntryAlreadyExists');
+  expect(directory.createEntry({ ...entry, accountNumber: '2' })).toBe(directory.find(entry.key));
 });
 
 test('updateEntry keeps the RequestId, changes the CID, and can bring an old one back', async () => {
@@ -86,6 +91,10 @@ test('a claim takes the key from the donor, and gives it to the claimer with a n
   pass(1000);
   const stored = directory.completeClaim(claimed);
   expect(stored).toMatchObject({ cid: cidOf(claimed), createdAt: START + 2000, ownedSince: START });
+  expect(directory.completeClaim(claimed)).toBe(stored);
+  expect(await problem(() => directory.completeClaim({ ...claimed, branch: '7' }))).toBe(
+    '400 RequestIdAlreadyUsed',
+  );
   const types = async (participant: string) => {
     const page = await dict.listCidSetEvents({ participant, keyType: 'PHONE' }, CALLER);
     return (page['events'] as { type: string }[]).map((event) => event.type);

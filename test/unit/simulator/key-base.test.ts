@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { entryProblems } from '../../../src/dict/entry/entry-validation.ts';
+import { hasWrongCheckDigits } from '../../../src/dict/entry/tax-id.ts';
 import { KEY_TYPES } from '../../../src/dict/entry/key-type.ts';
 import { generateKeyBase } from '../../../src/simulator/index.ts';
 
@@ -40,6 +41,11 @@ test('it has what makes CIDs go wrong: accents, leading zeros, no branch, trade 
   expect(share((entry) => entry.accountNumber.startsWith('0'))).toBeGreaterThan(0.5);
   expect(share((entry) => entry.tradeName !== null)).toBeGreaterThan(0.2);
   expect(share((entry) => entry.ownerType === 'NATURAL_PERSON')).toBeGreaterThan(0.5);
+  const cnpjs = entries.filter(({ keyType }) => keyType === 'CNPJ');
+  const lettered = cnpjs.filter(({ key }) => /[A-Z]/.test(key)).length / cnpjs.length;
+  expect(lettered).toBeGreaterThan(0.05);
+  expect(lettered).toBeLessThan(0.2);
+  expect(entries.filter(({ taxIdNumber }) => hasWrongCheckDigits(taxIdNumber))).toEqual([]);
   for (const entry of entries) expect(entry.name).toBe(entry.name.normalize('NFC'));
 });
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { SimulatedDict } from '../../../src/simulator/index.ts';
+import { SimulatedDict } from '../../../src/simulator/index.ts';
 import { CALLER, ISPB, drivenDict, keys, problem } from './support.ts';
 
 const MINUTE = 60_000;
@@ -93,6 +93,22 @@ test('the ledger has every call with its answer', async () => {
     status: 403,
   });
   expect([dict.ledger.count('getEntryByCid'), dict.ledger.count('listPolicies')]).toEqual([2, 0]);
+});
+
+test('it acts only for the participants named, or else those that were seeded, unless it is to act for any', async () => {
+  const other = '87654321';
+  const dict = new SimulatedDict();
+  expect(await problem(() => verify(dict, ISPB))).toBe('403 Forbidden');
+  dict.directory.seed(keys('PHONE', 1));
+  expect(await problem(() => verify(dict, ISPB))).toBe('none');
+  // What another participant registers at DICT does not let this caller act for it.
+  dict.directory.createEntry({ ...keys('EMAIL', 1)[0]!, participant: other });
+  expect(await problem(() => verify(dict, other))).toBe('403 Forbidden');
+  const named = new SimulatedDict({ participants: [other] });
+  named.directory.seed(keys('PHONE', 1));
+  expect(await problem(() => verify(named, other))).toBe('none');
+  expect(await problem(() => verify(named, ISPB))).toBe('403 Forbidden');
+  expect(await problem(() => verify(drivenDict({ participants: 'any' }).dict, other))).toBe('none');
 });
 
 test('a request that DICT could not parse is a bad request', async () => {

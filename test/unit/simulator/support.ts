@@ -9,7 +9,7 @@ export const START = Date.UTC(2026, 0, 10, 10);
 /** A DICT whose clock the test drives. */
 export function drivenDict(options: SimulatedDictOptions = {}) {
   let now = START;
-  const dict = new SimulatedDict({ clock: () => now, ...options });
+  const dict = new SimulatedDict({ clock: () => now, participants: 'any', ...options });
   return {
     dict,
     /** Lets milliseconds pass. */

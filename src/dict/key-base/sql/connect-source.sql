@@ -43,7 +43,7 @@ begin
   s.read_query := format($q$
     select coalesce(array_agg((f.participant, f.key_type, f.key, f.found,
       case when f.found then dict.feed_reason($2, f.participant, f.key_type, f.key, f.times, f.request_id, f.owner_type,
-        f.tax_id_number, f.name, f.account_number, f.account_type, f.bad_date) end,
+        f.tax_id_number, f.name, f.trade_name, f.branch, f.account_number, f.account_type, f.bad_date) end,
       f.request_id, f.owner_type, f.tax_id_number, f.name, f.trade_name, f.branch, f.account_number, f.account_type,
       f.opening_date)::dict.fed_row), '{}')
     from (

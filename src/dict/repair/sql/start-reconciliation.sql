@@ -9,4 +9,4 @@ begin
   from dict.asked_participants(start_reconciliation.participant) p, unnest(types) t;
 end $$;
 comment on function dict.start_reconciliation(text, text[]) is
-  'Starts a reconciliation for each participant (null: each configured one) and key type (null: all five). Returns the run ids; if such a run is open, its id. Runs in the caller''s transaction. Errors: DV_ISPB_INVALID, DV_KEY_TYPE_UNKNOWN, DV_PARTICIPANT_MISSING.';
+  'Starts a reconciliation for each participant (null: each configured one) and key type (null: all five). Returns the run ids; if such a run is open, its id. Runs in the caller''s transaction. Errors: DV_ISPB_INVALID, DV_KEY_TYPE_UNKNOWN, DV_PARTICIPANT_UNKNOWN, DV_PARTICIPANT_MISSING.';

@@ -9,4 +9,4 @@ begin
   from dict.asked_participants(start_verification.participant) p;
 end $$;
 comment on function dict.start_verification(text, text[]) is
-  'Starts a verification for a participant (null: each configured one) and key types (null: all five). Returns the run ids; if such a run is open, its id. Runs in the caller''s transaction. Errors: DV_ISPB_INVALID, DV_KEY_TYPE_UNKNOWN, DV_PARTICIPANT_MISSING.';
+  'Starts a verification for a participant (null: each configured one) and key types (null: all five). Returns the run ids; if such a run is open, its id. Runs in the caller''s transaction. Errors: DV_ISPB_INVALID, DV_KEY_TYPE_UNKNOWN, DV_PARTICIPANT_UNKNOWN, DV_PARTICIPANT_MISSING.';

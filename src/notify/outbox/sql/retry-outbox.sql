@@ -14,14 +14,14 @@ begin
   end if;
   -- All callers lock the streams' counters in the same order, so that they cannot deadlock.
   for r in
-    select id, participant, key_type from dict.outbox
+    select id, destination, participant, key_type from dict.outbox
     where dead_at is not null and (messages is null or id = any (messages))
-    order by participant, key_type, sequence for update
+    order by participant, key_type, destination desc, sequence for update
   loop
     -- At the end of its stream: a broker with de-duplication drops every sequence that is lower than the last it
     -- received.
     update dict.outbox_sequences s set last = s.last + 1
-    where s.participant = r.participant and s.key_type = r.key_type returning last into n;
+    where (s.destination, s.participant, s.key_type) = (r.destination, r.participant, r.key_type) returning last into n;
     update dict.outbox set sequence = n, dead_at = null, refusals = 0, last_error = null where id = r.id;
     again := again + 1;
   end loop;
