@@ -2389,6 +2389,65 @@ COMMENT ON FUNCTION dict.refill_step(period interval, refill integer, OUT step i
 
 
 --
+-- Name: rate_limits; Type: TABLE; Schema: dict; Owner: postgres
+--
+
+CREATE TABLE dict.rate_limits (
+    participant text NOT NULL,
+    policy text NOT NULL,
+    capacity integer NOT NULL,
+    refill_tokens integer NOT NULL,
+    refill_period interval NOT NULL,
+    tokens integer NOT NULL,
+    refilled_at timestamp with time zone NOT NULL,
+    blocked_until timestamp with time zone,
+    CONSTRAINT rate_limits_capacity_check CHECK ((capacity > 0)),
+    CONSTRAINT rate_limits_refill_period_check CHECK ((refill_period > '00:00:00'::interval)),
+    CONSTRAINT rate_limits_refill_tokens_check CHECK ((refill_tokens > 0)),
+    CONSTRAINT rate_limits_tokens_check CHECK ((tokens >= 0))
+)
+WITH (fillfactor='50', autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='500');
+
+
+ALTER TABLE dict.rate_limits OWNER TO postgres;
+
+--
+-- Name: TABLE rate_limits; Type: COMMENT; Schema: dict; Owner: postgres
+--
+
+COMMENT ON TABLE dict.rate_limits IS 'DICT''s token buckets (DICT API 2.6.1, "Limitação de requisições"), per participant and policy. Initialized from ListPolicies if the Bridge offers it. FILE_POLL is our own: the rate of getCidSetFile calls for all key types together.';
+
+
+--
+-- Name: COLUMN rate_limits.blocked_until; Type: COMMENT; Schema: dict; Owner: postgres
+--
+
+COMMENT ON COLUMN dict.rate_limits.blocked_until IS 'Until when DICT asked us not to send requests (Retry-After).';
+
+
+--
+-- Name: refilled(dict.rate_limits, timestamp with time zone); Type: FUNCTION; Schema: dict; Owner: postgres
+--
+
+CREATE FUNCTION dict.refilled(r dict.rate_limits, n timestamp with time zone) RETURNS dict.rate_limits
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'workflow', 'dict', 'pg_temp'
+    AS $$
+declare
+  refill record;
+  steps bigint;
+begin
+  select * into refill from dict.refill_step(r.refill_period, r.refill_tokens);
+  steps := greatest(floor(extract(epoch from n - r.refilled_at) / extract(epoch from refill.step)), 0);
+  r.refilled_at := r.refilled_at + steps * refill.step;
+  r.tokens := least(r.capacity::bigint, r.tokens + steps * refill.gain);
+  return r;
+end $$;
+
+
+ALTER FUNCTION dict.refilled(r dict.rate_limits, n timestamp with time zone) OWNER TO postgres;
+
+--
 -- Name: register_local_only(uuid, text[], text, text); Type: FUNCTION; Schema: dict; Owner: postgres
 --
 
@@ -2618,6 +2677,28 @@ COMMENT ON FUNCTION dict.remove_unsure(run uuid, keys text[], by_whom text, reas
 
 
 --
+-- Name: retries_due(); Type: FUNCTION; Schema: dict; Owner: postgres
+--
+
+CREATE FUNCTION dict.retries_due() RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'workflow', 'dict', 'pg_temp'
+    AS $$
+begin
+  return exists (select from dict.retries where due_at <= workflow.now());
+end $$;
+
+
+ALTER FUNCTION dict.retries_due() OWNER TO postgres;
+
+--
+-- Name: FUNCTION retries_due(); Type: COMMENT; Schema: dict; Owner: postgres
+--
+
+COMMENT ON FUNCTION dict.retries_due() IS 'Whether an automatic retry is due.';
+
+
+--
 -- Name: retry_outbox(uuid[]); Type: FUNCTION; Schema: dict; Owner: postgres
 --
 
@@ -2739,6 +2820,50 @@ COMMENT ON FUNCTION dict.start_reconciliation(participant text, key_types text[]
 
 
 --
+-- Name: start_retries(); Type: FUNCTION; Schema: dict; Owner: postgres
+--
+
+CREATE FUNCTION dict.start_retries() RETURNS TABLE(run_id uuid, participant text, key_types text[], reason text)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'workflow', 'dict', 'pg_temp'
+    AS $$
+#variable_conflict use_column
+declare
+  due record;
+begin
+  -- One caller at a time. The others find these runs open when they look again.
+  if not pg_try_advisory_xact_lock(hashtext('dict-vsync retries')) then
+    return;
+  end if;
+  for due in
+    select r.participant, array_agg(r.key_type order by r.key_type) as key_types,
+      coalesce(jsonb_agg(r.key_type order by r.key_type) filter (where r.after_reconciliation), '[]') as sparing,
+      format('Automatic retry %s. ', max(r.retry)) || string_agg(distinct r.reason, ' ' order by r.reason) as reason
+    from dict.retries r where r.due_at <= workflow.now()
+    group by r.participant order by r.participant
+  loop
+    participant := due.participant;
+    key_types := due.key_types;
+    reason := due.reason;
+    run_id := workflow.start_run('verification', dict.verification_key(due.participant, due.key_types),
+      jsonb_build_object('participant', due.participant, 'keyTypes', to_jsonb(due.key_types), 'reason', due.reason,
+        'sparing', due.sparing),
+      'retry');
+    return next;
+  end loop;
+end $$;
+
+
+ALTER FUNCTION dict.start_retries() OWNER TO postgres;
+
+--
+-- Name: FUNCTION start_retries(); Type: COMMENT; Schema: dict; Owner: postgres
+--
+
+COMMENT ON FUNCTION dict.start_retries() IS 'Starts the automatic retries that are due (dict.retries): one verification for each participant, of the key types that are due. Returns what it started. Workers call it when one is due; it is safe at any moment and from several callers simultaneously.';
+
+
+--
 -- Name: start_undo(uuid, text, text); Type: FUNCTION; Schema: dict; Owner: postgres
 --
 
@@ -2828,8 +2953,6 @@ CREATE FUNCTION dict.take_token(of_participant text, of_policy text, OUT taken b
 declare
   n timestamptz := workflow.now();
   r dict.rate_limits;
-  refill record;
-  steps bigint;
 begin
   select * into r from dict.rate_limits where participant = of_participant and policy = of_policy for update;
   if not found then
@@ -2841,15 +2964,12 @@ begin
     taken := false; retry_at := r.blocked_until;
     return;
   end if;
-  select * into refill from dict.refill_step(r.refill_period, r.refill_tokens);
-  steps := greatest(floor(extract(epoch from n - r.refilled_at) / extract(epoch from refill.step)), 0);
-  r.refilled_at := r.refilled_at + steps * refill.step;
-  r.tokens := least(r.capacity::bigint, r.tokens + steps * refill.gain);
+  r := dict.refilled(r, n);
   taken := r.tokens > 0;
   if taken then
     r.tokens := r.tokens - 1;
   else
-    retry_at := r.refilled_at + refill.step;
+    retry_at := r.refilled_at + (dict.refill_step(r.refill_period, r.refill_tokens)).step;
   end if;
   update dict.rate_limits set tokens = r.tokens, refilled_at = r.refilled_at, blocked_until = null
   where participant = of_participant and policy = of_policy;
@@ -2881,6 +3001,28 @@ end $$;
 
 
 ALTER FUNCTION dict.to_time(value text) OWNER TO postgres;
+
+--
+-- Name: tokens_left(text, text); Type: FUNCTION; Schema: dict; Owner: postgres
+--
+
+CREATE FUNCTION dict.tokens_left(of_participant text, of_policy text) RETURNS integer
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'workflow', 'dict', 'pg_temp'
+    AS $$
+  select case when r.blocked_until > n then 0 else (dict.refilled(r, n)).tokens end
+  from dict.rate_limits r, workflow.now() n where participant = of_participant and policy = of_policy
+$$;
+
+
+ALTER FUNCTION dict.tokens_left(of_participant text, of_policy text) OWNER TO postgres;
+
+--
+-- Name: FUNCTION tokens_left(of_participant text, of_policy text); Type: COMMENT; Schema: dict; Owner: postgres
+--
+
+COMMENT ON FUNCTION dict.tokens_left(of_participant text, of_policy text) IS 'How many tokens a token bucket has now, as far as this installation knows. Null: the policy is not limited here.';
+
 
 --
 -- Name: touch_entry(); Type: FUNCTION; Schema: dict; Owner: postgres
@@ -5970,43 +6112,6 @@ COMMENT ON VIEW dict.outbox_streams IS 'The streams of messages, one for each de
 
 
 --
--- Name: rate_limits; Type: TABLE; Schema: dict; Owner: postgres
---
-
-CREATE TABLE dict.rate_limits (
-    participant text NOT NULL,
-    policy text NOT NULL,
-    capacity integer NOT NULL,
-    refill_tokens integer NOT NULL,
-    refill_period interval NOT NULL,
-    tokens integer NOT NULL,
-    refilled_at timestamp with time zone NOT NULL,
-    blocked_until timestamp with time zone,
-    CONSTRAINT rate_limits_capacity_check CHECK ((capacity > 0)),
-    CONSTRAINT rate_limits_refill_period_check CHECK ((refill_period > '00:00:00'::interval)),
-    CONSTRAINT rate_limits_refill_tokens_check CHECK ((refill_tokens > 0)),
-    CONSTRAINT rate_limits_tokens_check CHECK ((tokens >= 0))
-)
-WITH (fillfactor='50', autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='500');
-
-
-ALTER TABLE dict.rate_limits OWNER TO postgres;
-
---
--- Name: TABLE rate_limits; Type: COMMENT; Schema: dict; Owner: postgres
---
-
-COMMENT ON TABLE dict.rate_limits IS 'DICT''s token buckets (DICT API 2.6.1, "Limitação de requisições"), per participant and policy. Initialized from ListPolicies if the Bridge offers it. FILE_POLL is our own: the rate of getCidSetFile calls for all key types together.';
-
-
---
--- Name: COLUMN rate_limits.blocked_until; Type: COMMENT; Schema: dict; Owner: postgres
---
-
-COMMENT ON COLUMN dict.rate_limits.blocked_until IS 'Until when DICT asked us not to send requests (Retry-After).';
-
-
---
 -- Name: reconciliations; Type: TABLE; Schema: dict; Owner: postgres
 --
 
@@ -6030,7 +6135,6 @@ CREATE TABLE dict.reconciliations (
     keys_removed bigint DEFAULT 0 NOT NULL,
     keys_in_flight bigint DEFAULT 0 NOT NULL,
     quarantined bigint DEFAULT 0 NOT NULL,
-    keys_unsure bigint DEFAULT 0 NOT NULL,
     approved_by text,
     approved_why text,
     approved_set text,
@@ -6052,13 +6156,6 @@ COMMENT ON TABLE dict.reconciliations IS 'One row per reconciliation: what it fo
 
 
 --
--- Name: COLUMN reconciliations.keys_unsure; Type: COMMENT; Schema: dict; Owner: postgres
---
-
-COMMENT ON COLUMN dict.reconciliations.keys_unsure IS 'The number of keys that its last round left alone because it could not be proved that DICT does not have them.';
-
-
---
 -- Name: COLUMN reconciliations.keys_held; Type: COMMENT; Schema: dict; Owner: postgres
 --
 
@@ -6070,6 +6167,153 @@ COMMENT ON COLUMN dict.reconciliations.keys_held IS 'The number of held keys tha
 --
 
 COMMENT ON COLUMN dict.reconciliations.keys_unsure IS 'The number of local keys that its last round left alone for a person to decide, because nothing proves that DICT does not have them.';
+
+
+--
+-- Name: retry_policy; Type: TABLE; Schema: dict; Owner: postgres
+--
+
+CREATE TABLE dict.retry_policy (
+    one_row boolean DEFAULT true NOT NULL,
+    minutes double precision[] DEFAULT '{}'::double precision[] NOT NULL,
+    passing_codes text[] DEFAULT '{}'::text[] NOT NULL,
+    CONSTRAINT retry_policy_minutes_check CHECK (((0)::double precision < ALL (minutes))),
+    CONSTRAINT retry_policy_one_row_check CHECK (one_row)
+);
+
+
+ALTER TABLE dict.retry_policy OWNER TO postgres;
+
+--
+-- Name: TABLE retry_policy; Type: COMMENT; Schema: dict; Owner: postgres
+--
+
+COMMENT ON TABLE dict.retry_policy IS 'When the automatic retries begin: RETRY_MINUTES of the worker that started last; empty: never. passing_codes: the errors of class not_retryable after which a new reconciliation may succeed without anybody''s help.';
+
+
+--
+-- Name: verifications; Type: TABLE; Schema: dict; Owner: postgres
+--
+
+CREATE TABLE dict.verifications (
+    run_id uuid NOT NULL,
+    participant text NOT NULL,
+    key_types text[] NOT NULL,
+    started_at timestamp with time zone NOT NULL,
+    ended_at timestamp with time zone NOT NULL,
+    outcome text NOT NULL,
+    results jsonb NOT NULL,
+    CONSTRAINT verifications_outcome_check CHECK ((outcome = ANY (ARRAY['IN_SYNC'::text, 'OUT_OF_SYNC'::text, 'INCOMPLETE'::text])))
+);
+
+
+ALTER TABLE dict.verifications OWNER TO postgres;
+
+--
+-- Name: TABLE verifications; Type: COMMENT; Schema: dict; Owner: postgres
+--
+
+COMMENT ON TABLE dict.verifications IS 'One row per verification: for each key type OK, NOK or ERROR, with the VSync sent. INCOMPLETE: a key type could not be verified.';
+
+
+--
+-- Name: schedule_ticks; Type: TABLE; Schema: workflow; Owner: postgres
+--
+
+CREATE TABLE workflow.schedule_ticks (
+    schedule text NOT NULL,
+    tick timestamp with time zone NOT NULL,
+    outcome text NOT NULL,
+    decided_at timestamp with time zone NOT NULL,
+    CONSTRAINT schedule_ticks_outcome_check CHECK ((outcome = ANY (ARRAY['FIRED'::text, 'SKIPPED'::text])))
+);
+
+
+ALTER TABLE workflow.schedule_ticks OWNER TO postgres;
+
+--
+-- Name: TABLE schedule_ticks; Type: COMMENT; Schema: workflow; Owner: postgres
+--
+
+COMMENT ON TABLE workflow.schedule_ticks IS 'What was decided about each tick: FIRED, or SKIPPED because a newer tick was due or the tick was too old.';
+
+
+--
+-- Name: retries; Type: VIEW; Schema: dict; Owner: postgres
+--
+
+CREATE VIEW dict.retries AS
+ SELECT p.participant,
+    t.key_type,
+    n.retry,
+    x.reason,
+    x.after_reconciliation,
+    GREATEST((a.began_at + (policy.minutes[LEAST(n.retry, cardinality(policy.minutes))] * '00:01:00'::interval)), (a.ended_at + (policy.minutes[1] * '00:01:00'::interval))) AS due_at
+   FROM (((((((((dict.retry_policy policy
+     CROSS JOIN dict.participants p)
+     CROSS JOIN unnest(dict.key_types()) t(key_type))
+     LEFT JOIN LATERAL ( SELECT k.tick,
+            k.decided_at
+           FROM workflow.schedule_ticks k
+          WHERE (k.decided_at >= p.configured_at)
+          ORDER BY k.tick DESC
+         LIMIT 1) tick ON (true))
+     LEFT JOIN LATERAL ( SELECT o.started_at,
+            o.ended_at,
+            ((o.results -> t.key_type) ->> 'result'::text) AS result,
+            ((o.results -> t.key_type) ->> 'code'::text) AS code,
+            (w.status = ANY (ARRAY['CANCELLED'::text, 'TERMINATED'::text])) AS stopped
+           FROM (dict.verifications o
+             LEFT JOIN workflow.runs w ON ((w.id = o.run_id)))
+          WHERE ((o.participant = p.participant) AND (t.key_type = ANY (o.key_types)))
+          ORDER BY o.started_at DESC
+         LIMIT 1) v ON (true))
+     LEFT JOIN LATERAL ( SELECT w.status,
+            w.created_at,
+            w.closed_at,
+            COALESCE((w.error ->> 'code'::text), 'DV_UNEXPECTED'::text) AS code,
+            (w.error ->> 'class'::text) AS class
+           FROM workflow.runs w
+          WHERE (w.workflow_key = dict.reconciliation_key(p.participant, t.key_type))
+          ORDER BY w.id DESC
+         LIMIT 1) r ON (true))
+     LEFT JOIN LATERAL ( SELECT max(s.answered_at) AS at
+           FROM dict.sync_verifications s
+          WHERE ((s.participant = p.participant) AND (s.key_type = t.key_type) AND (s.result = 'OK'::text))) ok ON (true))
+     CROSS JOIN LATERAL ( SELECT GREATEST(v.started_at,
+                CASE
+                    WHEN (r.created_at <= v.ended_at) THEN NULL::timestamp with time zone
+                    ELSE r.created_at
+                END, tick.tick) AS began_at,
+            GREATEST(v.ended_at, r.closed_at, tick.decided_at) AS ended_at,
+            COALESCE(tick.tick, '-infinity'::timestamp with time zone) AS last_tick,
+            COALESCE((r.closed_at > GREATEST(v.started_at, tick.tick, '-infinity'::timestamp with time zone)), false) AS in_reconciliation) a)
+     CROSS JOIN LATERAL ( SELECT (GREATEST(count(*), (1)::bigint))::integer AS retry
+           FROM ( SELECT
+                   FROM dict.verifications o_1
+                  WHERE ((o_1.participant = p.participant) AND (t.key_type = ANY (o_1.key_types)) AND (o_1.started_at > COALESCE(ok.at, '-infinity'::timestamp with time zone)) AND (o_1.started_at >= COALESCE(tick.tick, '-infinity'::timestamp with time zone)))
+                 LIMIT 10000) o) n)
+     CROSS JOIN LATERAL ( SELECT COALESCE(((r.status = 'FAILED'::text) AND (r.closed_at > GREATEST(ok.at, tick.tick, '-infinity'::timestamp with time zone))), false) AS after_reconciliation,
+                CASE
+                    WHEN a.in_reconciliation THEN format('The reconciliation of %s that began at %s failed: %s.'::text, t.key_type, dict.message_time(r.created_at), r.code)
+                    WHEN (COALESCE(v.ended_at, '-infinity'::timestamp with time zone) <= a.last_tick) THEN format('No verification followed the tick of %s.'::text, dict.message_time(tick.tick))
+                    WHEN (v.result = 'NOK'::text) THEN format('The verification that began at %s found NOK and started no reconciliation.'::text, dict.message_time(v.started_at))
+                    ELSE format('The verification that began at %s got no answer: %s.'::text, dict.message_time(v.started_at), COALESCE(v.code, 'DV_UNEXPECTED'::text))
+                END AS reason) x)
+  WHERE ((cardinality(policy.minutes) > 0) AND (a.began_at > COALESCE(ok.at, '-infinity'::timestamp with time zone)) AND (NOT (EXISTS ( SELECT
+           FROM workflow.runs w
+          WHERE ((w.workflow_key = dict.reconciliation_key(p.participant, t.key_type)) AND (w.closed_at IS NULL))))) AND (NOT (EXISTS ( SELECT
+           FROM workflow.runs w
+          WHERE ((w.machine = 'verification'::text) AND (w.closed_at IS NULL) AND ((w.input ->> 'participant'::text) = p.participant) AND ((w.input -> 'keyTypes'::text) ? t.key_type))))) AND (NOT COALESCE(((r.status = ANY (ARRAY['REJECTED'::text, 'CANCELLED'::text, 'TERMINATED'::text])) AND (r.closed_at > COALESCE(tick.tick, v.started_at, '-infinity'::timestamp with time zone))), false)) AND (NOT COALESCE((v.stopped AND (v.ended_at > a.last_tick)), false)) AND (NOT COALESCE(((v.code = 'DV_STEP_POISONED'::text) AND (v.ended_at > a.last_tick)), false)) AND ((NOT a.in_reconciliation) OR COALESCE(((r.status = 'FAILED'::text) AND ((r.class = ANY (ARRAY['retryable'::text, 'rate_limited'::text])) OR (r.code = ANY (policy.passing_codes)))), false)));
+
+
+ALTER TABLE dict.retries OWNER TO postgres;
+
+--
+-- Name: VIEW retries; Type: COMMENT; Schema: dict; Owner: postgres
+--
+
+COMMENT ON VIEW dict.retries IS 'The automatic retries to come (RETRY_MINUTES): each configured participant and key type whose last attempt ended without an OK for a reason that may pass. retry counts them since the last OK or the last tick, reason says what happened, due_at says when the next one begins. after_reconciliation: a reconciliation has failed since then, so the retry spares CID files.';
 
 
 --
@@ -6221,31 +6465,6 @@ ALTER TABLE dict.unsure_keys OWNER TO postgres;
 --
 
 COMMENT ON VIEW dict.unsure_keys IS 'The local keys that the last reconciliation of their participant and key type left for a person to decide: why, and who has decided (dict.remove_unsure) that they are to be removed.';
-
-
---
--- Name: verifications; Type: TABLE; Schema: dict; Owner: postgres
---
-
-CREATE TABLE dict.verifications (
-    run_id uuid NOT NULL,
-    participant text NOT NULL,
-    key_types text[] NOT NULL,
-    started_at timestamp with time zone NOT NULL,
-    ended_at timestamp with time zone NOT NULL,
-    outcome text NOT NULL,
-    results jsonb NOT NULL,
-    CONSTRAINT verifications_outcome_check CHECK ((outcome = ANY (ARRAY['IN_SYNC'::text, 'OUT_OF_SYNC'::text, 'INCOMPLETE'::text])))
-);
-
-
-ALTER TABLE dict.verifications OWNER TO postgres;
-
---
--- Name: TABLE verifications; Type: COMMENT; Schema: dict; Owner: postgres
---
-
-COMMENT ON TABLE dict.verifications IS 'One row per verification: for each key type OK, NOK or ERROR, with the VSync sent. INCOMPLETE: a key type could not be verified.';
 
 
 --
@@ -6402,12 +6621,12 @@ CREATE VIEW dict.warnings AS
                     r_1.keys_removed,
                     r_1.keys_in_flight,
                     r_1.quarantined,
-                    r_1.keys_unsure,
                     r_1.approved_by,
                     r_1.approved_why,
                     r_1.approved_set,
                     r_1.keys_registered,
                     r_1.keys_held,
+                    r_1.keys_unsure,
                     r_1.pages_published,
                     r_1.changes_published
                    FROM dict.reconciliations r_1
@@ -6794,28 +7013,6 @@ COMMENT ON VIEW workflow.runs_view IS 'Runs for people to read: status, state, w
 
 
 --
--- Name: schedule_ticks; Type: TABLE; Schema: workflow; Owner: postgres
---
-
-CREATE TABLE workflow.schedule_ticks (
-    schedule text NOT NULL,
-    tick timestamp with time zone NOT NULL,
-    outcome text NOT NULL,
-    decided_at timestamp with time zone NOT NULL,
-    CONSTRAINT schedule_ticks_outcome_check CHECK ((outcome = ANY (ARRAY['FIRED'::text, 'SKIPPED'::text])))
-);
-
-
-ALTER TABLE workflow.schedule_ticks OWNER TO postgres;
-
---
--- Name: TABLE schedule_ticks; Type: COMMENT; Schema: workflow; Owner: postgres
---
-
-COMMENT ON TABLE workflow.schedule_ticks IS 'What was decided about each tick: FIRED, or SKIPPED because a newer tick was due or the tick was too old.';
-
-
---
 -- Name: schedules; Type: TABLE; Schema: workflow; Owner: postgres
 --
 
@@ -7102,6 +7299,14 @@ ALTER TABLE ONLY dict.rate_limits
 
 ALTER TABLE ONLY dict.reconciliations
     ADD CONSTRAINT reconciliations_pkey PRIMARY KEY (run_id);
+
+
+--
+-- Name: retry_policy retry_policy_pkey; Type: CONSTRAINT; Schema: dict; Owner: postgres
+--
+
+ALTER TABLE ONLY dict.retry_policy
+    ADD CONSTRAINT retry_policy_pkey PRIMARY KEY (one_row);
 
 
 --
@@ -8099,6 +8304,13 @@ REVOKE ALL ON FUNCTION dict.remove_unsure(run uuid, keys text[], by_whom text, r
 
 
 --
+-- Name: FUNCTION retries_due(); Type: ACL; Schema: dict; Owner: postgres
+--
+
+REVOKE ALL ON FUNCTION dict.retries_due() FROM PUBLIC;
+
+
+--
 -- Name: FUNCTION retry_outbox(messages uuid[]); Type: ACL; Schema: dict; Owner: postgres
 --
 
@@ -8124,6 +8336,13 @@ REVOKE ALL ON FUNCTION dict.source_of(of_participant text) FROM PUBLIC;
 --
 
 REVOKE ALL ON FUNCTION dict.start_reconciliation(participant text, key_types text[]) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION start_retries(); Type: ACL; Schema: dict; Owner: postgres
+--
+
+REVOKE ALL ON FUNCTION dict.start_retries() FROM PUBLIC;
 
 
 --

@@ -66,7 +66,6 @@ create table dict.reconciliations (
   keys_removed    bigint not null default 0,
   keys_in_flight  bigint not null default 0,
   quarantined     bigint not null default 0,
-  keys_unsure     bigint not null default 0,
   approved_by     text,
   approved_why    text,
   approved_set    text,
@@ -77,8 +76,6 @@ create table dict.reconciliations (
   changes_published    bigint not null default 0
 );
 comment on table dict.reconciliations is 'One row per reconciliation: what it found and what it did, for auditors.';
-comment on column dict.reconciliations.keys_unsure is
-  'The number of keys that its last round left alone because it could not be proved that DICT does not have them.';
 comment on column dict.reconciliations.keys_held is 'The number of held keys that its last round left alone.';
 comment on column dict.reconciliations.keys_unsure is
   'The number of local keys that its last round left alone for a person to decide, because nothing proves that DICT does not have them.';
@@ -255,6 +252,15 @@ create table dict.warning_settings (
 comment on table dict.warning_settings is
   'SYNC_DEADLINE_HOURS (Manual de Tempos do Pix: 36 hours between two OKs), WARN_AFTER_HOURS and APPROVAL_WARN_HOURS of the worker that started last, and whether it has an ALERT_URL.';
 insert into dict.warning_settings default values;
+
+create table dict.retry_policy (
+  one_row       boolean primary key default true check (one_row),
+  minutes       double precision[] not null default '{}' check (0 < all (minutes)),
+  passing_codes text[] not null default '{}'
+);
+comment on table dict.retry_policy is
+  'When the automatic retries begin: RETRY_MINUTES of the worker that started last; empty: never. passing_codes: the errors of class not_retryable after which a new reconciliation may succeed without anybody''s help.';
+insert into dict.retry_policy default values;
 
 create table dict.warning_alerts (
   id          bigint generated always as identity primary key,

@@ -21,6 +21,19 @@ const duration = (fallback: number, max: number) =>
     .pipe(z.number().positive().max(max))
     .default(fallback)
     .meta({ accepts: `more than 0, up to ${upTo(max)}` });
+const minutes = (fallback: string, max: number) =>
+  z
+    .string()
+    .regex(/^\d+(\.\d+)?( *, *\d+(\.\d+)?){0,19}$/, {
+      error: 'must be up to 20 plain numbers, separated by commas',
+      abort: true,
+    })
+    .refine(
+      (text) => text === '0' || text.split(',').every((part) => Number(part) >= 1 && Number(part) <= max),
+      `each number must be from 1 to ${upTo(max)}; 0 alone switches retries off`,
+    )
+    .default(fallback)
+    .meta({ accepts: `0, or up to 20 numbers from 1 to ${upTo(max)}, separated by commas` });
 const atLeast0 = (fallback: number, max: number) =>
   number
     .pipe(z.number().min(0).max(max))
@@ -153,6 +166,9 @@ const schema = z.object({
   ),
   APPROVAL_WARN_HOURS: duration(1, 8760).describe(
     'A warning is raised if a reconciliation has waited for an approval for this long.',
+  ),
+  RETRY_MINUTES: minutes('5,15,30,60', 1440).describe(
+    'Minutes to the first, second, … automatic retry after a verification or reconciliation that ended without an OK. The last number repeats until there is an OK, or until the next tick of the crontab. 0: no automatic retry.',
   ),
   RETENTION_RUN_DAYS: flag(90, 0, 36_500).describe(
     'Closed runs older than this are removed, with their history. 0: never.',

@@ -56,13 +56,13 @@ export default roundActivity<'available' | 'refused' | 'pending'>(
         detail: { fileId: file.id, code: error.code, waitsFor: `CID file ${file.id} of DICT` },
       };
     }
+    if (state.unknownStatus !== undefined) warnOnce(log, state.unknownStatus);
     const largest = await largestFile(
       pool,
       participant,
       keyType,
       settings.FILE_ALLOWED_MEGABYTES * 1_000_000,
     );
-    if (state.unknownStatus !== undefined) warnOnce(log, state.unknownStatus);
     return async (tx) => {
       const status = state.unknownStatus ?? state.status;
       await noteCidFile(tx, file.row, { ...state, status });

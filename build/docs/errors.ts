@@ -23,6 +23,7 @@ Where you find them:
 | retryable | It may pass. A step is tried again according to the policy of its state (by default 5 attempts, with pauses of 1 s × 2 up to 30 s). |
 | rate limited | It is tried again, but not before DICT allows it. This uses up no attempt. |
 | not retryable | It fails again until somebody changes something. A step ends immediately, through the edge \`failure\` of its state. |
+| not retryable, may pass | The step ends immediately, but a new run may succeed without your help. A reconciliation that failed with it is retried automatically (docs/guides/operations.md). |
 | usage | Wrong usage or configuration. It is not retryable, and the command exits with 2. With every other class it exits with 1. |
 
 Where a code has another class in some cases, its meaning says so.
@@ -31,7 +32,7 @@ Where a code has another class in some cases, its meaning says so.
 /** docs/reference/errors.md: the catalogue as tables. */
 export const errorsPage: Page = {
   file: FILE,
-  text: () => [HEAD, ...SECTIONS.map(section)].join('\n'),
+  text: () => [linked(HEAD), ...SECTIONS.map(section)].join('\n'),
 };
 
 function section({ title, intro, errors }: Section): string {
@@ -51,8 +52,9 @@ function row(code: string, entry: CatalogueEntry): string {
   return `| ${cells.map((cell) => linked(cell).replaceAll('|', '\\|')).join(' | ')} |`;
 }
 
-function classOf({ class: errorClass, exit }: CatalogueEntry): string {
-  return exit === 2 ? 'usage' : errorClass.replace('_', ' ');
+function classOf({ class: errorClass, exit, passes }: CatalogueEntry): string {
+  if (exit === 2) return 'usage';
+  return `${errorClass.replace('_', ' ')}${passes === true ? ', may pass' : ''}`;
 }
 
 /** Names of pages become links relative to the folder of this page. */

@@ -73,11 +73,16 @@ const CONNECTION_ERROR =
   /\b(?:ECONN(?:REFUSED|RESET|ABORTED)|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|EPIPE|(?:Hostname\/IP does not match |unable to [a-z ]*|self-signed )?certificate(?:'s altnames| has expired| is not yet valid)?)/;
 const PROBLEM_TYPE_FORMAT = /^[A-Za-z]{1,60}$/;
 const RETRY_AFTER_FORMAT = /^[0-9]{1,6}$/;
+/**
+ * A longer Retry-After is shortened to this (seconds). A call each half hour is no burden for DICT, and an outage that
+ * ends earlier than announced must not cost the night.
+ */
+const RETRY_AFTER_MAX = 1800;
 const CORRELATION_ID_FORMAT = /^[0-9A-Za-z-]{1,64}$/;
 
 /**
  * A failed gRPC call as a DvError. The status determines class and code; retryAt comes from the trailer retry-after
- * (seconds from now). The text contains the problem type, and DICT's correlation id is kept.
+ * (seconds from now, at most RETRY_AFTER_MAX). The text contains the problem type, and DICT's correlation id is kept.
  */
 export function bridgeError(method: BridgeMethod, error: ServiceError): DvError {
   const meaning = MEANINGS[error.code] ?? INTERNAL;
@@ -86,7 +91,7 @@ export function bridgeError(method: BridgeMethod, error: ServiceError): DvError 
   const correlationId = trailer(error, CORRELATION_ID, CORRELATION_ID_FORMAT);
   const cause = problemType ?? CONNECTION_ERROR.exec(error.details)?.[0];
   return new DvError(meaning.code, text(method, meaning, cause), {
-    retryAt: retryAfter === undefined ? undefined : new Date(Date.now() + Number(retryAfter) * 1000),
+    retryAt: retryAfter === undefined ? undefined : inSeconds(Math.min(Number(retryAfter), RETRY_AFTER_MAX)),
     correlationId,
     problemType,
   });
@@ -120,6 +125,10 @@ function of(method: BridgeMethod, meaning: Meaning): DvError {
 
 function text(method: BridgeMethod, meaning: Meaning, cause?: string): string {
   return `${method}: ${meaning.text}${cause === undefined ? '' : ` (${cause})`}`;
+}
+
+function inSeconds(seconds: number): Date {
+  return new Date(Date.now() + seconds * 1000);
 }
 
 function trailer(error: ServiceError, name: string, format: RegExp): string | undefined {

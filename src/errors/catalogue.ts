@@ -54,3 +54,9 @@ export function entryOf(code: ErrorCode): CatalogueEntry {
 export function isErrorCode(code: string): code is ErrorCode {
   return Object.hasOwn(CATALOGUE, code);
 }
+
+/** The codes of class `not_retryable` after which a new reconciliation may succeed without anybody's help. */
+export function passingCodes(): string[] {
+  const all: [string, CatalogueEntry][] = Object.entries(CATALOGUE);
+  return all.filter(([, { passes }]) => passes === true).map(([code]) => code);
+}

@@ -13,6 +13,8 @@ export interface PendingWork {
   deltas: boolean;
   /** Keys of the connected tables to read again. */
   feed: boolean;
+  /** Automatic retries that are due. */
+  retries: boolean;
 }
 
 /** Finds out in one statement, so that an idle worker sends one query and not one per chore. */
@@ -24,7 +26,8 @@ export async function findPendingWork(pool: Pool): Promise<PendingWork> {
               where destination = 'ALERT' and delivered_at is null and dead_at is null) as alerts,
             exists (select from workflow.failures_to_log) as failures,
             exists (select from dict.vsync_deltas) or exists (select from dict.cid_changes) as deltas,
-            exists (select from dict.feed_queue) as feed`,
+            exists (select from dict.feed_queue) as feed,
+            dict.retries_due() as retries`,
   );
   return one(rows);
 }

@@ -7,6 +7,7 @@ import type { Settings } from '../settings.ts';
 import { cutConnections } from '../database/pool.ts';
 import { processFeedQueue } from '../dict/key-base/connected-tables.ts';
 import { checkWarnings, configureWarnings, warningText } from '../dict/vsync/warnings.ts';
+import { configureRetries, startRetries } from '../dict/vsync/retries.ts';
 import { limitedBridge, seedRateLimits } from '../dict/rate-limits/rate-limits.ts';
 import { removeExpired, type RetentionAges } from '../dict/log/retention.ts';
 import { configureParticipants, FOLD_EVERY_MS, foldDeltas } from '../dict/vsync/vsync-store.ts';
@@ -40,6 +41,7 @@ const ALL_WAITS: PendingWork = {
   failures: true,
   deltas: true,
   feed: true,
+  retries: true,
 };
 
 /** How long one execution of the retention chore may take. The next one continues its work. */
@@ -81,6 +83,7 @@ export async function startService(options: ServiceOptions): Promise<RunningWork
     const dropped = await dropAlerts(pool);
     if (dropped > 0) log.warn({ alerts: dropped }, 'undelivered alerts were removed: there is no ALERT_URL');
   }
+  await configureRetries(pool, settings.RETRY_MINUTES);
   await Promise.all(
     participants.map(async (participant) =>
       seedRateLimits(
@@ -162,6 +165,7 @@ export async function startService(options: ServiceOptions): Promise<RunningWork
         everyMs: 60_000,
         run: async () => watchWarnings(chorePool, log),
       },
+      { name: 'retries', everyMs: 500, run: ifAny('retries', async () => retry(chorePool, log)) },
       {
         name: 'key-events',
         everyMs: 600_000,
@@ -232,6 +236,13 @@ async function watchWarnings(pool: Pool, log: Logger): Promise<void> {
     const fields = { participant, keyType, code, since };
     if (change === 'RAISED') log.warn(fields, `warning: ${warningText(warning)}`);
     else log.info(fields, 'the cause of a warning has ended');
+  }
+}
+
+/** Starts the automatic retries that are due, and logs them. */
+async function retry(pool: Pool, log: Logger): Promise<void> {
+  for (const { runId, participant, keyTypes, reason } of await startRetries(pool)) {
+    log.info({ runId, participant, keyTypes, reason }, 'an automatic retry was started');
   }
 }
 

@@ -31,6 +31,7 @@ test('everything has a default except the addresses of the database and the Brid
     SYNC_DEADLINE_HOURS: 36,
     WARN_AFTER_HOURS: 24,
     APPROVAL_WARN_HOURS: 1,
+    RETRY_MINUTES: '5,15,30,60',
     RETENTION_RUN_DAYS: 90,
     RETENTION_AUDIT_DAYS: 0,
     GRAPHILE_WORKER_SCHEMA: 'graphile_worker',
@@ -162,6 +163,17 @@ test('what an auditor asks for is kept for at least two years', () => {
   expect(readSettings({ RETENTION_AUDIT_DAYS: '730' }).RETENTION_AUDIT_DAYS).toBe(730);
   expect(refusal({ RETENTION_AUDIT_DAYS: '729' }).message).toContain('RETENTION_AUDIT_DAYS: must be 0');
 });
+
+test.each(['0', '60', '5,15,30,60', '1.5, 1440'])('RETRY_MINUTES may be %s', (minutes) => {
+  expect(readSettings({ RETRY_MINUTES: minutes }).RETRY_MINUTES).toBe(minutes);
+});
+
+test.each(['5,0', '0.5', '5,1441', '5,,15', '-5', '5 15', Array(21).fill('5').join(',')])(
+  'RETRY_MINUTES may not be %s',
+  (minutes) => {
+    expect(refusal({ RETRY_MINUTES: minutes }).message).toMatch(/RETRY_MINUTES: (each number )?must be/);
+  },
+);
 
 test('all problems are reported together, each by its name', () => {
   const error = refusal({

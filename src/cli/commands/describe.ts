@@ -95,6 +95,8 @@ function titled(title: string, text: string): string {
 }
 
 function showRun(run: RunView): string {
+  // Automatic retries have one.
+  const reason = typeof run.input['reason'] === 'string' ? run.input['reason'] : null;
   const error = run.errorCode === null ? null : `${run.errorCode}: ${run.errorMessage}`;
   return fields([
     ['run', run.id],
@@ -109,6 +111,7 @@ function showRun(run: RunView): string {
     ['error', error],
     ['failed in', run.failedState],
     ['started', `${formatTime(run.createdAt)} by ${run.startedBy}`],
+    ['why', reason],
     ['ended', run.closedAt && formatTime(run.closedAt)],
     ['took', formatDuration(run.seconds)],
     ['worker', run.claimedBy],

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { readDeadlines } from '../../dict/vsync/deadline.ts';
 import { readWarnings } from '../../dict/vsync/warnings.ts';
+import { readRetries, type Retry } from '../../dict/vsync/retries.ts';
 import { CLOSED_STATUSES, countPoisoned, listRuns, OPEN_STATUSES, type RunView } from '../../engine/index.ts';
 import { machines } from '../../workflows/index.ts';
 import { printAnswer } from '../output/print.ts';
@@ -37,19 +38,25 @@ export function list(): Command {
         const runs = await listRuns(pool, { status, machine, limit });
         const deadlines = await readDeadlines(pool);
         const warnings = await readWarnings(pool);
+        const retries = await readRetries(pool);
         const poisoned = await countPoisoned(pool);
-        printAnswer({ json }, { runs, deadlines, warnings, poisoned }, () =>
+        printAnswer({ json }, { runs, deadlines, warnings, retries, poisoned }, () =>
           [
             ...warnings.map(warningLine),
             ...poisoned.map(
               ({ machine: which, count }) =>
                 `Poisoned: ${count} of ${which}, because three workers died in them (--status POISONED).`,
             ),
+            ...retries.map(showRetry),
             show(runs),
           ].join('\n'),
         );
       });
     });
+}
+
+function showRetry({ participant, keyType, retry, reason, dueAt }: Retry): string {
+  return `Automatic retry ${retry} of ${participant} ${keyType} at ${formatTime(dueAt)}: ${reason}`;
 }
 
 function show(runs: readonly RunView[]): string {
@@ -61,7 +68,7 @@ function show(runs: readonly RunView[]): string {
       run.workflowKey,
       run.status,
       run.state,
-      formatTime(run.createdAt),
+      `${formatTime(run.createdAt)}${run.startedBy === 'retry' ? ' by retry' : ''}`,
       formatDuration(run.seconds),
       run.waitsFor ?? run.errorCode ?? '',
     ]),

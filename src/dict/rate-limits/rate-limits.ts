@@ -2,6 +2,7 @@ import type { Logger } from 'pino';
 import type { Bridge, CallOptions, Policy } from '../../bridge/index.ts';
 import { translateDatabaseErrors } from '../../engine/index.ts';
 import { DvError } from '../../errors/dv-error.ts';
+import { KEY_TYPES } from '../entry/key-type.ts';
 import { BACEN_POLICIES } from './bacen-policies.ts';
 import type { Db } from '../vsync/vsync-store.ts';
 import { one } from '../../errors/rows.ts';
@@ -24,6 +25,18 @@ const {
  * a minute.
  */
 const FILE_POLL = 'FILE_POLL';
+
+/** CID files that automatic retries leave for the reconciliations of the next tick: three for each key type. */
+const RESERVED_FILES = 3 * KEY_TYPES.length;
+
+/** How many CID files automatic retries may request now. */
+export async function filesToSpare(db: Db, participant: string): Promise<number> {
+  const { rows } = await db.query<{ left: number | null }>('select dict.tokens_left($1, $2) as left', [
+    participant,
+    createCidSetFile.name,
+  ]);
+  return (one(rows).left ?? Infinity) - RESERVED_FILES;
+}
 
 /**
  * Creates the token buckets of a participant from DICT's answer (ListPolicies), or else from BACEN's published numbers.

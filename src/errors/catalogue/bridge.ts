@@ -28,6 +28,7 @@ export const BRIDGE = {
     },
     DV_BRIDGE_NONSENSE: {
       class: 'not_retryable',
+      passes: true,
       exit: 1,
       where: 'In every call.',
       meaning: 'The Bridge gave an answer that cannot be correct. No part of it was used.',
@@ -57,6 +58,7 @@ export const BRIDGE = {
     },
     DV_DICT_NOT_FOUND: {
       class: 'not_retryable',
+      passes: true,
       exit: 1,
       where: 'In every call.',
       meaning: 'DICT has no object with this id or CID, or no longer has it.',
@@ -65,6 +67,7 @@ export const BRIDGE = {
     },
     DV_DICT_GONE: {
       class: 'not_retryable',
+      passes: true,
       exit: 1,
       where: 'In every call.',
       meaning: 'DICT no longer has the object, for example a CID file that has expired.',

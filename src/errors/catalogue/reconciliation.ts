@@ -5,6 +5,7 @@ export const RECONCILIATION = {
   errors: {
     DV_FILE_LATE: {
       class: 'not_retryable',
+      passes: true,
       exit: 1,
       where: 'While waiting for the CID file.',
       meaning: 'DICT did not make the file available within FILE_WAIT_MINUTES.',
@@ -13,6 +14,7 @@ export const RECONCILIATION = {
     },
     DV_FILE_UNUSABLE: {
       class: 'not_retryable',
+      passes: true,
       exit: 1,
       where: 'When requesting a CID file.',
       meaning: 'No file that DICT gave in this round could be used.',
@@ -20,6 +22,7 @@ export const RECONCILIATION = {
     },
     DV_FILE_BYTES_WRONG: {
       class: 'not_retryable',
+      passes: true,
       exit: 1,
       where: 'When reading the CID file.',
       meaning: 'The file does not have the size that DICT announced. The whole file was refused.',
@@ -51,6 +54,7 @@ export const RECONCILIATION = {
     },
     DV_FILE_SHA256_WRONG: {
       class: 'not_retryable',
+      passes: true,
       exit: 1,
       where: 'When reading the CID file.',
       meaning: 'The file does not have the SHA-256 that DICT announced. The whole file was refused.',
@@ -58,6 +62,7 @@ export const RECONCILIATION = {
     },
     DV_FILE_LINE_INVALID: {
       class: 'not_retryable',
+      passes: true,
       exit: 1,
       where: 'When reading the CID file.',
       meaning: 'A line is not a CID. The whole file was refused.',

@@ -17,6 +17,11 @@ export type ErrorExit = 1 | 2;
 export interface CatalogueEntry {
   /** The usual class. Where a case has another class, the code that throws it says so and why. */
   class: ErrorClass;
+  /**
+   * Only for `not_retryable`: the step ends, but a new run may succeed later without anybody's help, because the cause
+   * is at DICT or the Bridge. Such a reconciliation is retried automatically.
+   */
+  passes?: true;
   exit: ErrorExit;
   /** Where the user sees it. */
   where: string;

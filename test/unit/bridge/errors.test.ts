@@ -48,6 +48,14 @@ test('retry-after becomes the earliest time of the next attempt, when DICT sent 
   expect(limited!.getTime() - before).toBeGreaterThanOrEqual(6_000);
 });
 
+test('a retry-after of hours is shortened to half an hour', async () => {
+  const { bridge, dict } = await bridgeWithDict();
+  dict.faults.on({ kind: 'problem', status: 503, retryAfterSec: 72_000 });
+  const { retryAt } = await failure(bridge.getEntryByCid(ask, CALL));
+  expect(retryAt!.getTime() - Date.now()).toBeGreaterThan(1_700_000);
+  expect(retryAt!.getTime() - Date.now()).toBeLessThanOrEqual(1_800_000);
+});
+
 test('a bucket that is really empty is DV_DICT_RATE_LIMITED without a time', async () => {
   const { bridge } = await bridgeWithDict();
   const request = { participant: ISPB, keyType: 'CPF', vsync: '0'.repeat(64) } as const;

@@ -5,7 +5,10 @@ import { useTestDatabase } from '../../support/database.ts';
 const database = useTestDatabase();
 
 test('one query says for each chore whether work is pending', async () => {
-  const nothing = { messages: false, alerts: false, failures: false, deltas: false, feed: false };
+  const nothing = {
+    ...{ messages: false, alerts: false, failures: false },
+    ...{ deltas: false, feed: false, retries: false },
+  };
   expect(await findPendingWork(database.pool)).toEqual(nothing);
   const rows = {
     messages: `insert into dict.outbox (participant, key_type, sequence, type, payload, created_at)
@@ -20,6 +23,11 @@ test('one query says for each chore whether work is pending', async () => {
              insert into dict.feed_sources (name, source_view, apply_function, read_query, differing_query, unnamed_query)
              values ('bank', '', '', '', '', '') returning name)
            insert into dict.feed_queue (source, missed) select name, false from source`,
+    retries: `with policy as (update dict.retry_policy set minutes = '{5}'),
+                configured as (insert into dict.participants (participant) values ('12345678'))
+              insert into dict.verifications
+              values (gen_random_uuid(), '12345678', '{CPF}', workflow.now() - interval '1 hour',
+                workflow.now() - interval '1 hour', 'INCOMPLETE', '{"CPF": {"result": "ERROR"}}')`,
   };
   const waits: Record<string, boolean> = { ...nothing };
   for (const [what, insert] of Object.entries(rows)) {

@@ -3,8 +3,6 @@ language plpgsql security definer as $$
 declare
   n timestamptz := workflow.now();
   r dict.rate_limits;
-  refill record;
-  steps bigint;
 begin
   select * into r from dict.rate_limits where participant = of_participant and policy = of_policy for update;
   if not found then
@@ -16,15 +14,12 @@ begin
     taken := false; retry_at := r.blocked_until;
     return;
   end if;
-  select * into refill from dict.refill_step(r.refill_period, r.refill_tokens);
-  steps := greatest(floor(extract(epoch from n - r.refilled_at) / extract(epoch from refill.step)), 0);
-  r.refilled_at := r.refilled_at + steps * refill.step;
-  r.tokens := least(r.capacity::bigint, r.tokens + steps * refill.gain);
+  r := dict.refilled(r, n);
   taken := r.tokens > 0;
   if taken then
     r.tokens := r.tokens - 1;
   else
-    retry_at := r.refilled_at + refill.step;
+    retry_at := r.refilled_at + (dict.refill_step(r.refill_period, r.refill_tokens)).step;
   end if;
   update dict.rate_limits set tokens = r.tokens, refilled_at = r.refilled_at, blocked_until = null
   where participant = of_participant and policy = of_policy;
