@@ -21,11 +21,18 @@ test('everything has a default except the addresses of the database and the Brid
   expect(readSettings({})).toEqual({
     PARTICIPANT_ISPB: [],
     MANUAL_APPROVAL_THRESHOLD: 100,
+    APPROVAL_DAILY_KEYS: 200,
+    APPROVAL_BASE_PERCENT: 1,
+    APPROVAL_OWNER_CHANGES: 1,
+    APPROVAL_LOOKUPS_MAX: 5000,
     APPROVAL_FRESH_MINUTES: 60,
     IN_FLIGHT_MARGIN_SECONDS: 30,
     EVENT_LOG_MAX_HOURS: 36,
     NOK_RECHECK_SECONDS: 3,
     FILE_POLL_SECONDS: 10,
+    FILE_WAIT_MINUTES: 10,
+    LATE_FILE_MAX_HOURS: 6,
+    FILE_ALLOWED_MEGABYTES: 2048,
     REPAIR_MAX_HOURS: 24,
     SCAN_MAX_AGE_HOURS: 24,
     SYNC_DEADLINE_HOURS: 36,
@@ -67,7 +74,7 @@ test.each([
     'ALERT_PAGERDUTY_KEY: must be letters',
   ],
 ])('the settings of alerts %j are refused, without their values', (environment, problem) => {
-  const { message } = refusal(environment as Record<string, string>);
+  const { message } = refusal(environment);
   expect(message).toContain(problem);
   expect(message).not.toContain('SECRET');
 });

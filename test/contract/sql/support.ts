@@ -83,6 +83,8 @@ export function useSql() {
       'available',
       'complete',
       'different',
+      'judged',
+      'looked_up',
       'ask',
       'notified',
     ]) {
