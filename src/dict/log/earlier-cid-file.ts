@@ -26,7 +26,8 @@ export async function findEarlierCidFile(
   for (const file of await earlierCidFiles(db, participant, keyType, maxHours)) {
     try {
       const answer = await bridge.getCidSetFile({ participant, id: file.id }, call);
-      await fenced(async (tx) => noteCidFile(tx, file.row, answer));
+      const named = answer.unknownStatus ?? answer.status;
+      await fenced(async (tx) => noteCidFile(tx, file.row, { ...answer, status: named }));
       const { status } = answer;
       if (status === 'AVAILABLE') return { ...file, status };
       const unfinished = !['REQUESTED', 'ERROR', 'UNAVAILABLE'].includes(status);

@@ -83,6 +83,18 @@ describe('a file that came after its run had failed', () => {
     expect(filesAsked(system)).toBe(1);
   });
 
+  it('is waited for like one in PROCESSING when DICT gives it a status that is not known', async () => {
+    const system = await startSystem(SLOW);
+    system.dict.faults.on({ kind: 'file_status', status: 'QUEUED' });
+    const run = await lateRun(system);
+    expect(await cidFiles(system.pool, run)).toEqual([{ round: 1, status: 'QUEUED', refused: null }]);
+    await pass(system, 5);
+    await retryRun(system.pool, run, 'operator', 'too early');
+    await system.waitForRun(run, (now) => polls(now) && now.waitsFor?.startsWith('CID file 1 ') === true);
+    await endsInSync(system, run);
+    expect(filesAsked(system)).toBe(1);
+  });
+
   it('is looked at again when the next file is late too', async () => {
     const system = await startSystem(SLOW);
     // DICT says REQUESTED until a file is there, so a second one is asked for, and is ready after the first.
