@@ -14,7 +14,7 @@ const REGISTRABLE = `
   select from dict.divergences d
   join dict.entries e on e.participant = '${ISPB}' and e.key_type = '${KEY_TYPE}' and e.cid = d.cid and e.removed_at is null
   where d.run_id = $1 and d.round = (select max(round) from dict.rounds where run_id = $1)
-    and d.side = 'LOCAL_ONLY' and d.decision = 'PENDING'`;
+    and d.side = 'LOCAL_ONLY' and d.decision = 'PENDING' and d.planned is distinct from 'CORRECT'`;
 
 /** The person who decides, undoes, releases and cancels. */
 export class Person {

@@ -1,11 +1,11 @@
 import { expect, test } from 'vitest';
-import { spawned } from '../../unit/cli/spawned.ts';
+import { spawned } from '../../unit/cli/support.ts';
 
 test('demo --night-from-hell: an outage, a blocked entry and another owner; in the morning all is in sync', async () => {
-  const { code, stdout, stderr } = await spawned([
+  const { exitCode, stdout, stderr } = await spawned([
     ...['demo', '--night-from-hell', '--keys', '60', '--divergent', '3'],
   ]);
-  expect(code, stderr).toBe(0);
+  expect(exitCode, stderr).toBe(0);
   const lines = [
     'DICT is in maintenance',
     'verification: FAILED',
@@ -28,7 +28,7 @@ test.each([
   ['--churn', 'cannot be combined'],
   ['--divergent=0', 'give larger numbers'],
 ])('with %s it says what to give instead', async (option, message) => {
-  const { code, stderr } = await spawned(['demo', '--night-from-hell', '--keys', '20', option]);
-  expect(code).toBe(2);
+  const { exitCode, stderr } = await spawned(['demo', '--night-from-hell', '--keys', '20', option]);
+  expect(exitCode).toBe(2);
   expect(stderr).toContain(message);
 });
