@@ -199,7 +199,7 @@ const schema = z.object({
   ),
   CRONTAB: z.string().optional().meta({
     description: 'Path of a crontab file to use instead of the built-in one.',
-    unset: 'the built-in one: verification at 03:00 America/Sao_Paulo',
+    unset: 'the built-in one: verification at 03:00 and 15:00 America/Sao_Paulo',
   }),
   TEMP_DIR: z.string().default(join(tmpdir(), 'dict-vsync')).meta({
     description: 'Folder for CID files while they are compared.',

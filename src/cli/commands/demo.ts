@@ -138,7 +138,7 @@ async function runDemo(options: DemoOptions): Promise<number> {
     IN_FLIGHT_MARGIN_SECONDS: '0',
     NOK_RECHECK_SECONDS: '0.2',
     FILE_POLL_SECONDS: '0.6',
-    // The failures of a hard night are wanted, and told by the narration.
+    // The failures of a hard night are wanted, and the narration reports them.
     LOG_LEVEL: process.env['LOG_LEVEL'] ?? (hard === undefined ? 'warn' : 'fatal'),
   });
   const log = await createLog({ level: settings.LOG_LEVEL, pretty: process.stderr.isTTY });

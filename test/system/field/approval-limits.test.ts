@@ -125,7 +125,7 @@ describe('what a person approves', () => {
     expect(await system.waitForClosed(run)).toMatchObject({ status: 'COMPLETED' });
   });
 
-  it('is asked afresh when it is applied: what has changed since is left to the next comparison', async () => {
+  it('is looked up again when it is applied: what has changed since is left to the next comparison', async () => {
     const system = await startSystem({ divergent: 3, settings });
     const run = await system.reconcile();
     await system.waitForRun(run, waits);

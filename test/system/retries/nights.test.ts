@@ -9,7 +9,7 @@ const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 const NIGHTS = Number(process.env['NIGHTS'] ?? 30);
 const SEED = Number(process.env['NIGHTS_SEED'] ?? 1);
-const CRONTAB = 'CRON_TZ=America/Sao_Paulo\n0 3 * * * verification_schedule';
+const CRONTAB = 'CRON_TZ=America/Sao_Paulo\n0 3,15 * * * verification_schedule';
 const KINDS = ['bridge', 'worker', 'late file', 429, 500, 503] as const;
 
 interface Outage {
@@ -19,14 +19,14 @@ interface Outage {
   to: number;
 }
 
-/** One outage at each tick: from 1 minute to 20 hours long, each order of magnitude equally often. */
+/** One outage at each of the ticks, two hours apart at least: from 1 minute to 20 hours long, each order of magnitude equally often. */
 function drawOutages(random: Random, ticks: readonly number[]): Outage[] {
   let free = 0;
   return ticks.map((tick) => {
     const length = Math.round(MINUTE * 1200 ** (random.below(1001) / 1000));
     // It begins between its whole length before the tick and 10 minutes after it.
     const from = Math.max(free, tick + 10 * MINUTE - random.below(length + 10 * MINUTE));
-    free = from + length + MINUTE;
+    free = from + length + 2 * HOUR;
     return { kind: random.pick(KINDS), from, to: from + length };
   });
 }
@@ -105,9 +105,10 @@ test(`in ${NIGHTS} nights with outages of 1 minute to 20 hours each key type has
   const started = await now(system);
   const ticks = readCrontab(CRONTAB)[0]!
     .ticks(new Date(started), new Date(started + (NIGHTS + 1) * 24 * HOUR), 1000)
-    .slice(0, NIGHTS)
     .map((tick) => tick.getTime());
-  const outages = drawOutages(random, ticks);
+  const nights = ticks.filter((tick) => new Date(tick).getUTCHours() === 6).slice(0, NIGHTS);
+  ticks.splice(ticks.indexOf(nights.at(-1)!) + 1);
+  const outages = drawOutages(random, nights);
   const end = Math.max(ticks.at(-1)! + 24 * HOUR - MINUTE, outages.at(-1)!.to);
   const edges = [...outages.flatMap(({ from, to }) => [from, to]), ...ticks, end].sort((a, b) => a - b);
 
