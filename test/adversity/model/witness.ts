@@ -220,7 +220,8 @@ export class Witness {
     for (const { id, foundBy, reason } of rows) {
       const known = this.#rounds.get(id);
       if (known === undefined) this.#rounds.set(id, { at: now, order: ++this.#order });
-      else if (state === 'judge') known.judgedFrom ??= began;
+      // Without DICT's log only the local changes are judged.
+      else if (state === 'judge' && !this.#logUnavailable) known.judgedFrom ??= began;
       if (state === 'judge' && foundBy !== null) this.note(now, `    by ${foundBy}: ${reason}`);
     }
   }
