@@ -1,5 +1,6 @@
 import type { DictStatus } from '../bridge/contract.ts';
 import type { Operation } from './limits.ts';
+import type { WrongAnswer } from './nonsense.ts';
 
 /** The answer of an operation, before the gRPC server converts it to its protocol. */
 export type Answer = Record<string, unknown>;
@@ -12,8 +13,8 @@ export type CallFault =
   | { kind: 'hang' }
   /** Answers `delayMs` (real milliseconds) later. */
   | { kind: 'delay'; delayMs: number }
-  /** Executes the call and gives an impossible answer: that of `change`, or the one in nonsense.ts. */
-  | { kind: 'nonsense'; change?: (answer: Answer) => Answer }
+  /** Executes the call and gives an impossible answer: that of `change`, or the one in nonsense.ts (`as`: by its name). */
+  | { kind: 'nonsense'; as?: WrongAnswer; change?: (answer: Answer) => Answer }
   /** The download fails with 503, or stops sending, after this many bytes. */
   | { kind: 'download_cut' | 'download_stall'; afterBytes: number };
 

@@ -83,7 +83,7 @@ export class Gate {
     if (faults.some((fault) => fault.kind === 'hang')) await silence(caller.signal);
     const nonsense = faults.find((fault) => fault.kind === 'nonsense');
     if (nonsense === undefined) return answer;
-    return nonsense.change?.(answer) ?? nonsenseAnswer(operation, answer);
+    return nonsense.change?.(answer) ?? nonsenseAnswer(operation, answer, nonsense.as);
   }
 
   #admit({ participant, keyType }: About, faults: readonly CallFault[]): void {

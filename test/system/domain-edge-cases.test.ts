@@ -100,7 +100,7 @@ const COVERED: Record<string, Record<string, readonly [file: string, ...names: s
         'the intent is recorded before DICT is asked, and stays when no answer comes',
       ],
       [
-        'test/unit/dict/log/reconciliation-log.test.ts',
+        'test/unit/dict/log/cid-files.test.ts',
         'each CID file is recorded before it is requested, and the given files are counted per round',
       ],
       ['test/adversity/model/model.test.ts', 'whatever happens in whatever order'],
@@ -178,7 +178,7 @@ const COVERED: Record<string, Record<string, readonly [file: string, ...names: s
         'late events are left out while the log does not show them, and the chain still links up',
         'an event that appears behind us, between two pages, is noticed',
       ],
-      ['test/unit/dict/repair/recent-dict-additions.test.ts', 'when the log does not show the change yet'],
+      ['test/unit/dict/repair/removal-evidence.test.ts', 'when the log does not show the change yet'],
       ['test/system/e2e/event-log.test.ts', 'an event was late'],
     ],
     'between confirmClaim and completeClaim the key is in nobody’s set': [
@@ -190,10 +190,7 @@ const COVERED: Record<string, Record<string, readonly [file: string, ...names: s
     ],
     '404 for a listed CID: superseded, the events are read again': [
       ['test/unit/dict/repair/repair-policy.test.ts', 'a CID that DICT no longer has is superseded'],
-      [
-        'test/unit/dict/repair/recent-dict-additions.test.ts',
-        'is not removed when its DICT half is superseded',
-      ],
+      ['test/unit/dict/repair/removal-evidence.test.ts', 'is not removed when its DICT half is superseded'],
       [
         'test/system/e2e/rounds.test.ts',
         'the key is neither removed nor forgotten, and the next round asks again',

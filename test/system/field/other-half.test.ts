@@ -20,6 +20,12 @@ async function removedKeys({ pool }: System): Promise<string[]> {
   return rows.map(({ key }) => key);
 }
 
+/** The CID of a key that only DICT has. */
+function missingAtFirst({ entries, local, dict }: System): string {
+  const { key } = entries.find((entry) => !local.some((other) => other.key === entry.key))!;
+  return dict.directory.find(key)!.cid;
+}
+
 /** DICT has changed a key, the local write was lost, and DICT does not show the new entry. */
 async function unreadable(
   fault: CallFault,
@@ -120,8 +126,7 @@ it("DICT's log proves that two CIDs belong to two keys, and then the removal is 
 
 it('a CID that DICT lists again and again and never shows is quarantined in one round, with its correlation id', async () => {
   const system = await startSystem({ keysPerType: 30, divergent: 9 });
-  const { key } = system.entries.find((entry) => !system.local.some((local) => local.key === entry.key))!;
-  const { cid } = system.dict.directory.find(key)!;
+  const cid = missingAtFirst(system);
   system.dict.faults.on({ kind: 'problem', operation: 'getEntryByCid', cid, status: 404 });
   const run = await system.reconcile();
   expect(await system.hurryToRun(run, isClosed)).toMatchObject({ status: 'COMPLETED_WITH_QUARANTINE' });
@@ -135,14 +140,8 @@ it('a CID that DICT lists again and again and never shows is quarantined in one 
 
 it('an entry that does not give its own CID is quarantined, and the removals of other keys are made', async () => {
   const system = await startSystem({ keysPerType: 30, divergent: 9 });
-  const { key } = system.entries.find((entry) => !system.local.some((local) => local.key === entry.key))!;
-  const { cid } = system.dict.directory.find(key)!;
-  system.dict.faults.on({
-    kind: 'nonsense',
-    operation: 'getEntryByCid',
-    cid,
-    change: (answer) => ({ ...answer, entry: { ...(answer['entry'] as object), name: 'Nome Antigo' } }),
-  });
+  const cid = missingAtFirst(system);
+  system.dict.faults.on({ kind: 'nonsense', operation: 'getEntryByCid', cid, as: 'entry_of_before' });
   const run = await system.reconcile();
   expect(await system.hurryToRun(run, isClosed)).toMatchObject({ status: 'COMPLETED_WITH_QUARANTINE' });
   const decisions = (await left(system, run)).map((row) => row.split(' ').slice(0, 2).join(' '));
@@ -156,3 +155,29 @@ it('an entry that does not give its own CID is quarantined, and the removals of 
     ]),
   );
 });
+
+it.each([
+  ['entry_nul', 'entry.name'],
+  ['entry_endless', 'entry.key'],
+] as const)(
+  'an entry that Postgres could not store (%s) is quarantined by its field, without its value',
+  async (as, field) => {
+    const system = await startSystem({ keysPerType: 30, divergent: 9 });
+    const cid = missingAtFirst(system);
+    system.dict.faults.on({ kind: 'nonsense', operation: 'getEntryByCid', cid, as });
+    const run = await system.reconcile();
+    expect(await system.hurryToRun(run, isClosed)).toMatchObject({ status: 'COMPLETED_WITH_QUARANTINE' });
+    const { rows } = await system.pool.query<{ why: string; finding: string }>(
+      `select why, finding::text from dict.divergences where run_id = $1 and cid = decode($2, 'hex')`,
+      [run, cid],
+    );
+    expect(rows[0]!.why).toContain('was not understood');
+    expect(rows[0]!.why).toContain(field);
+    expect(rows[0]!.finding).not.toContain('xxxx');
+    const { rows: pending } = await system.pool.query(
+      `select from dict.divergences where run_id = $1 and decision = 'PENDING'`,
+      [run],
+    );
+    expect(pending).toEqual([]);
+  },
+);

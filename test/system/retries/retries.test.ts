@@ -72,7 +72,7 @@ describe('a verification without an answer', () => {
     );
     const listed = (await cli(['list'], { env })).stdout;
     expect(listed).toMatch(
-      /^Automatic retry 2 of 12345678 EVP at \S+Z: The verification that began at \S+ got no answer: DV_BRIDGE_UNAVAILABLE\.\n/,
+      /^Automatic retry 2 of 12345678 EVP at \S+Z: The verification that began at \S+ got no answer: DV_BRIDGE_UNAVAILABLE\.$/m,
     );
     expect(listed).toContain('Z by retry ');
     expect((await cli(['list', '--json'], { env })).json<{ retries: unknown[] }>().retries).toEqual([
@@ -111,7 +111,7 @@ describe('a verification without an answer', () => {
     });
     await system.hurryToRun(await system.verify(), isClosed);
     await toNextRetry(system);
-    const retry = await vi.waitFor(async () => (await retriesOf(system))[0]!.id);
+    const retry = await vi.waitFor(async () => (await retriesOf(system))[0]!.id, { timeout: 20_000 });
     await system.waitForRun(retry, ({ errorCode }) => errorCode !== null);
     await system.pool.query(
       `select workflow.advance_clock(interval '1 day');
