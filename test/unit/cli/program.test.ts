@@ -42,6 +42,8 @@ describe('every command', () => {
       'undo',
       'held',
       'release',
+      'unsure',
+      'remove-unsure',
       'outbox',
       'cid',
       'vsync',
