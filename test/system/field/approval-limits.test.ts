@@ -135,4 +135,29 @@ describe('what a person approves', () => {
     expect(await system.waitForClosed(run)).toMatchObject({ status: 'COMPLETED' });
     await expectBaseLikeDict(system);
   });
+
+  it('is all that is done: what DICT shows only afterwards is planned, and asked, in the next round', async () => {
+    const system = await startSystem({ local: (entries) => entries.slice(2), settings });
+    const { cid } = system.dict.directory.find(system.entries[0]!.key)!;
+    const blocked = system.dict.faults.on({ kind: 'problem', operation: 'getEntryByCid', cid, status: 403 });
+    const run = await system.reconcile();
+    await system.hurryToRun(run, waits);
+    expect((await planned(system, run)).map((row) => row.split(' ')[1]).sort()).toEqual(['ADD', 'LEAVE']);
+    blocked.off();
+    await system.pool.query(`select dict.approve_reconciliation($1, 'ana', 'fine')`, [run]);
+    await system.hurryToRun(run, ({ state }) => state !== 'wait_approval');
+    await system.hurryToRun(run, waits);
+    const { rows } = await system.pool.query(
+      `select round, decision from dict.divergences where run_id = $1 order by round, decision`,
+      [run],
+    );
+    expect(rows).toEqual([
+      { round: 1, decision: 'ADDED' },
+      { round: 1, decision: 'SUPERSEDED' },
+      { round: 2, decision: 'PENDING' },
+    ]);
+    await system.pool.query(`select dict.approve_reconciliation($1, 'ana', 'fine as well')`, [run]);
+    expect(await system.hurryToRun(run, isClosed)).toMatchObject({ status: 'COMPLETED' });
+    await expectBaseLikeDict(system);
+  });
 });

@@ -171,9 +171,10 @@ test(`in ${NIGHTS} nights with outages of 1 minute to 20 hours each key type has
         `${keyType} after ${new Date(ok).toISOString()}`,
       ).toBeGreaterThan(following);
     }
-    // More than what the regulator demands: an OK after each tick, at most 75 minutes after the outage.
+    // More than what the regulator demands: an OK after each tick, at most three hours after the outage. (It takes about
+    // 75 minutes, but on a slow machine one more attempt may fail while the clock jumps.)
     for (const [index, tick] of ticks.entries()) {
-      const due = reachableFor(75 * MINUTE, tick, outages);
+      const due = reachableFor(3 * HOUR, tick, outages);
       if (due > (ticks[index + 1] ?? end)) continue;
       const ok = oks.find((each) => each >= tick) ?? Infinity;
       expect(ok, `${keyType} after the tick of ${new Date(tick).toISOString()}`).toBeLessThanOrEqual(due);
