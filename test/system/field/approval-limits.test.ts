@@ -142,7 +142,8 @@ describe('what a person approves', () => {
     const blocked = system.dict.faults.on({ kind: 'problem', operation: 'getEntryByCid', cid, status: 403 });
     const run = await system.reconcile();
     await system.hurryToRun(run, waits);
-    expect((await planned(system, run)).map((row) => row.split(' ')[1]).sort()).toEqual(['ADD', 'LEAVE']);
+    const plans = (await planned(system, run)).map((row) => row.split(' ')[1]);
+    expect(new Set(plans)).toEqual(new Set(['ADD', 'LEAVE']));
     blocked.off();
     await system.pool.query(`select dict.approve_reconciliation($1, 'ana', 'fine')`, [run]);
     await system.hurryToRun(run, ({ state }) => state !== 'wait_approval');
