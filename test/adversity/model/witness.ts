@@ -214,14 +214,22 @@ export class Witness {
   }
 
   async #noteRounds(state: string, began: number, now: number): Promise<void> {
-    const { rows } = await this.#pool.query<{ id: string; foundBy: string | null; reason: string | null }>(
-      `select run_id || ' ' || round as id, found_by as "foundBy", found_by_reason as reason from dict.rounds order by run_id, round`,
+    const { rows } = await this.#pool.query<{
+      id: string;
+      foundBy: string | null;
+      reason: string | null;
+      withoutLog: boolean;
+    }>(
+      `select run_id || ' ' || round as id, found_by as "foundBy", found_by_reason as reason, exists (
+         select from workflow.history h where h.run_id = r.run_id and h.state = 'judge'
+           and (h.detail ->> 'round')::integer = r.round and h.detail ->> 'eventLog' <> 'read') as "withoutLog"
+       from dict.rounds r order by run_id, round`,
     );
-    for (const { id, foundBy, reason } of rows) {
+    for (const { id, foundBy, reason, withoutLog } of rows) {
       const known = this.#rounds.get(id);
       if (known === undefined) this.#rounds.set(id, { at: now, order: ++this.#order });
-      // Without DICT's log only the local changes are judged.
-      else if (state === 'judge' && !this.#logUnavailable) known.judgedFrom ??= began;
+      // When DICT's log cannot be read, also if it fails at three attempts, only the local changes are judged.
+      else if (state === 'judge') known.judgedFrom = withoutLog ? 0 : (known.judgedFrom ?? began);
       if (state === 'judge' && foundBy !== null) this.note(now, `    by ${foundBy}: ${reason}`);
     }
   }
