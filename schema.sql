@@ -697,10 +697,7 @@ begin
   if not workflow.waits_for(run, signal) then
     perform workflow.raise_error('DV_RUN_NOT_WAITING', format('Run %s does not wait for an approval. `dict-vsync describe` shows its state.', run));
   end if;
-  select r.set_hash into frozen from dict.rounds r where r.run_id = run order by round desc limit 1;
-  if set_hash is not null and lower(set_hash) is distinct from frozen then
-    perform workflow.raise_error('DV_SET_MISMATCH', format('The frozen set of run %s is %s, not the one named. Look at the new set before you decide.', run, frozen));
-  end if;
+  frozen := dict.expect_set(run, set_hash);
   perform workflow.signal(run, signal, jsonb_build_object('setHash', frozen), by_whom, reason);
 end $$;
 
@@ -1013,6 +1010,34 @@ ALTER FUNCTION dict.entry_json(e dict.entries) OWNER TO postgres;
 --
 
 COMMENT ON FUNCTION dict.entry_json(e dict.entries) IS 'An entry as divergences and messages to Core-Dict show it.';
+
+
+--
+-- Name: expect_set(uuid, text); Type: FUNCTION; Schema: dict; Owner: postgres
+--
+
+CREATE FUNCTION dict.expect_set(run uuid, set_hash text) RETURNS text
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'workflow', 'dict', 'pg_temp'
+    AS $$
+declare
+  frozen text;
+begin
+  select r.set_hash into frozen from dict.rounds r where r.run_id = run order by round desc limit 1;
+  if set_hash is not null and lower(set_hash) is distinct from frozen then
+    perform workflow.raise_error('DV_SET_MISMATCH', format('The frozen set of run %s is %s, not the one named. Look at the new set before you decide.', run, frozen));
+  end if;
+  return frozen;
+end $$;
+
+
+ALTER FUNCTION dict.expect_set(run uuid, set_hash text) OWNER TO postgres;
+
+--
+-- Name: FUNCTION expect_set(run uuid, set_hash text); Type: COMMENT; Schema: dict; Owner: postgres
+--
+
+COMMENT ON FUNCTION dict.expect_set(run uuid, set_hash text) IS 'The hash of the frozen set of a reconciliation. Errors: DV_SET_MISMATCH if set_hash (null: any) is another.';
 
 
 --
@@ -2448,10 +2473,10 @@ end $$;
 ALTER FUNCTION dict.refilled(r dict.rate_limits, n timestamp with time zone) OWNER TO postgres;
 
 --
--- Name: register_local_only(uuid, text[], text, text); Type: FUNCTION; Schema: dict; Owner: postgres
+-- Name: register_local_only(uuid, text[], text, text, text); Type: FUNCTION; Schema: dict; Owner: postgres
 --
 
-CREATE FUNCTION dict.register_local_only(run uuid, keys text[], by_whom text, reason text) RETURNS bigint
+CREATE FUNCTION dict.register_local_only(run uuid, keys text[], by_whom text, reason text, set_hash text DEFAULT NULL::text) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'workflow', 'dict', 'pg_temp'
     AS $$
@@ -2471,6 +2496,7 @@ begin
   if not workflow.waits_for(run, 'approve') then
     perform workflow.raise_error('DV_RUN_NOT_WAITING', format('Run %s does not wait for an approval. `dict-vsync describe` shows its state.', run));
   end if;
+  perform dict.expect_set(run, set_hash);
   select * into strict scope from dict.reconciliations where run_id = run;
   if scope.key_type = 'EVP' then
     perform workflow.raise_error('DV_REGISTER_EVP', 'DICT generates the key of an EVP itself. An EVP that only the local base has cannot be registered, only removed.');
@@ -2496,13 +2522,13 @@ begin
 end $$;
 
 
-ALTER FUNCTION dict.register_local_only(run uuid, keys text[], by_whom text, reason text) OWNER TO postgres;
+ALTER FUNCTION dict.register_local_only(run uuid, keys text[], by_whom text, reason text, set_hash text) OWNER TO postgres;
 
 --
--- Name: FUNCTION register_local_only(run uuid, keys text[], by_whom text, reason text); Type: COMMENT; Schema: dict; Owner: postgres
+-- Name: FUNCTION register_local_only(run uuid, keys text[], by_whom text, reason text, set_hash text); Type: COMMENT; Schema: dict; Owner: postgres
 --
 
-COMMENT ON FUNCTION dict.register_local_only(run uuid, keys text[], by_whom text, reason text) IS 'While a reconciliation waits for approval: marks local-only keys of its frozen set (null: all of them) to be registered at DICT instead of removed, after the approval. The set has another hash then. Returns how many keys. Errors: DV_RUN_NOT_FOUND, DV_RUN_NOT_WAITING, DV_REGISTER_EVP, DV_KEY_NOT_IN_SET, DV_DECISION_UNSIGNED.';
+COMMENT ON FUNCTION dict.register_local_only(run uuid, keys text[], by_whom text, reason text, set_hash text) IS 'While a reconciliation waits for approval: marks local-only keys of its frozen set (null: all of them; set_hash: refuse if the set has another hash) to be registered at DICT instead of removed, after the approval. The set has another hash then. Returns how many keys. Errors: DV_RUN_NOT_FOUND, DV_RUN_NOT_WAITING, DV_SET_MISMATCH, DV_REGISTER_EVP, DV_KEY_NOT_IN_SET, DV_DECISION_UNSIGNED.';
 
 
 --
@@ -8269,10 +8295,10 @@ REVOKE ALL ON FUNCTION dict.refeed(of_source text, refs dict.key_ref[]) FROM PUB
 
 
 --
--- Name: FUNCTION register_local_only(run uuid, keys text[], by_whom text, reason text); Type: ACL; Schema: dict; Owner: postgres
+-- Name: FUNCTION register_local_only(run uuid, keys text[], by_whom text, reason text, set_hash text); Type: ACL; Schema: dict; Owner: postgres
 --
 
-REVOKE ALL ON FUNCTION dict.register_local_only(run uuid, keys text[], by_whom text, reason text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION dict.register_local_only(run uuid, keys text[], by_whom text, reason text, set_hash text) FROM PUBLIC;
 
 
 --

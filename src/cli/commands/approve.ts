@@ -12,14 +12,16 @@ export function approve(): Command {
     'approve',
     'Approves the frozen set of a reconciliation, which then repairs it.',
     'approved',
-    async (tx, run, { register, registerKey, by, reason }) => {
-      if (register !== true && registerKey === undefined) return;
-      await tx.query('select dict.register_local_only($1, $2, $3, $4)', [
+    async (tx, run, { register, registerKey, by, reason, set }) => {
+      if (register !== true && registerKey === undefined) return false;
+      await tx.query('select dict.register_local_only($1, $2, $3, $4, $5)', [
         run,
         registerKey ?? null,
         by,
         reason,
+        set ?? null,
       ]);
+      return true;
     },
   )
     .option(

@@ -20,13 +20,14 @@ export interface DecisionOptions extends CommonOptions {
 
 /**
  * A command by which a person approves or rejects the frozen set of a reconciliation. `before` applies the command's
- * own options, in the transaction of the decision.
+ * own options, in the transaction of the decision, and returns whether it has compared the set's hash: it may have made
+ * another set of it.
  */
 export function decision<O extends DecisionOptions>(
   name: 'approve' | 'reject',
   summary: string,
   done: string,
-  before?: (tx: Transaction, run: string, options: O) => Promise<void>,
+  before?: (tx: Transaction, run: string, options: O) => Promise<boolean>,
 ): Command {
   return command(name, summary, [
     `${name} 01a2b3c4-d5e6-7f80-9a1b-2c3d4e5f6071 --by "Ana Souza" --reason "ticket 4711"`,
@@ -41,12 +42,12 @@ export function decision<O extends DecisionOptions>(
         const id = await findRun(pool, run);
         await translateDatabaseErrors(async () =>
           inTransaction(pool, async (tx) => {
-            await before?.(tx, id, options);
+            const compared = (await before?.(tx, id, options)) ?? false;
             await tx.query(`select dict.${name}_reconciliation($1, $2, $3, $4)`, [
               id,
               options.by,
               options.reason,
-              options.set ?? null,
+              compared ? null : (options.set ?? null),
             ]);
           }),
         );

@@ -63,9 +63,13 @@ describe('approve', () => {
     return { system, run, steer: on(system) };
   }
 
-  it('with --register it registers all local-only keys at DICT', async () => {
+  it('with --register it registers all local-only keys at DICT, if the set is the one that was looked at', async () => {
     const { system, run, steer } = await waiting();
-    const approved = await steer(['approve', run, '--by', 'ana', '--reason', 'lost', '--register']);
+    const decide = ['approve', run, '--by', 'ana', '--reason', 'lost', '--register', '--set'];
+    expectRefusal(await steer([...decide, 'f'.repeat(64)]), 1, 'DV_SET_MISMATCH');
+    const described = await steer(['describe', run, '--json']);
+    const { reconciliation } = described.json<{ reconciliation: { setHash: string } }>();
+    const approved = await steer([...decide, reconciliation.setHash]);
     expect(approved.exitCode).toBe(0);
     expect(await system.waitForClosed(run)).toMatchObject({ status: 'COMPLETED' });
     await expectBaseLikeDict(system);

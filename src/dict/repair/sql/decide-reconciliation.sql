@@ -16,9 +16,6 @@ begin
   if not workflow.waits_for(run, signal) then
     perform workflow.raise_error('DV_RUN_NOT_WAITING', format('Run %s does not wait for an approval. `dict-vsync describe` shows its state.', run));
   end if;
-  select r.set_hash into frozen from dict.rounds r where r.run_id = run order by round desc limit 1;
-  if set_hash is not null and lower(set_hash) is distinct from frozen then
-    perform workflow.raise_error('DV_SET_MISMATCH', format('The frozen set of run %s is %s, not the one named. Look at the new set before you decide.', run, frozen));
-  end if;
+  frozen := dict.expect_set(run, set_hash);
   perform workflow.signal(run, signal, jsonb_build_object('setHash', frozen), by_whom, reason);
 end $$;

@@ -1,4 +1,5 @@
-create or replace function dict.register_local_only(run uuid, keys text[], by_whom text, reason text) returns bigint
+create or replace function dict.register_local_only(run uuid, keys text[], by_whom text, reason text, set_hash text default null)
+returns bigint
 language plpgsql security definer as $$
 declare
   scope dict.reconciliations;
@@ -16,6 +17,7 @@ begin
   if not workflow.waits_for(run, 'approve') then
     perform workflow.raise_error('DV_RUN_NOT_WAITING', format('Run %s does not wait for an approval. `dict-vsync describe` shows its state.', run));
   end if;
+  perform dict.expect_set(run, set_hash);
   select * into strict scope from dict.reconciliations where run_id = run;
   if scope.key_type = 'EVP' then
     perform workflow.raise_error('DV_REGISTER_EVP', 'DICT generates the key of an EVP itself. An EVP that only the local base has cannot be registered, only removed.');
@@ -39,5 +41,5 @@ begin
   update dict.rounds set set_hash = dict.hash_plan(run, last_round) where run_id = run and round = last_round;
   return cardinality(marked);
 end $$;
-comment on function dict.register_local_only(uuid, text[], text, text) is
-  'While a reconciliation waits for approval: marks local-only keys of its frozen set (null: all of them) to be registered at DICT instead of removed, after the approval. The set has another hash then. Returns how many keys. Errors: DV_RUN_NOT_FOUND, DV_RUN_NOT_WAITING, DV_REGISTER_EVP, DV_KEY_NOT_IN_SET, DV_DECISION_UNSIGNED.';
+comment on function dict.register_local_only(uuid, text[], text, text, text) is
+  'While a reconciliation waits for approval: marks local-only keys of its frozen set (null: all of them; set_hash: refuse if the set has another hash) to be registered at DICT instead of removed, after the approval. The set has another hash then. Returns how many keys. Errors: DV_RUN_NOT_FOUND, DV_RUN_NOT_WAITING, DV_SET_MISMATCH, DV_REGISTER_EVP, DV_KEY_NOT_IN_SET, DV_DECISION_UNSIGNED.';
