@@ -1,4 +1,4 @@
-// DICT's event log answers 500 for one key type, for days: no reconciliation of it can end, though the CID file is there.
+// DICT's event log answers 500 for one key type, for days: its reconciliations end by the CID file.
 import { expect, test } from 'vitest';
 import { isClosed, startSystem } from '../../support/system.ts';
 

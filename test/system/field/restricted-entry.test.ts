@@ -1,4 +1,4 @@
-// DICT refuses for ever to show one entry (400 EntryBlocked, 400 EntryWithFraudRelatedRestriction, 403): the rest is not repaired.
+// DICT refuses for ever to show one entry, by order of a court or under a fraud restriction: the rest is repaired.
 import { expect, test } from 'vitest';
 import { isClosed, startSystem } from '../../support/system.ts';
 
