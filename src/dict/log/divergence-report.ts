@@ -214,7 +214,7 @@ type ReportRow = Omit<
 
 /**
  * The report on a comparison of a reconciliation: of `round`, or else of its last one. It is aggregated in Postgres and
- * takes about a second for 100,000 divergences. DV_REPORT_MISSING when there is no such comparison, or it has not
+ * takes about four seconds for 100,000 divergences. DV_REPORT_MISSING when there is no such comparison, or it has not
  * ended.
  */
 export async function readDivergenceReport(db: Db, runId: string, round?: number): Promise<DivergenceReport> {
