@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Pool } from 'pg';
 import { one } from '../../errors/rows.ts';
 import { computeCid } from '../../dict/entry/cid.ts';
@@ -66,7 +67,7 @@ export async function playHardNight(night: HardNight): Promise<void> {
   say('five minutes later the maintenance is over');
   maintenance.off();
   await skip(night, 300);
-  while (!(await hasOpenRun(pool))) await skip(night, 1);
+  while (!(await isRetried(pool))) await delay(50);
   await untilQuiet();
 
   const { rows } = await pool.query<{ quarantined: number; unsure: number; why: string | null }>(
@@ -89,10 +90,10 @@ async function skip({ pool, skipped }: HardNight, seconds: number): Promise<void
   await pool.query(`select workflow.advance_clock($1 * interval '1 second')`, [seconds]);
 }
 
-async function hasOpenRun(pool: Pool): Promise<boolean> {
-  await new Promise((resolve) => setTimeout(resolve, 200));
-  const { rows } = await pool.query<{ open: boolean }>(
-    `select exists (select from workflow.runs where closed_at is null and machine <> 'verification_schedule') as open`,
+/** Whether the service has started the automatic retry. It looks for one every half second. */
+async function isRetried(pool: Pool): Promise<boolean> {
+  const { rows } = await pool.query<{ retried: boolean }>(
+    `select exists (select from workflow.runs where started_by = 'retry') as retried`,
   );
-  return one(rows).open;
+  return one(rows).retried;
 }

@@ -10,7 +10,7 @@ export interface LogPatience {
 }
 
 /** At this attempt of a step the log is given up. */
-const ATTEMPTS = 3;
+export const ATTEMPTS = 3;
 
 /** How long a step waits for DICT's rate limit before it continues without the log. */
 const RATE_LIMIT_WAIT_SECONDS = 300;

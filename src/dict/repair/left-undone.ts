@@ -2,8 +2,9 @@ import type { Bridge, CallOptions } from '../../bridge/index.ts';
 import { one } from '../../errors/rows.ts';
 import { DvError } from '../../errors/dv-error.ts';
 import { parseCid } from '../entry/cid.ts';
-import { lastEvents, readEventLog } from '../event-log/event-log.ts';
-import { type LogPatience, readLogPatiently } from '../event-log/log-patience.ts';
+import { lastEvents } from '../event-log/event-log.ts';
+import type { LogPatience } from '../event-log/log-patience.ts';
+import { readRoundLog } from '../event-log/round-log.ts';
 import type { KeyType } from '../entry/key-type.ts';
 import { lookUp } from './repair-lookup.ts';
 import type { Db } from '../vsync/vsync-store.ts';
@@ -84,13 +85,7 @@ export async function neverShown(
   patience: LogPatience,
   call: CallOptions,
 ): Promise<string[]> {
-  const { runId, round, participant, keyType } = scope;
-  const { rows } = await db.query<{ since: Date }>(
-    'select margin_starts_at as since from dict.rounds where run_id = $1 and round = $2',
-    [runId, round],
-  );
-  const asked = { participant, keyType, from: one(rows).since, maxPages: 50 };
-  const log = await readLogPatiently(db, async () => readEventLog(bridge, asked, call), patience);
+  const log = await readRoundLog(db, bridge, scope, patience, call);
   const whole = !(log instanceof DvError) && log.unbroken && !log.truncated;
   const last = lastEvents(log instanceof DvError ? [] : log.events);
   const candidates = listed.filter(({ cid, again }) => again || (whole && last.get(cid)?.type !== 'REMOVED'));

@@ -1,11 +1,11 @@
 import type { Bridge, CallOptions, CidSetEvent } from '../../bridge/index.ts';
 import { DvError } from '../../errors/dv-error.ts';
-import { impossible, maybeOne } from '../../errors/rows.ts';
 import { parseCid } from '../entry/cid.ts';
 import { type EventLog, lastEvents, readEventLog } from '../event-log/event-log.ts';
-import { type LogPatience, readLogPatiently } from '../event-log/log-patience.ts';
+import { ATTEMPTS, type LogPatience, readLogPatiently } from '../event-log/log-patience.ts';
+import { readRoundLog } from '../event-log/round-log.ts';
 import type { KeyType } from '../entry/key-type.ts';
-import { failsOnIt, lookUpOne } from './repair-lookup.ts';
+import { failsOnIt, isOutage, lookUpOne } from './repair-lookup.ts';
 import type { Db } from '../vsync/vsync-store.ts';
 
 /**
@@ -70,9 +70,6 @@ export const REGISTRATION_WAS_REFUSED = `exists (
 
 const REGISTERED_SINCE =
   'DICT has this key, with an entry newer than the snapshot: the next comparison decides';
-
-/** 10,000 events since the snapshot: more than any institution causes in the minutes that a round lasts. */
-const PAGES = 50;
 
 /** 4,000 events since the last OK, to prove that two CIDs belong to two keys. */
 const PROOF_PAGES = 20;
@@ -144,21 +141,8 @@ export async function readRemovalEvidence(
   call: CallOptions,
 ): Promise<RemovalEvidence> {
   const { runId, round, participant, keyType } = scope;
-  const { rows } = await db.query<{ since: Date }>(
-    'select margin_starts_at as since from dict.rounds where run_id = $1 and round = $2',
-    [runId, round],
-  );
-  const since = maybeOne(rows)?.since;
-  if (since === undefined) throw impossible('The round was never opened.');
-  const read = async (from: Date, maxPages: number): Promise<EventLog | undefined> => {
-    const log = await readLogPatiently(
-      db,
-      async () => readEventLog(bridge, { participant, keyType, from, maxPages }, call),
-      patience,
-    );
-    return log instanceof DvError ? undefined : log;
-  };
-  const log = await read(since, PAGES);
+  const read = await readRoundLog(db, bridge, scope, patience, call);
+  const log = read instanceof DvError ? undefined : read;
   const last = lastEvents(log?.events ?? []);
   const added = [...last.values()].filter(({ type }) => type === 'ADDED').map(({ cid }) => cid);
   const whole = log?.unbroken === true;
@@ -176,18 +160,26 @@ export async function readRemovalEvidence(
       else if (found.says === 'QUARANTINED' && found.key !== undefined) keys.add(found.key);
       else unknown.push({ cid, key: null, passing: found.says === 'ABSENT' });
     } catch (error) {
-      if (!failsOnIt(error)) throw error;
-      unknown.push({ cid, key: null, passing: false });
+      // What looks like an outage is one, unless it happens for this CID at several attempts of the step.
+      const outage = isOutage(error) && patience.attempt >= ATTEMPTS;
+      if (!outage && !failsOnIt(error)) throw error;
+      unknown.push({ cid, key: null, passing: outage });
     }
   }
+  const proof =
+    unknown.length > 0 && proofFrom !== undefined
+      ? await readLogPatiently(
+          db,
+          async () =>
+            readEventLog(bridge, { participant, keyType, from: proofFrom, maxPages: PROOF_PAGES }, call),
+          patience,
+        )
+      : undefined;
   return {
     cids: new Set(added),
     keys,
     unknown,
-    log:
-      unknown.length > 0 && proofFrom !== undefined
-        ? completeLog(proofFrom, await read(proofFrom, PROOF_PAGES))
-        : undefined,
+    log: proofFrom === undefined || proof instanceof DvError ? undefined : completeLog(proofFrom, proof),
     truncated: log?.truncated === true,
   };
 }

@@ -112,7 +112,7 @@ export function failsOnIt(error: unknown): error is DvError {
 }
 
 /** Whether it looks like an outage. It is one, unless DICT answers about another CID at the same time. */
-function isOutage(error: unknown): error is DvError {
+export function isOutage(error: unknown): error is DvError {
   return (
     error instanceof DvError && (error.code === 'DV_BRIDGE_UNAVAILABLE' || error.code === 'DV_BRIDGE_TIMEOUT')
   );

@@ -2,6 +2,8 @@ import { describe, expect, it } from 'vitest';
 import type { Entry } from '../../../../src/dict/entry/entry.ts';
 import { useTestDatabase } from '../../../support/database.ts';
 import { ISPB, insert, keys, stored } from '../entry/entries.ts';
+import { readRemovalEvidence } from '../../../../src/dict/repair/removal-evidence.ts';
+import { CALL } from '../../bridge/support.ts';
 import { KEY_TYPE, beginRound, hex } from './repair-support.ts';
 
 const database = useTestDatabase();
@@ -87,6 +89,22 @@ describe('while the recent additions are not certain, nothing is removed', () =>
     dict.faults.on({ kind: 'problem', operation: 'getEntryByCid', cid, status: 500 });
     expect(await repair()).toEqual([]);
   });
+});
+
+it('a recent addition for which DICT is unavailable each time is unknown, and does not stop the round', async () => {
+  const { bridge, dict, scope } = await beginRound(database.pool, { dict: [second], local: [second, third] });
+  dict.directory.createEntry(entry);
+  dict.faults.on({ kind: 'problem', operation: 'getEntryByCid', cid: hex(entry), status: 503 });
+  const read = async (attempt: number) =>
+    readRemovalEvidence(
+      database.pool,
+      bridge,
+      scope,
+      { attempt, enteredAt: new Date(), logUnavailable: false, proofFrom: undefined },
+      CALL,
+    );
+  await expect(read(1)).rejects.toMatchObject({ code: 'DV_BRIDGE_UNAVAILABLE' });
+  expect((await read(3)).unknown).toEqual([{ cid: hex(entry), key: null, passing: true }]);
 });
 
 it('when nothing was superseded, a Bridge without the event log does not prevent a removal', async () => {
