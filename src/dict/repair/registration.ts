@@ -128,16 +128,16 @@ export async function keepPlans(tx: Db, runId: string, round: number): Promise<v
     `update dict.divergences d set plan = p.plan, plan_by = p.plan_by, plan_why = p.plan_why, key = coalesce(p.key, d.key),
        register_request_id = p.register_request_id
      from (
-       select distinct on (o.cid) o.cid, o.key, o.plan, o.plan_by, o.plan_why,
-         case when o.plan = 'REGISTER' then o.register_request_id end as register_request_id
-       from dict.divergences p join dict.reconciliations n using (run_id)
-       join dict.divergences o on o.cid = p.cid and o.side = 'LOCAL_ONLY' and o.plan is not null
-       join dict.reconciliations m on m.run_id = o.run_id
-       where p.run_id = $1 and p.round = $2 and p.side = 'LOCAL_ONLY' and p.decision = 'PENDING'
-         and (o.run_id = $1 and o.round < $2
-           or o.decision in ('UNSURE', 'REFUSED') and o.plan = 'REMOVE'
-             and (m.participant, m.key_type) = (n.participant, n.key_type))
-       order by o.cid, o.run_id = $1 desc, o.round desc) p
+       select distinct on (cid) * from (
+         select cid, key, plan, plan_by, plan_why, register_request_id, round from dict.divergences
+         where run_id = $1 and round < $2 and plan is not null
+         union all
+         -- By the index on what earlier runs left for a person.
+         select o.cid, o.key, o.plan, o.plan_by, o.plan_why, null, 0
+         from dict.divergences o join dict.reconciliations m using (run_id) join dict.reconciliations n on n.run_id = $1
+         where o.decision in ('UNSURE', 'REFUSED') and o.plan = 'REMOVE' and o.run_id <> $1
+           and (m.participant, m.key_type) = (n.participant, n.key_type)) o
+       order by cid, round desc) p
      where d.run_id = $1 and d.round = $2 and d.side = 'LOCAL_ONLY' and d.decision = 'PENDING' and d.cid = p.cid`,
     [runId, round],
   );

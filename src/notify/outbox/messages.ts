@@ -60,7 +60,7 @@ export type Message =
         setHash?: string;
         /** For APPROVAL_NEEDED: a summary of that set in numbers. */
         divergences?: DivergenceSummary;
-        /** For QUARANTINED: the first 100 CIDs that DICT kept failing on, with its own correlation ids. */
+        /** For QUARANTINED: the first 100 CIDs that were quarantined, with DICT's correlation ids. */
         quarantined?: QuarantinedCid[];
         /** For events that end the run: pages and changes published before as reconciliation.changes. */
         pageCount?: number;
